@@ -1,0 +1,258 @@
+//! The engine's loop: waits for news, time or the end, and runs one commit at a time on the disk thread.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::app::publish::Publisher;
+use crate::app::shutdown::Shutdown;
+use crate::app::sources::{self, Sources};
+use crate::app::{Tasks, place, settings, sweep};
+use crate::config::{Config, Method};
+use crate::disk::Disk;
+use crate::disk::fs::Kernel;
+use crate::disk::ledger::{LedgerError, Place};
+use crate::engine::{self, Engine, Outcome, Settings, Start};
+use crate::health::{Beat, Health, Readiness};
+use crate::source::api::ApiServer;
+use crate::source::mailbox::Mailbox;
+use crate::status;
+
+/// A stop waits this long for a disk that hangs.
+const STOP_WITHIN: Duration = Duration::from_millis(1800);
+/// How late the loop may be before it counts as stuck.
+const SLACK: Duration = Duration::from_secs(30);
+/// The loop looks around at least this often.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// How the loop ended.
+pub enum Ended {
+    /// Asked to stop, or METHOD=LIST is on disk.
+    Done,
+    /// What went wrong.
+    Failed(String),
+}
+
+/// What woke the loop.
+enum Input {
+    Arrived,
+    Due,
+    Resync,
+    Look,
+    Shutdown,
+}
+
+/// See the module's header.
+pub struct EngineLoop {
+    settings: Settings,
+    place: Place,
+    engine: Option<Engine<Kernel>>,
+    api: Option<ApiServer>,
+    health: Health,
+    beat: Beat,
+    publisher: Publisher,
+    mailbox: Mailbox,
+    started: Instant,
+    ready: bool,
+}
+
+impl EngineLoop {
+    /// A loop that has not begun.
+    ///
+    /// # Errors
+    /// None so far; what cannot be opened is tried again by [`Self::run`].
+    pub fn new(config: &Config, pod: Option<String>, api: Option<ApiServer>, health: Health, publisher: Publisher) -> anyhow::Result<Self> {
+        let beat = health.looped("engine");
+        Ok(Self {
+            settings: settings(config),
+            place: place(config, pod),
+            engine: None,
+            api,
+            health,
+            beat,
+            publisher,
+            mailbox: Mailbox::default(),
+            started: Instant::now(),
+            ready: false,
+        })
+    }
+
+    /// Runs to the end.
+    pub async fn run(mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Ended {
+        if let Err(ended) = self.open(config, shutdown).await {
+            return ended;
+        }
+        let mut sources = Sources::start(config, self.api.clone(), &self.mailbox, &self.health, false);
+        let once = config.method == Method::List;
+        let mut resync = config.resync.map(|period| Instant::now() + period);
+        let mut wake = None;
+        loop {
+            let input = self.next_input(wake, resync, shutdown, once).await;
+            let now = self.started.elapsed();
+            let outcome = match input {
+                Input::Shutdown => return Ended::Done,
+                Input::Look if tasks.any_ended() || (!once && sources.any_ended()) => return Ended::Failed("a task ended early".into()),
+                Input::Look => None,
+                Input::Arrived | Input::Due => {
+                    let batch = self.mailbox.take();
+                    Some(self.on_disk(shutdown, move |engine| engine.converge(batch, now)).await)
+                }
+                Input::Resync => {
+                    resync = config.resync.map(|period| Instant::now() + period);
+                    Some(self.on_disk(shutdown, move |engine| engine.verify(now)).await)
+                }
+            };
+            if let Some(outcome) = outcome {
+                let Some(outcome) = outcome else { return self.interrupted(shutdown) };
+                wake = outcome.wake.map(|wake| self.started + wake);
+                self.publish(&outcome, &sources, config, tasks);
+            }
+            if once && self.ready && sources.all_ended() && self.mailbox.is_empty() {
+                return self.complete(&mut sources).await;
+            }
+        }
+    }
+
+    /// Opens FOLDER and ledger, however long it takes.
+    async fn open(&mut self, config: &Config, shutdown: &mut Shutdown) -> Result<(), Ended> {
+        let scopes = sources::scopes(config);
+        let mut told = String::new();
+        loop {
+            let (settings, place, scopes) = (self.settings.clone(), self.place.clone(), scopes.clone());
+            let (order, durability, folder_mode) = (config.conflict, config.durability, u16::try_from(config.folder_mode).unwrap_or(0o755));
+            let opening = tokio::task::spawn_blocking(move || {
+                let disk = Disk::open(Kernel::default(), settings.rules.roots.clone(), folder_mode, durability).map_err(|(_, error)| format!("FOLDER: {error}"))?;
+                let store = engine::store(scopes, order, (status::random(), status::random()));
+                Engine::open(disk, place, settings, store).map_err(|(_, _, error)| explain(&error))
+            });
+            let opened = tokio::select! {
+                opened = opening => opened,
+                () = shutdown.asked() => return Err(Ended::Done),
+            };
+            let error = match opened {
+                Ok(Ok((engine, start))) => {
+                    self.greet(&start);
+                    self.engine = Some(engine);
+                    return Ok(());
+                }
+                Ok(Err(error)) => error,
+                Err(error) => return Err(Ended::Failed(error.to_string())),
+            };
+            if config.method == Method::List && !error.contains("waiting for it to end") {
+                return Err(Ended::Failed(error));
+            }
+            if error != told {
+                tracing::error!(error, folder = %config.folder.display(), "not started yet, trying again");
+                self.health.set_readiness(Readiness::Waiting(error.clone()));
+                told = error;
+            }
+            self.beat.expect_within(SLACK);
+            tokio::select! {
+                () = sleep(Duration::from_millis(500)) => {}
+                () = shutdown.asked() => return Err(Ended::Done),
+            }
+        }
+    }
+
+    fn greet(&self, start: &Start) {
+        if let Some(why) = &start.unreadable {
+            tracing::warn!(ledger = self.place.name, why, "ledger unreadable: nothing is removed, wanted files are taken over");
+        }
+        if start.skipped > 0 {
+            tracing::warn!(ledger = self.place.name, records = start.skipped, "broken records skipped");
+        }
+        for name in &start.taken_over {
+            tracing::info!(ledger = name, "predecessor taken over");
+        }
+        if start.swept > 0 {
+            tracing::info!(files = start.swept, "temporary files of a crash removed");
+        }
+        tracing::debug!(owned = start.owned, "ledger read");
+    }
+
+    async fn next_input(&self, wake: Option<Instant>, resync: Option<Instant>, shutdown: &mut Shutdown, once: bool) -> Input {
+        let look = Instant::now() + if once { Duration::from_millis(20) } else { LOOK };
+        self.beat.expect_within(LOOK + SLACK);
+        let far = look + LOOK;
+        tokio::select! {
+            biased;
+            () = shutdown.asked() => Input::Shutdown,
+            () = self.mailbox.arrived() => Input::Arrived,
+            () = sleep_until(wake.unwrap_or(far)), if wake.is_some() => Input::Due,
+            () = sleep_until(resync.unwrap_or(far)), if resync.is_some() => Input::Resync,
+            () = sleep_until(look) => Input::Look,
+        }
+    }
+
+    /// Runs one commit on the disk thread. `None` when a stop was asked for and the disk did not answer.
+    async fn on_disk(&mut self, shutdown: &mut Shutdown, work: impl FnOnce(&mut Engine<Kernel>) -> Outcome + Send + 'static) -> Option<Outcome> {
+        let mut engine = self.engine.take()?;
+        self.beat.waiting();
+        let mut task = tokio::task::spawn_blocking(move || {
+            let outcome = work(&mut engine);
+            (engine, outcome)
+        });
+        let done = tokio::select! {
+            done = &mut task => done,
+            () = shutdown.asked() => timeout(STOP_WITHIN, task).await.ok()?,
+        };
+        let (engine, outcome) = done.ok()?;
+        self.engine = Some(engine);
+        Some(outcome)
+    }
+
+    /// A commit did not come back: the disk hangs while we stop, or its thread died.
+    fn interrupted(&self, shutdown: &Shutdown) -> Ended {
+        match shutdown.was_asked() {
+            true => {
+                tracing::warn!("stopped while the disk hangs");
+                Ended::Done
+            }
+            false => Ended::Failed("the disk thread died".into()),
+        }
+    }
+
+    fn publish(&mut self, outcome: &Outcome, sources: &Sources, config: &Config, tasks: &mut Tasks) {
+        let Some(engine) = &self.engine else { return };
+        self.publisher.publish(outcome);
+        if !outcome.fetch.is_empty() {
+            sources.fetch(outcome.fetch.iter().map(AsRef::as_ref));
+        }
+        self.health.set_files(engine.files());
+        self.health.set_stuck(engine.stuck_paths());
+        if !outcome.ready || self.ready {
+            return;
+        }
+        self.ready = true;
+        self.health.set_readiness(Readiness::Ready);
+        let (objects, files) = (engine.store().live().count(), engine.files());
+        tracing::info!(objects, files, "in sync");
+        if objects == 0 && !engine.store().refused() {
+            tracing::warn!(selector = %config.selector, "no object matches: is LABEL right?");
+        }
+        if let (Some(api), Some(wishes)) = (&self.api, self.publisher.wishes()) {
+            sweep(config, api, wishes, tasks);
+        }
+    }
+
+    /// METHOD=LIST is through.
+    async fn complete(&self, sources: &mut Sources) -> Ended {
+        let mut failures = sources.failures().await;
+        if let Some(engine) = &self.engine {
+            if engine.store().refused() {
+                failures.push("not every kind or namespace could be listed".into());
+            }
+            if engine.stuck() > 0 {
+                failures.push(format!("{} files could not be made right", engine.stuck()));
+            }
+        }
+        match failures.is_empty() {
+            true => Ended::Done,
+            false => Ended::Failed(failures.join("; ")),
+        }
+    }
+}
+
+fn explain(error: &LedgerError) -> String {
+    error.to_string()
+}

@@ -1,0 +1,203 @@
+//! The wiring of `run`: sources, engine, status writers and health, each a named task; the end of any of them ends the program.
+
+mod engine;
+mod publish;
+pub mod sources;
+pub mod shutdown;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::app::engine::{EngineLoop, Ended};
+use crate::app::publish::Publisher;
+use crate::app::shutdown::Shutdown;
+use crate::config::{Config, Method, Origin};
+use crate::core::path::Roots;
+use crate::core::project::Rules;
+use crate::disk::ledger::Place;
+use crate::engine::Settings;
+use crate::health::Health;
+use crate::serve;
+use crate::source::api::ApiServer;
+use crate::status::{self, events, finalizers, metadata, sweep};
+
+/// Objects that wait for us to go are released within this when we are asked to stop.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Runs until asked to stop, or until the one list of METHOD=LIST is on disk.
+///
+/// # Errors
+/// What a person must correct: no usable API server, FOLDER that cannot be made. Everything else is waited for.
+pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitCode> {
+    let health = Health::new(config.health.and_then(|health| health.stale_after));
+    let api = match &config.origin {
+        Origin::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref()).await?),
+        Origin::Manifests(_) => None,
+    };
+    greet(&config, api.as_ref());
+    let mut tasks = Tasks::default();
+    if let Some(listen) = config.health {
+        let address = serve::Address { host: listen.host, port: listen.port };
+        tasks.spawn(serve::serve(address, health.clone(), std::future::pending()));
+    }
+    let (stop, stopped) = watch::channel(false);
+    let status = api.as_ref().map(|api| Status::start(&config, api, &stopped));
+    let publisher = Publisher::new(&config, status.as_ref().and_then(|status| status.events.clone()), status.as_ref().and_then(|status| status.wishes.clone()));
+    let pod = api.as_ref().and_then(ApiServer::pod_uid);
+    let engine = EngineLoop::new(&config, pod, api.clone(), health, publisher).context("FOLDER cannot be used")?;
+    let ended = engine.run(&config, &mut shutdown, &mut tasks).await;
+    // A list is no reason to wait for Events longer than a stop is.
+    let _ = stop.send(true);
+    if let Some(status) = status {
+        status.end(&mut shutdown).await;
+    }
+    tasks.abort();
+    Ok(match ended {
+        Ended::Done => ExitCode::SUCCESS,
+        Ended::Failed(why) => {
+            tracing::error!(why, "ended with a failure");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+fn greet(config: &Config, api: Option<&ApiServer>) {
+    let server = api.map_or_else(String::new, |api| api.url().to_owned());
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), selection = config.selection(), folder = %config.folder.display(), server, "starting");
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// What the engine needs to know of the configuration.
+pub fn settings(config: &Config) -> Settings {
+    let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+    let rules = Rules {
+        roots: Roots::new(&text(&config.folder), config.allowed_folders.iter().map(|folder| text(folder))),
+        unique_filenames: config.unique_filenames,
+        file_mode: u16::try_from(config.file_mode).unwrap_or(0o644),
+        terminating_is_gone: config.finalizers.is_some(),
+    };
+    let finalizers = config.finalizers.as_ref().map(|finalizers| crate::engine::Finalizers {
+        name: finalizers.name.clone(),
+        former: finalizers.former.clone(),
+        adds: config.method != Method::List,
+    });
+    Settings { rules, adopt: config.adopt, finalizers }
+}
+
+/// Where our ledger lies, and what its header says.
+pub fn place(config: &Config, pod: Option<String>) -> Place {
+    use crate::config::LedgerPlace;
+    let (folder, name) = match &config.ledger {
+        LedgerPlace::Default => (config.folder.clone(), format!("{}{}.ledger", crate::core::path::RESERVED_PREFIX, config.identity())),
+        LedgerPlace::Name(name) => (config.folder.clone(), name.clone()),
+        LedgerPlace::Path(path) => {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            (path.parent().map(std::path::Path::to_path_buf).unwrap_or_default(), name)
+        }
+    };
+    Place {
+        folder,
+        name,
+        others: vec![config.folder.clone()],
+        selection: config.selection(),
+        instance: config.instance.clone().unwrap_or_default(),
+        pod: pod.unwrap_or_default(),
+        fresh_id: format!("{:016x}", status::random()),
+    }
+}
+
+/// Tasks that live as long as the program.
+#[derive(Default)]
+pub struct Tasks(Vec<JoinHandle<()>>);
+
+impl Tasks {
+    /// Starts a task.
+    pub fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.push(tokio::spawn(task));
+    }
+
+    /// Whether a task that should live as long as the program has ended.
+    pub fn any_ended(&self) -> bool {
+        self.0.iter().any(JoinHandle::is_finished)
+    }
+
+    fn abort(&self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// The writers that tell the cluster what became of its objects.
+struct Status {
+    events: Option<events::EventSender>,
+    wishes: Option<finalizers::FinalizerSender>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Status {
+    fn start(config: &Config, api: &ApiServer, stopped: &watch::Receiver<bool>) -> Self {
+        let mut tasks = Vec::new();
+        let events = config.event_logging.then(|| {
+            let (sender, mut writer) = events::writer(api.clone(), events::instance_name(&hostname()));
+            let mut stopped = stopped.clone();
+            tasks.push(tokio::spawn(async move {
+                tokio::select! {
+                    () = writer.run() => {}
+                    _ = stopped.wait_for(|stop| *stop) => {}
+                }
+                writer.drain(DRAIN).await;
+            }));
+            sender
+        });
+        let wishes = config.finalizers.as_ref().map(|names| {
+            let ours = status::patch::Finalizers { name: names.name.clone(), former: names.former.clone() };
+            let (sender, mut writer) = finalizers::writer(api.clone(), ours, events.clone());
+            let mut stopped = stopped.clone();
+            tasks.insert(0, tokio::spawn(async move {
+                tokio::select! {
+                    () = writer.run() => {}
+                    _ = stopped.wait_for(|stop| *stop) => {}
+                }
+                writer.drain(DRAIN).await;
+            }));
+            sender
+        });
+        Self { events, wishes, tasks }
+    }
+
+    /// Waits for the drains; a second signal ends the wait.
+    async fn end(self, shutdown: &mut Shutdown) {
+        let drained = async {
+            for task in self.tasks {
+                // A task that panicked has nothing left to drain.
+                let _ = task.await;
+            }
+        };
+        tokio::select! {
+            _ = timeout(DRAIN + Duration::from_millis(200), drained) => {}
+            () = shutdown.insisted() => {}
+        }
+    }
+}
+
+/// Starts the sweep for objects that lost the label while nobody watched.
+pub(crate) fn sweep(config: &Config, api: &ApiServer, wishes: finalizers::FinalizerSender, tasks: &mut Tasks) {
+    let Some(names) = &config.finalizers else { return };
+    let ours = status::patch::Finalizers { name: names.name.clone(), former: names.former.clone() };
+    let (api, selector) = (api.clone(), config.selector.clone());
+    let scopes = metadata::Scope::all(&config.kinds, &config.namespaces);
+    tasks.spawn(async move {
+        sweep::sweep(&api, &scopes, &selector, &ours, &wishes).await;
+        std::future::pending::<()>().await;
+    });
+}
+
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "kube-projector".to_owned(), |name| name.trim().to_owned())
+}

@@ -1,0 +1,148 @@
+//! From the configuration to running sources, and the way back by which the engine asks them.
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::config::{Config, Method, Origin};
+use crate::core::object::{Kind, Namespaces, ObjectKey, SourceId};
+use crate::core::store::SourceScope;
+use crate::health::{Health, WatchName};
+use crate::source::Request;
+use crate::source::api::ApiServer;
+use crate::source::cluster::{self, After, ClusterSource, Scope, Timeouts};
+use crate::source::mailbox::Mailbox;
+use crate::source::manifests;
+use crate::source::yaml::ManifestRules;
+use crate::status;
+
+/// Requests that may wait for a source; the engine repeats what does not fit.
+const REQUESTS: usize = 256;
+/// Manifests are looked at this often without being told by inotify.
+const RESCAN: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Running sources.
+pub struct Sources {
+    relist: Vec<mpsc::Sender<Request>>,
+    fetch: Fetch,
+    tasks: Vec<JoinHandle<Result<(), String>>>,
+}
+
+enum Fetch {
+    Cluster(mpsc::Sender<ObjectKey>),
+    Manifests,
+}
+
+/// What each source would list, in the order of their ids.
+pub fn scopes(config: &Config) -> Vec<SourceScope> {
+    match &config.origin {
+        Origin::Manifests(_) => vec![SourceScope { kind: None, namespace: None }],
+        Origin::Cluster { .. } => {
+            pairs(config).into_iter().map(|(kind, namespace)| SourceScope { kind: Some(kind), namespace: namespace.map(String::into_boxed_str) }).collect()
+        }
+    }
+}
+
+fn pairs(config: &Config) -> Vec<(Kind, Option<String>)> {
+    let namespaces: Vec<Option<String>> = match &config.namespaces {
+        Namespaces::All => vec![None],
+        Namespaces::Only(names) => names.iter().cloned().map(Some).collect(),
+    };
+    config.kinds.iter().flat_map(|kind| namespaces.iter().map(|namespace| (*kind, namespace.clone()))).collect()
+}
+
+impl Sources {
+    /// Starts every source. `once` ends them after their first complete list whatever METHOD says.
+    pub fn start(config: &Config, api: Option<ApiServer>, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
+        match (&config.origin, api) {
+            (Origin::Cluster { .. }, Some(api)) => Self::cluster(config, &api, mailbox, health, once),
+            (Origin::Manifests(folder), _) => Self::manifests(config, folder.clone(), mailbox, health, once),
+            (Origin::Cluster { .. }, None) => Self { relist: Vec::new(), fetch: Fetch::Manifests, tasks: Vec::new() },
+        }
+    }
+
+    fn cluster(config: &Config, api: &ApiServer, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
+        let after = match config.method {
+            _ if once => After::End,
+            Method::List => After::End,
+            Method::Watch => After::Watch,
+            Method::Sleep(pause) => After::Sleep(pause),
+        };
+        let timeouts = Timeouts { server: config.watch_server_timeout, client: config.watch_client_timeout };
+        let (mut relist, mut tasks, mut scopes) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, (kind, namespace)) in (0..).zip(pairs(config)) {
+            let contact = health.watch(WatchName { kind: Some(kind), namespace: namespace.clone() });
+            let scope = Scope { id: SourceId(id), kind, namespace, selector: config.selector.clone(), folder_annotation: config.folder_annotation.clone() };
+            scopes.push(scope.clone());
+            let (sender, requests) = mpsc::channel(4);
+            relist.push(sender);
+            let seed = u32::try_from(status::random() >> 32).unwrap_or_default();
+            let source = ClusterSource::new(api.clone(), scope, after, timeouts, mailbox.clone(), requests, contact, seed);
+            tasks.push(tokio::spawn(async move {
+                source.run().await;
+                Ok(())
+            }));
+        }
+        let (fetch, wanted) = mpsc::channel(REQUESTS);
+        tokio::spawn(cluster::fetch(api.clone(), scopes, mailbox.clone(), wanted));
+        Self { relist, fetch: Fetch::Cluster(fetch), tasks }
+    }
+
+    fn manifests(config: &Config, folder: std::path::PathBuf, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
+        let rules = ManifestRules {
+            selector: config.selector.clone(),
+            kinds: config.kinds.clone(),
+            namespaces: config.namespaces.clone(),
+            folder_annotation: config.folder_annotation.clone(),
+        };
+        let rescan = match config.method {
+            Method::Sleep(pause) => pause,
+            Method::Watch | Method::List => RESCAN,
+        };
+        let mode = manifests::Mode { once: once || config.method == Method::List, rescan };
+        let contact = health.watch(WatchName { kind: None, namespace: None });
+        let (sender, requests) = mpsc::channel(REQUESTS);
+        let mailbox = mailbox.clone();
+        let task = tokio::spawn(async move { manifests::run(folder, rules, mode, mailbox, requests, contact).await.map_err(|error| format!("{:#}", anyhow::Error::from(error))) });
+        Self { relist: vec![sender], fetch: Fetch::Manifests, tasks: vec![task] }
+    }
+
+    /// Asks for objects again, or for a whole list where they are too many. What does not fit now is asked for later again.
+    pub fn fetch<'a>(&self, keys: impl ExactSizeIterator<Item = &'a ObjectKey>) {
+        if keys.len() > crate::engine::FETCH_MAX {
+            for (sender, id) in self.relist.iter().zip(0..) {
+                let _ = sender.try_send(Request::Relist(SourceId(id)));
+            }
+            return;
+        }
+        for key in keys {
+            let _ = match (&self.fetch, self.relist.first()) {
+                (Fetch::Cluster(sender), _) => sender.try_send(key.clone()).is_ok(),
+                (Fetch::Manifests, Some(sender)) => sender.try_send(Request::Fetch(key.clone())).is_ok(),
+                (Fetch::Manifests, None) => false,
+            };
+        }
+    }
+
+    /// Whether every source has ended.
+    pub fn all_ended(&self) -> bool {
+        self.tasks.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Whether one has ended that should go on.
+    pub fn any_ended(&self) -> bool {
+        self.tasks.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Waits for the ends and tells what went wrong.
+    pub async fn failures(&mut self) -> Vec<String> {
+        let mut failures = Vec::new();
+        for task in self.tasks.drain(..) {
+            match task.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => failures.push(error),
+                Err(error) => failures.push(error.to_string()),
+            }
+        }
+        failures
+    }
+}

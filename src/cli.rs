@@ -1,0 +1,193 @@
+//! The command line: subcommands and flags, nothing that acts on them.
+//!
+//! Flags are a second way to say some settings; [`crate::config`] joins them with the environment.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::help;
+
+/// Keeps a folder equal to what labelled Kubernetes ConfigMaps and Secrets say it should hold.
+#[derive(Parser, Clone, PartialEq, Eq, Debug)]
+#[command(
+    name = "kube-projector",
+    version,
+    after_help = "Settings are environment variables: --help lists them all.",
+    after_long_help = help::variables()
+)]
+pub struct Cli {
+    /// What to do; `None` is [`Command::Run`].
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Settings given as flags, before or after the subcommand.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// What to do.
+#[derive(Subcommand, Clone, PartialEq, Eq, Default, Debug)]
+pub enum Command {
+    /// Keep the folder (the default)
+    #[default]
+    Run,
+    /// Show what would be written, replaced and removed, and why; changes nothing
+    ///
+    /// Works beside a running instance. Exit code 0: nothing to do, 2: changes pending.
+    Plan {
+        /// Form of the answer
+        #[arg(long, value_enum, default_value_t = Output::Table, value_name = "FORM")]
+        output: Output,
+    },
+    /// Check settings, permissions and folder; exit code 1 on any problem
+    Check,
+    /// Remove our finalizer from every object that carries it, for uninstalling
+    ///
+    /// Needs neither FOLDER nor, if FINALIZER_NAME is set or with --all, LABEL.
+    #[command(group(clap::ArgGroup::new("consent").args(["yes", "dry_run"]).multiple(true)))]
+    Release {
+        /// Every finalizer under our domain, also those of other deployments; needs --yes or --dry-run
+        #[arg(long, requires = "consent")]
+        all: bool,
+        /// Confirms --all
+        #[arg(long)]
+        yes: bool,
+        /// Only say what would be removed
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Ask the health endpoint of the instance on this machine; exit code 0 if it is well
+    Healthcheck,
+}
+
+/// Form of what `plan` prints.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Settings that a person types. Each beats its variable; an empty text unsets it.
+#[derive(Args, Clone, PartialEq, Eq, Default, Debug)]
+pub struct Flags {
+    /// Label key that objects must carry (LABEL)
+    #[arg(long, global = true, value_name = "KEY")]
+    pub label: Option<String>,
+    /// Value that the label must have (LABEL_VALUE)
+    #[arg(long, global = true, value_name = "VALUE")]
+    pub label_value: Option<String>,
+    /// Folder to keep (FOLDER)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub folder: Option<String>,
+    /// Namespaces, with commas between them, or ALL (NAMESPACE)
+    #[arg(long, global = true, value_name = "NAMES")]
+    pub namespace: Option<String>,
+    /// Folder of manifests to read instead of a cluster (SOURCE)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub source: Option<String>,
+    /// Write once and end (METHOD=LIST)
+    #[arg(long, global = true)]
+    pub once: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+    use crate::config::settings::SETTINGS;
+
+    fn parse(line: &str) -> Result<Cli, ErrorKind> {
+        Cli::try_parse_from(std::iter::once("kube-projector").chain(line.split_whitespace())).map_err(|error| error.kind())
+    }
+
+    fn command(line: &str) -> Result<Command, ErrorKind> {
+        parse(line).map(|cli| cli.command.unwrap_or_default())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_is_the_default() {
+        assert_eq!(
+            parse(""),
+            Ok(Cli {
+                command: None,
+                flags: Flags::default()
+            })
+        );
+        assert_eq!(command(""), Ok(Command::Run));
+        assert_eq!(command("run"), Ok(Command::Run));
+    }
+
+    #[test]
+    fn subcommands_take_their_flags() {
+        assert_eq!(command("plan"), Ok(Command::Plan { output: Output::Table }));
+        assert_eq!(command("plan --output json"), Ok(Command::Plan { output: Output::Json }));
+        assert_eq!(command("check"), Ok(Command::Check));
+        assert_eq!(command("healthcheck"), Ok(Command::Healthcheck));
+        assert_eq!(command("plan --output yaml"), Err(ErrorKind::InvalidValue));
+        assert_eq!(command("frobnicate"), Err(ErrorKind::InvalidSubcommand));
+    }
+
+    #[test]
+    fn releasing_all_needs_consent() {
+        let release = |all, yes, dry_run| Ok(Command::Release { all, yes, dry_run });
+        assert_eq!(command("release"), release(false, false, false));
+        assert_eq!(command("release --dry-run"), release(false, false, true));
+        assert_eq!(command("release --all"), Err(ErrorKind::MissingRequiredArgument));
+        assert_eq!(command("release --all --yes"), release(true, true, false));
+        assert_eq!(command("release --all --dry-run"), release(true, false, true));
+        assert_eq!(command("release --all --dry-run --yes"), release(true, true, true));
+    }
+
+    #[test]
+    fn setting_flags_stand_before_or_after_the_subcommand() {
+        let flags = "--label a --label-value b --folder c --namespace d --source e --once";
+        let expected = Flags {
+            label: Some("a".into()),
+            label_value: Some("b".into()),
+            folder: Some("c".into()),
+            namespace: Some("d".into()),
+            source: Some("e".into()),
+            once: true,
+        };
+        for line in [
+            flags.to_owned(),
+            format!("{flags} check"),
+            format!("check {flags}"),
+            format!("--label a check {}", &flags[9..]),
+        ] {
+            assert_eq!(parse(&line).map(|cli| cli.flags), Ok(expected.clone()), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_label_value_may_be_empty() {
+        let cli = Cli::try_parse_from(["kube-projector", "--label-value", ""]).unwrap();
+        assert_eq!(cli.flags.label_value.as_deref(), Some(""));
+    }
+
+    #[test]
+    fn flags_and_table_name_each_other() {
+        let command = Cli::command();
+        let global = command.get_arguments().filter(|flag| flag.is_global_set());
+        let flags: BTreeSet<_> = global.filter_map(|flag| flag.get_long().map(|long| format!("--{long}"))).collect();
+        let table: BTreeSet<_> = SETTINGS.iter().filter_map(|setting| setting.flag.map(str::to_owned)).collect();
+        assert_eq!(flags, table);
+    }
+
+    #[test]
+    fn long_help_ends_with_the_settings() {
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.trim_end().ends_with(&help::variables()), "{help}");
+        let wide: Vec<_> = help.lines().filter(|line| line.chars().count() > 100).collect();
+        assert!(wide.is_empty(), "{wide:?}");
+    }
+}

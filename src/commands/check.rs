@@ -1,0 +1,94 @@
+//! `check`: settings, folder and permissions, each finding on a line of its own.
+
+use std::process::ExitCode;
+
+use crate::commands::say;
+use crate::config::{Config, Method, Origin};
+use crate::core::object::Namespaces;
+use crate::source::api::ApiServer;
+use crate::status::access::{Need, Verdict, check as access};
+
+/// Prints every finding. 1 on any problem.
+pub async fn check(config: Config) -> ExitCode {
+    say(&format!("ok       settings: {}", config.selection()));
+    let mut problems = 0;
+    for warning in &config.warnings {
+        say(&format!("warning  settings: {warning}"));
+    }
+    problems += folder(&config);
+    match &config.origin {
+        Origin::Manifests(path) => match std::fs::read_dir(path) {
+            Ok(_) => say(&format!("ok       SOURCE: {}", path.display())),
+            Err(error) => problems += problem(&format!("SOURCE: {}: {error}", path.display())),
+        },
+        Origin::Cluster { kubeconfig } => match ApiServer::connect(kubeconfig.as_deref()).await {
+            Ok(api) => problems += permissions(&config, &api).await,
+            Err(error) => problems += problem(&format!("API server: {:#}", anyhow::Error::new(error))),
+        },
+    }
+    match problems {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn problem(text: &str) -> u32 {
+    say(&format!("PROBLEM  {text}"));
+    1
+}
+
+/// Tries a file in FOLDER, or in the nearest parent that exists, as FOLDER is made when it is missing.
+fn folder(config: &Config) -> u32 {
+    let existing = config.folder.ancestors().find(|folder| folder.exists()).unwrap_or(&config.folder);
+    let probe = existing.join(format!("{}check.{:x}.tmp", crate::core::path::RESERVED_PREFIX, crate::status::random()));
+    match std::fs::File::create_new(&probe) {
+        Ok(_) => {
+            // Made a moment ago by us.
+            let _ = std::fs::remove_file(&probe);
+            say(&format!("ok       FOLDER: {} can be written", existing.display()));
+            0
+        }
+        Err(error) => problem(&format!("FOLDER: {} cannot be written: {error}", existing.display())),
+    }
+}
+
+async fn permissions(config: &Config, api: &ApiServer) -> u32 {
+    let needs = needs(config);
+    let mut problems = 0;
+    for finding in access(api, &needs).await {
+        let Need { verb, group, resource, namespace } = &finding.need;
+        let resource = if group.is_empty() { (*resource).to_string() } else { format!("{resource}.{group}") };
+        let what = format!("{verb} {resource} in {}", namespace.as_deref().unwrap_or("all namespaces"));
+        match &finding.verdict {
+            Verdict::Allowed => say(&format!("ok       RBAC: may {what}")),
+            Verdict::Denied => problems += problem(&format!("RBAC: may not {what} (see rbac/)")),
+            Verdict::Unknown(failure) => problems += problem(&format!("RBAC: {what}: {} says: {failure}", api.url())),
+        }
+    }
+    problems
+}
+
+/// The permissions that this configuration uses: those of rbac/, no more.
+fn needs(config: &Config) -> Vec<Need> {
+    let namespaces: Vec<Option<String>> = match &config.namespaces {
+        Namespaces::All => vec![None],
+        Namespaces::Only(names) => names.iter().cloned().map(Some).collect(),
+    };
+    let mut verbs = vec!["get", "list"];
+    if config.method == Method::Watch {
+        verbs.push("watch");
+    }
+    if config.finalizers.is_some() {
+        verbs.push("patch");
+    }
+    let mut needs = Vec::new();
+    for namespace in &namespaces {
+        for kind in &config.kinds {
+            needs.extend(verbs.iter().map(|verb| Need { verb: (*verb).into(), group: "".into(), resource: kind.plural().into(), namespace: namespace.clone() }));
+        }
+        if config.event_logging {
+            needs.extend(["create", "patch"].map(|verb| Need { verb: verb.into(), group: "events.k8s.io".into(), resource: "events".into(), namespace: namespace.clone() }));
+        }
+    }
+    needs
+}

@@ -1,0 +1,135 @@
+//! `plan`: what would be written, replaced and removed, and why. Writes nothing, takes no lock.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
+
+use crate::app::sources::{self, Sources};
+use crate::app::{place, settings};
+use crate::cli::Output;
+use crate::commands::say;
+use crate::config::{Config, Origin};
+use crate::core::plan::{Because, Replace};
+use crate::disk::Disk;
+use crate::disk::fs::Kernel;
+use crate::disk::ledger::peek;
+use crate::engine::preview::Preview;
+use crate::health::Health;
+use crate::source::api::ApiServer;
+use crate::source::mailbox::Mailbox;
+use crate::status;
+
+/// Lists must be complete within this.
+const WITHIN: Duration = Duration::from_secs(60);
+
+#[derive(Serialize)]
+struct Row {
+    action: &'static str,
+    path: String,
+    object: String,
+    why: String,
+}
+
+/// Prints the plan. 0: nothing to do, 2: changes pending, 1: it could not be made.
+///
+/// # Errors
+/// No usable API server, or a list that does not come.
+pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
+    let api = match &config.origin {
+        Origin::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref()).await?),
+        Origin::Manifests(_) => None,
+    };
+    let place = place(&config, api.as_ref().and_then(ApiServer::pod_uid));
+    let rules = settings(&config).rules;
+    let contents = peek(&mut Kernel::default(), &place, &rules.roots, held);
+    let store = crate::engine::store(sources::scopes(&config), config.conflict, (status::random(), status::random()));
+    let mut preview = Preview::new(Disk::for_looking(Kernel::default(), rules.roots.clone()), store, rules.clone(), &contents);
+    let (mailbox, health) = (Mailbox::default(), Health::new(None));
+    let mut sources = Sources::start(&config, api, &mailbox, &health, true);
+    let deadline = Instant::now() + WITHIN;
+    while !(sources.all_ended() && mailbox.is_empty()) && !preview.store().settled() {
+        match timeout_at(deadline.min(Instant::now() + Duration::from_millis(50)), mailbox.arrived()).await {
+            Ok(()) => preview.fold(mailbox.take()),
+            Err(_) if Instant::now() >= deadline => anyhow::bail!("no complete list within {} s", WITHIN.as_secs()),
+            Err(_) => {}
+        }
+    }
+    preview.fold(mailbox.take());
+    let refused = preview.store().refused();
+    let failures = if refused { Vec::new() } else { sources.failures().await };
+    let rows = rows(&mut preview, &place, &config);
+    let pending = rows.iter().any(|row| !matches!(row.action, "conflict" | "rejected" | "blocked"));
+    match output {
+        Output::Json => say(&serde_json::to_string_pretty(&serde_json::json!({ "pending": pending, "steps": rows }))?),
+        Output::Table => table(&rows),
+    }
+    for failure in &failures {
+        tracing::error!(failure, "the plan is not complete");
+    }
+    if refused {
+        tracing::error!("the plan is not complete: not every kind or namespace could be listed");
+    }
+    Ok(match pending {
+        true => ExitCode::from(2),
+        false if refused || !failures.is_empty() => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    })
+}
+
+fn rows(preview: &mut Preview<Kernel>, place: &crate::disk::ledger::Place, config: &Config) -> Vec<Row> {
+    let plan = preview.plan(place, config.adopt);
+    let roots = settings(config).rules.roots;
+    let owner = |path: &crate::core::path::TargetPath| preview.store().path(path).and_then(|entry| entry.owner.as_ref()).map(ToString::to_string).unwrap_or_default();
+    let mut rows = Vec::new();
+    for (path, because) in &plan.remove {
+        rows.push(Row { action: "remove", path: roots.show(path.as_str()), object: owner(path), why: because.to_string() });
+    }
+    for write in &plan.write {
+        let (action, why) = match (write.replace, write.because) {
+            (Replace::Nothing, _) => ("write", write.because.to_string()),
+            (Replace::Ours, Because::Mode) => ("replace", "mode differs".to_owned()),
+            (Replace::Ours, because) => ("replace", because.to_string()),
+            (Replace::Foreign, because) => ("replace", format!("foreign file, {because}")),
+        };
+        rows.push(Row { action, path: roots.show(write.path.as_str()), object: write.owner.to_string(), why });
+    }
+    for (path, object) in &plan.own {
+        rows.push(Row { action: "adopt", path: roots.show(path.as_str()), object: object.to_string(), why: "right already, not in the ledger for this object".to_owned() });
+    }
+    for blocked in &plan.blocked {
+        rows.push(Row { action: "blocked", path: roots.show(blocked.path.as_str()), object: blocked.owner.to_string(), why: blocked.by.to_string() });
+    }
+    for (path, conflict) in plan.conflicts.iter().filter_map(|(path, conflict)| Some((path, conflict.as_ref()?))) {
+        for loser in &conflict.losers {
+            rows.push(Row { action: "conflict", path: roots.show(path.as_str()), object: loser.to_string(), why: format!("{} keeps the path", conflict.winner) });
+        }
+    }
+    for (object, rejections) in preview.rejected() {
+        for rejection in rejections {
+            rows.push(Row { action: "rejected", path: rejection.key.as_deref().unwrap_or("(all keys)").to_owned(), object: object.to_string(), why: rejection.why.to_string() });
+        }
+    }
+    rows
+}
+
+fn table(rows: &[Row]) {
+    if rows.is_empty() {
+        return say("Nothing to do.");
+    }
+    let width = |column: fn(&Row) -> usize, title: &str| rows.iter().map(column).max().unwrap_or_default().max(title.len());
+    let (path, object) = (width(|row| row.path.len(), "PATH"), width(|row| row.object.len(), "OBJECT"));
+    say(&format!("{:<8}  {:<path$}  {:<object$}  WHY", "ACTION", "PATH", "OBJECT"));
+    for row in rows {
+        say(&format!("{:<8}  {:<path$}  {:<object$}  {}", row.action, row.path, row.object, row.why));
+    }
+}
+
+/// Whether a lock of flock(2) is held on this file, as the kernel lists locks. No lock is taken to find out.
+fn held((_, inode): (u64, u64)) -> bool {
+    // Unreadable: take it as held, so that nothing of a sibling is planned away.
+    std::fs::read_to_string("/proc/locks").map_or(true, |locks| {
+        locks.lines().any(|lock| lock.contains("FLOCK") && lock.split_whitespace().any(|word| word.rsplit_once(':').is_some_and(|(_, found)| found == inode.to_string())))
+    })
+}

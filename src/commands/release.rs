@@ -1,0 +1,36 @@
+//! `release`: takes our finalizer off every object, for uninstalling.
+
+use std::process::ExitCode;
+
+use crate::commands::say;
+use crate::config::release::{Release, ReleaseScope};
+use crate::source::api::ApiServer;
+use crate::status::patch::Which;
+use crate::status::release::{Mode, release as strip};
+
+/// Releases, and says what became of each object that could not be.
+///
+/// # Errors
+/// No usable API server.
+pub async fn release(settings: Release, dry_run: bool) -> anyhow::Result<ExitCode> {
+    let api = ApiServer::connect(settings.kubeconfig.as_deref()).await?;
+    let which = match settings.scope {
+        ReleaseScope::Deployment => Which::Ours(settings.names.clone()),
+        ReleaseScope::Domain => Which::Domain,
+    };
+    let mode = if dry_run { Mode::DryRun } else { Mode::Apply };
+    let released = strip(&api, &settings.kinds, &settings.namespaces, &which, mode).await;
+    for (object, error) in &released.failed {
+        say(&format!("FAILED    {object}: {error}"));
+    }
+    for unlisted in &released.unlisted {
+        say(&format!("UNLISTED  {unlisted:?}"));
+    }
+    let done = if dry_run { "would be released" } else { "released" };
+    let listed = if dry_run { &released.found } else { &released.released };
+    for object in listed {
+        say(&format!("{done}  {object}"));
+    }
+    say(&format!("{} of {} objects {done}", listed.len(), released.found.len()));
+    Ok(if released.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,171 @@
+//! The table of settings as text: for `--help`, and as `docs/configuration.md`.
+
+use std::fmt::Write;
+
+use crate::config::settings::{Fallback, Group, SETTINGS, Setting};
+
+/// Columns of the help text.
+const WIDTH: usize = 96;
+/// Column at which meanings start: room for the longest name.
+const INDENT: usize = 24;
+
+/// The variables as the end of `--help`, grouped, at most 96 columns wide.
+pub fn variables() -> String {
+    let mut text = "Settings are environment variables; a flag beats its variable. Empty means unset.\n".to_owned();
+    for group in Group::ALL {
+        push(&mut text, format_args!("\n{}:\n", group.title()));
+        for setting in in_group(group) {
+            push(&mut text, format_args!("  {:<1$}", setting.name, INDENT - 2));
+            let meaning = format!("{} [{}]", setting.meaning, bracket(setting));
+            let lines = wrapped(&meaning, WIDTH - INDENT);
+            push(&mut text, format_args!("{}\n", lines.join(&format!("\n{}", " ".repeat(INDENT)))));
+        }
+    }
+    text.push_str(
+        "\nExit codes: 0 done or asked to stop, 1 runtime failure, 2 configuration error;\nplan: 0 nothing to do, 2 changes pending.",
+    );
+    text
+}
+
+/// The whole of `docs/configuration.md`.
+pub fn markdown() -> String {
+    let mut text = INTRODUCTION.to_owned();
+    for group in Group::ALL {
+        push(
+            &mut text,
+            format_args!("\n## {}\n\n| Variable | Default | Meaning |\n| --- | --- | --- |\n", group.title()),
+        );
+        for setting in in_group(group) {
+            let flag = setting.flag.map(|flag| format!(", `{flag}`")).unwrap_or_default();
+            push(
+                &mut text,
+                format_args!("| `{}`{flag} | {} | {} |\n", setting.name, cell(setting.default), setting.meaning),
+            );
+        }
+    }
+    text
+}
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+Settings are environment variables; the few that a person types are flags as well, and a flag beats its variable.
+This page is generated from the table in `src/config/settings.rs`, as is the end of `kube-projector --help`; `UPDATE_DOCS=1 cargo test --lib` writes it anew.
+
+- An empty variable counts as unset, except `LABEL_VALUE`: set but empty, it selects the empty value.
+- Booleans are `true`, `false`, `1`, `0`, `yes` or `no` in any case; anything else is an error.
+- Other words are taken in any case too, but for `ALL` and `cluster`.
+- Times are whole seconds.
+- Lists have commas between their entries; spaces around entries and repeated entries do not count.
+- Relative paths start at the working directory.
+- Variables that are not listed here are ignored.
+- All problems are reported at once, one line each, and the program ends with exit code 2 before it asks the API server for anything.
+
+`release` needs neither `FOLDER` nor, if `FINALIZER_NAME` is set or with `--all`, `LABEL`.
+`healthcheck` reads only the settings of the health endpoint.
+";
+
+fn in_group(group: Group) -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().filter(move |setting| setting.group == group)
+}
+
+fn bracket(setting: &Setting) -> String {
+    let default = match setting.default {
+        Fallback::Required => "required".to_owned(),
+        Fallback::Value(text) | Fallback::Described(text) => format!("default: {text}"),
+        Fallback::Unset => "default: unset".to_owned(),
+    };
+    setting.flag.map(|flag| format!("{default}; {flag}")).unwrap_or(default)
+}
+
+fn cell(default: Fallback) -> String {
+    match default {
+        Fallback::Required => "required".to_owned(),
+        Fallback::Value(value) => format!("`{value}`"),
+        Fallback::Described(text) => text.to_owned(),
+        Fallback::Unset => "unset".to_owned(),
+    }
+}
+
+/// Lines of at most `width` characters, broken at spaces.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => push(line, format_args!(" {word}")),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    text.write_fmt(arguments).expect("a String takes any text");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn documentation_is_generated_from_the_table() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, markdown()).unwrap();
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            written == markdown(),
+            "docs/configuration.md is not what the table says: run UPDATE_DOCS=1 cargo test --lib"
+        );
+    }
+
+    #[test]
+    fn documentation_and_help_name_every_setting_with_its_default() {
+        let (markdown, help) = (markdown(), variables().split_whitespace().collect::<Vec<_>>().join(" "));
+        for setting in SETTINGS {
+            let row = markdown
+                .lines()
+                .find(|line| line.starts_with(&format!("| `{}`", setting.name)))
+                .unwrap_or_default();
+            assert!(
+                row.contains(&cell(setting.default)) && row.contains(setting.meaning),
+                "{}: {row:?}",
+                setting.name
+            );
+            let entry = format!("{} {} [{}]", setting.name, setting.meaning, bracket(setting));
+            assert!(help.contains(&entry), "help lacks {entry:?}");
+        }
+    }
+
+    #[test]
+    fn meanings_are_sentences_that_fit_a_table_row() {
+        for Setting { name, meaning, .. } in SETTINGS {
+            assert!(
+                meaning.ends_with('.') && !meaning.contains(['|', '<', '`', '*', '\n']),
+                "{name}: {meaning:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn help_is_aligned_and_fits_the_width() {
+        for line in variables().lines() {
+            assert!(line.chars().count() <= WIDTH, "{line:?}");
+            let is_entry = line.starts_with("  ");
+            assert!(
+                !is_entry || (line.get(INDENT - 2..INDENT) == Some("  ") && !line[INDENT..].starts_with(' ')),
+                "{line:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn long_text_is_broken_at_spaces() {
+        assert_eq!(wrapped("aa bb cc", 5), ["aa bb", "cc"]);
+        assert_eq!(wrapped("aaaaaaa b", 3), ["aaaaaaa", "b"]);
+    }
+}

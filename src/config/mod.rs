@@ -1,0 +1,341 @@
+//! Environment and flags to a validated [`Config`]; every problem is reported at once.
+//!
+//! Two steps: a flat struct of texts (`raw`), then values with meaning. One table ([`settings`]) says name, default and meaning of
+//! each setting; help and documentation come from it. This module never reads the environment, the clock or the disk: all of it is argument.
+//!
+//! ```
+//! use kube_projector::cli::Flags;
+//! use kube_projector::config::{Config, Context};
+//!
+//! let vars = [("LABEL", "findme"), ("FOLDER", "rules")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+//! let context = Context { current_dir: "/etc".into(), stderr_is_terminal: false };
+//! let config = Config::from_vars(vars.into_iter(), &Flags::default(), &context)?;
+//! assert_eq!(config.folder.as_os_str(), "/etc/rules");
+//! # Ok::<(), kube_projector::config::problems::Problems>(())
+//! ```
+
+pub mod help;
+mod names;
+mod parse;
+mod paths;
+pub mod problems;
+mod raw;
+mod read;
+pub mod release;
+pub mod settings;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use siphasher::sip::SipHasher13;
+
+use crate::cli::Flags;
+use crate::config::problems::{Problem, Problems};
+use crate::config::raw::Given;
+use crate::config::read::Reader;
+use crate::core::object::{Kind, Namespaces, Selector};
+use crate::core::policy::{Adopt, Durability, Order};
+
+/// Domain of the finalizers that we name ourselves; `release --all` removes every finalizer under it.
+pub const FINALIZER_DOMAIN: &str = "kube-projector.dev";
+
+/// Everything that a run needs to know, validated.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Which objects are projected.
+    pub selector: Selector,
+    /// The folder that is kept; absolute, without `.` and `..`.
+    pub folder: PathBuf,
+    /// Further folders that annotations may name; absolute, without `.` and `..`, sorted, without `folder` itself.
+    pub allowed_folders: Vec<PathBuf>,
+    /// Where objects are looked for.
+    pub namespaces: Namespaces,
+    /// Kinds that are projected; not empty, without duplicates.
+    pub kinds: Vec<Kind>,
+    /// How objects are read.
+    pub method: Method,
+    /// Annotation by which an object names its folder.
+    pub folder_annotation: String,
+    /// Whether file names carry namespace, kind and name of their object.
+    pub unique_filenames: bool,
+    /// Mode of files, at most `0o7777`.
+    pub file_mode: u32,
+    /// Mode of folders that we make, at most `0o7777`.
+    pub folder_mode: u32,
+    /// Which object keeps a path that several claim.
+    pub conflict: Order,
+    /// What happens to foreign files at wanted paths.
+    pub adopt: Adopt,
+    /// Name among the projectors that share the folder.
+    pub instance: Option<String>,
+    /// Time between two checks of what is on disk; `None`: only at start.
+    pub resync: Option<Duration>,
+    /// Time after which the API server ends a watch; at least a second.
+    pub watch_server_timeout: Duration,
+    /// Time after which we end a watch; at least five seconds more than the server's.
+    pub watch_client_timeout: Duration,
+    /// The health endpoint; `None`: not served.
+    pub health: Option<Health>,
+    /// Whether outcomes are told as Events. Never with manifests.
+    pub event_logging: bool,
+    /// Finalizers; `None`: none are added or removed. Never with manifests. Whether METHOD adds them is for the engine to say.
+    pub finalizers: Option<Finalizers>,
+    /// What is logged.
+    pub log: Log,
+    /// When bytes are forced to the disk.
+    pub durability: Durability,
+    /// Where the ledger lies.
+    pub ledger: LedgerPlace,
+    /// Where objects come from.
+    pub origin: Origin,
+    /// What works otherwise than it was asked for: one sentence each, worth a warning in the log.
+    pub warnings: Vec<String>,
+}
+
+/// How objects are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Method {
+    /// One list, then changes as they happen.
+    Watch,
+    /// One list, then the end.
+    List,
+    /// A list, and another each time this time has passed; at least a second.
+    Sleep(Duration),
+}
+
+/// The health endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Health {
+    /// Address to listen on; `None`: all, IPv4 and IPv6.
+    pub host: Option<IpAddr>,
+    /// Port to listen on; 0: any free one.
+    pub port: u16,
+    /// Time without contact after which a watch makes us unhealthy; `None`: never.
+    pub stale_after: Option<Duration>,
+}
+
+/// Finalizers of this deployment, all with a domain.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finalizers {
+    /// The one that is added and removed.
+    pub name: String,
+    /// Names of earlier days, which are only removed; sorted, without `name`.
+    pub former: Vec<String>,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Log {
+    /// Least severe level of our own lines.
+    pub level: LogLevel,
+    /// Form of a line.
+    pub format: LogFormat,
+}
+
+/// Severity of log lines, most severe first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum LogLevel {
+    /// Someone must act.
+    Error,
+    /// We coped; look later.
+    Warn,
+    /// A thing that the user asked for happened.
+    Info,
+    /// Decisions.
+    Debug,
+    /// Shapes of data.
+    Trace,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where the ledger lies.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LedgerPlace {
+    /// A dot-file in the folder, named after [`Config::identity`].
+    Default,
+    /// This name in the folder; one path component, neither `.` nor `..`.
+    Name(String),
+    /// This file; absolute, without `.` and `..`.
+    Path(PathBuf),
+}
+
+/// Where objects come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// An API server, found by this file or, without one, by the pod's service account.
+    Cluster {
+        /// Absolute path of a kubeconfig.
+        kubeconfig: Option<PathBuf>,
+    },
+    /// A folder of manifests; absolute.
+    Manifests(PathBuf),
+}
+
+/// What the world around tells a configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Context {
+    /// Absolute; relative paths start here.
+    pub current_dir: PathBuf,
+    /// Decides the default form of the log.
+    pub stderr_is_terminal: bool,
+}
+
+impl Config {
+    /// Reads the settings of `run`, `plan` and `check`. Variables that are no settings are ignored; a flag beats its variable.
+    ///
+    /// # Errors
+    /// Every problem with the settings at once.
+    pub fn from_vars(vars: impl Iterator<Item = (String, String)>, flags: &Flags, context: &Context) -> Result<Self, Problems> {
+        let given = gather(vars, flags)?;
+        let mut reader = Reader::new(&given);
+        let config = read_config(&mut reader, context);
+        let config = config.map(|config| Self {
+            warnings: std::mem::take(&mut reader.warnings),
+            ..config
+        });
+        reader.finish(config)
+    }
+
+    /// What is projected from where, as one line: source, label, namespaces, kinds. Equal for two runs that want the same objects.
+    pub fn selection(&self) -> String {
+        let source = match &self.origin {
+            Origin::Cluster { .. } => "cluster".to_owned(),
+            Origin::Manifests(folder) => folder.display().to_string(),
+        };
+        let namespaces = match &self.namespaces {
+            Namespaces::All => "ALL".to_owned(),
+            Namespaces::Only(names) => names.join(","),
+        };
+        let kinds: Vec<_> = self.kinds.iter().map(|kind| kind.as_str()).collect();
+        format!(
+            "source={source} label={} namespaces={namespaces} kinds={}",
+            self.selector,
+            kinds.join(",")
+        )
+    }
+
+    /// INSTANCE, or else eight hexadecimal digits made of the [selection](Self::selection).
+    pub fn identity(&self) -> String {
+        self.instance.clone().unwrap_or_else(|| selection_hash(&[&self.selection()]))
+    }
+}
+
+/// Where `healthcheck` asks; `None`: LIVENESS is off, so that there is nobody to ask.
+///
+/// # Errors
+/// Every problem with the settings of the health endpoint at once. Port 0 is one: nobody knows which it became.
+pub fn health_address(vars: impl Iterator<Item = (String, String)>) -> Result<Option<SocketAddr>, Problems> {
+    let given = gather(vars, &Flags::default())?;
+    let mut reader = Reader::new(&given);
+    let health = reader.health();
+    if let Some(Some(Health { port: 0, .. })) = health {
+        reader.note("HEALTH_PORT", "healthcheck has to know the port, 0 means any free one");
+    }
+    let address = |health: Health| SocketAddr::new(reachable(health.host), health.port);
+    reader.finish(health.map(|health| health.map(address)))
+}
+
+/// Names and values of variables as text. What is not UTF-8 is kept as the replacement character, which no setting accepts.
+pub fn as_text(vars: impl Iterator<Item = (OsString, OsString)>) -> impl Iterator<Item = (String, String)> {
+    vars.map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+}
+
+/// Eight hexadecimal digits that stand for these parts, the same in every release and on every machine. No part may hold a NUL.
+pub fn selection_hash(parts: &[&str]) -> String {
+    let hash = SipHasher13::new_with_keys(0, 0).hash(parts.join("\0").as_bytes());
+    format!("{:08x}", hash >> 32)
+}
+
+fn gather(vars: impl Iterator<Item = (String, String)>, flags: &Flags) -> Result<Given, Problems> {
+    raw::gather(vars, flags).map_err(|error| Problems::new(vec![Problem::unreadable(&error.to_string())]))
+}
+
+fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
+    // All groups are read before the first `?`, so that none hides the problems of another.
+    let selector = reader.selector();
+    let scope = reader.scope(&context.current_dir);
+    let method = reader.method();
+    let files = reader.files(&context.current_dir);
+    let ownership = reader.ownership(&context.current_dir);
+    let watch_timeouts = reader.watch_timeouts();
+    let health = reader.health();
+    let finalizer_names = reader.finalizer_names();
+    let cluster_writes = reader.cluster_writes(scope.as_ref().map(|scope| &scope.origin));
+    let log = reader.log(default_format(context));
+    let (scope, files, ownership) = (scope?, files?, ownership?);
+    let (watch_server_timeout, watch_client_timeout) = watch_timeouts?;
+    let (wants_finalizers, event_logging) = cluster_writes?;
+    let selector = selector?;
+    let (name, former) = finalizer_names?;
+    let name = name.unwrap_or_else(|| default_finalizer(&selector, &scope.namespaces));
+    Some(Config {
+        selector,
+        folder: files.folder,
+        allowed_folders: files.allowed_folders,
+        namespaces: scope.namespaces,
+        kinds: scope.kinds,
+        method: method?,
+        folder_annotation: files.folder_annotation,
+        unique_filenames: files.unique_filenames,
+        file_mode: files.file_mode,
+        folder_mode: files.folder_mode,
+        conflict: ownership.conflict,
+        adopt: ownership.adopt,
+        instance: ownership.instance,
+        resync: files.resync,
+        watch_server_timeout,
+        watch_client_timeout,
+        health: health?,
+        event_logging,
+        finalizers: wants_finalizers.then(|| Finalizers {
+            former: former.into_iter().filter(|other| *other != name).collect(),
+            name,
+        }),
+        log: log?,
+        durability: files.durability,
+        ledger: ownership.ledger,
+        origin: scope.origin,
+        warnings: Vec::new(),
+    })
+}
+
+fn default_finalizer(selector: &Selector, namespaces: &Namespaces) -> String {
+    let selector = selector.to_string();
+    let mut parts = vec![selector.as_str()];
+    match namespaces {
+        Namespaces::All => parts.push("ALL"),
+        Namespaces::Only(names) => parts.extend(names.iter().map(String::as_str)),
+    }
+    format!("{FINALIZER_DOMAIN}/{}", selection_hash(&parts))
+}
+
+fn default_format(context: &Context) -> LogFormat {
+    if context.stderr_is_terminal {
+        LogFormat::Text
+    } else {
+        LogFormat::Json
+    }
+}
+
+/// The address by which a listener on `host` is reached from this machine.
+fn reachable(host: Option<IpAddr>) -> IpAddr {
+    match host {
+        None => Ipv4Addr::LOCALHOST.into(),
+        Some(IpAddr::V4(address)) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        Some(IpAddr::V6(address)) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        Some(address) => address,
+    }
+}

@@ -1,0 +1,206 @@
+//! What is wrong with the settings: every problem at once, one line each.
+
+use std::fmt;
+
+use crate::config::settings::{self, Setting};
+
+/// Longest value that a problem repeats, in characters.
+const VALUE_MAX: usize = 120;
+
+/// Every problem with the settings that were given, in the order of the table. Not empty.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problems(Vec<Problem>);
+
+/// One setting that cannot be used as it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    subject: String,
+    expected: String,
+    position: usize,
+}
+
+impl Problems {
+    /// The problems in the order of the table.
+    pub fn new(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| problem.position);
+        Self(problems)
+    }
+
+    /// One problem after the other; each displays as one line.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Problems {
+    /// One line each, without a line break at the end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let line_break = if index == 0 { "" } else { "\n" };
+            write!(f, "{line_break}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl Problem {
+    /// A value that is not of the form that its setting takes. `subject` is the variable or flag that gave it.
+    pub fn value(setting: &'static Setting, subject: &str, value: &str, expected: &str) -> Self {
+        let mut shown: String = value.chars().take(VALUE_MAX).collect();
+        if shown.len() < value.len() {
+            shown.push('…');
+        }
+        Self {
+            subject: format!("{subject}={shown:?}"),
+            expected: format!("expected {expected}"),
+            position: position(setting),
+        }
+    }
+
+    /// A setting that is needed and has neither a value nor a default.
+    pub fn missing(setting: &'static Setting) -> Self {
+        let flag = setting.flag.map(|flag| format!(" (or {flag})")).unwrap_or_default();
+        let expected = format!("{}{flag}", lower_fragment(setting.meaning));
+        Self {
+            subject: format!("{} is required", setting.name),
+            expected,
+            position: position(setting),
+        }
+    }
+
+    /// Settings that could not be read at all.
+    pub fn unreadable(cause: &str) -> Self {
+        Self {
+            subject: "reading the environment".to_owned(),
+            expected: cause.to_owned(),
+            position: 0,
+        }
+    }
+
+    /// Anything else that stands in the way of using what was given.
+    pub fn other(setting: &'static Setting, expected: impl Into<String>) -> Self {
+        Self {
+            subject: setting.name.to_owned(),
+            expected: expected.into(),
+            position: position(setting),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.expected)
+    }
+}
+
+fn position(setting: &'static Setting) -> usize {
+    settings::SETTINGS
+        .iter()
+        .position(|other| other.name == setting.name)
+        .unwrap_or(usize::MAX)
+}
+
+/// The first sentence of a meaning, as a fragment: lower case, no full stop.
+fn lower_fragment(meaning: &str) -> String {
+    let sentence = meaning.split(". ").next().unwrap_or(meaning).trim_end_matches('.');
+    let mut characters = sentence.chars();
+    characters
+        .next()
+        .map(|first| first.to_lowercase().chain(characters).collect())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::Flags;
+    use crate::config::settings::SETTINGS;
+    use crate::config::tests::{LEAST, exactly, read};
+
+    /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
+    const BAD: [(&str, &str); 35] = [
+        ("LABEL", "a=1"),
+        ("LABEL_VALUE", "a b"),
+        ("NAMESPACE", "ALL,a"),
+        ("RESOURCE", "pod"),
+        ("METHOD", "FOO"),
+        ("SLEEP_TIME", "0"),
+        ("SOURCE", "\u{fffd}"),
+        ("KUBECONFIG", "/a:/b"),
+        ("FOLDER", "\u{fffd}"),
+        ("FOLDER_ANNOTATION", "a/b/c"),
+        ("ALLOWED_FOLDERS", "\u{fffd}"),
+        ("UNIQUE_FILENAMES", "on"),
+        ("DEFAULT_FILE_MODE", "9x9"),
+        ("FOLDER_MODE", "rwx"),
+        ("RESYNC", "-1"),
+        ("DURABILITY", "all"),
+        ("CONFLICT", "old"),
+        ("ADOPT", "no"),
+        ("INSTANCE", "a/b"),
+        ("LEDGER", ".."),
+        ("WATCH_SERVER_TIMEOUT", "0"),
+        ("WATCH_CLIENT_TIMEOUT", "1s"),
+        ("LIVENESS", "maybe"),
+        ("HEALTH_PORT", "tcp://10.0.0.1:80"),
+        ("HEALTHCHECK_PORT", "65536"),
+        ("HEALTH_HOST", "localhost"),
+        ("HEALTH_STALE_AFTER", "1.5"),
+        ("FINALIZERS", "y"),
+        ("FINALIZER_NAME", "mine"),
+        ("FINALIZER_FORMER", "orphan"),
+        ("EVENT_LOGGING", "2"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+        ("VERBOSE", "v"),
+        ("DEBUG", "d"),
+    ];
+
+    #[test]
+    fn all_problems_are_reported_at_once_in_the_order_of_the_table() {
+        let problems = exactly(&BAD, &Flags::default()).unwrap_err();
+        let expected: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+        let named: Vec<_> = problems
+            .iter()
+            .filter_map(|line| line.split_once('=').map(|(name, _)| name))
+            .collect();
+        assert_eq!(named, expected, "{problems:#?}");
+        assert!(problems.iter().all(|line| line.contains(": expected ")), "{problems:#?}");
+    }
+
+    #[test]
+    fn one_bad_setting_is_the_only_problem() {
+        for (name, value) in BAD {
+            let problems = read(&[(name, value)]).unwrap_err();
+            assert!(
+                problems.len() == 1 && problems[0].starts_with(&format!("{name}={value:?}: expected ")),
+                "{problems:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn problems_name_variable_value_and_what_is_accepted() {
+        let problems = exactly(&[("LABEL", ""), ("DEFAULT_FILE_MODE", "9x9"), ("METHOD", "FOO")], &Flags::default());
+        let expected = [
+            "LABEL is required: key of the label that an object must carry (or --label)",
+            "METHOD=\"FOO\": expected WATCH, LIST or SLEEP",
+            "FOLDER is required: folder that is kept equal to what the objects say (or --folder)",
+            "DEFAULT_FILE_MODE=\"9x9\": expected three or four octal digits, for example 644",
+        ];
+        assert_eq!(problems, Err(expected.map(str::to_owned).to_vec()));
+    }
+
+    #[test]
+    fn a_problem_with_a_flag_names_the_flag_and_stays_one_short_line() {
+        let value = format!("a\nb{}", "c".repeat(1000));
+        let flags = Flags {
+            namespace: Some(value),
+            ..Flags::default()
+        };
+        let problems = exactly(&LEAST, &flags).unwrap_err();
+        let expected = format!("--namespace=\"a\\nb{}…\": expected ALL, or names of namespaces", "c".repeat(117));
+        assert!(problems.len() == 1 && problems[0].starts_with(&expected), "{problems:?}");
+    }
+}

@@ -1,0 +1,180 @@
+//! Settings as they were given: text by name, from the environment and from flags, before anything is understood.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use crate::cli::Flags;
+use crate::config::settings;
+
+/// One optional text per setting. Field names are the variables' names in lower case; empty values are absent, but for LABEL_VALUE.
+#[derive(Deserialize, Default, PartialEq, Eq, Debug)]
+#[cfg_attr(test, derive(serde::Serialize))]
+pub struct Raw {
+    pub label: Option<String>,
+    pub label_value: Option<String>,
+    pub namespace: Option<String>,
+    pub resource: Option<String>,
+    pub method: Option<String>,
+    pub sleep_time: Option<String>,
+    pub source: Option<String>,
+    pub kubeconfig: Option<String>,
+    pub folder: Option<String>,
+    pub folder_annotation: Option<String>,
+    pub allowed_folders: Option<String>,
+    pub unique_filenames: Option<String>,
+    pub default_file_mode: Option<String>,
+    pub folder_mode: Option<String>,
+    pub resync: Option<String>,
+    pub durability: Option<String>,
+    pub conflict: Option<String>,
+    pub adopt: Option<String>,
+    pub instance: Option<String>,
+    pub ledger: Option<String>,
+    pub watch_server_timeout: Option<String>,
+    pub watch_client_timeout: Option<String>,
+    pub liveness: Option<String>,
+    pub health_port: Option<String>,
+    pub healthcheck_port: Option<String>,
+    pub health_host: Option<String>,
+    pub health_stale_after: Option<String>,
+    pub finalizers: Option<String>,
+    pub finalizer_name: Option<String>,
+    pub finalizer_former: Option<String>,
+    pub event_logging: Option<String>,
+    pub log_level: Option<String>,
+    pub log_format: Option<String>,
+    pub verbose: Option<String>,
+    pub debug: Option<String>,
+}
+
+/// What was given, and which settings were given by flag.
+#[derive(Debug)]
+pub struct Given {
+    /// The texts.
+    pub raw: Raw,
+    /// Names of settings that a flag decided: problems with them name the flag.
+    pub by_flag: BTreeSet<&'static str>,
+}
+
+/// Collects settings from variables and flags; a flag beats its variable.
+///
+/// Names count in upper case only; of a name that occurs twice the first counts, as with `getenv`.
+///
+/// # Errors
+/// Only if envy refuses text as text; the message names the variable.
+pub fn gather(vars: impl Iterator<Item = (String, String)>, flags: &Flags) -> Result<Given, envy::Error> {
+    let mut values = BTreeMap::new();
+    for (name, value) in vars {
+        if let Some(setting) = settings::find(&name).filter(|setting| setting.name == name) {
+            values.entry(setting.name).or_insert(value);
+        }
+    }
+    let by_flag: Vec<_> = flag_values(flags).collect();
+    let names = by_flag.iter().map(|(name, _)| *name).collect();
+    values.extend(by_flag);
+    values.retain(|name, value| !value.is_empty() || *name == "LABEL_VALUE");
+    let raw = envy::from_iter(values.into_iter().map(|(name, value)| (name.to_owned(), value)))?;
+    Ok(Given { raw, by_flag: names })
+}
+
+fn flag_values(flags: &Flags) -> impl Iterator<Item = (&'static str, String)> {
+    let once = flags.once.then(|| "LIST".to_owned());
+    [
+        ("LABEL", flags.label.clone()),
+        ("LABEL_VALUE", flags.label_value.clone()),
+        ("NAMESPACE", flags.namespace.clone()),
+        ("METHOD", once),
+        ("SOURCE", flags.source.clone()),
+        ("FOLDER", flags.folder.clone()),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| value.map(|value| (name, value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(vars: &[(&str, &str)], flags: &Flags) -> Raw {
+        let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        gather(vars, flags).unwrap().raw
+    }
+
+    #[test]
+    fn every_field_is_in_the_table_and_every_setting_has_a_field() {
+        let serde_json::Value::Object(fields) = serde_json::to_value(Raw::default()).unwrap() else {
+            panic!("a struct becomes an object")
+        };
+        let fields: BTreeSet<_> = fields.keys().cloned().collect();
+        let names: BTreeSet<_> = settings::SETTINGS.iter().map(|setting| setting.name.to_lowercase()).collect();
+        assert_eq!(fields, names);
+        assert_eq!(names.len(), settings::SETTINGS.len(), "a name occurs twice");
+    }
+
+    #[test]
+    fn every_setting_reaches_the_field_of_its_name() {
+        for setting in settings::SETTINGS {
+            let json = serde_json::to_value(raw(&[(setting.name, "text")], &Flags::default())).unwrap();
+            assert_eq!(json[setting.name.to_lowercase()], "text", "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn empty_is_unset_but_for_the_label_value() {
+        let vars: Vec<_> = settings::SETTINGS.iter().map(|setting| (setting.name, "")).collect();
+        let expected = Raw {
+            label_value: Some(String::new()),
+            ..Raw::default()
+        };
+        assert_eq!(raw(&vars, &Flags::default()), expected);
+    }
+
+    #[test]
+    fn a_flag_beats_its_variable() {
+        let flags = Flags {
+            label: Some("b".into()),
+            label_value: Some(String::new()),
+            namespace: Some("n".into()),
+            folder: Some("f".into()),
+            source: Some("s".into()),
+            once: true,
+        };
+        let vars = ["LABEL", "LABEL_VALUE", "NAMESPACE", "FOLDER", "SOURCE", "METHOD"].map(|name| (name, "variable"));
+        let expected = Raw {
+            label: Some("b".into()),
+            label_value: Some(String::new()),
+            namespace: Some("n".into()),
+            folder: Some("f".into()),
+            source: Some("s".into()),
+            method: Some("LIST".into()),
+            ..Raw::default()
+        };
+        assert_eq!(raw(&vars, &flags), expected);
+    }
+
+    #[test]
+    fn an_empty_flag_unsets_its_variable() {
+        let flags = Flags {
+            namespace: Some(String::new()),
+            ..Flags::default()
+        };
+        assert_eq!(raw(&[("NAMESPACE", "a")], &flags), Raw::default());
+    }
+
+    #[test]
+    fn other_names_other_cases_and_second_values_are_ignored() {
+        let vars = [
+            ("PATH", "/bin"),
+            ("label", "lower"),
+            ("LABEL", "first"),
+            ("Label", "mixed"),
+            ("LABEL", "second"),
+        ];
+        let expected = Raw {
+            label: Some("first".into()),
+            ..Raw::default()
+        };
+        assert_eq!(raw(&vars, &Flags::default()), expected);
+    }
+}

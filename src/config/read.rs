@@ -1,0 +1,282 @@
+//! From given text to values: takes defaults from the table, notes every problem and goes on.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config::parse::{self, Expected, MethodName};
+use crate::config::paths;
+use crate::config::problems::{Problem, Problems};
+use crate::config::raw::{Given, Raw};
+use crate::config::settings::{self, Fallback, Setting};
+use crate::config::{Health, LedgerPlace, Log, LogFormat, LogLevel, Method, Origin};
+use crate::core::object::{Kind, Namespaces, Selector};
+use crate::core::policy::{Adopt, Durability, Order};
+
+/// How much longer than the server's a client's watch timeout must be: the server's answer has to arrive.
+const WATCH_TIMEOUT_GAP: Duration = Duration::from_secs(5);
+
+/// Reads settings one by one. Each `None` that a method returns has left a problem behind.
+pub struct Reader<'a> {
+    raw: &'a Raw,
+    by_flag: &'a BTreeSet<&'static str>,
+    problems: Vec<Problem>,
+    /// Things that work otherwise than they were asked for.
+    pub warnings: Vec<String>,
+}
+
+/// Settings about objects, but for the selector.
+pub struct Scope {
+    pub namespaces: Namespaces,
+    pub kinds: Vec<Kind>,
+    pub origin: Origin,
+}
+
+/// Settings about files.
+pub struct Files {
+    pub folder: PathBuf,
+    pub folder_annotation: String,
+    pub allowed_folders: Vec<PathBuf>,
+    pub unique_filenames: bool,
+    pub file_mode: u32,
+    pub folder_mode: u32,
+    pub resync: Option<Duration>,
+    pub durability: Durability,
+}
+
+/// Settings about whose files they are.
+pub struct Ownership {
+    pub conflict: Order,
+    pub adopt: Adopt,
+    pub instance: Option<String>,
+    pub ledger: LedgerPlace,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of what was given.
+    pub fn new(given: &'a Given) -> Self {
+        Self {
+            raw: &given.raw,
+            by_flag: &given.by_flag,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The value, unless anything was wrong.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
+        match value {
+            Some(value) if self.problems.is_empty() => Ok(value),
+            _ => Err(Problems::new(self.problems)),
+        }
+    }
+
+    pub fn selector(&mut self) -> Option<Selector> {
+        let label = self.value("LABEL", &self.raw.label, parse::label_key);
+        let value = self.optional("LABEL_VALUE", &self.raw.label_value, parse::label_value);
+        Some(Selector {
+            label: label?,
+            value: value?,
+        })
+    }
+
+    pub fn scope(&mut self, current_dir: &Path) -> Option<Scope> {
+        let namespaces = self.value("NAMESPACE", &self.raw.namespace, parse::namespaces);
+        let kinds = self.value("RESOURCE", &self.raw.resource, parse::kinds);
+        let folder = self.value("SOURCE", &self.raw.source, |text| Ok(paths::origin_folder(text, current_dir)));
+        let kubeconfig = self.optional("KUBECONFIG", &self.raw.kubeconfig, |text| paths::kubeconfig(text, current_dir));
+        let (folder, kubeconfig) = (folder?, kubeconfig?);
+        Some(Scope {
+            namespaces: namespaces?,
+            kinds: kinds?,
+            origin: folder.unwrap_or(Origin::Cluster { kubeconfig }),
+        })
+    }
+
+    pub fn method(&mut self) -> Option<Method> {
+        let method = self.value("METHOD", &self.raw.method, parse::method);
+        let sleep = self.value("SLEEP_TIME", &self.raw.sleep_time, parse::some_seconds);
+        Some(match method? {
+            MethodName::Watch => Method::Watch,
+            MethodName::List => Method::List,
+            MethodName::Sleep => Method::Sleep(sleep?),
+        })
+    }
+
+    pub fn files(&mut self, current_dir: &Path) -> Option<Files> {
+        let folder = self.value("FOLDER", &self.raw.folder, |text| Ok(paths::path(text, current_dir)));
+        let folder_annotation = self.value("FOLDER_ANNOTATION", &self.raw.folder_annotation, parse::annotation_key);
+        let allowed = self.optional("ALLOWED_FOLDERS", &self.raw.allowed_folders, |text| {
+            Ok(paths::paths(text, current_dir))
+        });
+        let unique_filenames = self.value("UNIQUE_FILENAMES", &self.raw.unique_filenames, parse::boolean);
+        let file_mode = self.value("DEFAULT_FILE_MODE", &self.raw.default_file_mode, parse::mode);
+        let folder_mode = self.value("FOLDER_MODE", &self.raw.folder_mode, parse::mode);
+        let resync = self.value("RESYNC", &self.raw.resync, parse::seconds_or_never);
+        let durability = self.value("DURABILITY", &self.raw.durability, parse::durability);
+        if folder_mode.is_some_and(|mode| mode & 0o300 != 0o300) {
+            self.warnings
+                .push("FOLDER_MODE keeps the owner from writing to the folders that we make".to_owned());
+        }
+        let folder = folder?;
+        let mut allowed_folders = allowed?.unwrap_or_default();
+        allowed_folders.retain(|allowed| *allowed != folder);
+        Some(Files {
+            folder,
+            folder_annotation: folder_annotation?,
+            allowed_folders,
+            unique_filenames: unique_filenames?,
+            file_mode: file_mode?,
+            folder_mode: folder_mode?,
+            resync: resync?,
+            durability: durability?,
+        })
+    }
+
+    pub fn ownership(&mut self, current_dir: &Path) -> Option<Ownership> {
+        let conflict = self.value("CONFLICT", &self.raw.conflict, parse::order);
+        let adopt = self.value("ADOPT", &self.raw.adopt, parse::adopt);
+        let instance = self.optional("INSTANCE", &self.raw.instance, parse::instance);
+        let ledger = self.optional("LEDGER", &self.raw.ledger, |text| paths::ledger(text, current_dir));
+        Some(Ownership {
+            conflict: conflict?,
+            adopt: adopt?,
+            instance: instance?,
+            ledger: ledger?.unwrap_or(LedgerPlace::Default),
+        })
+    }
+
+    /// Timeouts of the server and of the client. The client's is raised where it would end watches that the server still holds.
+    pub fn watch_timeouts(&mut self) -> Option<(Duration, Duration)> {
+        let server = self.value("WATCH_SERVER_TIMEOUT", &self.raw.watch_server_timeout, parse::some_seconds);
+        let client = self.value("WATCH_CLIENT_TIMEOUT", &self.raw.watch_client_timeout, parse::some_seconds);
+        let (server, client) = (server?, client?);
+        let least = server + WATCH_TIMEOUT_GAP;
+        if client < least {
+            let (client, least) = (client.as_secs(), least.as_secs());
+            self.warnings.push(format!(
+                "WATCH_CLIENT_TIMEOUT={client} is raised to {least}, which is WATCH_SERVER_TIMEOUT and 5 seconds more"
+            ));
+        }
+        Some((server, client.max(least)))
+    }
+
+    /// The health endpoint, `None` inside where LIVENESS is off.
+    pub fn health(&mut self) -> Option<Option<Health>> {
+        let liveness = self.value("LIVENESS", &self.raw.liveness, parse::boolean);
+        let alias = self.optional("HEALTHCHECK_PORT", &self.raw.healthcheck_port, parse::port);
+        let port = self.value("HEALTH_PORT", &self.raw.health_port, parse::port);
+        let host: Option<Option<IpAddr>> = self.optional("HEALTH_HOST", &self.raw.health_host, parse::ip_address);
+        let stale_after = self.value("HEALTH_STALE_AFTER", &self.raw.health_stale_after, parse::seconds_or_never);
+        let (alias, mut port) = (alias?, port?);
+        match alias {
+            Some(alias) if self.raw.health_port.is_none() => port = alias,
+            Some(alias) if alias != port => self
+                .warnings
+                .push(format!("HEALTH_PORT={port} is used, HEALTHCHECK_PORT={alias} is not")),
+            _ => {}
+        }
+        let health = Health {
+            host: host?,
+            port,
+            stale_after: stale_after?,
+        };
+        liveness.map(|liveness| liveness.then_some(health))
+    }
+
+    /// FINALIZER_NAME, if it is given, and FINALIZER_FORMER, whether finalizers are in use or not.
+    pub fn finalizer_names(&mut self) -> Option<(Option<String>, Vec<String>)> {
+        let name = self.optional("FINALIZER_NAME", &self.raw.finalizer_name, parse::finalizer);
+        let former = self.optional("FINALIZER_FORMER", &self.raw.finalizer_former, parse::finalizers);
+        Some((name?, former?.unwrap_or_default()))
+    }
+
+    /// Whether finalizers and Events are wanted; neither is possible without a cluster.
+    pub fn cluster_writes(&mut self, origin: Option<&Origin>) -> Option<(bool, bool)> {
+        let finalizers = self.value("FINALIZERS", &self.raw.finalizers, parse::boolean);
+        let events = self.value("EVENT_LOGGING", &self.raw.event_logging, parse::boolean);
+        let (finalizers, events) = (finalizers?, events?);
+        match origin? {
+            Origin::Cluster { .. } => Some((finalizers, events)),
+            Origin::Manifests(_) => {
+                let asked = [
+                    ("FINALIZERS", finalizers && self.raw.finalizers.is_some()),
+                    ("EVENT_LOGGING", events),
+                ];
+                for (name, _) in asked.into_iter().filter(|(_, asked)| *asked) {
+                    self.warnings.push(format!("{name} has no effect while SOURCE is a folder"));
+                }
+                Some((false, false))
+            }
+        }
+    }
+
+    pub fn log(&mut self, default_format: LogFormat) -> Option<Log> {
+        let level = self.value("LOG_LEVEL", &self.raw.log_level, parse::log_level);
+        let format = self.optional("LOG_FORMAT", &self.raw.log_format, parse::log_format);
+        let verbose = self.value("VERBOSE", &self.raw.verbose, parse::boolean);
+        let debug = self.value("DEBUG", &self.raw.debug, parse::boolean);
+        let level = if self.raw.log_level.is_none() && (verbose? || debug?) {
+            LogLevel::Debug
+        } else {
+            level?
+        };
+        Some(Log {
+            level,
+            format: format?.unwrap_or(default_format),
+        })
+    }
+
+    /// Notes a problem that no single value has.
+    pub fn note(&mut self, name: &'static str, text: &str) {
+        self.problems
+            .extend(settings::find(name).map(|setting| Problem::other(setting, text)));
+    }
+
+    /// A setting that is required or has a default value.
+    fn value<T>(&mut self, name: &'static str, given: &Option<String>, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<T> {
+        let setting = settings::find(name)?;
+        match given.as_deref().or_else(|| default_value(setting)) {
+            Some(text) => self.parsed(setting, text, parse),
+            None => {
+                self.problems.push(Problem::missing(setting));
+                None
+            }
+        }
+    }
+
+    /// A setting that may be absent: `Some(None)`.
+    fn optional<T>(
+        &mut self,
+        name: &'static str,
+        given: &Option<String>,
+        parse: impl FnOnce(&str) -> Result<T, Expected>,
+    ) -> Option<Option<T>> {
+        match given {
+            None => Some(None),
+            Some(text) => self.parsed(settings::find(name)?, text, parse).map(Some),
+        }
+    }
+
+    fn parsed<T>(&mut self, setting: &'static Setting, text: &str, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<T> {
+        let parsed = match text.contains(char::REPLACEMENT_CHARACTER) {
+            true => Err("text in UTF-8".into()),
+            false => parse(text),
+        };
+        let flag = setting.flag.filter(|_| self.by_flag.contains(setting.name));
+        parsed
+            .map_err(|expected| {
+                self.problems
+                    .push(Problem::value(setting, flag.unwrap_or(setting.name), text, &expected))
+            })
+            .ok()
+    }
+}
+
+fn default_value(setting: &Setting) -> Option<&'static str> {
+    match setting.default {
+        Fallback::Value(value) => Some(value),
+        Fallback::Required | Fallback::Described(_) | Fallback::Unset => None,
+    }
+}

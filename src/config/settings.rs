@@ -1,0 +1,306 @@
+//! The one table of settings: name, default, flag, meaning. `--help`, `docs/configuration.md` and the defaults in use come from it.
+
+/// One environment variable that we read.
+#[derive(Debug)]
+pub struct Setting {
+    /// Name of the variable, in upper case.
+    pub name: &'static str,
+    /// What holds while the variable is unset or empty.
+    pub default: Fallback,
+    /// The flag that says the same and beats the variable, with its dashes.
+    pub flag: Option<&'static str>,
+    /// What the variable does, as one line of plain text.
+    pub meaning: &'static str,
+    /// Under which heading it is documented.
+    pub group: Group,
+}
+
+/// What holds while a variable is unset.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fallback {
+    /// Nothing: the program does not start without it.
+    Required,
+    /// The same as if the variable had this value.
+    Value(&'static str),
+    /// A default that no single value expresses, in words.
+    Described(&'static str),
+    /// The feature is not used.
+    Unset,
+}
+
+/// Headings of the documentation, in its order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Group {
+    /// Which objects are projected, and how they are read.
+    Objects,
+    /// Where files go and what they look like.
+    Files,
+    /// Conflicts, foreign files and bookkeeping.
+    Ownership,
+    /// Time limits of the API's watches.
+    Watches,
+    /// The health endpoint.
+    Health,
+    /// What is written to the cluster.
+    Cluster,
+    /// What is logged.
+    Log,
+}
+
+impl Group {
+    /// All groups in the order in which they are documented.
+    pub const ALL: [Self; 7] = [
+        Self::Objects,
+        Self::Files,
+        Self::Ownership,
+        Self::Watches,
+        Self::Health,
+        Self::Cluster,
+        Self::Log,
+    ];
+
+    /// The heading.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Objects => "Which objects",
+            Self::Files => "Which files",
+            Self::Ownership => "Whose files",
+            Self::Watches => "Watches",
+            Self::Health => "Health",
+            Self::Cluster => "Finalizers and Events",
+            Self::Log => "Log",
+        }
+    }
+}
+
+/// The setting of this name, in any case.
+pub fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
+}
+
+const fn setting(group: Group, name: &'static str, default: Fallback, meaning: &'static str) -> Setting {
+    Setting {
+        name,
+        default,
+        flag: None,
+        meaning,
+        group,
+    }
+}
+
+const fn flagged(flag: &'static str, setting: Setting) -> Setting {
+    Setting {
+        flag: Some(flag),
+        ..setting
+    }
+}
+
+use Fallback::{Described, Required, Unset, Value};
+use Group::{Cluster, Files, Health, Log, Objects, Ownership, Watches};
+
+/// Every setting, in the order in which it is documented and in which problems are reported.
+pub const SETTINGS: &[Setting] = &[
+    flagged(
+        "--label",
+        setting(Objects, "LABEL", Required, "Key of the label that an object must carry."),
+    ),
+    flagged(
+        "--label-value",
+        setting(
+            Objects,
+            "LABEL_VALUE",
+            Unset,
+            "Value that the label must have. Unset: any value. Set but empty: the empty value.",
+        ),
+    ),
+    flagged(
+        "--namespace",
+        setting(
+            Objects,
+            "NAMESPACE",
+            Value("ALL"),
+            "ALL, one namespace, or several with commas between them. ALL is one cluster-wide watch.",
+        ),
+    ),
+    setting(Objects, "RESOURCE", Value("both"), "Kinds of object: configmap, secret or both."),
+    flagged(
+        "--once",
+        setting(
+            Objects,
+            "METHOD",
+            Value("WATCH"),
+            "WATCH follows changes. LIST writes once, removes what is no longer wanted and ends. SLEEP lists every SLEEP_TIME seconds. The flag means LIST.",
+        ),
+    ),
+    setting(
+        Objects,
+        "SLEEP_TIME",
+        Value("60"),
+        "Seconds between two lists with METHOD=SLEEP, at least 1.",
+    ),
+    flagged(
+        "--source",
+        setting(
+            Objects,
+            "SOURCE",
+            Value("cluster"),
+            "cluster, or a folder with manifests of ConfigMaps and Secrets that is read instead, without finalizers and Events (one that is named cluster: ./cluster).",
+        ),
+    ),
+    setting(
+        Objects,
+        "KUBECONFIG",
+        Described("the pod's service account"),
+        "File that says how to reach the cluster. One file, no list.",
+    ),
+    flagged(
+        "--folder",
+        setting(
+            Files,
+            "FOLDER",
+            Required,
+            "Folder that is kept equal to what the objects say. It is made if missing.",
+        ),
+    ),
+    setting(
+        Files,
+        "FOLDER_ANNOTATION",
+        Value("k8s-sidecar-target-directory"),
+        "Annotation by which an object names another folder for its files, relative to FOLDER or absolute.",
+    ),
+    setting(
+        Files,
+        "ALLOWED_FOLDERS",
+        Described("FOLDER only"),
+        "More folders that annotations may name, with commas between them. No file is ever written outside of FOLDER and these.",
+    ),
+    setting(
+        Files,
+        "UNIQUE_FILENAMES",
+        Value("false"),
+        "Files are named NAMESPACE.KIND_NAME.KEY (kind in lower case) instead of KEY, so that no two objects claim one path.",
+    ),
+    setting(
+        Files,
+        "DEFAULT_FILE_MODE",
+        Value("644"),
+        "Mode of every file, whatever the umask: three or four octal digits.",
+    ),
+    setting(
+        Files,
+        "FOLDER_MODE",
+        Value("755"),
+        "Mode of every folder that we make below FOLDER: three or four octal digits.",
+    ),
+    setting(
+        Files,
+        "RESYNC",
+        Value("600"),
+        "Seconds between two checks of what is on disk, by which edited or deleted files are repaired. 0: only at start.",
+    ),
+    setting(
+        Files,
+        "DURABILITY",
+        Value("none"),
+        "When bytes are forced to the disk: none, each (file) or batch. Readers see whole files in every case; a file torn by power loss is healed at start.",
+    ),
+    setting(
+        Ownership,
+        "CONFLICT",
+        Value("oldest"),
+        "Which object keeps a path that several claim: the oldest or the newest. Ties go by kind, namespace and name.",
+    ),
+    setting(
+        Ownership,
+        "ADOPT",
+        Value("overwrite"),
+        "What happens to a foreign file at a wanted path: overwrite, equal (taken over if its bytes are the wanted ones) or never.",
+    ),
+    setting(
+        Ownership,
+        "INSTANCE",
+        Unset,
+        "Name of this projector among those that share FOLDER, up to 63 of A-Z a-z 0-9 . _ -. With it, only the same INSTANCE takes over its files.",
+    ),
+    setting(
+        Ownership,
+        "LEDGER",
+        Described("a dot-file in FOLDER"),
+        "Where the list of the files that are ours is kept: a name in FOLDER, or a path if it contains a slash.",
+    ),
+    setting(
+        Watches,
+        "WATCH_SERVER_TIMEOUT",
+        Value("600"),
+        "Seconds after which the API server ends a watch, at least 1.",
+    ),
+    setting(
+        Watches,
+        "WATCH_CLIENT_TIMEOUT",
+        Value("660"),
+        "Seconds after which we end a watch. Raised to WATCH_SERVER_TIMEOUT + 5 if it is less.",
+    ),
+    setting(Health, "LIVENESS", Value("true"), "Whether /healthz and /readyz are served."),
+    setting(
+        Health,
+        "HEALTH_PORT",
+        Value("8080"),
+        "Port of the health endpoint. A port that is taken does not stop the projector.",
+    ),
+    setting(
+        Health,
+        "HEALTHCHECK_PORT",
+        Unset,
+        "Other name of HEALTH_PORT, which wins if both are set.",
+    ),
+    setting(
+        Health,
+        "HEALTH_HOST",
+        Described("all addresses, IPv4 and IPv6"),
+        "IP address that the health endpoint listens on.",
+    ),
+    setting(
+        Health,
+        "HEALTH_STALE_AFTER",
+        Value("0"),
+        "Seconds without contact to the API server after which /healthz answers 503. 0: never, so that an outage of the API restarts no pod.",
+    ),
+    setting(
+        Cluster,
+        "FINALIZERS",
+        Value("true"),
+        "Whether objects get a finalizer, so that they are gone only after their files. Never added with METHOD=LIST.",
+    ),
+    setting(
+        Cluster,
+        "FINALIZER_NAME",
+        Described("kube-projector.dev/ and a hash of label, value and namespaces"),
+        "Name of the finalizer: one per deployment, the same in all its replicas.",
+    ),
+    setting(
+        Cluster,
+        "FINALIZER_FORMER",
+        Unset,
+        "Names of finalizers that this deployment used before, with commas between them. They are removed, never added.",
+    ),
+    setting(
+        Cluster,
+        "EVENT_LOGGING",
+        Value("false"),
+        "Whether outcomes are told as Kubernetes Events on the objects.",
+    ),
+    setting(Log, "LOG_LEVEL", Value("info"), "error, warn, info, debug or trace."),
+    setting(
+        Log,
+        "LOG_FORMAT",
+        Described("json, or text if stderr is a terminal"),
+        "text or json.",
+    ),
+    setting(
+        Log,
+        "VERBOSE",
+        Value("false"),
+        "The same as LOG_LEVEL=debug, unless LOG_LEVEL is set.",
+    ),
+    setting(Log, "DEBUG", Value("false"), "The same as VERBOSE."),
+];

@@ -1,0 +1,331 @@
+//! The whole way from variables and flags to a configuration or its problems.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::config::settings::{Fallback, SETTINGS};
+
+pub const LEAST: [(&str, &str); 2] = [("LABEL", "findme"), ("FOLDER", "/rules")];
+
+pub fn owned(vars: &[(&str, &str)]) -> std::vec::IntoIter<(String, String)> {
+    vars.iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+pub fn context() -> Context {
+    Context {
+        current_dir: "/work".into(),
+        stderr_is_terminal: false,
+    }
+}
+
+/// Reads these variables alone.
+pub fn exactly(vars: &[(&str, &str)], flags: &Flags) -> Result<Config, Vec<String>> {
+    Config::from_vars(owned(vars), flags, &context()).map_err(lines)
+}
+
+/// Reads these variables, with LABEL and FOLDER where they give none.
+pub fn read(vars: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    exactly(&[vars, &LEAST].concat(), &Flags::default())
+}
+
+pub fn lines(problems: Problems) -> Vec<String> {
+    problems.to_string().lines().map(str::to_owned).collect()
+}
+
+pub fn default_config() -> Config {
+    Config {
+        selector: Selector {
+            label: "findme".into(),
+            value: None,
+        },
+        folder: "/rules".into(),
+        allowed_folders: vec![],
+        namespaces: Namespaces::All,
+        kinds: Kind::ALL.to_vec(),
+        method: Method::Watch,
+        folder_annotation: "k8s-sidecar-target-directory".into(),
+        unique_filenames: false,
+        file_mode: 0o644,
+        folder_mode: 0o755,
+        conflict: Order::Oldest,
+        adopt: Adopt::Overwrite,
+        instance: None,
+        resync: Some(Duration::from_secs(600)),
+        watch_server_timeout: Duration::from_secs(600),
+        watch_client_timeout: Duration::from_secs(660),
+        health: Some(Health {
+            host: None,
+            port: 8080,
+            stale_after: None,
+        }),
+        event_logging: false,
+        finalizers: Some(Finalizers {
+            name: "kube-projector.dev/ad0fb7c4".into(),
+            former: vec![],
+        }),
+        log: Log {
+            level: LogLevel::Info,
+            format: LogFormat::Json,
+        },
+        durability: Durability::None,
+        ledger: LedgerPlace::Default,
+        origin: Origin::Cluster { kubeconfig: None },
+        warnings: vec![],
+    }
+}
+
+#[test]
+fn label_and_folder_are_enough() {
+    assert_eq!(read(&[]), Ok(default_config()));
+}
+
+#[test]
+fn every_default_value_means_the_same_as_no_value() {
+    for setting in SETTINGS {
+        if let Fallback::Value(value) = setting.default {
+            // VERBOSE and DEBUG move the level while LOG_LEVEL is unset, so its default is all that counts here.
+            assert_eq!(read(&[(setting.name, value)]), Ok(default_config()), "{}={value}", setting.name);
+        }
+    }
+}
+
+#[test]
+fn every_setting_can_be_set() {
+    let vars = [
+        ("LABEL_VALUE", "yea"),
+        ("NAMESPACE", "b, a,b"),
+        ("RESOURCE", "secret"),
+        ("METHOD", "sleep"),
+        ("SLEEP_TIME", "5"),
+        ("KUBECONFIG", "k"),
+        ("FOLDER", "out/../rules"),
+        ("FOLDER_ANNOTATION", "example.com/folder"),
+        ("ALLOWED_FOLDERS", "/work/rules,/x, y"),
+        ("UNIQUE_FILENAMES", "yes"),
+        ("DEFAULT_FILE_MODE", "0440"),
+        ("FOLDER_MODE", "700"),
+        ("RESYNC", "0"),
+        ("DURABILITY", "batch"),
+        ("CONFLICT", "newest"),
+        ("ADOPT", "never"),
+        ("INSTANCE", "one"),
+        ("LEDGER", "/tmp/ledger"),
+        ("WATCH_SERVER_TIMEOUT", "60"),
+        ("WATCH_CLIENT_TIMEOUT", "70"),
+        ("HEALTH_PORT", "9000"),
+        ("HEALTH_HOST", "::1"),
+        ("HEALTH_STALE_AFTER", "90"),
+        ("FINALIZER_NAME", "a.dev/new"),
+        ("FINALIZER_FORMER", "a.dev/old,a.dev/new"),
+        ("EVENT_LOGGING", "TRUE"),
+        ("LOG_LEVEL", "Warning"),
+        ("LOG_FORMAT", "text"),
+        ("DEBUG", "1"),
+    ];
+    let expected = Config {
+        selector: Selector {
+            label: "findme".into(),
+            value: Some("yea".into()),
+        },
+        folder: "/work/rules".into(),
+        allowed_folders: vec!["/work/y".into(), "/x".into()],
+        namespaces: Namespaces::Only(vec!["a".into(), "b".into()]),
+        kinds: vec![Kind::Secret],
+        method: Method::Sleep(Duration::from_secs(5)),
+        folder_annotation: "example.com/folder".into(),
+        unique_filenames: true,
+        file_mode: 0o440,
+        folder_mode: 0o700,
+        conflict: Order::Newest,
+        adopt: Adopt::Never,
+        instance: Some("one".into()),
+        resync: None,
+        watch_server_timeout: Duration::from_secs(60),
+        watch_client_timeout: Duration::from_secs(70),
+        health: Some(Health {
+            host: Some(Ipv6Addr::LOCALHOST.into()),
+            port: 9000,
+            stale_after: Some(Duration::from_secs(90)),
+        }),
+        event_logging: true,
+        finalizers: Some(Finalizers {
+            name: "a.dev/new".into(),
+            former: vec!["a.dev/old".into()],
+        }),
+        log: Log {
+            level: LogLevel::Warn,
+            format: LogFormat::Text,
+        },
+        durability: Durability::Batch,
+        ledger: LedgerPlace::Path("/tmp/ledger".into()),
+        origin: Origin::Cluster {
+            kubeconfig: Some("/work/k".into()),
+        },
+        warnings: vec![],
+    };
+    assert_eq!(read(&vars), Ok(expected));
+}
+
+#[test]
+fn a_set_but_empty_label_value_selects_the_empty_value() {
+    let value = |vars| read(vars).map(|config| config.selector.value);
+    assert_eq!(value(&[("LABEL_VALUE", "")]), Ok(Some(String::new())));
+    assert_eq!(value(&[]), Ok(None));
+}
+
+#[test]
+fn once_is_one_list() {
+    let config = exactly(
+        &[("METHOD", "WATCH"), LEAST[0], LEAST[1]],
+        &Flags {
+            once: true,
+            ..Flags::default()
+        },
+    );
+    assert_eq!(
+        config,
+        Ok(Config {
+            method: Method::List,
+            ..default_config()
+        })
+    );
+}
+
+#[test]
+fn too_short_a_client_timeout_is_raised_and_told() {
+    for (server, client, expected, warnings) in [
+        ("600", "604", 605, 1),
+        ("600", "605", 605, 0),
+        ("60", "60", 65, 1),
+        ("700", "", 705, 1),
+    ] {
+        let config = read(&[("WATCH_SERVER_TIMEOUT", server), ("WATCH_CLIENT_TIMEOUT", client)]).unwrap();
+        assert_eq!(
+            (config.watch_client_timeout.as_secs(), config.warnings.len()),
+            (expected, warnings),
+            "{:?}",
+            config.warnings
+        );
+    }
+}
+
+#[test]
+fn health_port_beats_its_alias_and_says_so() {
+    let ports = |vars| read(vars).map(|config| (config.health.map(|health| health.port), config.warnings.len()));
+    assert_eq!(ports(&[("HEALTHCHECK_PORT", "1")]), Ok((Some(1), 0)));
+    assert_eq!(ports(&[("HEALTHCHECK_PORT", "1"), ("HEALTH_PORT", "1")]), Ok((Some(1), 0)));
+    assert_eq!(ports(&[("HEALTHCHECK_PORT", "1"), ("HEALTH_PORT", "2")]), Ok((Some(2), 1)));
+    assert_eq!(ports(&[("LIVENESS", "no")]), Ok((None, 0)));
+}
+
+#[test]
+fn verbose_and_debug_count_only_without_a_level() {
+    let level = |vars| read(vars).map(|config| config.log.level);
+    assert_eq!(level(&[("VERBOSE", "true")]), Ok(LogLevel::Debug));
+    assert_eq!(level(&[("DEBUG", "true"), ("VERBOSE", "false")]), Ok(LogLevel::Debug));
+    assert_eq!(level(&[("DEBUG", "true"), ("LOG_LEVEL", "error")]), Ok(LogLevel::Error));
+}
+
+#[test]
+fn a_terminal_gets_text() {
+    let context = Context {
+        stderr_is_terminal: true,
+        ..context()
+    };
+    let format =
+        |vars: &[_]| Config::from_vars(owned(&[vars, &LEAST].concat()), &Flags::default(), &context).map(|config| config.log.format);
+    assert_eq!(format(&[]), Ok(LogFormat::Text));
+    assert_eq!(format(&[("LOG_FORMAT", "json")]), Ok(LogFormat::Json));
+}
+
+#[test]
+fn manifests_have_neither_finalizers_nor_events() {
+    let source = ("SOURCE", "examples");
+    let expected = Config {
+        origin: Origin::Manifests("/work/examples".into()),
+        finalizers: None,
+        ..default_config()
+    };
+    assert_eq!(read(&[source]), Ok(expected.clone()));
+    let warnings = read(&[source, ("EVENT_LOGGING", "true"), ("FINALIZERS", "true")]).map(|config| config.warnings.len());
+    assert_eq!(warnings, Ok(2));
+    assert_eq!(read(&[source, ("EVENT_LOGGING", "false"), ("FINALIZERS", "false")]), Ok(expected));
+}
+
+#[test]
+fn finalizers_can_be_off_and_stay_known_with_one_list() {
+    assert_eq!(read(&[("FINALIZERS", "0")]).map(|config| config.finalizers), Ok(None));
+    assert_eq!(
+        read(&[("METHOD", "LIST")]).map(|config| config.finalizers),
+        Ok(default_config().finalizers)
+    );
+}
+
+#[test]
+fn other_selections_have_other_finalizers_and_the_same_selection_the_same() {
+    let name = |vars| read(vars).map(|config| config.finalizers.unwrap().name).unwrap();
+    let names = [
+        name(&[]),
+        name(&[("LABEL", "other")]),
+        name(&[("LABEL_VALUE", "")]),
+        name(&[("LABEL_VALUE", "yea")]),
+        name(&[("NAMESPACE", "a")]),
+        name(&[("NAMESPACE", "a,b")]),
+    ];
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+    assert_eq!(name(&[("NAMESPACE", " b,a,b")]), names[5]);
+    assert_eq!(
+        name(&[("FOLDER", "/elsewhere"), ("INSTANCE", "x"), ("RESOURCE", "secret")]),
+        names[0]
+    );
+}
+
+#[test]
+fn hashes_stay_the_same_in_every_release() {
+    assert_eq!(selection_hash(&["findme", "ALL"]), "ad0fb7c4");
+    assert_ne!(selection_hash(&["a", "b"]), selection_hash(&["ab"]));
+}
+
+#[test]
+fn the_identity_is_the_instance_or_follows_the_selection() {
+    let config = read(&[("NAMESPACE", "b,a"), ("LABEL_VALUE", "yea"), ("RESOURCE", "secret")]).unwrap();
+    assert_eq!(config.selection(), "source=cluster label=findme=yea namespaces=a,b kinds=Secret");
+    assert_eq!(config.identity(), selection_hash(&[&config.selection()]));
+    assert_eq!(read(&[("INSTANCE", "one")]).map(|config| config.identity()), Ok("one".to_owned()));
+}
+
+#[test]
+fn the_health_check_asks_where_the_endpoint_listens() {
+    let address = |vars| {
+        health_address(owned(vars))
+            .map(|address| address.map(|address| address.to_string()))
+            .map_err(lines)
+    };
+    assert_eq!(address(&[("METHOD", "FOO")]), Ok(Some("127.0.0.1:8080".into())));
+    assert_eq!(
+        address(&[("HEALTH_HOST", "::"), ("HEALTHCHECK_PORT", "1")]),
+        Ok(Some("[::1]:1".into()))
+    );
+    assert_eq!(address(&[("HEALTH_HOST", "0.0.0.0")]), Ok(Some("127.0.0.1:8080".into())));
+    assert_eq!(address(&[("HEALTH_HOST", "10.0.0.1")]), Ok(Some("10.0.0.1:8080".into())));
+    assert_eq!(address(&[("LIVENESS", "false")]), Ok(None));
+    let unknown = "HEALTH_PORT: healthcheck has to know the port, 0 means any free one";
+    assert_eq!(address(&[("HEALTH_PORT", "0")]), Err(vec![unknown.to_owned()]));
+}
+
+#[test]
+fn what_is_not_utf8_is_no_setting() {
+    use std::os::unix::ffi::OsStringExt;
+
+    let folder = OsString::from_vec(b"/rules\xff".to_vec());
+    let vars = [
+        ("FOLDER".into(), folder),
+        ("LABEL".into(), "findme".into()),
+        (OsString::from_vec(vec![0xff]), "x".into()),
+    ];
+    let problems = Config::from_vars(as_text(vars.into_iter()), &Flags::default(), &context()).map_err(lines);
+    assert_eq!(problems, Err(vec!["FOLDER=\"/rules\u{fffd}\": expected text in UTF-8".to_owned()]));
+}

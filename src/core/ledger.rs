@@ -1,0 +1,182 @@
+//! Which paths are ours: the format of the ledger, and what a ledger of somebody else means to us.
+//!
+//! Append-only, one checksummed record a line. A path is recorded before it is first created and forgotten after it was removed,
+//! so that created ⊆ ledger holds at every instant. It holds no digest and no content.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hasher;
+
+use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
+
+use crate::core::object::{Kind, ObjectKey};
+use crate::core::path::{Roots, TargetPath};
+
+/// The version of the format that this program writes and reads.
+pub const VERSION: u32 = 1;
+
+/// The first line of a ledger: whose it is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Header {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Random, drawn when the ledger is first made; temporary files carry it.
+    pub id: String,
+    /// Source, label, namespaces and kinds, as text.
+    pub selection: String,
+    /// INSTANCE, or empty.
+    pub instance: String,
+    /// uid of the pod that runs us, or empty.
+    pub pod: String,
+}
+
+/// One line after the header.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Record {
+    /// The path is ours, for this object: path, kind, namespace, name.
+    Own(String, String, String, String),
+    /// The path is not ours any more.
+    Disown(String),
+    /// We are about to make this folder.
+    Folder(String),
+    /// The folder is gone, or was not made by us.
+    Unfolder(String),
+    /// A ledger with this id belongs to a projector that ran beside us.
+    Sibling(String),
+}
+
+impl Record {
+    /// The record that gives `path` to `key`.
+    pub fn own(path: &TargetPath, key: &ObjectKey) -> Self {
+        Self::Own(path.as_str().into(), key.kind.as_str().into(), (*key.namespace).into(), (*key.name).into())
+    }
+
+    /// The record that gives `path` to nobody.
+    pub fn disown(path: &TargetPath) -> Self {
+        Self::Disown(path.as_str().into())
+    }
+}
+
+/// What a ledger says when read from its first line to its last.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Contents {
+    /// Whose it is.
+    pub header: Header,
+    /// Our paths, each with the object it is for.
+    pub owned: BTreeMap<TargetPath, ObjectKey>,
+    /// Folders that we made.
+    pub folders: BTreeSet<String>,
+    /// Ids of ledgers of projectors that ran beside us.
+    pub siblings: BTreeSet<String>,
+    /// Lines that are torn, broken or name a path outside our roots.
+    pub skipped: usize,
+    /// Lines that are needed no more.
+    pub garbage: usize,
+}
+
+/// The ledger is not one that this program can read: nothing it might own may be removed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// The first line is missing, torn or broken.
+    #[error("no readable header")]
+    Header,
+    /// A later version wrote it.
+    #[error("format version {0}: expected {VERSION}")]
+    Version(u32),
+}
+
+/// One line, with its checksum and newline.
+pub fn line<T: Serialize>(record: &T) -> Vec<u8> {
+    // Records are strings and numbers in plain enums: they always have a JSON form.
+    let json = serde_json::to_string(record).unwrap_or_default();
+    format!("{:08x} {json}\n", checksum(json.as_bytes())).into_bytes()
+}
+
+/// Reads a ledger. Broken records are skipped and counted, and so are paths that are not confined to `roots`.
+///
+/// # Errors
+/// [`FormatError`] when the header cannot be read, so that nothing else can be trusted.
+pub fn read(bytes: &[u8], roots: &Roots) -> Result<Contents, FormatError> {
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let header: serde_json::Value = lines.next().and_then(record).ok_or(FormatError::Header)?;
+    let version = header.get("version").and_then(serde_json::Value::as_u64).and_then(|version| u32::try_from(version).ok());
+    let header = match version {
+        Some(VERSION) => serde_json::from_value(header).map_err(|_| FormatError::Header)?,
+        Some(other) => return Err(FormatError::Version(other)),
+        None => return Err(FormatError::Header),
+    };
+    let mut contents =
+        Contents { header, owned: BTreeMap::new(), folders: BTreeSet::new(), siblings: BTreeSet::new(), skipped: 0, garbage: 0 };
+    let mut read = 0;
+    for line in lines {
+        match record::<Record>(line).and_then(|record| contents.replay(record, roots)) {
+            Some(()) => read += 1,
+            None => contents.skipped += 1,
+        }
+    }
+    contents.garbage = read - contents.owned.len() - contents.folders.len() - contents.siblings.len();
+    Ok(contents)
+}
+
+impl Contents {
+    fn replay(&mut self, record: Record, roots: &Roots) -> Option<()> {
+        match record {
+            Record::Own(path, kind, namespace, name) => {
+                let key = ObjectKey::new(Kind::from_name(&kind)?, namespace, name);
+                self.owned.insert(roots.recorded(&path).ok()?, key);
+            }
+            Record::Disown(path) => {
+                self.owned.remove(&roots.recorded(&path).ok()?);
+            }
+            Record::Folder(path) => {
+                self.folders.insert(roots.recorded(&path).ok()?.as_str().to_owned());
+            }
+            Record::Unfolder(path) => {
+                self.folders.remove(&path);
+            }
+            Record::Sibling(id) => {
+                self.siblings.insert(id);
+            }
+        }
+        Some(())
+    }
+}
+
+fn record<T: for<'a> Deserialize<'a>>(line: &[u8]) -> Option<T> {
+    let line = line.strip_suffix(b"\n")?;
+    let (sum, json) = (line.get(..8)?, line.get(9..)?);
+    let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
+    if sum != checksum(json) {
+        return None;
+    }
+    serde_json::from_slice(json).ok()
+}
+
+fn checksum(json: &[u8]) -> u32 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(json);
+    // The low half: this finds torn and damaged lines, it does not defend against forgery.
+    u32::try_from(hasher.finish() & u64::from(u32::MAX)).unwrap_or_default()
+}
+
+/// What another ledger beside ours means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Relation {
+    /// A projector with another selection that shares the folder: its ledger stays untouched, its paths are foreign.
+    Sibling,
+    /// We, before LABEL or NAMESPACE changed, or a former pod on this volume: taken over and pruned.
+    Predecessor,
+}
+
+/// Tells siblings from predecessors. `locked`: somebody holds the other ledger now.
+pub fn relation(ours: &Contents, theirs: &Contents, locked: bool) -> Relation {
+    let met = ours.siblings.contains(&theirs.header.id) || theirs.siblings.contains(&ours.header.id);
+    let same_pod = !ours.header.pod.is_empty() && ours.header.pod == theirs.header.pod;
+    // An INSTANCE has one name whatever it selects: its only predecessor is the ledger of its own name.
+    let other_instance = !ours.header.instance.is_empty() || !theirs.header.instance.is_empty();
+    match locked || met || same_pod || other_instance {
+        true => Relation::Sibling,
+        false => Relation::Predecessor,
+    }
+}

@@ -1,0 +1,258 @@
+//! Objects as the rest of the program sees them: neutral, decoded, without Kubernetes types.
+//!
+//! A source turns API traffic or local YAML into an [`Object`]; nothing behind it knows where the object came from.
+//! Payloads have neither `Debug` nor `Display`, so no log line can print one.
+
+use std::fmt;
+
+/// The kinds of object that are projected.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Kind {
+    /// `v1/ConfigMap`
+    ConfigMap,
+    /// `v1/Secret`
+    Secret,
+}
+
+impl Kind {
+    /// Both kinds, in the order in which they break ties.
+    pub const ALL: [Self; 2] = [Self::ConfigMap, Self::Secret];
+
+    /// The kind as the API spells it: `ConfigMap`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+        }
+    }
+
+    /// The resource in URLs and RBAC rules: `configmaps`.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "configmaps",
+            Self::Secret => "secrets",
+        }
+    }
+
+    /// The kind in lower case, as unique file names carry it: `configmap`.
+    pub const fn lower(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "configmap",
+            Self::Secret => "secret",
+        }
+    }
+
+    /// The kind named as the API spells it, if it is one that we project.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Which object: kind, namespace and name. Ordered as ties between objects of one age are broken.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ObjectKey {
+    /// ConfigMap or Secret.
+    pub kind: Kind,
+    /// Namespace of the object.
+    pub namespace: Box<str>,
+    /// Name of the object.
+    pub name: Box<str>,
+}
+
+impl ObjectKey {
+    /// A key from its three parts.
+    pub fn new(kind: Kind, namespace: impl Into<Box<str>>, name: impl Into<Box<str>>) -> Self {
+        Self { kind, namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+/// The bytes of one data key. Deliberately without `Debug`, `Display` and `Serialize`.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Payload(pub Vec<u8>);
+
+/// One ConfigMap or Secret, decoded. `data` and `binaryData` are one list here: the API server keeps their keys apart.
+#[derive(Clone)]
+pub struct Object {
+    /// Which object this is.
+    pub key: ObjectKey,
+    /// `metadata.uid`, folded to a number; 0 where the source has none (manifests).
+    pub uid: u128,
+    /// `metadata.resourceVersion` as a number (KEP-5504); 0 where the source has none.
+    pub resource_version: u64,
+    /// `metadata.creationTimestamp` in seconds since 1970; 0 where the source has none.
+    pub created: i64,
+    /// Whether `metadata.deletionTimestamp` is set.
+    pub terminating: bool,
+    /// `metadata.finalizers`, in the API's order.
+    pub finalizers: Vec<String>,
+    /// Value of the folder annotation, if the object carries it.
+    pub folder: Option<String>,
+    /// Data keys with their bytes, `None` where the value could not be decoded.
+    pub data: Vec<(String, Option<Payload>)>,
+}
+
+/// Which objects are wanted: the label's key, and its value unless any will do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Selector {
+    /// Label key.
+    pub label: String,
+    /// Exact value; `Some("")` selects the empty value, `None` any value.
+    pub value: Option<String>,
+}
+
+impl Selector {
+    /// Whether an object that carries `value` under our label (if any) is selected.
+    pub fn matches(&self, value: Option<&str>) -> bool {
+        match (&self.value, value) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(wanted), Some(value)) => wanted == value,
+        }
+    }
+}
+
+impl fmt::Display for Selector {
+    /// The form of the API's `labelSelector` parameter.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            None => f.write_str(&self.label),
+            Some(value) => write!(f, "{}={}", self.label, value),
+        }
+    }
+}
+
+/// Where objects are looked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Namespaces {
+    /// The whole cluster, by one cluster-wide watch.
+    All,
+    /// These namespaces, one watch each; sorted, without duplicates, not empty.
+    Only(Vec<String>),
+}
+
+/// Number of a source in the list that the engine was built with: one watch, or one folder of manifests.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SourceId(pub u16);
+
+/// What a source tells the engine. Sent through the mailbox, which keeps the order per source and merges by object.
+pub enum SourceEvent {
+    /// A list begins: objects of this source that no event of this `generation` names until its end are gone.
+    ListBegin {
+        /// The source that lists.
+        source: SourceId,
+        /// Counts the lists of this source; every event below carries the number of the list it belongs to.
+        generation: u32,
+        /// Whether older resourceVersions than those seen are accepted (a consistent read decides, whatever we saw).
+        consistent: bool,
+    },
+    /// The object as it is now.
+    Apply {
+        /// The source that saw it.
+        source: SourceId,
+        /// The source's current list.
+        generation: u32,
+        /// The object with its bytes.
+        object: Box<Object>,
+    },
+    /// The object as it was when it was read again on request: counts only while the object is live and not newer.
+    Fetched {
+        /// The source that would list it.
+        source: SourceId,
+        /// The object with its bytes.
+        object: Box<Object>,
+    },
+    /// The object exists, but its bytes had to be dropped: it must be read again.
+    Unread {
+        /// The source that saw it.
+        source: SourceId,
+        /// The source's current list.
+        generation: u32,
+        /// Which object.
+        key: ObjectKey,
+    },
+    /// The object is known to exist unchanged; only stamps it for this list.
+    Keep {
+        /// The source that knows it.
+        source: SourceId,
+        /// The source's current list.
+        generation: u32,
+        /// Which object.
+        key: ObjectKey,
+    },
+    /// The object is gone, or out of the selector.
+    Delete {
+        /// The source that saw it.
+        source: SourceId,
+        /// The source's current list.
+        generation: u32,
+        /// The last state: its finalizers tell whether it waits for us.
+        key: ObjectKey,
+        /// `metadata.uid` of the object that went; 0 where unknown.
+        uid: u128,
+        /// Whether it carried the deletion mark or finalizers of ours when it went.
+        finalizers: Vec<String>,
+    },
+    /// The list that began with this generation is complete.
+    ListEnd {
+        /// The source that listed.
+        source: SourceId,
+        /// The list that ended.
+        generation: u32,
+    },
+    /// The API answered that we may not list this source (403): no absence, its files stay.
+    Refused {
+        /// The source that was refused.
+        source: SourceId,
+    },
+}
+
+impl SourceEvent {
+    /// Bytes of payload that this event keeps in memory.
+    pub fn payload_bytes(&self) -> usize {
+        match self {
+            Self::Apply { object, .. } | Self::Fetched { object, .. } => object.data.iter().map(|(key, payload)| key.len() + payload.as_ref().map_or(0, |p| p.0.len())).sum(),
+            Self::ListBegin { .. } | Self::Unread { .. } | Self::Keep { .. } | Self::Delete { .. } | Self::ListEnd { .. } | Self::Refused { .. } => 0,
+        }
+    }
+
+    /// The object that the event is about.
+    pub fn key(&self) -> Option<&ObjectKey> {
+        match self {
+            Self::Apply { object, .. } | Self::Fetched { object, .. } => Some(&object.key),
+            Self::Unread { key, .. } | Self::Keep { key, .. } | Self::Delete { key, .. } => Some(key),
+            Self::ListBegin { .. } | Self::ListEnd { .. } | Self::Refused { .. } => None,
+        }
+    }
+
+    /// The same news without the bytes: the object must be read again.
+    #[must_use]
+    pub fn without_body(self) -> Self {
+        match self {
+            Self::Apply { source, generation, object } => Self::Unread { source, generation, key: object.key },
+            // It was asked for once and will be asked for again.
+            Self::Fetched { source, object } => Self::Fetched { source, object: Box::new(Object { resource_version: 0, data: Vec::new(), ..*object }) },
+            other => other,
+        }
+    }
+
+    /// Whether this event, still waiting, is overtaken by `newer`. What was fetched never undoes what was watched.
+    pub fn yields_to(&self, newer: &Self) -> bool {
+        match (self, newer) {
+            (Self::Apply { object: old, .. } | Self::Fetched { object: old, .. }, Self::Fetched { object, .. }) => object.resource_version > old.resource_version,
+            (Self::Delete { .. }, Self::Fetched { .. }) | (_, Self::Keep { .. }) => false,
+            _ => true,
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The work as data: the difference between what the store wants and what ledger and disk hold.
+//!
+//! Pure. It looks only at the paths that a batch touched, so a commit costs what changed, never how much there is.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use crate::core::object::ObjectKey;
+use crate::core::path::TargetPath;
+use crate::core::policy::Adopt;
+use crate::core::resolve::precedence;
+use crate::core::store::{Content, Obstacle, OnDisk, PathEntry, Store};
+
+/// Why a step is taken, for people.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Because {
+    /// Nothing is there.
+    Missing,
+    /// The bytes differ.
+    Content,
+    /// Only the permission bits differ.
+    Mode,
+    /// No live object wants a file here.
+    NotWanted,
+    /// Another object wins the path.
+    Conflict,
+    /// The new owner's bytes did not come in time.
+    HandOverExpired,
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "not on disk",
+            Self::Content => "content differs",
+            Self::Mode => "mode differs",
+            Self::NotWanted => "no object wants it",
+            Self::Conflict => "lost to another object",
+            Self::HandOverExpired => "its new content did not come in time",
+        })
+    }
+}
+
+/// What a write may replace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Replace {
+    /// Nothing: whatever appeared meanwhile is looked at first.
+    Nothing,
+    /// A path that our ledger owns.
+    Ours,
+    /// A file of somebody else, as ADOPT allows.
+    Foreign,
+}
+
+/// One file to write.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Write {
+    /// Where.
+    pub path: TargetPath,
+    /// For whom.
+    pub owner: Arc<ObjectKey>,
+    /// What it must hold then.
+    pub content: Content,
+    /// What may be replaced.
+    pub replace: Replace,
+    /// Why.
+    pub because: Because,
+}
+
+/// A wanted file that cannot be written as things are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Blocked {
+    /// Where.
+    pub path: TargetPath,
+    /// Who wants it.
+    pub owner: Arc<ObjectKey>,
+    /// What is in the way.
+    pub by: Barrier,
+}
+
+/// What keeps a wanted file from being written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Barrier {
+    /// Something that is not a regular file, or a sibling's file.
+    Obstacle(Obstacle),
+    /// A foreign file that ADOPT protects.
+    Foreign,
+}
+
+impl fmt::Display for Barrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Obstacle(Obstacle::Folder) => "a folder is in the way",
+            Self::Obstacle(Obstacle::Link) => "a symbolic link is in the way",
+            Self::Obstacle(Obstacle::Special) => "something that is not a regular file is in the way",
+            Self::Obstacle(Obstacle::Sibling) => "another projector owns the file",
+            Self::Foreign => "a foreign file is in the way and ADOPT keeps it",
+        })
+    }
+}
+
+/// Several objects claim one path, or a file's path is another one's folder.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Conflict {
+    /// Who keeps it.
+    pub winner: Arc<ObjectKey>,
+    /// Who does not, in the order of their claims.
+    pub losers: Vec<Arc<ObjectKey>>,
+}
+
+/// What is to be done about the touched paths, in the order of these fields.
+#[derive(Default)]
+pub struct Plan {
+    /// Paths the ledger must give to somebody else although the file is right already.
+    pub own: Vec<(TargetPath, Arc<ObjectKey>)>,
+    /// Files to remove.
+    pub remove: Vec<(TargetPath, Because)>,
+    /// Files to write.
+    pub write: Vec<Write>,
+    /// Objects whose bytes are needed again.
+    pub fetch: BTreeSet<Arc<ObjectKey>>,
+    /// Paths that keep the former owner's file until the new owner's bytes are here.
+    pub handing_over: Vec<TargetPath>,
+    /// Paths that wait until every source is complete.
+    pub waiting: Vec<TargetPath>,
+    /// Wanted files that something keeps from being written.
+    pub blocked: Vec<Blocked>,
+    /// The truth about conflicts at every touched path.
+    pub conflicts: Vec<(TargetPath, Option<Conflict>)>,
+}
+
+/// What a batch brings beside the store.
+pub struct Batch<'a> {
+    /// Paths to look at.
+    pub touched: &'a BTreeSet<TargetPath>,
+    /// Whether the bytes of an object's file are at hand.
+    pub at_hand: &'a dyn Fn(&TargetPath, &Arc<ObjectKey>) -> bool,
+    /// Hand-overs whose time is up.
+    pub expired: &'a HashSet<TargetPath>,
+    /// ADOPT.
+    pub adopt: Adopt,
+}
+
+/// Touched paths that somebody wants and nobody has looked at yet.
+pub fn unseen<'a>(touched: &'a BTreeSet<TargetPath>, store: &'a Store) -> impl Iterator<Item = (&'a TargetPath, Content)> {
+    touched.iter().filter_map(|path| {
+        let entry = store.path(path).filter(|entry| entry.disk == OnDisk::Unknown)?;
+        let (key, _) = rank(store, path, entry)?;
+        Some((path, store.claim(path, &key)?))
+    })
+}
+
+/// Plans the touched paths. See the module's header.
+pub fn plan(batch: &Batch<'_>, store: &Store) -> Plan {
+    let mut plan = Plan::default();
+    for path in batch.touched {
+        let Some(entry) = store.path(path) else {
+            plan.conflicts.push((path.clone(), None));
+            continue;
+        };
+        let ranked = rank(store, path, entry);
+        plan.conflicts.push((path.clone(), ranked.as_ref().and_then(|(winner, losers)| conflict(winner, losers))));
+        match ranked {
+            None => unwanted(&mut plan, store, path, entry, Because::NotWanted),
+            Some((winner, _)) if !entry.claimants.contains(&winner) => unwanted(&mut plan, store, path, entry, Because::Conflict),
+            Some((winner, _)) => {
+                if let Some(content) = store.claim(path, &winner) {
+                    wanted(&mut plan, batch, store, Wish { path, entry, winner, content });
+                }
+            }
+        }
+    }
+    plan
+}
+
+fn conflict(winner: &Arc<ObjectKey>, losers: &[Arc<ObjectKey>]) -> Option<Conflict> {
+    (!losers.is_empty()).then(|| Conflict { winner: winner.clone(), losers: losers.to_vec() })
+}
+
+/// Who keeps the path, and who loses it. The winner is not one of the claimants when a file of another path stands above or
+/// below this one and wins.
+fn rank(store: &Store, path: &TargetPath, entry: &PathEntry) -> Option<(Arc<ObjectKey>, Vec<Arc<ObjectKey>>)> {
+    let winner = first(store, entry.claimants.iter())?;
+    let rival = path.ancestors().find_map(|ancestor| wins_over_folder(store, ancestor)).or_else(|| oldest_beneath(store, path.as_str(), &winner));
+    if let Some(rival) = rival {
+        return Some((rival, entry.claimants.clone()));
+    }
+    let content = store.claim(path, &winner)?;
+    let losers = entry.claimants.iter().filter(|claimant| **claimant != winner && store.claim(path, claimant) != Some(content)).cloned().collect();
+    Some((winner, losers))
+}
+
+fn first<'a>(store: &Store, claimants: impl Iterator<Item = &'a Arc<ObjectKey>>) -> Option<Arc<ObjectKey>> {
+    claimants.min_by(|left, right| order(store, left, right)).cloned()
+}
+
+fn order(store: &Store, left: &Arc<ObjectKey>, right: &Arc<ObjectKey>) -> Ordering {
+    match (store.contender(left), store.contender(right)) {
+        (Some(left), Some(right)) => precedence(left, right, store.order()),
+        (left, right) => left.is_none().cmp(&right.is_none()),
+    }
+}
+
+/// The claim on `folder` as a file, if it is older than every claim beneath it.
+fn wins_over_folder(store: &Store, folder: &str) -> Option<Arc<ObjectKey>> {
+    let winner = first(store, store.path_named(folder)?.claimants.iter())?;
+    oldest_beneath(store, folder, &winner).is_none().then_some(winner)
+}
+
+/// The oldest claim beneath `folder`, if it is older than `than`.
+fn oldest_beneath(store: &Store, folder: &str, than: &Arc<ObjectKey>) -> Option<Arc<ObjectKey>> {
+    if store.claimed_beneath(folder) == 0 {
+        return None;
+    }
+    let beneath = store.beneath(folder).filter_map(|path| store.path(path)).flat_map(|entry| &entry.claimants);
+    first(store, beneath).filter(|oldest| order(store, oldest, than) == Ordering::Less)
+}
+
+fn unwanted(plan: &mut Plan, store: &Store, path: &TargetPath, entry: &PathEntry, because: Because) {
+    let Some(owner) = &entry.owner else { return };
+    let unknown = store.object(owner).is_some_and(|live| live.unread);
+    let evidence = store.absence_is_evidence(owner) || (store.settled() && store.object(owner).is_some());
+    match evidence && !unknown {
+        true => plan.remove.push((path.clone(), because)),
+        false => plan.waiting.push(path.clone()),
+    }
+}
+
+struct Wish<'a> {
+    path: &'a TargetPath,
+    entry: &'a PathEntry,
+    winner: Arc<ObjectKey>,
+    content: Content,
+}
+
+fn wanted(plan: &mut Plan, batch: &Batch<'_>, store: &Store, wish: Wish<'_>) {
+    let owner = wish.entry.owner.as_ref();
+    let foreign = owner.is_none();
+    let (replace, because) = match wish.entry.disk {
+        OnDisk::Unknown => return plan.waiting.push(wish.path.clone()),
+        OnDisk::Absent => (Replace::Nothing, Because::Missing),
+        OnDisk::Obstacle(Obstacle::Link | Obstacle::Special) if !foreign => (Replace::Ours, Because::Content),
+        OnDisk::Obstacle(obstacle) => return plan.block(wish, Barrier::Obstacle(obstacle)),
+        OnDisk::File(_) if foreign && batch.adopt == Adopt::Never => return plan.block(wish, Barrier::Foreign),
+        OnDisk::File(stamp) if stamp.content == wish.content => {
+            if owner != Some(&wish.winner) {
+                plan.own.push((wish.path.clone(), wish.winner));
+            }
+            return;
+        }
+        OnDisk::File(stamp) => {
+            let same_bytes = stamp.content.digest == wish.content.digest && stamp.content.length == wish.content.length;
+            if foreign && batch.adopt == Adopt::Equal && !same_bytes {
+                return plan.block(wish, Barrier::Foreign);
+            }
+            (if foreign { Replace::Foreign } else { Replace::Ours }, if same_bytes { Because::Mode } else { Because::Content })
+        }
+    };
+    let others = owner.filter(|owner| **owner != wish.winner && because != Because::Missing);
+    if others.is_some_and(|other| !store.settled() || (store.object(other).is_none() && !store.absence_is_evidence(other))) {
+        return plan.waiting.push(wish.path.clone());
+    }
+    if (batch.at_hand)(wish.path, &wish.winner) {
+        plan.write.push(Write { path: wish.path.clone(), owner: wish.winner, content: wish.content, replace, because });
+        return;
+    }
+    if others.is_some() {
+        match batch.expired.contains(wish.path) {
+            true => plan.remove.push((wish.path.clone(), Because::HandOverExpired)),
+            false => plan.handing_over.push(wish.path.clone()),
+        }
+    }
+    plan.fetch.insert(wish.winner);
+}
+
+impl Plan {
+    fn block(&mut self, wish: Wish<'_>, by: Barrier) {
+        self.blocked.push(Blocked { path: wish.path.clone(), owner: wish.winner, by });
+    }
+
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.remove.is_empty() && self.write.is_empty()
+    }
+}

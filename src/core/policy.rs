@@ -1,0 +1,32 @@
+//! Choices that a user makes about conflicts, foreign files and durability. Settings only name them; the core obeys them.
+
+/// Which of several objects that claim one path keeps it. Ties go by kind, namespace and name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Order {
+    /// The object that was created first: a newcomer never takes a path away.
+    Oldest,
+    /// The object that was created last, for generators that rename their objects and do not prune the old ones.
+    Newest,
+}
+
+/// What happens to a file at a wanted path that we did not write.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Adopt {
+    /// It is replaced, with one warning.
+    Overwrite,
+    /// It becomes ours if its bytes are the wanted ones; otherwise it stays and is reported.
+    Equal,
+    /// It stays and is reported.
+    Never,
+}
+
+/// When bytes are forced to the disk. Readers see whole files in every case; this is about power loss.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Durability {
+    /// Never: a file torn by power loss is found and healed at the next start.
+    None,
+    /// Each file before it is renamed into place, and its folder after.
+    Each,
+    /// Once for all files of a batch.
+    Batch,
+}

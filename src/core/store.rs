@@ -1,0 +1,539 @@
+//! All live claims and what is known of the disk: the engine's memory, without a byte of content.
+//!
+//! Per object it keeps identity and age, per file path, length, digest and mode, per path who claims it, whom the ledger gives
+//! it to and what was last seen there. Memory grows with the number of files, not with their size.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::core::digest::{Digest, Digester};
+use crate::core::object::{Kind, Object, ObjectKey, SourceEvent, SourceId};
+use crate::core::path::TargetPath;
+use crate::core::policy::Order;
+use crate::core::project::{self, FileProjection, Rejection, Rules};
+use crate::core::resolve::Contender;
+
+/// What a file holds, as far as it matters whether two files are equal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Content {
+    /// Keyed digest of the bytes.
+    pub digest: Digest,
+    /// Length in bytes, saturated.
+    pub length: u32,
+    /// Permission bits.
+    pub mode: u16,
+}
+
+/// A file as it was last seen or written, with what tells whether somebody changed it since.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// What it holds.
+    pub content: Content,
+    /// Inode number.
+    pub inode: u64,
+    /// Change time in nanoseconds since 1970.
+    pub changed: i64,
+}
+
+/// What stands at a path where only a regular file may be replaced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Obstacle {
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Link,
+    /// A FIFO, socket or device.
+    Special,
+    /// A file that another projector's ledger owns.
+    Sibling,
+}
+
+/// What is known of a path on disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum OnDisk {
+    /// Not looked at in this process, or changed by a step whose outcome is unknown.
+    Unknown,
+    /// Nothing there.
+    Absent,
+    /// A regular file.
+    File(Stamp),
+    /// Something that we do not replace.
+    Obstacle(Obstacle),
+}
+
+/// One wanted file of one object.
+pub struct Claim {
+    /// Where.
+    pub path: TargetPath,
+    /// What.
+    pub content: Content,
+}
+
+/// A live object.
+pub struct Live {
+    /// Folded uid.
+    pub uid: u128,
+    /// resourceVersion as a number.
+    pub resource_version: u64,
+    /// Creation, seconds since 1970.
+    pub created: i64,
+    /// The source that lists it.
+    pub source: SourceId,
+    /// The list that saw it last.
+    pub generation: u32,
+    /// Its bytes were dropped: what it wants is not known until it is read again.
+    pub unread: bool,
+    /// Its files.
+    pub claims: Box<[Claim]>,
+}
+
+/// An object that lives, owns paths, or both.
+#[derive(Default)]
+pub struct ObjectEntry {
+    /// How many paths the ledger gives to it.
+    pub owned: u32,
+    /// The object, while it lives.
+    pub live: Option<Live>,
+}
+
+/// A path that is claimed, owned, or both.
+pub struct PathEntry {
+    /// Live objects that want a file here; nearly always one.
+    pub claimants: Vec<Arc<ObjectKey>>,
+    /// Whom the ledger gives the path to.
+    pub owner: Option<Arc<ObjectKey>>,
+    /// What is there.
+    pub disk: OnDisk,
+}
+
+/// How far a source has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// Its first list is not complete.
+    Pending,
+    /// Listed completely at least once.
+    Complete,
+    /// Definitely refused before any complete list: absence is not known, its files stay.
+    Refused,
+}
+
+/// Which objects a source would list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceScope {
+    /// Only this kind, or both.
+    pub kind: Option<Kind>,
+    /// Only this namespace, or all.
+    pub namespace: Option<Box<str>>,
+}
+
+struct Source {
+    scope: SourceScope,
+    progress: Progress,
+    accepts_older: bool,
+}
+
+/// Bytes that arrived with the batch in hand, by path and object. Gone when the batch is done.
+pub type Bodies = HashMap<(TargetPath, Arc<ObjectKey>), FileProjection>;
+
+/// What folding one event brought to light.
+#[derive(Default)]
+pub struct Folded {
+    /// Paths whose wanted file may have changed.
+    pub touched: BTreeSet<TargetPath>,
+    /// Bytes for them.
+    pub bodies: Bodies,
+    /// Keys or objects that are not projected: the whole truth about each object named, also when it is now empty.
+    pub rejections: Vec<(Arc<ObjectKey>, u128, Vec<Rejection>)>,
+    /// Objects whose state the status writer may have to act on.
+    pub seen: Vec<Seen>,
+    /// Whether a source completed, or was refused, for the first time.
+    pub progressed: bool,
+    /// Objects whose bytes must be read again.
+    pub unread: Vec<Arc<ObjectKey>>,
+    /// Events older than what was already known.
+    pub stale: u32,
+}
+
+/// What the status writer must know of an object that was seen.
+pub struct Seen {
+    /// Which object.
+    pub key: Arc<ObjectKey>,
+    /// Its uid; 0 where unknown.
+    pub uid: u128,
+    /// Its finalizers.
+    pub finalizers: Vec<String>,
+    /// Whether it still is to be guarded, or waits to be released.
+    pub fate: Fate,
+}
+
+/// What became of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// It lives.
+    Live,
+    /// It carries a deletion mark.
+    Terminating,
+    /// It left the selector or is deleted; its last finalizers are known.
+    Gone,
+    /// A list does not name it any more; its finalizers are not known.
+    Vanished,
+}
+
+/// See the module's header.
+pub struct Store {
+    objects: HashMap<Arc<ObjectKey>, Box<ObjectEntry>>,
+    paths: HashMap<TargetPath, Box<PathEntry>>,
+    /// How many claimed paths lie anywhere beneath a folder; only folders below a root.
+    folders: HashMap<Box<str>, u32>,
+    sources: Vec<Source>,
+    digester: Digester,
+    order: Order,
+    owned: usize,
+}
+
+impl Store {
+    /// An empty store over these sources; a [`SourceId`] is a position in the list.
+    pub fn new(scopes: impl IntoIterator<Item = SourceScope>, order: Order, digester: Digester) -> Self {
+        let sources = scopes.into_iter().map(|scope| Source { scope, progress: Progress::Pending, accepts_older: false }).collect();
+        Self { objects: HashMap::new(), paths: HashMap::new(), folders: HashMap::new(), sources, digester, order, owned: 0 }
+    }
+
+    /// Digests `bytes` as claims are digested.
+    pub fn digester(&self) -> &Digester {
+        &self.digester
+    }
+
+    /// The order in which claims on one path are ranked.
+    pub const fn order(&self) -> Order {
+        self.order
+    }
+
+    /// Whether every source was listed or definitely refused.
+    pub fn settled(&self) -> bool {
+        self.sources.iter().all(|source| source.progress != Progress::Pending)
+    }
+
+    /// Whether a source was refused and never listed.
+    pub fn refused(&self) -> bool {
+        self.sources.iter().any(|source| source.progress == Progress::Refused)
+    }
+
+    /// Whether absence of this object is evidence: every source settled, and the one that would list it was listed, or none would.
+    pub fn absence_is_evidence(&self, key: &ObjectKey) -> bool {
+        let covers = |scope: &SourceScope| {
+            scope.kind.is_none_or(|kind| kind == key.kind) && scope.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
+        };
+        self.settled() && self.sources.iter().filter(|source| covers(&source.scope)).all(|source| source.progress == Progress::Complete)
+    }
+
+    /// The path's entry, if the path is claimed or owned.
+    pub fn path(&self, path: &TargetPath) -> Option<&PathEntry> {
+        self.paths.get(path).map(Box::as_ref)
+    }
+
+    /// The entry of the path with this text.
+    pub fn path_named(&self, path: &str) -> Option<&PathEntry> {
+        self.paths.get(path).map(Box::as_ref)
+    }
+
+    /// Every path that is claimed or owned.
+    pub fn paths(&self) -> impl Iterator<Item = (&TargetPath, &PathEntry)> {
+        self.paths.iter().map(|(path, entry)| (path, &**entry))
+    }
+
+    /// Every live object.
+    pub fn live(&self) -> impl Iterator<Item = (&Arc<ObjectKey>, &Live)> {
+        self.objects.iter().filter_map(|(key, entry)| Some((key, entry.live.as_ref()?)))
+    }
+
+    /// The live object of this key.
+    pub fn object(&self, key: &ObjectKey) -> Option<&Live> {
+        self.objects.get(key)?.live.as_ref()
+    }
+
+    /// How many paths the ledger gives to anybody.
+    pub const fn owned(&self) -> usize {
+        self.owned
+    }
+
+    /// How many paths the ledger gives to this object.
+    pub fn owned_by(&self, key: &ObjectKey) -> u32 {
+        self.objects.get(key).map_or(0, |entry| entry.owned)
+    }
+
+    /// How many claimed paths lie beneath the folder.
+    pub fn claimed_beneath(&self, folder: &str) -> u32 {
+        self.folders.get(folder).copied().unwrap_or(0)
+    }
+
+    /// All claimed paths beneath a folder. Walks every path: only for the rare conflict of a file with a folder.
+    pub fn beneath<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = &'a TargetPath> {
+        self.paths.iter().filter(move |(path, entry)| !entry.claimants.is_empty() && path.ancestors().any(|ancestor| ancestor == folder)).map(|(path, _)| path)
+    }
+
+    /// What decides between claims, for a live object.
+    pub fn contender<'a>(&self, key: &'a Arc<ObjectKey>) -> Option<Contender<'a>> {
+        Some(Contender { created: self.object(key)?.created, key })
+    }
+
+    /// What `key` wants at `path`.
+    pub fn claim(&self, path: &TargetPath, key: &ObjectKey) -> Option<Content> {
+        // Two keys of one object can give one name; the first one stands.
+        self.object(key)?.claims.iter().find(|claim| claim.path == *path).map(|claim| claim.content)
+    }
+
+    /// Notes what stands at a path now.
+    pub fn saw(&mut self, path: &TargetPath, disk: OnDisk) {
+        if let Some(entry) = self.paths.get_mut(path) {
+            entry.disk = disk;
+        }
+    }
+
+    /// Forgets what stands on disk everywhere: FOLDER was replaced under us.
+    pub fn forget_disk(&mut self) {
+        self.paths.values_mut().for_each(|entry| entry.disk = OnDisk::Unknown);
+    }
+
+    /// Notes whom the ledger gives a path to.
+    pub fn own(&mut self, path: &TargetPath, owner: &ObjectKey) {
+        self.disown(path);
+        let owner = self.intern(owner);
+        self.objects.entry(owner.clone()).or_default().owned += 1;
+        self.owned += 1;
+        self.path_entry(path).owner = Some(owner);
+    }
+
+    /// Notes that the ledger gives the path to nobody.
+    pub fn disown(&mut self, path: &TargetPath) {
+        let Some(entry) = self.paths.get_mut(path) else { return };
+        let former = entry.owner.take();
+        self.drop_path_if_idle(path);
+        let Some(former) = former else { return };
+        self.owned -= 1;
+        if let Some(entry) = self.objects.get_mut(&former) {
+            entry.owned = entry.owned.saturating_sub(1);
+        }
+        self.drop_object_if_idle(&former);
+    }
+
+    /// Folds one event into the store. Never touches the disk.
+    pub fn fold(&mut self, event: SourceEvent, rules: &Rules, folded: &mut Folded) {
+        match event {
+            SourceEvent::ListBegin { source, consistent, .. } => {
+                if let Some(source) = self.sources.get_mut(usize::from(source.0)) {
+                    source.accepts_older = consistent;
+                }
+            }
+            SourceEvent::Apply { source, generation, object } => self.apply(source, generation, *object, rules, folded),
+            SourceEvent::Fetched { source, object } => {
+                let live = self.object(&object.key).filter(|live| (live.uid == 0 || live.uid == object.uid) && live.resource_version <= object.resource_version);
+                if let Some(generation) = live.map(|live| live.generation) {
+                    self.apply(source, generation, *object, rules, folded);
+                }
+            }
+            SourceEvent::Unread { source, generation, key } => self.unread(source, generation, &key, folded),
+            SourceEvent::Keep { generation, key, .. } => {
+                if let Some(live) = self.objects.get_mut(&key).and_then(|entry| entry.live.as_mut()) {
+                    live.generation = generation;
+                }
+            }
+            SourceEvent::Delete { key, uid, finalizers, .. } => {
+                let current = self.object(&key).map_or(uid, |live| live.uid);
+                if uid == 0 || current == 0 || uid == current {
+                    let key = self.intern(&key);
+                    folded.seen.push(Seen { key: key.clone(), uid, finalizers, fate: Fate::Gone });
+                    self.remove(&key, folded);
+                } else {
+                    folded.stale += 1;
+                }
+            }
+            SourceEvent::ListEnd { source, generation } => self.list_end(source, generation, folded),
+            SourceEvent::Refused { source } => {
+                if let Some(source) = self.sources.get_mut(usize::from(source.0)).filter(|source| source.progress == Progress::Pending) {
+                    source.progress = Progress::Refused;
+                    folded.progressed = true;
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, source: SourceId, generation: u32, object: Object, rules: &Rules, folded: &mut Folded) {
+        let accepts_older = self.sources.get(usize::from(source.0)).is_some_and(|source| source.accepts_older);
+        let key = self.intern(&object.key);
+        if let Some(live) = self.objects.get_mut(&key).and_then(|entry| entry.live.as_mut()) {
+            if live.uid == object.uid && live.resource_version > object.resource_version && !accepts_older {
+                live.generation = live.generation.max(generation);
+                folded.stale += 1;
+                return;
+            }
+        }
+        let mut new = Live {
+            uid: object.uid,
+            resource_version: object.resource_version,
+            created: object.created,
+            source,
+            generation,
+            unread: false,
+            claims: Box::default(),
+        };
+        let fate = if object.terminating { Fate::Terminating } else { Fate::Live };
+        folded.seen.push(Seen { key: key.clone(), uid: object.uid, finalizers: object.finalizers.clone(), fate });
+        let (projection, rejections) = project::files(object, rules);
+        folded.rejections.push((key.clone(), new.uid, rejections));
+        let claims: Vec<(Claim, FileProjection)> = projection.into_iter().map(|(path, file)| (Claim { content: self.content(&file), path }, file)).collect();
+        let former = self.objects.get_mut(&key).and_then(|entry| entry.live.take());
+        let same_rank = former.as_ref().is_some_and(|former| former.created == new.created && !former.unread);
+        let old = former.map(|former| former.claims).unwrap_or_default();
+        self.unclaim(&key, &old, &claims, folded);
+        let mut kept = Vec::with_capacity(claims.len());
+        for (claim, file) in claims {
+            let known = old.iter().any(|old| old.path == claim.path);
+            if !known {
+                self.claim_path(&claim.path, &key);
+            }
+            let settled_here = known && same_rank && old.iter().any(|old| old.path == claim.path && old.content == claim.content);
+            if !settled_here || !self.holds(&claim.path, &claim.content) {
+                self.touch(&claim.path, folded);
+                folded.bodies.entry((claim.path.clone(), key.clone())).or_insert(file);
+            }
+            kept.push(claim);
+        }
+        new.claims = kept.into_boxed_slice();
+        self.objects.entry(key).or_default().live = Some(new);
+    }
+
+    /// Withdraws the claims of `old` that `claims` does not renew.
+    fn unclaim(&mut self, key: &Arc<ObjectKey>, old: &[Claim], claims: &[(Claim, FileProjection)], folded: &mut Folded) {
+        for claim in old.iter().filter(|old| !claims.iter().any(|(claim, _)| claim.path == old.path)) {
+            self.touch(&claim.path, folded);
+            self.unclaim_path(&claim.path, key);
+            folded.bodies.remove(&(claim.path.clone(), key.clone()));
+        }
+    }
+
+    fn unread(&mut self, source: SourceId, generation: u32, key: &ObjectKey, folded: &mut Folded) {
+        let key = self.intern(key);
+        folded.unread.push(key.clone());
+        let entry = self.objects.entry(key).or_default();
+        match &mut entry.live {
+            Some(live) => (live.generation, live.unread) = (generation, true),
+            None => entry.live = Some(Live { uid: 0, resource_version: 0, created: 0, source, generation, unread: true, claims: Box::default() }),
+        }
+    }
+
+    fn remove(&mut self, key: &Arc<ObjectKey>, folded: &mut Folded) {
+        let Some(live) = self.objects.get_mut(key).and_then(|entry| entry.live.take()) else { return };
+        self.unclaim(key, &live.claims, &[], folded);
+        folded.rejections.push((key.clone(), live.uid, Vec::new()));
+        if live.unread {
+            // What it owned was held back until its bytes were known.
+            let owned = self.paths.iter().filter(|(_, entry)| entry.owner.as_ref() == Some(key)).map(|(path, _)| path.clone());
+            folded.touched.extend(owned);
+        }
+        self.drop_object_if_idle(key);
+    }
+
+    fn list_end(&mut self, id: SourceId, generation: u32, folded: &mut Folded) {
+        let Some(source) = self.sources.get_mut(usize::from(id.0)) else { return };
+        folded.progressed |= source.progress != Progress::Complete;
+        (source.progress, source.accepts_older) = (Progress::Complete, false);
+        let gone: Vec<_> = self.live().filter(|(_, live)| live.source == id && live.generation != generation).map(|(key, live)| (key.clone(), live.uid)).collect();
+        for (key, uid) in gone {
+            folded.seen.push(Seen { key: key.clone(), uid, finalizers: Vec::new(), fate: Fate::Vanished });
+            self.remove(&key, folded);
+        }
+    }
+
+    fn content(&self, file: &FileProjection) -> Content {
+        let length = u32::try_from(file.bytes.0.len()).unwrap_or(u32::MAX);
+        Content { digest: self.digester.digest(&file.bytes.0), length, mode: file.mode }
+    }
+
+    /// Whether the path, as far as we know, already holds this content as the claim of its only claimant.
+    fn holds(&self, path: &TargetPath, content: &Content) -> bool {
+        let Some(entry) = self.paths.get(path) else { return false };
+        match (&entry.disk, &entry.owner, entry.claimants.as_slice()) {
+            (OnDisk::File(stamp), Some(owner), [only]) => stamp.content == *content && owner == only,
+            // A loser of a conflict changed: the file changes only when its rank does.
+            (OnDisk::File(_), Some(_), _) => false,
+            _ => false,
+        }
+    }
+
+    /// Marks a path, and everything whose conflict with it may turn out otherwise now.
+    fn touch(&self, path: &TargetPath, folded: &mut Folded) {
+        if self.claimed_beneath(path.as_str()) > 0 {
+            folded.touched.extend(self.beneath(path.as_str()).cloned());
+        }
+        for ancestor in path.ancestors() {
+            if let Some((claimed, _)) = self.paths.get_key_value(ancestor).filter(|(_, entry)| !entry.claimants.is_empty()) {
+                folded.touched.insert(claimed.clone());
+                folded.touched.extend(self.beneath(ancestor).cloned());
+            }
+        }
+        folded.touched.insert(path.clone());
+    }
+
+    fn claim_path(&mut self, path: &TargetPath, key: &Arc<ObjectKey>) {
+        let entry = self.path_entry(path);
+        let first = entry.claimants.is_empty();
+        if !entry.claimants.contains(key) {
+            entry.claimants.reserve_exact(1);
+            entry.claimants.push(key.clone());
+        }
+        if first {
+            for ancestor in path.ancestors() {
+                *self.folders.entry(ancestor.into()).or_default() += 1;
+            }
+        }
+    }
+
+    fn unclaim_path(&mut self, path: &TargetPath, key: &Arc<ObjectKey>) {
+        let Some(entry) = self.paths.get_mut(path) else { return };
+        entry.claimants.retain(|claimant| claimant != key);
+        if !entry.claimants.is_empty() {
+            return;
+        }
+        for ancestor in path.ancestors() {
+            if let Some(count) = self.folders.get_mut(ancestor) {
+                *count -= 1;
+                if *count == 0 {
+                    self.folders.remove(ancestor);
+                }
+            }
+        }
+        self.drop_path_if_idle(path);
+    }
+
+    fn path_entry(&mut self, path: &TargetPath) -> &mut PathEntry {
+        self.paths.entry(path.clone()).or_insert_with(|| Box::new(PathEntry { claimants: Vec::new(), owner: None, disk: OnDisk::Unknown }))
+    }
+
+    fn drop_path_if_idle(&mut self, path: &TargetPath) {
+        if self.paths.get(path).is_some_and(|entry| entry.claimants.is_empty() && entry.owner.is_none()) {
+            self.paths.remove(path);
+        }
+    }
+
+    fn drop_object_if_idle(&mut self, key: &Arc<ObjectKey>) {
+        if self.objects.get(key).is_some_and(|entry| entry.live.is_none() && entry.owned == 0) {
+            self.objects.remove(key);
+        }
+    }
+
+    /// One allocation a key, however many places name it.
+    fn intern(&self, key: &ObjectKey) -> Arc<ObjectKey> {
+        self.objects.get_key_value(key).map_or_else(|| Arc::new(key.clone()), |(known, _)| known.clone())
+    }
+
+    /// Folders that hold a claimed or owned path: where temporary files of ours may lie.
+    pub fn known_folders(&self) -> HashSet<Box<str>> {
+        self.paths.keys().map(|path| path.folder().into()).collect()
+    }
+}
+
+impl std::borrow::Borrow<str> for TargetPath {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}

@@ -1,0 +1,266 @@
+//! The few calls that touch a file system, behind a trait so that tests can make any one of them fail or be the last.
+//!
+//! Everything goes through a descriptor of a folder; no path is built twice. Below a root no symbolic link is followed
+//! (CVE-2017-1002102, CVE-2021-25741).
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
+
+/// What stands at a name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Link,
+    /// Anything else.
+    Special,
+}
+
+/// What a file system says of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Meta {
+    /// What it is.
+    pub kind: FileKind,
+    /// Permission bits.
+    pub mode: u16,
+    /// Length in bytes.
+    pub length: u64,
+    /// Device and inode.
+    pub identity: (u64, u64),
+    /// Change time, nanoseconds since 1970.
+    pub changed: i64,
+    /// Names that lead to it.
+    pub links: u64,
+}
+
+/// How links on the way to a folder are treated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Confine {
+    /// No link at all, nothing above the root.
+    Beneath,
+    /// Links are followed inside the root: for a root that is `/`.
+    InRoot,
+}
+
+/// The file system as this program uses it. Every method is at most one file that may fail.
+pub trait Fs: Send + 'static {
+    /// An open file or folder.
+    type Handle: Send;
+
+    /// Opens FOLDER or an allowed folder, following links; makes it with its parents when `make` is set.
+    fn open_root(&mut self, path: &Path, make: Option<u16>) -> io::Result<Self::Handle>;
+    /// What a path outside of any root names now, following links.
+    fn look_root(&mut self, path: &Path) -> io::Result<Meta>;
+    /// Opens a folder below a root.
+    fn open_folder(&mut self, root: &Self::Handle, relative: &str, confine: Confine) -> io::Result<Self::Handle>;
+    /// What a name is, without following it.
+    fn look(&mut self, folder: &Self::Handle, name: &str) -> io::Result<Meta>;
+    /// What an open file is.
+    fn meta(&mut self, file: &Self::Handle) -> io::Result<Meta>;
+    /// Opens a file to read; never follows a link, never waits for a FIFO.
+    fn open(&mut self, folder: &Self::Handle, name: &str) -> io::Result<Self::Handle>;
+    /// Opens a ledger to read and append, making it (mode 0600) if there is none.
+    fn open_append(&mut self, folder: &Self::Handle, name: &str) -> io::Result<Self::Handle>;
+    /// Makes a new file with mode 0600; fails if the name exists.
+    fn create(&mut self, folder: &Self::Handle, name: &str) -> io::Result<Self::Handle>;
+    /// Reads on.
+    fn read(&mut self, file: &Self::Handle, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Writes as much as fits.
+    fn write(&mut self, file: &Self::Handle, bytes: &[u8]) -> io::Result<usize>;
+    /// Sets permission bits exactly, whatever the umask.
+    fn set_mode(&mut self, file: &Self::Handle, mode: u16) -> io::Result<()>;
+    /// Renames within a folder. With `over` unset an existing name is an error.
+    fn rename(&mut self, folder: &Self::Handle, from: &str, to: &str, over: bool) -> io::Result<()>;
+    /// Removes a file.
+    fn unlink(&mut self, folder: &Self::Handle, name: &str) -> io::Result<()>;
+    /// Makes a folder with mode 0700.
+    fn make_folder(&mut self, folder: &Self::Handle, name: &str) -> io::Result<()>;
+    /// Removes an empty folder.
+    fn remove_folder(&mut self, folder: &Self::Handle, name: &str) -> io::Result<()>;
+    /// Names in a folder.
+    fn names(&mut self, folder: &Self::Handle) -> io::Result<Vec<String>>;
+    /// Cuts a file.
+    fn truncate(&mut self, file: &Self::Handle, length: u64) -> io::Result<()>;
+    /// Makes content, or a folder's names, durable.
+    fn sync(&mut self, file: &Self::Handle) -> io::Result<()>;
+    /// Takes an exclusive lock; `false` when somebody else holds it.
+    fn lock(&mut self, file: &Self::Handle) -> io::Result<bool>;
+}
+
+/// The kernel's own.
+#[derive(Default, Debug)]
+pub struct Kernel {
+    /// openat2 is missing or refused (an old kernel, a seccomp filter): folders are walked one by one.
+    walks: bool,
+}
+
+const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC);
+
+impl Kernel {
+    fn walk(root: &OwnedFd, relative: &str) -> io::Result<OwnedFd> {
+        let mut at = fs::openat(root, ".", FOLDER, Mode::empty())?;
+        for component in relative.split('/') {
+            at = fs::openat(&at, component, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
+        }
+        Ok(at)
+    }
+}
+
+impl Fs for Kernel {
+    type Handle = OwnedFd;
+
+    fn open_root(&mut self, path: &Path, make: Option<u16>) -> io::Result<OwnedFd> {
+        match (fs::open(path, FOLDER, Mode::empty()), make) {
+            (Err(rustix::io::Errno::NOENT), Some(mode)) => {
+                make_all(path, mode)?;
+                Ok(fs::open(path, FOLDER, Mode::empty())?)
+            }
+            (result, _) => Ok(result?),
+        }
+    }
+
+    fn look_root(&mut self, path: &Path) -> io::Result<Meta> {
+        Ok(meta(&fs::stat(path)?))
+    }
+
+    fn open_folder(&mut self, root: &OwnedFd, relative: &str, confine: Confine) -> io::Result<OwnedFd> {
+        if relative.is_empty() {
+            return Ok(fs::openat(root, ".", FOLDER, Mode::empty())?);
+        }
+        let resolve = match confine {
+            Confine::Beneath => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
+            Confine::InRoot => ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+        };
+        if !self.walks {
+            match fs::openat2(root, relative, FOLDER, Mode::empty(), resolve) {
+                Err(rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::PERM) => self.walks = true,
+                result => return Ok(result?),
+            }
+        }
+        Self::walk(root, relative)
+    }
+
+    fn look(&mut self, folder: &OwnedFd, name: &str) -> io::Result<Meta> {
+        Ok(meta(&fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?))
+    }
+
+    fn meta(&mut self, file: &OwnedFd) -> io::Result<Meta> {
+        Ok(meta(&fs::fstat(file)?))
+    }
+
+    fn open(&mut self, folder: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(fs::openat(folder, name, flags, Mode::empty())?)
+    }
+
+    fn open_append(&mut self, folder: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?)
+    }
+
+    fn create(&mut self, folder: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?)
+    }
+
+    fn read(&mut self, file: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(file, buffer)?)
+    }
+
+    fn write(&mut self, file: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(file, bytes)?)
+    }
+
+    fn set_mode(&mut self, file: &OwnedFd, mode: u16) -> io::Result<()> {
+        Ok(fs::fchmod(file, Mode::from_raw_mode(mode.into()))?)
+    }
+
+    fn rename(&mut self, folder: &OwnedFd, from: &str, to: &str, over: bool) -> io::Result<()> {
+        if over {
+            return Ok(fs::renameat(folder, from, folder, to)?);
+        }
+        match fs::renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE) {
+            // A file system without it: link fails on an existing name just the same.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                fs::linkat(folder, from, folder, to, AtFlags::empty())?;
+                Ok(fs::unlinkat(folder, from, AtFlags::empty())?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn unlink(&mut self, folder: &OwnedFd, name: &str) -> io::Result<()> {
+        Ok(fs::unlinkat(folder, name, AtFlags::empty())?)
+    }
+
+    fn make_folder(&mut self, folder: &OwnedFd, name: &str) -> io::Result<()> {
+        Ok(fs::mkdirat(folder, name, Mode::RWXU)?)
+    }
+
+    fn remove_folder(&mut self, folder: &OwnedFd, name: &str) -> io::Result<()> {
+        Ok(fs::unlinkat(folder, name, AtFlags::REMOVEDIR)?)
+    }
+
+    fn names(&mut self, folder: &OwnedFd) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::Dir::read_from(folder)? {
+            if let Ok(name) = entry?.file_name().to_str() {
+                names.push(name.to_owned());
+            }
+        }
+        names.retain(|name| name != "." && name != "..");
+        Ok(names)
+    }
+
+    fn truncate(&mut self, file: &OwnedFd, length: u64) -> io::Result<()> {
+        Ok(fs::ftruncate(file, length)?)
+    }
+
+    fn sync(&mut self, file: &OwnedFd) -> io::Result<()> {
+        Ok(fs::fsync(file)?)
+    }
+
+    fn lock(&mut self, file: &OwnedFd) -> io::Result<bool> {
+        match fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            result => Ok(result.map(|()| true)?),
+        }
+    }
+}
+
+/// Makes a folder and its parents; the folders made get `mode` exactly.
+fn make_all(path: &Path, mode: u16) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut missing: Vec<&Path> = path.ancestors().take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists()).collect();
+    while let Some(folder) = missing.pop() {
+        match std::fs::create_dir(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Err(_) => {}
+            Ok(()) => std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode.into()))?,
+        }
+    }
+    Ok(())
+}
+
+fn meta(stat: &Stat) -> Meta {
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => FileKind::File,
+        FileType::Directory => FileKind::Folder,
+        FileType::Symlink => FileKind::Link,
+        _ => FileKind::Special,
+    };
+    Meta {
+        kind,
+        mode: u16::try_from(stat.st_mode & 0o7777).unwrap_or_default(),
+        length: u64::try_from(stat.st_size).unwrap_or_default(),
+        identity: (stat.st_dev, stat.st_ino),
+        changed: stat.st_ctime.saturating_mul(1_000_000_000).saturating_add(i64::try_from(stat.st_ctime_nsec).unwrap_or_default()),
+        links: stat.st_nlink,
+    }
+}

@@ -1,0 +1,308 @@
+//! The ledger as a file: locked for life, appended to, cut back after a failed append, compacted by temp and rename.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::core::ledger::{self, Contents, FormatError, Header, Record, Relation};
+use crate::core::object::ObjectKey;
+use crate::core::path::{RESERVED_PREFIX, Roots, TargetPath};
+use crate::disk::fs::Fs;
+use crate::disk::{read_to_end, write_all};
+
+/// A ledger larger than this is not one of ours.
+const LARGEST: u64 = 1 << 30;
+
+/// Where a ledger lies, and whose it is.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The folder that holds it.
+    pub folder: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// Other folders where ledgers of siblings and predecessors may lie.
+    pub others: Vec<PathBuf>,
+    /// Source, label, namespaces and kinds, as text.
+    pub selection: String,
+    /// INSTANCE, or empty.
+    pub instance: String,
+    /// uid of the pod that runs us, or empty.
+    pub pod: String,
+    /// A random id for a ledger that does not exist yet.
+    pub fresh_id: String,
+}
+
+/// Why there is no ledger to work with. All of these are tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Another process has it.
+    #[error("ledger {0} is held by another kube-projector with the same selection: waiting for it to end (or set INSTANCE)")]
+    Held(String),
+    /// The file system refused.
+    #[error("ledger {path}: {source}")]
+    Io {
+        /// Which ledger.
+        path: String,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+/// An open, locked ledger.
+pub struct LedgerFile<F: Fs> {
+    home: F::Handle,
+    file: F::Handle,
+    name: String,
+    header: Header,
+    length: u64,
+    live: usize,
+    garbage: usize,
+}
+
+/// What the start found.
+pub struct Opened<F: Fs> {
+    /// Our ledger.
+    pub file: LedgerFile<F>,
+    /// What it says, predecessors' paths included.
+    pub contents: Contents,
+    /// Ids whose temporary files may be swept: ours and predecessors'.
+    pub ids: Vec<String>,
+    /// Names of predecessors that were taken over.
+    pub taken_over: Vec<String>,
+    /// Why an existing ledger could not be read, if so.
+    pub unreadable: Option<FormatError>,
+}
+
+impl<F: Fs> LedgerFile<F> {
+    /// Opens, locks and reads our ledger, and takes predecessors over.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; nothing was changed but that an empty ledger may exist.
+    pub fn open(fs: &mut F, place: &Place, roots: &Roots) -> Result<Opened<F>, LedgerError> {
+        let shown = place.folder.join(&place.name).display().to_string();
+        let failed = |source| LedgerError::Io { path: shown.clone(), source };
+        let home = fs.open_root(&place.folder, None).map_err(failed)?;
+        let file = lock(fs, &home, &place.name).map_err(failed)?.ok_or_else(|| LedgerError::Held(shown.clone()))?;
+        let bytes = slurp(fs, &file).map_err(failed)?;
+        let fresh = || Header {
+            version: ledger::VERSION,
+            id: place.fresh_id.clone(),
+            selection: place.selection.clone(),
+            instance: place.instance.clone(),
+            pod: place.pod.clone(),
+        };
+        let (contents, unreadable, stale) = match ledger::read(&bytes, roots) {
+            Ok(mut contents) => {
+                let header = Header { id: contents.header.id.clone(), ..fresh() };
+                let stale = header != contents.header || contents.skipped > 0 || contents.garbage > contents.owned.len();
+                contents.header = header;
+                (contents, None, stale)
+            }
+            Err(error) => (empty(fresh()), (!bytes.is_empty()).then_some(error), true),
+        };
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let live = contents.owned.len();
+        let file = Self { home, file, name: place.name.clone(), header: contents.header.clone(), length, live, garbage: contents.garbage };
+        let mut opened = Opened { ids: vec![contents.header.id.clone()], file, contents, taken_over: Vec::new(), unreadable };
+        let former = opened.meet_others(fs, place, roots);
+        if stale || !former.is_empty() {
+            let Opened { file, contents, .. } = &mut opened;
+            file.compact(fs, &contents.owned, &contents.folders, &contents.siblings).map_err(failed)?;
+        }
+        for (folder, name) in former {
+            if let Ok(handle) = fs.open_root(&folder, None) {
+                // If this fails they are taken over once more at the next start, which changes nothing.
+                let _ = fs.unlink(&handle, &name);
+            }
+            opened.taken_over.push(name);
+        }
+        Ok(opened)
+    }
+
+    /// Our id.
+    pub fn id(&self) -> &str {
+        &self.header.id
+    }
+
+    /// Appends records in one write. After a failure the ledger is as it was.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn append(&mut self, fs: &mut F, records: &[Record]) -> io::Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let bytes: Vec<u8> = records.iter().flat_map(ledger::line).collect();
+        if let Err(error) = write_all(fs, &self.file, &bytes) {
+            // A torn line is skipped when read; cutting it off keeps the next line whole.
+            let _ = fs.truncate(&self.file, self.length);
+            return Err(error);
+        }
+        self.length += u64::try_from(bytes.len()).unwrap_or_default();
+        for record in records {
+            match record {
+                Record::Own(..) => self.live += 1,
+                Record::Disown(_) => (self.live, self.garbage) = (self.live.saturating_sub(1), self.garbage + 2),
+                Record::Folder(_) | Record::Unfolder(_) | Record::Sibling(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes appended records durable.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn sync(&mut self, fs: &mut F) -> io::Result<()> {
+        fs.sync(&self.file)
+    }
+
+    /// Whether most of the file is of no use any more.
+    pub const fn is_mostly_garbage(&self) -> bool {
+        self.garbage > 1000 && self.garbage > self.live
+    }
+
+    /// Writes the ledger anew. The new file is locked before it gets the name.
+    ///
+    /// # Errors
+    /// When the file system refuses; the old ledger stays then.
+    pub fn compact(&mut self, fs: &mut F, owned: &BTreeMap<TargetPath, ObjectKey>, folders: &BTreeSet<String>, siblings: &BTreeSet<String>) -> io::Result<()> {
+        let temp = format!("{RESERVED_PREFIX}{}.0.tmp", self.header.id);
+        let mut bytes = ledger::line(&self.header);
+        siblings.iter().for_each(|id| bytes.extend(ledger::line(&Record::Sibling(id.clone()))));
+        folders.iter().for_each(|folder| bytes.extend(ledger::line(&Record::Folder(folder.clone()))));
+        owned.iter().for_each(|(path, key)| bytes.extend(ledger::line(&Record::own(path, key))));
+        // Left by a crash in this very place.
+        let _ = fs.unlink(&self.home, &temp);
+        let file = fs.create(&self.home, &temp)?;
+        let done = write_all(fs, &file, &bytes).and_then(|()| fs.lock(&file)).and_then(|_| fs.sync(&file)).and_then(|()| fs.rename(&self.home, &temp, &self.name, true));
+        if let Err(error) = done {
+            let _ = fs.unlink(&self.home, &temp);
+            return Err(error);
+        }
+        (self.file, self.length) = (file, u64::try_from(bytes.len()).unwrap_or_default());
+        (self.live, self.garbage) = (owned.len(), 0);
+        Ok(())
+    }
+}
+
+impl<F: Fs> Opened<F> {
+    /// Looks at the other ledgers: notes siblings, takes predecessors' paths over. Returns the predecessors' files.
+    fn meet_others(&mut self, fs: &mut F, place: &Place, roots: &Roots) -> Vec<(PathBuf, String)> {
+        let mut former = Vec::new();
+        for (folder, name) in others(fs, place) {
+            let Some(theirs) = Other::open(fs, &folder, &name, roots) else { continue };
+            match ledger::relation(&self.contents, &theirs.contents, !theirs.lock_is_ours) {
+                Relation::Sibling => {
+                    let id = theirs.contents.header.id;
+                    if self.contents.siblings.insert(id.clone()) {
+                        // Best effort: it is noted again at the next start at which both run.
+                        let _ = self.file.append(fs, &[Record::Sibling(id)]);
+                    }
+                }
+                Relation::Predecessor => {
+                    self.ids.push(theirs.contents.header.id);
+                    for (path, key) in theirs.contents.owned {
+                        self.contents.owned.entry(path).or_insert(key);
+                    }
+                    self.contents.folders.extend(theirs.contents.folders);
+                    self.contents.siblings.extend(theirs.contents.siblings);
+                    former.push((folder, name));
+                }
+            }
+        }
+        former
+    }
+}
+
+/// Another projector's ledger.
+struct Other {
+    contents: Contents,
+    lock_is_ours: bool,
+}
+
+impl Other {
+    fn open<F: Fs>(fs: &mut F, folder: &Path, name: &str, roots: &Roots) -> Option<Self> {
+        let home = fs.open_root(folder, None).ok()?;
+        let file = fs.open(&home, name).ok()?;
+        let lock_is_ours = fs.lock(&file).unwrap_or(false);
+        let bytes = slurp(fs, &file).ok()?;
+        Some(Self { contents: ledger::read(&bytes, roots).ok()?, lock_is_ours })
+    }
+}
+
+/// Ledgers beside ours, in its folder and in the other places.
+fn others<F: Fs>(fs: &mut F, place: &Place) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![&place.folder];
+    folders.extend(place.others.iter().filter(|other| **other != place.folder));
+    for folder in folders {
+        let names = fs.open_root(folder, None).and_then(|home| fs.names(&home)).unwrap_or_default();
+        let others = names.into_iter().filter(|name| name.starts_with(RESERVED_PREFIX) && name.ends_with(".ledger"));
+        found.extend(others.filter(|name| *name != place.name || *folder != place.folder).map(|name| (folder.clone(), name)));
+    }
+    found.sort();
+    found
+}
+
+/// Paths that ledgers of others own now: those are foreign whatever stands there.
+pub fn sibling_paths<F: Fs>(fs: &mut F, place: &Place, roots: &Roots) -> BTreeSet<TargetPath> {
+    let mut paths = BTreeSet::new();
+    for (folder, name) in others(fs, place) {
+        let read = fs.open_root(&folder, None).and_then(|home| fs.open(&home, &name)).and_then(|file| slurp(fs, &file));
+        if let Some(contents) = read.ok().and_then(|bytes| ledger::read(&bytes, roots).ok()) {
+            paths.extend(contents.owned.into_keys());
+        }
+    }
+    paths
+}
+
+/// What our ledger and those of predecessors say, without a lock and without a change: for `plan` beside a running instance.
+///
+/// `held` tells, without locking, whether a ledger is in use.
+pub fn peek<F: Fs>(fs: &mut F, place: &Place, roots: &Roots, held: impl Fn((u64, u64)) -> bool) -> Contents {
+    let read = |fs: &mut F, folder: &Path, name: &str| {
+        let home = fs.open_root(folder, None).ok()?;
+        let file = fs.open(&home, name).ok()?;
+        let identity = fs.meta(&file).ok()?.identity;
+        Some((ledger::read(&slurp(fs, &file).ok()?, roots).ok()?, identity))
+    };
+    let nobody = Header { version: ledger::VERSION, id: String::new(), selection: String::new(), instance: place.instance.clone(), pod: place.pod.clone() };
+    let mut ours = read(fs, &place.folder, &place.name).map_or_else(|| empty(nobody), |(contents, _)| contents);
+    ours.header.pod.clone_from(&place.pod);
+    for (folder, name) in others(fs, place) {
+        let Some((theirs, identity)) = read(fs, &folder, &name) else { continue };
+        if ledger::relation(&ours, &theirs, held(identity)) == Relation::Predecessor {
+            for (path, key) in theirs.owned {
+                ours.owned.entry(path).or_insert(key);
+            }
+            ours.folders.extend(theirs.folders);
+        }
+    }
+    ours
+}
+
+const fn empty(header: Header) -> Contents {
+    Contents { header, owned: BTreeMap::new(), folders: BTreeSet::new(), siblings: BTreeSet::new(), skipped: 0, garbage: 0 }
+}
+
+/// Opens and locks; `None` when somebody else holds it. The file may be replaced by a compaction while we wait for the lock.
+fn lock<F: Fs>(fs: &mut F, home: &F::Handle, name: &str) -> io::Result<Option<F::Handle>> {
+    for _ in 0..10 {
+        let file = fs.open_append(home, name)?;
+        if !fs.lock(&file)? {
+            return Ok(None);
+        }
+        let there = fs.look(home, name).map(|meta| meta.identity);
+        if there.is_ok_and(|identity| fs.meta(&file).is_ok_and(|meta| meta.identity == identity)) {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
+fn slurp<F: Fs>(fs: &mut F, file: &F::Handle) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    read_to_end(fs, file, &mut bytes, LARGEST)?;
+    Ok(bytes)
+}

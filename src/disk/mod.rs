@@ -1,0 +1,351 @@
+//! The only module that touches FOLDER: temp file, exact mode, rename; removal; folders of ours; what stands at a path.
+//!
+//! It decides nothing: `core::plan` says what to do, this does it one step at a time and tells how each step ended.
+
+pub mod fs;
+pub mod ledger;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+
+use crate::core::digest::{Digest, Digester};
+use crate::core::path::{RESERVED_PREFIX, Roots};
+use crate::core::plan::Replace;
+use crate::core::policy::Durability;
+use crate::core::store::{Content, Obstacle, OnDisk, Stamp};
+use crate::disk::fs::{Confine, FileKind, Fs, Meta};
+
+/// FOLDER, the allowed folders, and the descriptors through which they are reached.
+pub struct Disk<F: Fs> {
+    /// The calls themselves.
+    pub fs: F,
+    roots: Roots,
+    folder_mode: u16,
+    durability: Durability,
+    /// Descriptors of the roots, opened when first needed; FOLDER at start.
+    open: Vec<Option<F::Handle>>,
+    /// Folders opened for the batch in hand.
+    folders: HashMap<Box<str>, F::Handle>,
+    /// Our id, in the names of temporary files.
+    id: String,
+    temps: u64,
+    buffer: Vec<u8>,
+    /// Whether FOLDER is made where it is missing.
+    makes: bool,
+}
+
+/// Why a file was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Something appeared at the name since it was looked at.
+    #[error("something appeared there meanwhile")]
+    Appeared,
+    /// The file system refused.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl<F: Fs> Disk<F> {
+    /// Opens FOLDER, making it when it is missing.
+    ///
+    /// # Errors
+    /// When FOLDER can be neither opened nor made.
+    pub fn open(mut fs: F, roots: Roots, folder_mode: u16, durability: Durability) -> Result<Self, (F, io::Error)> {
+        let folder = match roots.iter().next().map(|folder| fs.open_root(Path::new(folder), Some(folder_mode))) {
+            Some(Ok(folder)) => Some(folder),
+            Some(Err(error)) => return Err((fs, error)),
+            None => None,
+        };
+        let mut open: Vec<Option<F::Handle>> = roots.iter().map(|_| None).collect();
+        if let Some(first) = open.first_mut() {
+            *first = folder;
+        }
+        Ok(Self { fs, roots, folder_mode, durability, open, folders: HashMap::new(), id: String::new(), temps: 0, buffer: Vec::new(), makes: true })
+    }
+
+    /// For looking only: nothing is made, not even FOLDER.
+    pub fn for_looking(fs: F, roots: Roots) -> Self {
+        let open = roots.iter().map(|_| None).collect();
+        Self { fs, roots, folder_mode: 0, durability: Durability::None, open, folders: HashMap::new(), id: String::new(), temps: 0, buffer: Vec::new(), makes: false }
+    }
+
+    /// FOLDER and the allowed folders.
+    pub const fn roots(&self) -> &Roots {
+        &self.roots
+    }
+
+    /// From now on temporary files carry this id.
+    pub fn identify(&mut self, id: &str) {
+        self.id = id.to_owned();
+    }
+
+    /// Drops the descriptors of the batch in hand.
+    pub fn end_batch(&mut self) {
+        self.folders.clear();
+    }
+
+    /// Whether FOLDER is not the folder any more that was opened: removed, unmounted, or mounted over. It is opened again then.
+    pub fn folder_was_replaced(&mut self) -> bool {
+        self.folders.clear();
+        let Some(path) = self.roots.iter().next().map(str::to_owned) else { return false };
+        let held = match self.open.first_mut().and_then(Option::as_mut) {
+            Some(handle) => self.fs.meta(handle).ok().filter(|meta| meta.links > 0).map(|meta| meta.identity),
+            None => None,
+        };
+        let there = self.fs.look_root(Path::new(&path)).ok().map(|meta| meta.identity);
+        if held.is_some() && held == there {
+            return false;
+        }
+        let opened = self.fs.open_root(Path::new(&path), Some(self.folder_mode)).ok();
+        if let (Some(first), true) = (self.open.first_mut(), opened.is_some()) {
+            *first = opened;
+            return true;
+        }
+        false
+    }
+
+    /// Runs `work` with the descriptor of a folder (`""` is FOLDER).
+    ///
+    /// # Errors
+    /// When the folder is not there, not reachable without a link, or `work` fails.
+    pub fn in_folder<T>(&mut self, folder: &str, work: impl FnOnce(&mut F, &F::Handle) -> io::Result<T>) -> io::Result<T> {
+        let (root, relative) = self.roots.locate(folder);
+        let confine = match self.roots.iter().nth(root) {
+            Some("/") => Confine::InRoot,
+            _ => Confine::Beneath,
+        };
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        if self.open.get(root).is_some_and(Option::is_none) {
+            let path = self.roots.iter().nth(root).ok_or_else(missing)?.to_owned();
+            let make = (root == 0 && self.makes).then_some(self.folder_mode);
+            let handle = self.fs.open_root(Path::new(&path), make)?;
+            if let Some(slot) = self.open.get_mut(root) {
+                *slot = Some(handle);
+            }
+        }
+        let root = self.open.get(root).and_then(Option::as_ref).ok_or_else(missing)?;
+        if relative.is_empty() {
+            return work(&mut self.fs, root);
+        }
+        if !self.folders.contains_key(folder) {
+            let handle = self.fs.open_folder(root, relative, confine)?;
+            self.folders.insert(folder.into(), handle);
+        }
+        let handle = self.folders.get(folder).ok_or_else(missing)?;
+        work(&mut self.fs, handle)
+    }
+
+    /// What stands at `name`, read as far as it is needed to compare it with `wanted`.
+    ///
+    /// # Errors
+    /// When the file system refuses to tell.
+    pub fn look(&mut self, folder: &str, name: &str, wanted: &Content, digester: &Digester) -> io::Result<OnDisk> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let seen = self.in_folder(folder, |fs, handle| {
+            let meta = match fs.look(handle, name) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(OnDisk::Absent),
+                meta => meta?,
+            };
+            match meta.kind {
+                FileKind::Folder => Ok(OnDisk::Obstacle(Obstacle::Folder)),
+                FileKind::Link => Ok(OnDisk::Obstacle(Obstacle::Link)),
+                FileKind::Special => Ok(OnDisk::Obstacle(Obstacle::Special)),
+                FileKind::File if meta.length != u64::from(wanted.length) => Ok(OnDisk::File(stamp(&meta, Digest::UNREAD))),
+                FileKind::File => {
+                    let file = match fs.open(handle, name) {
+                        Ok(file) => file,
+                        // Ours to replace, though not to read: its content counts as different.
+                        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(OnDisk::File(stamp(&meta, Digest::UNREAD))),
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(OnDisk::Absent),
+                        Err(error) => return Err(error),
+                    };
+                    buffer.clear();
+                    read_to_end(fs, &file, &mut buffer, u64::from(wanted.length) + 1)?;
+                    let meta = fs.meta(&file)?;
+                    Ok(OnDisk::File(stamp(&meta, digester.digest(&buffer))))
+                }
+            }
+        });
+        buffer.truncate(0);
+        buffer.shrink_to(64 << 10);
+        self.buffer = buffer;
+        match seen {
+            // A folder that is missing holds nothing.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(OnDisk::Absent),
+            seen => seen,
+        }
+    }
+
+    /// Whether the file is, by inode, change time and length, the one that `stamp` describes.
+    ///
+    /// # Errors
+    /// When the file system refuses to tell.
+    pub fn is_unchanged(&mut self, folder: &str, name: &str, stamp: &Stamp) -> io::Result<bool> {
+        let looked = self.in_folder(folder, |fs, handle| fs.look(handle, name));
+        match looked {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+            Ok(meta) => Ok(meta.kind == FileKind::File
+                && (meta.identity.1, meta.changed) == (stamp.inode, stamp.changed)
+                && (meta.length, meta.mode) == (u64::from(stamp.content.length), stamp.content.mode)),
+        }
+    }
+
+    /// Writes a file: temp in its own folder, mode, rename. Readers see the old file or the new one, whole.
+    ///
+    /// 1. Make a new file of mode 0600 with a name of ours.
+    /// 2. Write, and make durable when each file shall be.
+    /// 3. Set the mode exactly.
+    /// 4. Rename onto the name.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the temporary file is removed again, the old file is intact.
+    pub fn write(&mut self, folder: &str, name: &str, bytes: &[u8], content: Content, replace: Replace) -> Result<Stamp, WriteError> {
+        let durability = self.durability;
+        self.temps += 1;
+        let temp = temp_name(&self.id, self.temps);
+        let written = self.in_folder(folder, |fs, handle| {
+            let file = match fs.create(handle, &temp) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    fs.unlink(handle, &temp)?;
+                    fs.create(handle, &temp)?
+                }
+                file => file?,
+            };
+            let done = fill(fs, &file, bytes, content.mode, durability).and_then(|()| fs.rename(handle, &temp, name, replace != Replace::Nothing));
+            if let Err(error) = done {
+                // Best effort: the start sweeps what is left.
+                let _ = fs.unlink(handle, &temp);
+                return Err(error);
+            }
+            if durability == Durability::Each {
+                fs.sync(handle)?;
+            }
+            fs.meta(&file)
+        });
+        match written {
+            Ok(meta) => Ok(Stamp { content, inode: meta.identity.1, changed: meta.changed }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && replace == Replace::Nothing => Err(WriteError::Appeared),
+            Err(error) => Err(WriteError::Io(error)),
+        }
+    }
+
+    /// Removes a file. A name that is not there is fine; a folder under that name is not ours and stays.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn remove(&mut self, folder: &str, name: &str) -> io::Result<()> {
+        match self.in_folder(folder, |fs, handle| fs.unlink(handle, name)) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Whether a folder is there.
+    pub fn has_folder(&mut self, folder: &str) -> bool {
+        self.in_folder(folder, |_, _| Ok(())).is_ok()
+    }
+
+    /// Makes one folder; its parent exists. `false` when somebody made it before us.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn make_folder(&mut self, parent: &str, name: &str, folder: &str) -> io::Result<bool> {
+        match self.in_folder(parent, |fs, handle| fs.make_folder(handle, name)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            made => made?,
+        }
+        let mode = self.folder_mode;
+        self.in_folder(folder, |fs, handle| fs.set_mode(handle, mode))?;
+        Ok(true)
+    }
+
+    /// Removes an empty folder. `false` when it is not empty.
+    ///
+    /// # Errors
+    /// When the file system refuses for another reason.
+    pub fn remove_folder(&mut self, parent: &str, name: &str, folder: &str) -> io::Result<bool> {
+        self.folders.remove(folder);
+        match self.in_folder(parent, |fs, handle| fs.remove_folder(handle, name)) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(true),
+            result => result.map(|()| true),
+        }
+    }
+
+    /// Makes the names in a folder durable, once a batch (DURABILITY=batch).
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn sync_folder(&mut self, folder: &str) -> io::Result<()> {
+        self.in_folder(folder, |fs, handle| fs.sync(handle))
+    }
+
+    /// DURABILITY.
+    pub const fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// Removes temporary files that carry one of `ids` from a folder.
+    pub fn sweep(&mut self, folder: &str, ids: &[String]) -> usize {
+        let swept = self.in_folder(folder, |fs, handle| {
+            let names = fs.names(handle)?;
+            let ours = |name: &str| ids.iter().any(|id| !id.is_empty() && name.starts_with(&format!("{RESERVED_PREFIX}{id}.")) && name.ends_with(".tmp"));
+            Ok(names.iter().filter(|name| ours(name) && fs.unlink(handle, name).is_ok()).count())
+        });
+        swept.unwrap_or(0)
+    }
+}
+
+fn temp_name(id: &str, number: u64) -> String {
+    format!("{RESERVED_PREFIX}{id}.{number}.tmp")
+}
+
+fn stamp(meta: &Meta, digest: Digest) -> Stamp {
+    let length = u32::try_from(meta.length).unwrap_or(u32::MAX);
+    Stamp { content: Content { digest, length, mode: meta.mode }, inode: meta.identity.1, changed: meta.changed }
+}
+
+fn fill<F: Fs>(fs: &mut F, file: &F::Handle, bytes: &[u8], mode: u16, durability: Durability) -> io::Result<()> {
+    write_all(fs, file, bytes)?;
+    fs.set_mode(file, mode)?;
+    match durability {
+        Durability::None => Ok(()),
+        Durability::Each | Durability::Batch => fs.sync(file),
+    }
+}
+
+/// Writes everything, going on after short writes and interruptions.
+pub(crate) fn write_all<F: Fs>(fs: &mut F, file: &F::Handle, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match fs.write(file, bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads until the end or `limit` bytes.
+pub(crate) fn read_to_end<F: Fs>(fs: &mut F, file: &F::Handle, into: &mut Vec<u8>, limit: u64) -> io::Result<()> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    while into.len() < limit {
+        let from = into.len();
+        into.resize(from + (limit - from).min(64 << 10), 0);
+        let count = match fs.read(file, into.get_mut(from..).unwrap_or_default()) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                into.truncate(from);
+                continue;
+            }
+            result => result?,
+        };
+        into.truncate(from + count);
+        if count == 0 {
+            break;
+        }
+    }
+    Ok(())
+}

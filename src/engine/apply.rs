@@ -1,0 +1,204 @@
+//! Carries a plan out, in the order that a crash at any point leaves nothing wrong.
+//!
+//! 1. Record what will be ours: paths and folders.
+//! 2. Remove what nobody wants, then forget it, then remove the folders that this emptied.
+//! 3. Make folders and write files.
+//!
+//! A step that fails is told and tried again; it never stops the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::ledger::Record;
+use crate::core::object::ObjectKey;
+use crate::core::path::TargetPath;
+use crate::core::plan::{Because, Plan, Replace, Write};
+use crate::core::policy::Durability;
+use crate::core::store::{Bodies, OnDisk};
+use crate::disk::WriteError;
+use crate::disk::fs::Fs;
+use crate::engine::{Act, Change, Engine, Outcome, What};
+
+impl<F: Fs> Engine<F> {
+    pub(super) fn apply(&mut self, plan: Plan, bodies: &mut Bodies, outcome: &mut Outcome, now: Duration) {
+        let Plan { own, remove, write, .. } = plan;
+        // 1.
+        let folders = self.missing_folders(&write);
+        let refused = self.record_ours(&own, &write, &folders).err().map(|error| error.to_string());
+        // 2.
+        self.remove_files(remove, outcome, now);
+        // 3.
+        let unmade = if refused.is_none() { self.make_folders(&folders) } else { BTreeMap::new() };
+        let mut changed = BTreeSet::new();
+        for write in write {
+            let Some(file) = bodies.remove(&(write.path.clone(), write.owner.clone())) else { continue };
+            let blocker = refused.as_ref().filter(|_| self.owner_of(&write.path) != Some(&write.owner));
+            if let Some(error) = blocker.or_else(|| unmade.get(write.path.folder())) {
+                self.store.saw(&write.path, OnDisk::Unknown);
+                let error = error.clone();
+                self.failed(&write.path, &error, outcome, now);
+                continue;
+            }
+            changed.insert(write.path.folder().to_owned());
+            self.write_file(write, &file.bytes.0, outcome, now);
+        }
+        if self.disk.durability() == Durability::Batch {
+            for folder in changed {
+                // The files themselves are durable; a name lost with power is written again at the next start.
+                let _ = self.disk.sync_folder(&folder);
+            }
+        }
+        self.note_changes(outcome);
+    }
+
+    fn owner_of(&self, path: &TargetPath) -> Option<&Arc<ObjectKey>> {
+        self.store.path(path)?.owner.as_ref()
+    }
+
+    /// Folders that writes need and that are not there, parents first.
+    fn missing_folders(&mut self, writes: &[Write]) -> Vec<String> {
+        let wanted: BTreeSet<&str> = writes.iter().map(|write| write.path.folder()).filter(|folder| !folder.is_empty() && *folder != "/").collect();
+        let mut missing = BTreeSet::new();
+        for folder in wanted {
+            let mut at = Some(folder);
+            while let Some(folder) = at.filter(|folder| !missing.contains(*folder) && !self.is_root(folder)) {
+                if self.disk.has_folder(folder) {
+                    break;
+                }
+                missing.insert(folder.to_owned());
+                at = parent(folder).map(|(above, _)| above).filter(|above| !above.is_empty());
+            }
+        }
+        missing.into_iter().collect()
+    }
+
+    fn is_root(&self, folder: &str) -> bool {
+        folder == "/" || self.disk.roots().iter().skip(1).any(|root| root == folder)
+    }
+
+    /// Appends what must be in the ledger before anything is made.
+    fn record_ours(&mut self, own: &[(TargetPath, Arc<ObjectKey>)], writes: &[Write], folders: &[String]) -> std::io::Result<()> {
+        let new = writes.iter().map(|write| (&write.path, &write.owner)).filter(|(path, owner)| self.owner_of(path) != Some(owner));
+        let owned: Vec<(TargetPath, Arc<ObjectKey>)> = own.iter().map(|(path, owner)| (path, owner)).chain(new).map(|(path, owner)| (path.clone(), owner.clone())).collect();
+        let mut records: Vec<Record> = folders.iter().filter(|folder| !self.folders.contains(*folder)).map(|folder| Record::Folder(folder.clone())).collect();
+        records.extend(owned.iter().map(|(path, owner)| Record::own(path, owner)));
+        self.append(records)?;
+        self.folders.extend(folders.iter().cloned());
+        owned.iter().for_each(|(path, owner)| self.store.own(path, owner));
+        Ok(())
+    }
+
+    /// Appends records, those owed from before first.
+    fn append(&mut self, mut records: Vec<Record>) -> std::io::Result<()> {
+        if !self.owed.is_empty() {
+            records.splice(0..0, self.owed.iter().cloned());
+        }
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.ledger.append(&mut self.disk.fs, &records)?;
+        self.owed.clear();
+        match self.disk.durability() {
+            Durability::None => Ok(()),
+            Durability::Each | Durability::Batch => self.ledger.sync(&mut self.disk.fs),
+        }
+    }
+
+    /// Appends records of things that are so already; what cannot be appended now is owed.
+    fn append_or_owe(&mut self, records: Vec<Record>) {
+        if !records.is_empty() && self.append(records.clone()).is_err() {
+            self.owed.extend(records);
+        }
+    }
+
+    fn remove_files(&mut self, remove: Vec<(TargetPath, Because)>, outcome: &mut Outcome, now: Duration) {
+        let mut gone = Vec::new();
+        for (path, because) in remove {
+            match self.disk.remove(path.folder(), path.name()) {
+                Ok(()) => {
+                    let object = self.owner_of(&path).cloned();
+                    self.store.saw(&path, OnDisk::Absent);
+                    self.succeeded(&path, now, outcome);
+                    outcome.changes.push(Change { path: path.clone(), object, act: Act::Removed { because } });
+                    gone.push(path);
+                }
+                Err(error) => self.failed(&path, &error.to_string(), outcome, now),
+            }
+        }
+        self.append_or_owe(gone.iter().map(Record::disown).collect());
+        gone.iter().for_each(|path| self.store.disown(path));
+        self.prune_folders(&gone);
+    }
+
+    /// Removes folders of ours that the removals emptied, innermost first.
+    fn prune_folders(&mut self, gone: &[TargetPath]) {
+        if self.folders.is_empty() {
+            return;
+        }
+        let ours = |folder: &&str| self.folders.contains(*folder) && !self.is_root(folder);
+        let emptied: BTreeSet<String> = gone.iter().flat_map(TargetPath::ancestors).filter(ours).map(str::to_owned).collect();
+        let mut records = Vec::new();
+        for folder in emptied.into_iter().rev() {
+            let Some((above, name)) = parent(&folder) else { continue };
+            if self.store.claimed_beneath(&folder) == 0 && self.disk.remove_folder(above, name, &folder).unwrap_or(false) {
+                records.push(Record::Unfolder(folder.clone()));
+                self.folders.remove(&folder);
+            }
+        }
+        self.append_or_owe(records);
+    }
+
+    /// Makes folders, parents first. Returns those that could not be made, with the reason.
+    fn make_folders(&mut self, folders: &[String]) -> BTreeMap<String, String> {
+        let (mut failed, mut foreign) = (BTreeMap::new(), Vec::new());
+        for folder in folders {
+            let Some((above, name)) = parent(folder) else { continue };
+            match self.disk.make_folder(above, name, folder) {
+                Ok(true) => {}
+                // Somebody made it since we looked: it is not ours to remove.
+                Ok(false) => foreign.push(folder.clone()),
+                Err(error) => drop(failed.insert(folder.clone(), error.to_string())),
+            }
+        }
+        self.folders.retain(|folder| !foreign.contains(folder));
+        self.append_or_owe(foreign.into_iter().map(Record::Unfolder).collect());
+        failed
+    }
+
+    fn write_file(&mut self, write: Write, bytes: &[u8], outcome: &mut Outcome, now: Duration) {
+        let Write { path, owner, content, replace, because } = write;
+        match self.disk.write(path.folder(), path.name(), bytes, content, replace) {
+            Ok(stamp) => {
+                self.store.saw(&path, OnDisk::File(stamp));
+                self.succeeded(&path, now, outcome);
+                if replace == Replace::Foreign {
+                    self.note(&owner, What::Replaced(path.clone()), outcome);
+                }
+                outcome.changes.push(Change { path, object: Some(owner), act: Act::Written { bytes: content.length, because } });
+            }
+            Err(error) => {
+                self.store.saw(&path, OnDisk::Unknown);
+                self.failed(&path, &error.to_string(), outcome, now);
+                if let (WriteError::Appeared, Some(retry)) = (&error, self.retries.get_mut(&path)) {
+                    // Just after now: a retry that is due now counts as one that found nothing to do.
+                    retry.due = now + Duration::from_millis(1);
+                }
+                if replace != Replace::Ours {
+                    // Nothing of ours is there: what stands there, if anything, stays somebody else's.
+                    self.append_or_owe(vec![Record::disown(&path)]);
+                    self.store.disown(&path);
+                }
+            }
+        }
+    }
+}
+
+/// A folder's parent (`""` is FOLDER, `/` the root) and its own name.
+fn parent(folder: &str) -> Option<(&str, &str)> {
+    match folder.rfind('/') {
+        None => Some(("", folder)),
+        Some(0) => Some(("/", folder.get(1..)?)),
+        Some(at) => Some((folder.get(..at)?, folder.get(at + 1..)?)),
+    }
+}

@@ -1,0 +1,417 @@
+//! The sole owner of store, ledger and disk: folds what the sources say, plans the difference, applies it, tells what changed.
+//!
+//! Synchronous and without a clock: [`Engine::converge`] is called with a batch and the time, in order, from one place.
+//! One call is one commit. Its cost follows what the batch touched, never how many files there are.
+
+mod apply;
+mod notes;
+pub mod preview;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::object::{ObjectKey, SourceEvent};
+use crate::core::path::TargetPath;
+use crate::core::plan::{self, Batch, Blocked, Conflict};
+use crate::core::policy::Adopt;
+use crate::core::project::{Rejection, Rules};
+use crate::core::store::{Folded, Obstacle, OnDisk, SourceScope, Store};
+use crate::disk::fs::Fs;
+use crate::disk::ledger::{LedgerError, LedgerFile, Place, sibling_paths};
+use crate::disk::Disk;
+
+pub use crate::engine::notes::{Note, What};
+
+/// The former owner's file stays at most this long while the new owner's bytes are fetched.
+const HAND_OVER_MAX: Duration = Duration::from_secs(30);
+/// Bytes that were asked for and did not come are asked for again after this.
+const FETCH_PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait between two attempts at one file.
+const RETRY_MAX: Duration = Duration::from_secs(30);
+/// Paths named among those that could not be made right.
+const STUCK_NAMED: usize = 10;
+/// More objects than this are not fetched one by one: the sources list again.
+pub const FETCH_MAX: usize = 100;
+
+/// The settings that the engine follows.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Names, places, modes.
+    pub rules: Rules,
+    /// ADOPT.
+    pub adopt: Adopt,
+    /// What the status writer does about finalizers, if anything.
+    pub finalizers: Option<Finalizers>,
+}
+
+/// Which finalizers are ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finalizers {
+    /// FINALIZER_NAME.
+    pub name: String,
+    /// FINALIZER_FORMER.
+    pub former: Vec<String>,
+    /// Whether it is added (METHOD=LIST only removes).
+    pub adds: bool,
+}
+
+/// What one commit did, and what is wanted of others.
+#[derive(Default)]
+pub struct Outcome {
+    /// Files that changed on disk, in the order of the changes.
+    pub changes: Vec<Change>,
+    /// Objects to read again; more than [`FETCH_MAX`] means a new list instead.
+    pub fetch: BTreeSet<Arc<ObjectKey>>,
+    /// What people must know.
+    pub notes: Vec<Note>,
+    /// What the status writer must do about finalizers.
+    pub wishes: Vec<Wish>,
+    /// Call again at this time, whether or not anything comes.
+    pub wake: Option<Duration>,
+    /// Whether every source is settled and every wanted file was attempted. Never goes back.
+    pub ready: bool,
+}
+
+/// One file that changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// Where.
+    pub path: TargetPath,
+    /// For whom it is, or was.
+    pub object: Option<Arc<ObjectKey>>,
+    /// What happened.
+    pub act: Act,
+}
+
+/// What happened to a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Act {
+    /// Written; `bytes` is its new length.
+    Written {
+        /// Length in bytes.
+        bytes: u32,
+        /// Why.
+        because: plan::Because,
+    },
+    /// Removed.
+    Removed {
+        /// Why.
+        because: plan::Because,
+    },
+}
+
+/// A wish of the engine about an object's finalizers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// Its files are written: keep it from disappearing without us.
+    Guard {
+        /// Which object.
+        key: ObjectKey,
+        /// Its uid.
+        uid: u128,
+        /// Its finalizers as last seen.
+        finalizers: Vec<String>,
+    },
+    /// None of its files is left: let it go.
+    Release {
+        /// Which object.
+        key: ObjectKey,
+        /// Its uid; 0 where unknown.
+        uid: u128,
+        /// Its finalizers as last seen; none where unknown.
+        finalizers: Option<Vec<String>>,
+        /// Whether somebody waits for it to go.
+        terminating: bool,
+    },
+}
+
+/// An attempt to be made again.
+#[derive(Clone, Copy, Debug)]
+struct Retry {
+    due: Duration,
+    attempts: u32,
+    /// Whether a write was tried, rather than bytes waited for.
+    attempted: bool,
+}
+
+/// See the module's header.
+pub struct Engine<F: Fs> {
+    disk: Disk<F>,
+    ledger: LedgerFile<F>,
+    place: Place,
+    settings: Settings,
+    store: Store,
+    /// Folders that we made, as the ledger has them.
+    folders: BTreeSet<String>,
+    siblings: BTreeSet<String>,
+    /// Records that could not be appended when they were due.
+    owed: Vec<crate::core::ledger::Record>,
+    retries: BTreeMap<TargetPath, Retry>,
+    /// The last write failed: attempts go one by one until one works.
+    degraded: bool,
+    handing_over: HashMap<TargetPath, Duration>,
+    releasing: HashMap<Arc<ObjectKey>, notes::Releasing>,
+    conflicts: HashMap<TargetPath, Conflict>,
+    blocked: HashMap<TargetPath, Blocked>,
+    rejected: HashMap<Arc<ObjectKey>, Vec<Rejection>>,
+    failing: HashSet<TargetPath>,
+    /// Objects whose bytes were dropped, and when to ask for them again.
+    unread: HashMap<Arc<ObjectKey>, Duration>,
+    ready: bool,
+    stale_events: u64,
+}
+
+impl<F: Fs> Engine<F> {
+    /// Opens the ledger, takes predecessors over, sweeps their temporary files and ours.
+    ///
+    /// # Errors
+    /// The disk is handed back with the error, so that it can be tried again.
+    pub fn open(mut disk: Disk<F>, place: Place, settings: Settings, mut store: Store) -> Result<(Self, Start), (Disk<F>, Store, LedgerError)> {
+        let roots = disk.roots().clone();
+        let opened = match LedgerFile::open(&mut disk.fs, &place, &roots) {
+            Ok(opened) => opened,
+            Err(error) => return Err((disk, store, error)),
+        };
+        disk.identify(opened.file.id());
+        opened.contents.owned.iter().for_each(|(path, key)| store.own(path, key));
+        let mut swept = 0;
+        let mut folders = store.known_folders();
+        folders.insert("".into());
+        folders.extend(opened.contents.folders.iter().map(|folder| folder.as_str().into()));
+        for folder in folders {
+            swept += disk.sweep(&folder, &opened.ids);
+        }
+        disk.end_batch();
+        let start = Start { owned: opened.contents.owned.len(), swept, taken_over: opened.taken_over, unreadable: opened.unreadable.map(|error| error.to_string()), skipped: opened.contents.skipped };
+        let engine = Self {
+            disk,
+            ledger: opened.file,
+            place,
+            settings,
+            store,
+            folders: opened.contents.folders,
+            siblings: opened.contents.siblings,
+            owed: Vec::new(),
+            retries: BTreeMap::new(),
+            degraded: false,
+            handing_over: HashMap::new(),
+            releasing: HashMap::new(),
+            conflicts: HashMap::new(),
+            blocked: HashMap::new(),
+            rejected: HashMap::new(),
+            failing: HashSet::new(),
+            unread: HashMap::new(),
+            ready: false,
+            stale_events: 0,
+        };
+        Ok((engine, start))
+    }
+
+    /// Folds a batch, plans what it touched, applies the plan.
+    pub fn converge(&mut self, batch: Vec<SourceEvent>, now: Duration) -> Outcome {
+        let mut folded = Folded::default();
+        for event in batch {
+            self.store.fold(event, &self.settings.rules, &mut folded);
+        }
+        self.stale_events += u64::from(folded.stale);
+        self.commit(folded, now)
+    }
+
+    /// Looks at every file on disk: what somebody edited, removed or left in the way is made right.
+    pub fn verify(&mut self, now: Duration) -> Outcome {
+        let mut folded = Folded::default();
+        if self.disk.folder_was_replaced() {
+            self.store.forget_disk();
+            self.reopen_ledger();
+        }
+        let known: Vec<(TargetPath, OnDisk)> = self.store.paths().map(|(path, entry)| (path.clone(), entry.disk)).collect();
+        for (path, disk) in known {
+            let unchanged = match disk {
+                OnDisk::File(stamp) => self.disk.is_unchanged(path.folder(), path.name(), &stamp).unwrap_or(true),
+                OnDisk::Unknown | OnDisk::Absent | OnDisk::Obstacle(_) => false,
+            };
+            if !unchanged {
+                self.store.saw(&path, OnDisk::Unknown);
+                folded.touched.insert(path);
+            }
+        }
+        self.commit(folded, now)
+    }
+
+    /// The live objects and paths.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Events older than what was known, since the start.
+    pub const fn stale_events(&self) -> u64 {
+        self.stale_events
+    }
+
+    /// How many paths could not be made right so far.
+    pub fn stuck(&self) -> usize {
+        self.failing.len() + self.blocked.len()
+    }
+
+    /// Some of them, for people.
+    pub fn stuck_paths(&self) -> Vec<String> {
+        self.failing.iter().chain(self.blocked.keys()).take(STUCK_NAMED).map(|path| self.disk.roots().show(path.as_str())).collect()
+    }
+
+    /// How many paths are ours.
+    pub fn files(&self) -> usize {
+        self.store.owned()
+    }
+
+    fn commit(&mut self, mut folded: Folded, now: Duration) -> Outcome {
+        let mut outcome = Outcome::default();
+        if folded.progressed && self.store.settled() {
+            folded.touched.extend(self.store.paths().map(|(path, _)| path.clone()));
+        }
+        let expired = self.take_due(now, &mut folded.touched);
+        self.survey(&folded.touched, &mut outcome, now);
+        let bodies = &folded.bodies;
+        let at_hand = |path: &TargetPath, key: &Arc<ObjectKey>| bodies.contains_key(&(path.clone(), key.clone()));
+        let batch = Batch { touched: &folded.touched, at_hand: &at_hand, expired: &expired, adopt: self.settings.adopt };
+        let plan = plan::plan(&batch, &self.store);
+        self.note_conflicts(&plan.conflicts, &mut outcome);
+        self.note_blocked(&folded.touched, &plan.blocked, &mut outcome);
+        self.note_rejections(std::mem::take(&mut folded.rejections), &mut outcome);
+        for path in plan.handing_over.iter().chain(&plan.waiting) {
+            // A path that waits for the lists is looked at again when they are complete.
+            if !plan.waiting.contains(path) {
+                self.handing_over.entry(path.clone()).or_insert(now + HAND_OVER_MAX);
+            }
+        }
+        self.await_bytes(&folded, &plan, now);
+        outcome.fetch.extend(plan.fetch.iter().cloned());
+        self.fetch_unread(std::mem::take(&mut folded.unread), &mut outcome, now);
+        self.apply(plan, &mut folded.bodies, &mut outcome, now);
+        self.drop_moot(&folded.touched, now);
+        self.disk.end_batch();
+        if self.ledger.is_mostly_garbage() {
+            self.compact();
+        }
+        self.wish(std::mem::take(&mut folded.seen), &mut outcome);
+        self.ready = self.ready || (self.store.settled() && self.retries.values().all(|retry| retry.attempted || retry.attempts > 3) && self.unread.is_empty());
+        outcome.ready = self.ready;
+        outcome.wake = self.retries.values().map(|retry| retry.due).chain(self.handing_over.values().copied()).chain(self.unread.values().copied()).min();
+        outcome
+    }
+
+    /// Attempts that were due and found nothing left to do are over.
+    fn drop_moot(&mut self, touched: &BTreeSet<TargetPath>, now: Duration) {
+        for path in touched {
+            if self.retries.get(path).is_some_and(|retry| retry.due <= now) {
+                self.retries.remove(path);
+                self.failing.remove(path);
+            }
+        }
+    }
+
+    /// Asks for objects whose bytes were dropped, again after a while if they do not come.
+    fn fetch_unread(&mut self, new: Vec<Arc<ObjectKey>>, outcome: &mut Outcome, now: Duration) {
+        self.unread.extend(new.into_iter().map(|key| (key, now)));
+        if self.unread.is_empty() {
+            return;
+        }
+        let store = &self.store;
+        self.unread.retain(|key, _| store.object(key).is_some_and(|live| live.unread));
+        for (key, due) in self.unread.iter_mut().filter(|(_, due)| **due <= now) {
+            *due = now + FETCH_PATIENCE;
+            outcome.fetch.insert(key.clone());
+        }
+    }
+
+    /// Adds paths whose time has come. Returns hand-overs that took too long.
+    fn take_due(&mut self, now: Duration, touched: &mut BTreeSet<TargetPath>) -> HashSet<TargetPath> {
+        // While writes fail, one attempt at a time tells whether it is worth fetching the bytes of the others.
+        let limit = if self.degraded { 1 } else { usize::MAX };
+        touched.extend(self.retries.iter().filter(|(_, retry)| retry.due <= now).map(|(path, _)| path.clone()).take(limit));
+        if self.degraded {
+            let later = now + Duration::from_secs(1);
+            self.retries.iter_mut().filter(|(path, retry)| retry.due <= now && !touched.contains(*path)).for_each(|(_, retry)| retry.due = later);
+        }
+        let expired: HashSet<_> = self.handing_over.iter().filter(|(_, due)| **due <= now).map(|(path, _)| path.clone()).collect();
+        self.handing_over.retain(|_, due| *due > now);
+        touched.extend(expired.iter().cloned());
+        expired
+    }
+
+    /// Looks at paths that nobody has looked at yet.
+    fn survey(&mut self, touched: &BTreeSet<TargetPath>, outcome: &mut Outcome, now: Duration) {
+        let unseen: Vec<_> = plan::unseen(touched, &self.store).map(|(path, content)| (path.clone(), content)).collect();
+        let mut siblings = None;
+        for (path, content) in unseen {
+            let digester = self.store.digester().clone();
+            match self.disk.look(path.folder(), path.name(), &content, &digester) {
+                Ok(mut seen) => {
+                    let foreign = self.store.path(&path).is_some_and(|entry| entry.owner.is_none());
+                    if foreign && matches!(seen, OnDisk::File(_)) {
+                        let roots = self.disk.roots().clone();
+                        let theirs = siblings.get_or_insert_with(|| sibling_paths(&mut self.disk.fs, &self.place, &roots));
+                        if theirs.contains(&path) {
+                            seen = OnDisk::Obstacle(Obstacle::Sibling);
+                        }
+                    }
+                    self.store.saw(&path, seen);
+                }
+                Err(error) => self.failed(&path, &error.to_string(), outcome, now),
+            }
+        }
+    }
+
+    /// Paths whose bytes are asked for are looked at again, should the bytes not come.
+    fn await_bytes(&mut self, folded: &Folded, plan: &plan::Plan, now: Duration) {
+        let fetched = |path: &TargetPath| self.store.path(path).is_some_and(|entry| entry.claimants.iter().any(|claimant| plan.fetch.contains(claimant)));
+        if plan.fetch.is_empty() {
+            return;
+        }
+        let written: HashSet<&TargetPath> = plan.write.iter().map(|write| &write.path).collect();
+        let awaited: Vec<_> = folded.touched.iter().filter(|path| !written.contains(path) && fetched(path)).cloned().collect();
+        for path in awaited {
+            let retry = self.retries.entry(path).or_insert(Retry { due: now, attempts: 0, attempted: false });
+            retry.attempts += 1;
+            retry.due = now + FETCH_PATIENCE;
+        }
+    }
+
+    fn reopen_ledger(&mut self) {
+        let roots = self.disk.roots().clone();
+        if let Ok(opened) = LedgerFile::open(&mut self.disk.fs, &self.place, &roots) {
+            self.disk.identify(opened.file.id());
+            self.ledger = opened.file;
+            self.compact();
+        }
+    }
+
+    fn compact(&mut self) {
+        let owned = self.store.paths().filter_map(|(path, entry)| Some((path.clone(), (**entry.owner.as_ref()?).clone()))).collect();
+        // A ledger that could not be compacted is as good as before, only longer.
+        if self.ledger.compact(&mut self.disk.fs, &owned, &self.folders, &self.siblings).is_ok() {
+            self.owed.clear();
+        }
+    }
+}
+
+/// What the start found, for the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Start {
+    /// Paths that the ledger owns.
+    pub owned: usize,
+    /// Temporary files of a crash that were removed.
+    pub swept: usize,
+    /// Ledgers of predecessors that were taken over.
+    pub taken_over: Vec<String>,
+    /// Why the ledger could not be read; nothing is removed then.
+    pub unreadable: Option<String>,
+    /// Broken records.
+    pub skipped: usize,
+}
+
+/// A store over the sources of this run.
+pub fn store(scopes: impl IntoIterator<Item = SourceScope>, order: crate::core::policy::Order, key: (u64, u64)) -> Store {
+    Store::new(scopes, order, crate::core::digest::Digester::new(key))
+}
+

@@ -1,0 +1,215 @@
+//! What people must know of objects, kept as state: a note is made when something changes, not each time it is seen.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::object::ObjectKey;
+use crate::core::path::TargetPath;
+use crate::core::plan::{Barrier, Blocked, Conflict};
+use crate::core::project::Rejection;
+use crate::core::store::{Fate, Seen};
+use crate::disk::fs::Fs;
+use crate::engine::{Act, Engine, Finalizers, Outcome, Retry, RETRY_MAX, Wish};
+
+/// Something to tell about one object. Never holds content.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Note {
+    /// Which object.
+    pub key: Arc<ObjectKey>,
+    /// Its uid; 0 where unknown.
+    pub uid: u128,
+    /// What happened.
+    pub what: What,
+}
+
+/// What can happen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum What {
+    /// Files of the object were written.
+    Written(Vec<TargetPath>),
+    /// Files of the object were removed.
+    Removed(Vec<TargetPath>),
+    /// Another object keeps the path.
+    Conflict {
+        /// Which path.
+        path: TargetPath,
+        /// Who keeps it.
+        winner: Arc<ObjectKey>,
+    },
+    /// A key, or the whole object, is not projected.
+    Rejected(Rejection),
+    /// Something is in the way of a file.
+    Blocked {
+        /// Which path.
+        path: TargetPath,
+        /// What it is.
+        by: Barrier,
+    },
+    /// A file of somebody else was replaced (ADOPT=overwrite).
+    Replaced(TargetPath),
+    /// A file could not be written or removed; it is tried again.
+    Failed {
+        /// Which path.
+        path: TargetPath,
+        /// What the file system said.
+        error: String,
+    },
+    /// A file that had failed is right now.
+    Recovered(TargetPath),
+}
+
+/// An object that is let go once none of its files is left.
+pub(super) struct Releasing {
+    uid: u128,
+    finalizers: Option<Vec<String>>,
+    terminating: bool,
+}
+
+impl<F: Fs> Engine<F> {
+    pub(super) fn note(&self, key: &Arc<ObjectKey>, what: What, outcome: &mut Outcome) {
+        let uid = self.store.object(key).map_or(0, |live| live.uid);
+        outcome.notes.push(Note { key: key.clone(), uid, what });
+    }
+
+    /// Who to tell about a path: who wants it, else who had it.
+    fn concerned(&self, path: &TargetPath) -> Option<Arc<ObjectKey>> {
+        let entry = self.store.path(path)?;
+        entry.claimants.first().or(entry.owner.as_ref()).cloned()
+    }
+
+    pub(super) fn note_conflicts(&mut self, found: &[(TargetPath, Option<Conflict>)], outcome: &mut Outcome) {
+        for (path, conflict) in found {
+            let before = match conflict {
+                Some(conflict) => self.conflicts.insert(path.clone(), conflict.clone()),
+                None => self.conflicts.remove(path),
+            };
+            let Some(conflict) = conflict.as_ref().filter(|conflict| before.as_ref() != Some(conflict)) else { continue };
+            let known = before.filter(|before| before.winner == conflict.winner).map(|before| before.losers).unwrap_or_default();
+            for loser in conflict.losers.iter().filter(|loser| !known.contains(loser)) {
+                self.note(loser, What::Conflict { path: path.clone(), winner: conflict.winner.clone() }, outcome);
+            }
+        }
+    }
+
+    pub(super) fn note_blocked(&mut self, touched: &BTreeSet<TargetPath>, found: &[Blocked], outcome: &mut Outcome) {
+        for blocked in found {
+            if self.blocked.insert(blocked.path.clone(), blocked.clone()).as_ref() != Some(blocked) {
+                self.note(&blocked.owner, What::Blocked { path: blocked.path.clone(), by: blocked.by }, outcome);
+            }
+        }
+        if !self.blocked.is_empty() {
+            self.blocked.retain(|path, _| !touched.contains(path) || found.iter().any(|blocked| blocked.path == *path));
+        }
+    }
+
+    pub(super) fn note_rejections(&mut self, found: Vec<(Arc<ObjectKey>, u128, Vec<Rejection>)>, outcome: &mut Outcome) {
+        for (key, uid, rejections) in found {
+            if rejections.is_empty() {
+                self.rejected.remove(&key);
+                continue;
+            }
+            let known = self.rejected.insert(key.clone(), rejections.clone()).unwrap_or_default();
+            let new = rejections.into_iter().filter(|rejection| !known.contains(rejection));
+            outcome.notes.extend(new.map(|rejection| Note { key: key.clone(), uid, what: What::Rejected(rejection) }));
+        }
+    }
+
+    /// A file could not be made right: it is tried again, and told once.
+    pub(super) fn failed(&mut self, path: &TargetPath, error: &str, outcome: &mut Outcome, now: Duration) {
+        self.degraded = true;
+        let retry = self.retries.entry(path.clone()).or_insert(Retry { due: now, attempts: 0, attempted: true });
+        retry.attempted = true;
+        retry.due = now + Duration::from_secs(1 << retry.attempts.min(5)).min(RETRY_MAX);
+        retry.attempts += 1;
+        if self.failing.insert(path.clone()) {
+            if let Some(key) = self.concerned(path) {
+                self.note(&key, What::Failed { path: path.clone(), error: error.to_owned() }, outcome);
+            }
+        }
+    }
+
+    /// A file is right: whatever was wrong with it is over.
+    pub(super) fn succeeded(&mut self, path: &TargetPath, now: Duration, outcome: &mut Outcome) {
+        self.retries.remove(path);
+        self.handing_over.remove(path);
+        if self.degraded {
+            self.degraded = false;
+            self.retries.values_mut().for_each(|retry| retry.due = now);
+        }
+        if self.failing.remove(path) {
+            if let Some(key) = self.concerned(path) {
+                self.note(&key, What::Recovered(path.clone()), outcome);
+            }
+        }
+    }
+
+    /// One note per object for what was written, one for what was removed.
+    pub(super) fn note_changes(&self, outcome: &mut Outcome) {
+        let mut by_object: std::collections::BTreeMap<Arc<ObjectKey>, (Vec<TargetPath>, Vec<TargetPath>)> = std::collections::BTreeMap::new();
+        for change in &outcome.changes {
+            let Some(object) = &change.object else { continue };
+            let (written, removed) = by_object.entry(object.clone()).or_default();
+            match change.act {
+                Act::Written { .. } => written.push(change.path.clone()),
+                Act::Removed { .. } => removed.push(change.path.clone()),
+            }
+        }
+        for (key, (written, removed)) in by_object {
+            if !written.is_empty() {
+                self.note(&key, What::Written(written), outcome);
+            }
+            if !removed.is_empty() {
+                self.note(&key, What::Removed(removed), outcome);
+            }
+        }
+    }
+
+    /// Turns what was seen of objects into wishes about their finalizers, now that their files are committed.
+    pub(super) fn wish(&mut self, seen: Vec<Seen>, outcome: &mut Outcome) {
+        let Some(finalizers) = self.settings.finalizers.clone() else { return };
+        let mut guarded = BTreeSet::new();
+        for seen in seen.into_iter().rev() {
+            // The last state of an object in this batch is the one that counts.
+            if !guarded.insert(seen.key.clone()) {
+                continue;
+            }
+            match seen.fate {
+                Fate::Live => {
+                    self.releasing.remove(&seen.key);
+                    if self.store.owned_by(&seen.key) > 0 && finalizers.adds && finalizers.misses(&seen.finalizers) {
+                        outcome.wishes.push(Wish::Guard { key: (*seen.key).clone(), uid: seen.uid, finalizers: seen.finalizers });
+                    }
+                }
+                Fate::Terminating | Fate::Gone if finalizers.ours(&seen.finalizers) => {
+                    let terminating = seen.fate == Fate::Terminating;
+                    self.releasing.insert(seen.key, Releasing { uid: seen.uid, finalizers: Some(seen.finalizers), terminating });
+                }
+                Fate::Terminating | Fate::Gone => {
+                    self.releasing.remove(&seen.key);
+                }
+                Fate::Vanished => {
+                    self.releasing.insert(seen.key, Releasing { uid: seen.uid, finalizers: None, terminating: false });
+                }
+            }
+        }
+        let clean: Vec<_> = self.releasing.keys().filter(|key| self.store.owned_by(key) == 0).cloned().collect();
+        for key in clean {
+            if let Some(Releasing { uid, finalizers, terminating }) = self.releasing.remove(&key) {
+                outcome.wishes.push(Wish::Release { key: (*key).clone(), uid, finalizers, terminating });
+            }
+        }
+    }
+}
+
+impl Finalizers {
+    /// Whether ours must be added, or a former name be taken away.
+    fn misses(&self, present: &[String]) -> bool {
+        !present.contains(&self.name) || self.former.iter().any(|former| present.contains(former))
+    }
+
+    /// Whether one of ours is there.
+    pub fn ours(&self, present: &[String]) -> bool {
+        present.iter().any(|finalizer| *finalizer == self.name || self.former.contains(finalizer))
+    }
+}

@@ -1,0 +1,76 @@
+//! What a commit would do, without doing it: for `plan`, beside a running instance.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use crate::core::ledger::Contents;
+use crate::core::object::{ObjectKey, SourceEvent};
+use crate::core::path::TargetPath;
+use crate::core::plan::{self, Batch, Plan};
+use crate::core::policy::Adopt;
+use crate::core::project::{Rejection, Rules};
+use crate::core::store::{Folded, Obstacle, OnDisk, Store};
+use crate::disk::Disk;
+use crate::disk::fs::Fs;
+use crate::disk::ledger::{Place, sibling_paths};
+
+/// A store that is only filled and compared.
+pub struct Preview<F: Fs> {
+    disk: Disk<F>,
+    store: Store,
+    rules: Rules,
+    rejected: Vec<(Arc<ObjectKey>, Vec<Rejection>)>,
+}
+
+impl<F: Fs> Preview<F> {
+    /// A preview over what the ledger says.
+    pub fn new(disk: Disk<F>, mut store: Store, rules: Rules, ledger: &Contents) -> Self {
+        ledger.owned.iter().for_each(|(path, key)| store.own(path, key));
+        Self { disk, store, rules, rejected: Vec::new() }
+    }
+
+    /// Folds a batch; its bytes are compared by digest later and kept by nobody.
+    pub fn fold(&mut self, batch: Vec<SourceEvent>) {
+        for event in batch {
+            let mut folded = Folded::default();
+            self.store.fold(event, &self.rules, &mut folded);
+            for (key, _, rejections) in folded.rejections {
+                self.rejected.retain(|(known, _)| *known != key);
+                if !rejections.is_empty() {
+                    self.rejected.push((key, rejections));
+                }
+            }
+        }
+    }
+
+    /// The plan for everything, as if all bytes were at hand.
+    pub fn plan(&mut self, place: &Place, adopt: Adopt) -> Plan {
+        let touched: BTreeSet<TargetPath> = self.store.paths().map(|(path, _)| path.clone()).collect();
+        let unseen: Vec<_> = plan::unseen(&touched, &self.store).map(|(path, content)| (path.clone(), content)).collect();
+        let roots = self.disk.roots().clone();
+        let siblings = sibling_paths(&mut self.disk.fs, place, &roots);
+        let digester = self.store.digester().clone();
+        for (path, content) in unseen {
+            let foreign = self.store.path(&path).is_some_and(|entry| entry.owner.is_none());
+            let seen = match self.disk.look(path.folder(), path.name(), &content, &digester) {
+                Ok(OnDisk::File(_)) if foreign && siblings.contains(&path) => OnDisk::Obstacle(Obstacle::Sibling),
+                Ok(seen) => seen,
+                // Not to be reached: what the write will say is said then.
+                Err(_) => OnDisk::Absent,
+            };
+            self.store.saw(&path, seen);
+        }
+        self.disk.end_batch();
+        plan::plan(&Batch { touched: &touched, at_hand: &|_, _| true, expired: &HashSet::new(), adopt }, &self.store)
+    }
+
+    /// Keys and objects that are not projected.
+    pub fn rejected(&self) -> &[(Arc<ObjectKey>, Vec<Rejection>)] {
+        &self.rejected
+    }
+
+    /// The live objects and paths.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+}

@@ -1,0 +1,124 @@
+//! The answer of the health endpoints, and how it follows from what the loops said.
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::core::object::Kind;
+use crate::health::{Readiness, State, WatchState};
+
+/// The body of `/healthz` and `/readyz`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Report {
+    status: Status,
+    /// What fails liveness, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failing: Vec<String>,
+    version: &'static str,
+    ready: bool,
+    /// What readiness waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for: Option<String>,
+    loops: Vec<LoopReport>,
+    watches: Vec<WatchReport>,
+    files: usize,
+    stuck: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Ok,
+    Failing,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+struct LoopReport {
+    name: &'static str,
+    ok: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+struct WatchReport {
+    kind: Option<&'static str>,
+    namespace: Option<String>,
+    ok: bool,
+    state: WatchState,
+    last_contact_seconds: Option<u64>,
+    relists: u64,
+    errors: u64,
+    skipped_lines: u64,
+    last_error: Option<String>,
+    objects: usize,
+}
+
+impl Report {
+    /// Whether every loop and its attempts advance: `/healthz` answers 200.
+    pub fn is_alive(&self) -> bool {
+        self.status == Status::Ok
+    }
+
+    /// Whether consumers may rely on the files: `/readyz` answers 200.
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// What fails liveness, each by name.
+    pub fn failing(&self) -> &[String] {
+        &self.failing
+    }
+}
+
+impl State {
+    pub(super) fn report(&self, now: Instant) -> Report {
+        let late = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline < now);
+        let mut failing = Vec::new();
+        for row in self.loops.iter().filter(|row| late(row.deadline)) {
+            failing.push(format!("loop {} does not advance", row.name));
+        }
+        let mut watches = Vec::with_capacity(self.watches.len());
+        for row in &self.watches {
+            let silent = now.saturating_duration_since(row.last_contact.unwrap_or(self.started));
+            let stale = self.stale_after.is_some_and(|limit| silent > limit);
+            if late(row.deadline) {
+                failing.push(format!("{} does not advance", row.name));
+            }
+            if stale {
+                failing.push(format!("{} without contact for {} s", row.name, silent.as_secs()));
+            }
+            watches.push(WatchReport {
+                kind: row.name.kind.map(Kind::as_str),
+                namespace: row.name.namespace.clone(),
+                ok: !late(row.deadline) && !stale,
+                state: row.state,
+                last_contact_seconds: row.last_contact.map(|contact| now.saturating_duration_since(contact).as_secs()),
+                relists: row.relists,
+                errors: row.errors,
+                skipped_lines: row.skipped_lines,
+                last_error: row.last_error.clone(),
+                objects: row.objects,
+            });
+        }
+        let waiting_for = match &self.readiness {
+            Readiness::Ready => None,
+            Readiness::Waiting(what) => Some(what.clone()),
+        };
+        Report {
+            status: if failing.is_empty() { Status::Ok } else { Status::Failing },
+            failing,
+            version: env!("CARGO_PKG_VERSION"),
+            ready: waiting_for.is_none(),
+            waiting_for,
+            loops: self
+                .loops
+                .iter()
+                .map(|row| LoopReport {
+                    name: row.name,
+                    ok: !late(row.deadline),
+                })
+                .collect(),
+            watches,
+            files: self.files,
+            stuck: self.stuck.clone(),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Liveness on paused time.
+
+use std::time::Duration;
+
+use tokio::time::advance;
+
+use super::*;
+
+fn watch_of_secrets(health: &Health) -> Contact {
+    health.watch(WatchName {
+        kind: Some(Kind::Secret),
+        namespace: Some("n".into()),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_misses_its_deadline_fails_liveness_by_name() {
+    let health = Health::new(None);
+    let (engine, status) = (health.looped("engine"), health.looped("status"));
+    engine.expect_within(Duration::from_secs(10));
+    status.expect_within(Duration::from_secs(60));
+    advance(Duration::from_secs(10)).await;
+    assert_eq!(health.report().failing(), [] as [&str; 0]);
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(health.report().failing(), ["loop engine does not advance"]);
+    assert!(!health.report().is_alive());
+    engine.expect_within(Duration::from_secs(10));
+    assert!(health.report().is_alive());
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_the_disk_counts_as_advancing() {
+    let health = Health::new(None);
+    let engine = health.looped("engine");
+    let watch = watch_of_secrets(&health);
+    engine.expect_within(Duration::from_secs(1));
+    watch.expect_within(Duration::from_secs(1));
+    engine.waiting();
+    watch.waiting();
+    advance(Duration::from_secs(86_400)).await;
+    assert!(health.report().is_alive());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_misses_its_deadline_fails_liveness_by_name() {
+    let health = Health::new(None);
+    let watch = watch_of_secrets(&health);
+    watch.state(WatchState::BackingOff);
+    watch.expect_within(Duration::from_secs(30));
+    advance(Duration::from_secs(31)).await;
+    assert_eq!(health.report().failing(), ["watch on secrets in n does not advance"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_that_is_away_fails_nothing_unless_asked_for() {
+    let patient = Health::new(None);
+    let strict = Health::new(Some(Duration::from_secs(60)));
+    let watches = [watch_of_secrets(&patient), watch_of_secrets(&strict)];
+    advance(Duration::from_secs(50)).await;
+    watches.iter().for_each(Contact::contacted);
+    advance(Duration::from_secs(60)).await;
+    assert!(patient.report().is_alive() && strict.report().is_alive());
+    advance(Duration::from_secs(1)).await;
+    assert!(patient.report().is_alive());
+    assert_eq!(strict.report().failing(), ["watch on secrets in n without contact for 61 s"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_never_had_contact_is_stale_from_the_start_on() {
+    let health = Health::new(Some(Duration::from_secs(60)));
+    let _watch = watch_of_secrets(&health);
+    advance(Duration::from_secs(61)).await;
+    assert_eq!(health.report().failing(), ["watch on secrets in n without contact for 61 s"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_body_tells_everything_as_json() {
+    let health = Health::new(None);
+    let engine = health.looped("engine");
+    let watch = watch_of_secrets(&health);
+    let _manifests = health.watch(WatchName {
+        kind: None,
+        namespace: None,
+    });
+    engine.expect_within(Duration::from_secs(1));
+    watch.state(WatchState::BackingOff);
+    watch.counted(Counter::Relist);
+    watch.counted(Counter::Error);
+    watch.counted(Counter::Error);
+    watch.counted(Counter::SkippedLine);
+    watch.error("ä".repeat(400));
+    watch.objects(7);
+    watch.contacted();
+    health.set_files(12);
+    health.set_stuck(vec!["sub/a.yaml".into()]);
+    advance(Duration::from_secs(5)).await;
+    let version = env!("CARGO_PKG_VERSION");
+    let expected = serde_json::json!({
+        "status": "failing", "failing": ["loop engine does not advance"], "version": version,
+        "ready": false, "waiting_for": "the first list",
+        "loops": [{"name": "engine", "ok": false}],
+        "watches": [
+            {"kind": "Secret", "namespace": "n", "ok": true, "state": "backing_off", "last_contact_seconds": 5, "relists": 1, "errors": 2,
+             "skipped_lines": 1, "last_error": "ä".repeat(300), "objects": 7},
+            {"kind": null, "namespace": null, "ok": true, "state": "connecting", "last_contact_seconds": null, "relists": 0, "errors": 0,
+             "skipped_lines": 0, "last_error": null, "objects": 0},
+        ],
+        "files": 12, "stuck": ["sub/a.yaml"],
+    });
+    assert_eq!(serde_json::to_value(health.report()).unwrap(), expected);
+    engine.waiting();
+    health.set_readiness(Readiness::Ready);
+    let report = health.report();
+    assert!(report.is_ready() && report.is_alive());
+    assert_eq!(serde_json::to_value(&report).unwrap()["status"], "ok");
+}

@@ -1,0 +1,94 @@
+//! `kube-projector`: keeps a folder equal to what labelled Kubernetes objects say it should hold.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+use kube_projector::app::shutdown::Shutdown;
+use kube_projector::cli::{Cli, Command};
+use kube_projector::config::release::ReleaseScope;
+use kube_projector::config::{self, Config, Context, Log, LogFormat, LogLevel, problems::Problems};
+use kube_projector::{app, commands, telemetry};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).thread_keep_alive(Duration::from_secs(3600)).build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("starting: {error}"), 1),
+    };
+    let ended = runtime.block_on(run(cli));
+    // A disk that hangs must not keep us.
+    runtime.shutdown_background();
+    match ended {
+        Ok(code) => code,
+        Err(Failed::Settings(problems)) => fail(&problems.to_string(), 2),
+        Err(Failed::Run(error)) => fail(&format!("{error:#}"), if error.is::<kube_projector::source::api::ApiError>() { 2 } else { 1 }),
+    }
+}
+
+enum Failed {
+    Settings(Problems),
+    Run(anyhow::Error),
+}
+
+impl From<Problems> for Failed {
+    fn from(problems: Problems) -> Self {
+        Self::Settings(problems)
+    }
+}
+
+impl From<anyhow::Error> for Failed {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Run(error)
+    }
+}
+
+async fn run(cli: Cli) -> Result<ExitCode, Failed> {
+    let vars = || config::as_text(std::env::vars_os());
+    let context = Context { current_dir: std::env::current_dir().unwrap_or_else(|_| "/".into()), stderr_is_terminal: std::io::stderr().is_terminal() };
+    let settings = || Config::from_vars(vars(), &cli.flags, &context);
+    match cli.command.clone().unwrap_or_default() {
+        Command::Run => {
+            let config = settings()?;
+            log(&config.log)?;
+            let shutdown = Shutdown::on_signals().map_err(anyhow::Error::from)?;
+            Ok(app::run(config, shutdown).await?)
+        }
+        Command::Plan { output } => {
+            let config = settings()?;
+            log(&config.log)?;
+            Ok(commands::plan::plan(config, output).await?)
+        }
+        Command::Check => match settings() {
+            Ok(config) => {
+                log(&config.log)?;
+                Ok(commands::check::check(config).await)
+            }
+            Err(problems) => {
+                let _ = writeln!(std::io::stdout(), "{}", problems.to_string().lines().map(|line| format!("PROBLEM  {line}")).collect::<Vec<_>>().join("\n"));
+                Ok(ExitCode::FAILURE)
+            }
+        },
+        Command::Release { all, dry_run, .. } => {
+            let scope = if all { ReleaseScope::Domain } else { ReleaseScope::Deployment };
+            let release = Config::for_release(vars(), &cli.flags, &context, scope)?;
+            log(&release.log)?;
+            Ok(commands::release::release(release, dry_run).await?)
+        }
+        Command::Healthcheck => {
+            let address = config::health_address(vars())?;
+            log(&Log { level: LogLevel::Warn, format: LogFormat::Text })?;
+            Ok(commands::healthcheck::healthcheck(address).await?)
+        }
+    }
+}
+
+fn log(settings: &Log) -> Result<(), Failed> {
+    telemetry::init(settings).map_err(|error| Failed::Run(error.into()))
+}
+
+fn fail(text: &str, code: u8) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{text}");
+    ExitCode::from(code)
+}

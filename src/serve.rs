@@ -1,0 +1,203 @@
+//! The health endpoints: `/healthz` (liveness) and `/readyz` (readiness), both with the same JSON body.
+//!
+//! Never fatal and never in the way: a port that is taken is reported and tried again, connections are few and short.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::serve::Listener;
+use axum::{Json, Router};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Sleep, sleep};
+use tracing::{debug, error, info};
+
+use crate::health::Health;
+use crate::health::report::Report;
+
+/// Time between attempts to get a port that is taken.
+const RETRY: Duration = Duration::from_secs(10);
+/// Connections at a time; more wait in the kernel's queue.
+const CONNECTIONS: usize = 16;
+/// How long one connection may live: probes take milliseconds, and whoever dawdles must not keep the others out.
+const LIFETIME: Duration = Duration::from_secs(2);
+
+/// Where the endpoints are served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Address {
+    /// An address of this machine; all of them, IPv4 and IPv6, if none is given.
+    pub host: Option<IpAddr>,
+    /// TCP port; 0 takes any free one.
+    pub port: u16,
+}
+
+/// Serves the endpoints until `shutdown` resolves. Open connections are then dropped, not waited for.
+pub async fn serve(address: Address, health: Health, shutdown: impl Future<Output = ()>) {
+    let served = async {
+        let listener = bind_at_last(address).await;
+        serve_on(listener, health).await;
+    };
+    // Both are pinned once and dropped together.
+    let (mut served, mut shutdown) = (pin!(served), pin!(shutdown));
+    tokio::select! {
+        () = &mut shutdown => {}
+        () = &mut served => {}
+    }
+}
+
+/// Listens at `address`: on IPv6 and IPv4 at once where no host is given, on IPv4 alone where there is no IPv6.
+///
+/// # Errors
+/// When the port is taken or the address is not ours.
+pub async fn bind(address: Address) -> io::Result<TcpListener> {
+    let Some(host) = address.host else {
+        return match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, address.port))).await {
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port)).await,
+            bound => bound,
+        };
+    };
+    TcpListener::bind((host, address.port)).await
+}
+
+/// Binds, however long it takes; the user is told once that it does not work and once that it does.
+async fn bind_at_last(address: Address) -> TcpListener {
+    let mut told = false;
+    loop {
+        match bind(address).await {
+            Ok(listener) => {
+                match listener.local_addr() {
+                    Ok(address) => info!(%address, "health endpoints served"),
+                    Err(error) => debug!(%error, "health endpoints served"),
+                }
+                return listener;
+            }
+            Err(error) if !told => {
+                error!(%error, port = address.port, "health endpoints not served; set HEALTH_PORT to a free port. The files are kept up to date all the same");
+                told = true;
+            }
+            Err(error) => debug!(%error, port = address.port, "health endpoints still not served"),
+        }
+        sleep(RETRY).await;
+    }
+}
+
+/// Serves the endpoints on `listener`, for ever.
+pub async fn serve_on(listener: TcpListener, health: Health) {
+    let listener = Limited {
+        listener,
+        permits: Arc::new(Semaphore::new(CONNECTIONS)),
+    };
+    // Errors of accept are retried inside, so this ends only with the program.
+    if let Err(error) = axum::serve(listener, router(health)).await {
+        error!(%error, "health endpoints ended");
+    }
+}
+
+/// The endpoints. Other paths are 404, other methods 405; HEAD is GET without the body.
+pub fn router(health: Health) -> Router {
+    Router::new()
+        .route("/healthz", get(alive))
+        .route("/readyz", get(ready))
+        .with_state(health)
+}
+
+async fn alive(State(health): State<Health>) -> (StatusCode, Json<Report>) {
+    let report = health.report();
+    (status(report.is_alive()), Json(report))
+}
+
+async fn ready(State(health): State<Health>) -> (StatusCode, Json<Report>) {
+    let report = health.report();
+    (status(report.is_ready()), Json(report))
+}
+
+fn status(good: bool) -> StatusCode {
+    if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+/// A listener that accepts a few connections at a time.
+struct Limited {
+    listener: TcpListener,
+    permits: Arc<Semaphore>,
+}
+
+impl Listener for Limited {
+    type Io = Brief;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
+        // tokio's listener retries errors of accept, with a rest when file descriptors run out.
+        let (stream, address) = Listener::accept(&mut self.listener).await;
+        (
+            Brief {
+                stream,
+                end: Box::pin(sleep(LIFETIME)),
+                _permit: permit,
+            },
+            address,
+        )
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
+}
+
+/// A connection that ends after [`LIFETIME`], by an error at its next read or write.
+struct Brief {
+    stream: TcpStream,
+    end: Pin<Box<Sleep>>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Brief {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> io::Result<&mut TcpStream> {
+        if self.end.is_elapsed() || self.end.as_mut().poll(cx).is_ready() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(&mut self.stream)
+    }
+}
+
+impl AsyncRead for Brief {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.poll_end(cx) {
+            Ok(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+}
+
+impl AsyncWrite for Brief {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.poll_end(cx) {
+            Ok(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.poll_end(cx) {
+            Ok(stream) => Pin::new(stream).poll_flush(cx),
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;

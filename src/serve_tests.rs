@@ -1,0 +1,141 @@
+//! The endpoints over real sockets on loopback.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::health::Readiness;
+
+use super::*;
+
+/// Serves `health` on a free port.
+async fn served(health: &Health) -> SocketAddr {
+    let listener = bind(Address {
+        host: Some(Ipv4Addr::LOCALHOST.into()),
+        port: 0,
+    })
+    .await
+    .unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve_on(listener, health.clone()));
+    address
+}
+
+/// Status and body of the answer.
+async fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(Duration::from_secs(10), stream.read_to_string(&mut answer))
+        .await
+        .expect("the answer ends")
+        .unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), body.to_owned())
+}
+
+#[tokio::test]
+async fn paths_and_methods_are_answered_as_promised() {
+    let health = Health::new(None);
+    let address = served(&health).await;
+    assert_eq!(ask(address, "GET", "/healthz").await.0, 200);
+    assert_eq!(ask(address, "HEAD", "/healthz").await, (200, String::new()));
+    assert_eq!(ask(address, "GET", "/readyz").await.0, 503);
+    assert_eq!(ask(address, "GET", "/").await.0, 404);
+    assert_eq!(ask(address, "POST", "/healthz").await.0, 405);
+    health.set_readiness(Readiness::Ready);
+    let (status, body) = ask(address, "GET", "/readyz").await;
+    assert_eq!((status, body), (200, serde_json::to_string(&health.report()).unwrap()));
+}
+
+#[tokio::test]
+async fn a_loop_that_hangs_is_503_with_its_name() {
+    let health = Health::new(None);
+    let address = served(&health).await;
+    health.looped("engine").expect_within(Duration::ZERO);
+    let (status, body) = ask(address, "GET", "/healthz").await;
+    assert_eq!(status, 503);
+    assert!(body.contains("loop engine does not advance"), "{body}");
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_do_not_keep_probes_out() {
+    let address = served(&Health::new(None)).await;
+    let mut silent = Vec::new();
+    for _ in 0..CONNECTIONS {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    // They are cut after their lifetime, which lets this one in.
+    assert_eq!(ask(address, "GET", "/healthz").await.0, 200);
+    let mut byte = [0];
+    let read = timeout(Duration::from_secs(10), silent[0].read(&mut byte))
+        .await
+        .expect("the silent connection is cut");
+    assert!(matches!(read, Ok(0) | Err(_)));
+}
+
+#[tokio::test]
+async fn without_a_host_both_protocols_are_served() {
+    let listener = bind(Address { host: None, port: 0 }).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(serve_on(listener, Health::new(None)));
+    assert_eq!(ask((Ipv4Addr::LOCALHOST, port).into(), "GET", "/healthz").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_an_error_and_served_once_it_is_free() {
+    let taken = bind(Address {
+        host: Some(Ipv4Addr::LOCALHOST.into()),
+        port: 0,
+    })
+    .await
+    .unwrap();
+    let address = taken.local_addr().unwrap();
+    let wanted = Address {
+        host: Some(address.ip()),
+        port: address.port(),
+    };
+    assert_eq!(bind(wanted).await.err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
+    drop(taken);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(serve(wanted, Health::new(None), async move {
+        _ = stopped.await;
+    }));
+    let connected = async {
+        while TcpStream::connect(address).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(10), connected).await.expect("the port is served");
+    assert_eq!(ask(address, "GET", "/healthz").await.0, 200);
+    // An open connection does not hold up the end.
+    let _open = TcpStream::connect(address).await.unwrap();
+    stop.send(()).unwrap();
+    timeout(Duration::from_secs(10), serving).await.expect("serving ends").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_taken_port_is_tried_again() {
+    let taken = bind(Address {
+        host: Some(Ipv4Addr::LOCALHOST.into()),
+        port: 0,
+    })
+    .await
+    .unwrap();
+    let address = taken.local_addr().unwrap();
+    let wanted = Address {
+        host: Some(address.ip()),
+        port: address.port(),
+    };
+    let waiting = tokio::spawn(bind_at_last(wanted));
+    tokio::time::sleep(RETRY * 3).await;
+    assert!(!waiting.is_finished());
+    drop(taken);
+    tokio::time::sleep(RETRY * 2).await;
+    assert_eq!(waiting.await.unwrap().local_addr().unwrap(), address);
+}

@@ -1,0 +1,351 @@
+//! One API server: TLS, authentication, deadlines.
+//!
+//! Owns how a request gets there and how long it may take; never retries (but once after a 401 with a fresh token),
+//! never prints a body or a token. Below it is kube's TLS and credential handling on a connector of our own,
+//! because a silent peer must be noticed; kube's retry and trace layers are left out on purpose.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use kube_projector::source::api::{ApiServer, get};
+//! let api = ApiServer::connect(Some("/home/me/.kube/config".as_ref())).await?;
+//! let version: serde_json::Value = api.call(get("/version", &[])?).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube::client::{AuthError, Body, ConfigExt};
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, Layer, ServiceExt};
+
+use crate::source::failure::Failure;
+use crate::source::token::TokenFile;
+
+/// The body of a response: read it frame by frame.
+pub type ResponseBody = hyper::body::Incoming;
+
+/// Deadline on the headers of any answer, and on the whole of a short one.
+pub const CALL_WITHIN: Duration = Duration::from_secs(10);
+/// The most that one answer may hold: an object of 1 MiB of control characters is 6 MiB of JSON.
+pub const BODY_BYTES_MAX: usize = 16 << 20;
+/// The most that is read of an unsuccessful answer.
+const REFUSAL_BYTES_MAX: usize = 64 << 10;
+/// How long the body of an unsuccessful answer may take.
+const REFUSAL_WITHIN: Duration = Duration::from_secs(2);
+
+type Transport = BoxCloneSyncService<Request<Body>, Response<ResponseBody>, BoxError>;
+
+/// Why no API server can be asked. All of these are configuration errors.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The kubeconfig cannot be used.
+    #[error("KUBECONFIG=\"{}\": expected a readable kubeconfig", .file.display())]
+    Kubeconfig {
+        /// The file, or list of files, that was named.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: KubeconfigError,
+    },
+    /// The kubeconfig is no kubeconfig. The parser quotes what it read, which may be a token, so its words are left out.
+    #[error("KUBECONFIG=\"{}\": expected a kubeconfig in YAML", .file.display())]
+    Syntax {
+        /// The file, or list of files, that was named.
+        file: PathBuf,
+    },
+    /// Neither a kubeconfig nor a pod.
+    #[error(
+        "no API server: set KUBECONFIG to a file, or run in a pod with a service account (KUBERNETES_SERVICE_HOST, \
+         KUBERNETES_SERVICE_PORT), or set SOURCE to a folder of manifests"
+    )]
+    NotInCluster(#[source] InClusterError),
+    /// The credential plugin failed. What it printed may be a token and is left out.
+    #[error("getting credentials for {url}: the credential plugin of the kubeconfig failed")]
+    Plugin {
+        /// The API server.
+        url: String,
+    },
+    /// Certificates, keys or headers cannot be used.
+    #[error("preparing the connection to {url}")]
+    Client {
+        /// The API server.
+        url: String,
+        /// What is wrong.
+        source: kube::Error,
+    },
+}
+
+/// One API server. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiServer {
+    transport: Transport,
+    token: Option<Arc<TokenFile>>,
+    url: Arc<str>,
+}
+
+impl ApiServer {
+    /// The server that `kubeconfig` names, else the one of the pod we run in.
+    ///
+    /// # Guarantees
+    /// Makes no request: a server that cannot be reached is no error here.
+    ///
+    /// # Errors
+    /// What a person has to correct: an unreadable kubeconfig, broken certificates, neither kubeconfig nor pod.
+    pub async fn connect(kubeconfig: Option<&Path>) -> Result<Self, ApiError> {
+        let mut config = match kubeconfig {
+            Some(file) => from_kubeconfig(file).await?,
+            None => kube::Config::incluster().map_err(ApiError::NotInCluster)?,
+        };
+        if config.proxy_url.is_some() {
+            tracing::warn!("proxies are not supported, connecting to the API server directly");
+        }
+        let url = printable(&config.cluster_url);
+        let token = config.auth_info.token_file.take().map(|file| Arc::new(TokenFile::new(file.into())));
+        if token.is_some() {
+            // As client-go has it, a token file wins over an inline token.
+            config.auth_info.token = None;
+        }
+        let transport = transport(&config).map_err(|error| match error {
+            kube::Error::Auth(AuthError::AuthExecRun { .. } | AuthError::AuthExecParse(_) | AuthError::AuthExec(_)) => {
+                ApiError::Plugin { url: url.clone() }
+            }
+            source => ApiError::Client { url: url.clone(), source },
+        })?;
+        Ok(Self {
+            transport,
+            token,
+            url: url.into(),
+        })
+    }
+
+    /// Where the server is: scheme, host, port and path, never credentials.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The uid of the pod that our token was issued to, if it says so. Nothing is verified.
+    pub fn pod_uid(&self) -> Option<String> {
+        self.token.as_ref()?.pod_uid()
+    }
+
+    /// Sends a request and returns once a successful answer has begun; its body has no deadline.
+    ///
+    /// # Errors
+    /// Any answer but success, and no headers within ten seconds. A 401 is tried once more if the token file changed.
+    ///
+    /// # Cancel safety
+    /// The request may or may not have arrived.
+    pub async fn open(&self, request: Request<Vec<u8>>) -> Result<Response<ResponseBody>, Failure> {
+        let asked = format!("{} {}", request.method(), request.uri().path());
+        let answer = timeout(CALL_WITHIN, self.send(request)).await;
+        let response = answer.map_err(|_| Failure::Timeout {
+            what: "answer",
+            limit: CALL_WITHIN,
+        })??;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let (head, body) = response.into_parts();
+        // Only the reason is wanted; an answer that never ends costs us no more than that.
+        let body = match timeout(REFUSAL_WITHIN, collect(body, REFUSAL_BYTES_MAX)).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        };
+        Err(Failure::from_answer(&asked, head.status, &head.headers, &body))
+    }
+
+    /// Sends a request and decodes the answer, all within ten seconds and 16 MiB.
+    ///
+    /// # Errors
+    /// As [`ApiServer::open`], and answers that are late, too large or not a `T`.
+    pub async fn call<T: DeserializeOwned>(&self, request: Request<Vec<u8>>) -> Result<T, Failure> {
+        self.call_within(request, BODY_BYTES_MAX).await
+    }
+
+    /// As [`ApiServer::call`] with another limit on the answer.
+    ///
+    /// # Errors
+    /// As [`ApiServer::call`].
+    pub async fn call_within<T: DeserializeOwned>(&self, request: Request<Vec<u8>>, limit_bytes: usize) -> Result<T, Failure> {
+        let body = async { collect(self.open(request).await?.into_body(), limit_bytes).await };
+        let body = timeout(CALL_WITHIN, body).await.map_err(|_| Failure::Timeout {
+            what: "complete answer",
+            limit: CALL_WITHIN,
+        })??;
+        serde_json::from_slice(&body).map_err(|error| Failure::from_decoder("the answer", &error))
+    }
+
+    /// One exchange, and a second one after a 401 if the token file holds another token by now.
+    async fn send(&self, mut request: Request<Vec<u8>>) -> Result<Response<ResponseBody>, Failure> {
+        request
+            .headers_mut()
+            .entry(ACCEPT)
+            .or_insert(HeaderValue::from_static("application/json"));
+        request.headers_mut().insert(
+            USER_AGENT,
+            HeaderValue::from_static(concat!("kube-projector/", env!("CARGO_PKG_VERSION"))),
+        );
+        let Some(token) = &self.token else {
+            return self.exchange(request).await;
+        };
+        let header = token.header();
+        let response = self.exchange(authorized(&request, header.as_ref())).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        match token.header_after_refusal(header.as_ref()) {
+            Some(fresh) => self.exchange(authorized(&request, Some(&fresh))).await,
+            None => Ok(response),
+        }
+    }
+
+    async fn exchange(&self, request: Request<Vec<u8>>) -> Result<Response<ResponseBody>, Failure> {
+        self.transport
+            .clone()
+            .oneshot(request.map(Body::from))
+            .await
+            .map_err(|error| Failure::from_transport(error.as_ref()))
+    }
+}
+
+/// A GET of `path` with query parameters.
+///
+/// # Errors
+/// A path that no URL can hold.
+pub fn get(path: &str, query: &[(&str, &str)]) -> Result<Request<Vec<u8>>, Failure> {
+    build(Method::GET, path, query, None)
+}
+
+/// A request with a JSON body of the given content type.
+///
+/// # Errors
+/// A path that no URL can hold.
+pub fn send_json(
+    method: Method,
+    path: &str,
+    query: &[(&str, &str)],
+    kind: &'static str,
+    body: &impl serde::Serialize,
+) -> Result<Request<Vec<u8>>, Failure> {
+    let body = serde_json::to_vec(body).map_err(|error| Failure::Request(error.to_string()))?;
+    build(method, path, query, Some((kind, body)))
+}
+
+/// `text` as one segment of a path, or one value of a query.
+pub fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+fn build(method: Method, path: &str, query: &[(&str, &str)], body: Option<(&'static str, Vec<u8>)>) -> Result<Request<Vec<u8>>, Failure> {
+    let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+    let uri = if pairs.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{}", pairs.join("&"))
+    };
+    let mut request = Request::builder().method(method).uri(uri);
+    if let Some((kind, _)) = &body {
+        request = request.header(CONTENT_TYPE, *kind);
+    }
+    request
+        .body(body.map(|(_, bytes)| bytes).unwrap_or_default())
+        .map_err(|error| Failure::Request(error.to_string()))
+}
+
+fn authorized(request: &Request<Vec<u8>>, header: Option<&HeaderValue>) -> Request<Vec<u8>> {
+    let mut request = request.clone();
+    if let Some(header) = header {
+        request.headers_mut().insert(AUTHORIZATION, header.clone());
+    }
+    request
+}
+
+/// A whole body, unless it exceeds the limit.
+async fn collect(mut body: ResponseBody, limit_bytes: usize) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Failure::from_transport(&error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > limit_bytes {
+            return Err(Failure::TooLarge { limit_bytes });
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+/// The merged kubeconfig of a file or a list of files. Never `Config::infer`: it obeys debugging variables of kube.
+async fn from_kubeconfig(file: &Path) -> Result<kube::Config, ApiError> {
+    let failed = |source| match source {
+        KubeconfigError::Parse(_) => ApiError::Syntax { file: file.to_owned() },
+        source => ApiError::Kubeconfig {
+            file: file.to_owned(),
+            source,
+        },
+    };
+    let mut merged = Kubeconfig::default();
+    for part in std::env::split_paths(file).filter(|part| !part.as_os_str().is_empty()) {
+        merged = Kubeconfig::read_from(&part).and_then(|next| merged.merge(next)).map_err(failed)?;
+    }
+    kube::Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default())
+        .await
+        .map_err(failed)
+}
+
+/// The connection pool with kube's TLS, address and credentials around it.
+fn transport(config: &kube::Config) -> Result<Transport, kube::Error> {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(Duration::from_secs(5)));
+    // A watch only reads: without these a peer that vanished would never be missed.
+    connector.set_keepalive(Some(Duration::from_secs(10)));
+    connector.set_keepalive_interval(Some(Duration::from_secs(5)));
+    connector.set_keepalive_retries(Some(2));
+    connector.set_tcp_user_timeout(Some(Duration::from_secs(20)));
+    let client: Client<_, Body> = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_secs(90))
+        .pool_max_idle_per_host(8)
+        .build(config.rustls_https_connector_with_connector(connector)?);
+    let client = client.map_err(BoxError::from);
+    let client = config.extra_headers_layer()?.layer(config.base_uri_layer().layer(client));
+    Ok(match config.auth_layer()? {
+        Some(layer) => BoxCloneSyncService::new(layer.layer(client).map_err(BoxError::from)),
+        None => BoxCloneSyncService::new(client),
+    })
+}
+
+/// A URL without user information, which may hold a password.
+fn printable(url: &http::Uri) -> String {
+    let port = url.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    let text = format!(
+        "{}://{}{port}{}",
+        url.scheme_str().unwrap_or("http"),
+        url.host().unwrap_or_default(),
+        url.path()
+    );
+    text.trim_end_matches('/').to_owned()
+}
+
+#[cfg(test)]
+#[path = "api_tests.rs"]
+mod tests;

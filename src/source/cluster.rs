@@ -1,0 +1,424 @@
+//! Drives `core::watch` against an API server: makes the calls it asks for, tells it what came, feeds the mailbox.
+//!
+//! One task a kind and namespace. A stream is read without ever waiting for the engine; a page waits for room object by object.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt as _;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::core::object::{Kind, Object, ObjectKey, Selector, SourceEvent, SourceId};
+use crate::core::watch::{Call, Input, Machine, Next, State, Tell, Then, Trouble};
+use crate::health::{Contact, Counter, WatchState};
+use crate::source::Request;
+use crate::source::api::{ApiServer, ResponseBody, encoded, get};
+use crate::source::decode::{Envelope, Event, Reader};
+use crate::source::failure::Failure;
+use crate::source::lines::Lines;
+use crate::source::mailbox::Mailbox;
+use crate::source::pages::{Splitter, TooLarge};
+
+/// The answer to a watch or list must begin within this; what follows has its own deadline.
+const SLACK: Duration = Duration::from_secs(15);
+
+/// One kind in one namespace, or in all.
+#[derive(Clone)]
+pub struct Scope {
+    /// Position in the engine's list of sources.
+    pub id: SourceId,
+    /// ConfigMaps or Secrets.
+    pub kind: Kind,
+    /// The namespace; none for the whole cluster.
+    pub namespace: Option<String>,
+    /// LABEL and LABEL_VALUE.
+    pub selector: Selector,
+    /// FOLDER_ANNOTATION.
+    pub folder_annotation: String,
+}
+
+/// What follows a complete list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum After {
+    /// A watch, for ever.
+    Watch,
+    /// Nothing: METHOD=LIST.
+    End,
+    /// This pause, then the next list: METHOD=SLEEP.
+    Sleep(Duration),
+}
+
+/// Deadlines of a watch.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// WATCH_SERVER_TIMEOUT: the server ends a watch after this.
+    pub server: Duration,
+    /// WATCH_CLIENT_TIMEOUT: we do, after this.
+    pub client: Duration,
+}
+
+/// One source of the cluster.
+pub struct ClusterSource {
+    api: ApiServer,
+    scope: Scope,
+    reader: Reader,
+    after: After,
+    timeouts: Timeouts,
+    mailbox: Mailbox,
+    requests: mpsc::Receiver<Request>,
+    contact: Contact,
+    machine: Machine,
+    started: Instant,
+    warned: Option<String>,
+}
+
+/// What a response brought until the machine wants something else.
+enum Turn {
+    /// The machine's next wish.
+    Next(Next),
+    /// It failed, or ended.
+    Input(Input),
+}
+
+impl ClusterSource {
+    /// A source that has not begun.
+    pub fn new(api: ApiServer, scope: Scope, after: After, timeouts: Timeouts, mailbox: Mailbox, requests: mpsc::Receiver<Request>, contact: Contact, seed: u32) -> Self {
+        let reader = Reader { kind: scope.kind, folder_annotation: scope.folder_annotation.clone() };
+        Self { api, scope, reader, after, timeouts, mailbox, requests, contact, machine: Machine::new(seed), started: Instant::now(), warned: None }
+    }
+
+    /// Lists and watches until dropped, or until the list is complete where nothing follows it.
+    pub async fn run(mut self) {
+        let mut next = self.machine.next(Input::Ready, self.now());
+        loop {
+            self.tell(next.tell, None);
+            if next.tell == Tell::ListEnd {
+                match self.after {
+                    After::Watch => {}
+                    After::End => return self.contact.waiting(),
+                    After::Sleep(pause) => {
+                        self.contact.expect_within(pause + SLACK);
+                        sleep(pause).await;
+                        next = self.machine.next(Input::Relist, self.now());
+                        continue;
+                    }
+                }
+            }
+            self.count();
+            let input = match next.then {
+                Then::Call(call) => match self.perform(&call).await {
+                    Turn::Next(after) => {
+                        next = after;
+                        continue;
+                    }
+                    Turn::Input(input) => input,
+                },
+                Then::Wait(pause) => self.wait(pause).await,
+                // Nothing is open that could be read on: begin anew from where the machine stands.
+                Then::Read => Input::Ready,
+            };
+            next = self.machine.next(input, self.now());
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Waits, unless the engine needs a list first.
+    async fn wait(&mut self, pause: Duration) -> Input {
+        if pause > Duration::ZERO && !matches!(self.machine.state(), State::Idle if self.machine.counts().failures == 0) {
+            self.contact.state(WatchState::BackingOff);
+        }
+        self.contact.expect_within(pause + SLACK);
+        match timeout(pause, relist_wanted(&mut self.requests)).await {
+            Ok(()) => Input::Relist,
+            Err(_) => Input::Ready,
+        }
+    }
+
+    async fn perform(&mut self, call: &Call) -> Turn {
+        self.contact.expect_within(SLACK * 3);
+        let request = match get(&self.path(), &self.query(call).iter().map(|(key, value)| (*key, value.as_str())).collect::<Vec<_>>()) {
+            Ok(request) => request,
+            Err(failure) => return self.trouble(call, &failure),
+        };
+        match self.api.open(request).await {
+            Err(failure) => self.trouble(call, &failure),
+            Ok(response) => {
+                self.recovered();
+                self.contact.state(if matches!(call, Call::Watch { .. }) { WatchState::Watching } else { WatchState::Listing });
+                self.machine.next(Input::Opened, self.now());
+                match call {
+                    Call::Page { .. } => self.page(response.into_body()).await,
+                    Call::StreamList | Call::Watch { .. } => self.stream(response.into_body()).await,
+                }
+            }
+        }
+    }
+
+    fn path(&self) -> String {
+        match &self.scope.namespace {
+            Some(namespace) => format!("/api/v1/namespaces/{}/{}", encoded(namespace), self.scope.kind.plural()),
+            None => format!("/api/v1/{}", self.scope.kind.plural()),
+        }
+    }
+
+    fn query(&self, call: &Call) -> Vec<(&'static str, String)> {
+        let mut query = vec![("labelSelector", self.scope.selector.to_string())];
+        let watch = |query: &mut Vec<(&'static str, String)>, revision: String| {
+            query.extend([("watch", "true".into()), ("allowWatchBookmarks", "true".into())]);
+            query.extend([("timeoutSeconds", self.timeouts.server.as_secs().to_string()), ("resourceVersion", revision)]);
+        };
+        match call {
+            Call::StreamList => {
+                watch(&mut query, String::new());
+                query.extend([("sendInitialEvents", "true".into()), ("resourceVersionMatch", "NotOlderThan".into())]);
+            }
+            Call::Watch { revision } => watch(&mut query, revision.to_string()),
+            Call::Page { limit, token } => {
+                query.push(("limit", limit.to_string()));
+                query.extend(token.iter().map(|token| ("continue", token.clone())));
+            }
+        }
+        query
+    }
+
+    /// Reads a watch or streaming list line by line, until the machine wants something else.
+    async fn stream(&mut self, mut body: ResponseBody) -> Turn {
+        let mut lines = Lines::default();
+        loop {
+            let deadline = self.started + self.machine.deadline(self.timeouts.client);
+            self.contact.expect_within(deadline.saturating_duration_since(Instant::now()) + SLACK);
+            let frame = tokio::select! {
+                biased;
+                () = relist_wanted(&mut self.requests) => return Turn::Input(Input::Relist),
+                frame = timeout_at(deadline, body.frame()) => frame,
+            };
+            let chunk = match frame {
+                Err(_) => return Turn::Input(Input::Silent),
+                Ok(None) if lines.is_mid_line() => return self.garbage("the stream ended in the middle of a line"),
+                Ok(None) => return Turn::Input(Input::Ended),
+                Ok(Some(Err(error))) => {
+                    self.contact.error(Failure::from_transport(&error).to_string());
+                    return Turn::Input(Input::Failed(Trouble::Transport));
+                }
+                Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            };
+            let mut chunk = &chunk[..];
+            loop {
+                let next = match lines.next(&mut chunk) {
+                    Ok(None) => break,
+                    Ok(Some(line)) => match self.reader.line(line) {
+                        Ok(event) => self.event(event),
+                        Err(error) => return self.garbage(&error.to_string()),
+                    },
+                    Err(error) => return self.garbage(&error.to_string()),
+                };
+                if next.then != Then::Read || next.tell == Tell::ListEnd && self.after != After::Watch {
+                    return Turn::Next(next);
+                }
+                self.tell(next.tell, None);
+            }
+        }
+    }
+
+    /// Feeds one event to the machine and passes the object on if it says so.
+    fn event(&mut self, event: Event) -> Next {
+        self.contact.contacted();
+        let now = self.now();
+        match event {
+            Event::Bookmark { revision, ends_list } => self.machine.next(Input::Bookmark { revision, ends_list }, now),
+            Event::Error(code) => self.machine.next(Input::Failed(trouble_of(code, None, false)), now),
+            Event::Applied(object) => {
+                let next = self.machine.next(Input::Object { revision: object.resource_version }, now);
+                self.tell(next.tell, Some(object));
+                self.told(next)
+            }
+            Event::Deleted(object) => {
+                let next = self.machine.next(Input::Object { revision: object.resource_version }, now);
+                if next.tell == Tell::Object {
+                    let (source, generation) = (self.scope.id, self.machine.generation());
+                    let Object { key, uid, finalizers, .. } = object;
+                    self.mailbox.push(SourceEvent::Delete { source, generation, key, uid, finalizers });
+                }
+                self.told(next)
+            }
+        }
+    }
+
+    /// The object was told of already.
+    fn told(&self, next: Next) -> Next {
+        match next.tell {
+            Tell::Object => Next { tell: Tell::Nothing, ..next },
+            Tell::Nothing | Tell::ListBegin { .. } | Tell::ListEnd | Tell::Refused => next,
+        }
+    }
+
+    /// Reads one page, object by object, waiting for room before each.
+    async fn page(&mut self, mut body: ResponseBody) -> Turn {
+        let deadline = self.started + self.machine.deadline(self.timeouts.client);
+        let (mut splitter, mut objects, mut bytes) = (Splitter::default(), 0, 0);
+        loop {
+            let chunk = match timeout_at(deadline.max(Instant::now() + Duration::from_millis(1)), body.frame()).await {
+                Err(_) => {
+                    self.contact.error("a list page took too long");
+                    return Turn::Input(Input::Silent);
+                }
+                Ok(None) => break,
+                Ok(Some(Err(error))) => {
+                    self.contact.error(Failure::from_transport(&error).to_string());
+                    return Turn::Input(Input::Failed(Trouble::Transport));
+                }
+                Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            };
+            bytes += u64::try_from(chunk.len()).unwrap_or_default();
+            let mut found = Vec::new();
+            let read = splitter.feed(&chunk, |item| {
+                found.push(self.reader.object(item).map_err(|error| Unreadable(error.to_string()))?);
+                Ok::<(), Unreadable>(())
+            });
+            for object in found {
+                objects += 1;
+                let (source, generation) = (self.scope.id, self.machine.generation());
+                let event = SourceEvent::Apply { source, generation, object: Box::new(object) };
+                self.contact.waiting();
+                self.mailbox.has_room(event.payload_bytes()).await;
+                self.mailbox.push(event);
+            }
+            if let Err(Unreadable(error)) = read {
+                return self.garbage(&error);
+            }
+        }
+        self.contact.contacted();
+        match Envelope::read(splitter.envelope()) {
+            Err(error) => self.garbage(&error.to_string()),
+            Ok(envelope) => {
+                let (revision, token) = (envelope.revision(), envelope.token());
+                Turn::Next(self.machine.next(Input::PageEnd { revision, token, objects, bytes }, self.now()))
+            }
+        }
+    }
+
+    fn garbage(&mut self, error: &str) -> Turn {
+        self.contact.counted(Counter::SkippedLine);
+        self.contact.error(error);
+        tracing::warn!(kind = %self.scope.kind, namespace = self.shown(), error, "unreadable answer, listing again");
+        Turn::Input(Input::Failed(Trouble::Garbage))
+    }
+
+    fn trouble(&mut self, call: &Call, failure: &Failure) -> Turn {
+        let text = failure.to_string();
+        self.contact.counted(Counter::Error);
+        self.contact.error(&*text);
+        if failure.code().is_some() {
+            self.contact.contacted();
+        }
+        let trouble = match failure.code() {
+            Some(code) => trouble_of(code, failure.retry_after(), *call == Call::StreamList),
+            None => Trouble::Transport,
+        };
+        let quiet = matches!(trouble, Trouble::Unsupported | Trouble::Gone);
+        if !quiet && self.warned.as_deref() != Some(&text) {
+            tracing::warn!(kind = %self.scope.kind, namespace = self.shown(), error = text, hint = hint(&trouble), "cannot reach objects, files stay, trying again");
+            self.warned = Some(text);
+        }
+        Turn::Input(Input::Failed(trouble))
+    }
+
+    fn recovered(&mut self) {
+        self.contact.contacted();
+        if self.warned.take().is_some() {
+            tracing::info!(kind = %self.scope.kind, namespace = self.shown(), "reached again");
+        }
+    }
+
+    fn shown(&self) -> &str {
+        self.scope.namespace.as_deref().unwrap_or("ALL")
+    }
+
+    fn tell(&mut self, tell: Tell, object: Option<Object>) {
+        let (source, generation) = (self.scope.id, self.machine.generation());
+        match (tell, object) {
+            (Tell::Nothing, _) | (Tell::Object, None) => {}
+            (Tell::Object, Some(object)) => self.mailbox.push(SourceEvent::Apply { source, generation, object: Box::new(object) }),
+            (Tell::ListBegin { consistent }, _) => self.mailbox.push(SourceEvent::ListBegin { source, generation, consistent }),
+            (Tell::ListEnd, _) => self.mailbox.push(SourceEvent::ListEnd { source, generation }),
+            (Tell::Refused, _) => {
+                self.contact.state(WatchState::Refused);
+                self.mailbox.push(SourceEvent::Refused { source });
+            }
+        }
+        if tell == Tell::ListEnd {
+            self.contact.state(WatchState::Watching);
+        }
+    }
+
+    fn count(&self) {
+        self.contact.relists(self.machine.counts().relists);
+    }
+}
+
+struct Unreadable(String);
+
+impl From<TooLarge> for Unreadable {
+    fn from(error: TooLarge) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Resolves when the engine asks for a new list; never when nobody can ask any more.
+async fn relist_wanted(requests: &mut mpsc::Receiver<Request>) {
+    loop {
+        match requests.recv().await {
+            Some(Request::Relist(_)) => return,
+            Some(Request::Fetch(_)) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn trouble_of(code: u16, retry_after: Option<Duration>, streaming: bool) -> Trouble {
+    match code {
+        410 => Trouble::Gone,
+        403 => Trouble::Refused,
+        400 | 422 if streaming => Trouble::Unsupported,
+        _ => Trouble::Status { retry_after },
+    }
+}
+
+const fn hint(trouble: &Trouble) -> &'static str {
+    match trouble {
+        Trouble::Refused => "the service account needs get, list and watch (rbac/)",
+        Trouble::Gone | Trouble::Unsupported | Trouble::Status { .. } | Trouble::Transport | Trouble::Garbage => "",
+    }
+}
+
+/// Reads single objects again for the engine, one after another, and says nothing of those that are gone: their watch does.
+pub async fn fetch(api: ApiServer, scopes: Vec<Scope>, mailbox: Mailbox, mut requests: mpsc::Receiver<ObjectKey>) {
+    while let Some(key) = requests.recv().await {
+        let covers = |scope: &&Scope| scope.kind == key.kind && scope.namespace.as_deref().is_none_or(|namespace| namespace == &*key.namespace);
+        let Some(scope) = scopes.iter().find(covers) else { continue };
+        match read(&api, scope, &key).await {
+            Ok(Some(object)) => {
+                let event = SourceEvent::Fetched { source: scope.id, object: Box::new(object) };
+                mailbox.has_room(event.payload_bytes()).await;
+                mailbox.push(event);
+            }
+            Ok(None) => {}
+            // The engine asks again.
+            Err(failure) => tracing::debug!(object = %key, error = %failure, "reading an object again failed"),
+        }
+    }
+}
+
+async fn read(api: &ApiServer, scope: &Scope, key: &ObjectKey) -> Result<Option<Object>, Failure> {
+    let path = format!("/api/v1/namespaces/{}/{}/{}", encoded(&key.namespace), key.kind.plural(), encoded(&key.name));
+    let reader = Reader { kind: key.kind, folder_annotation: scope.folder_annotation.clone() };
+    let json: Box<serde_json::value::RawValue> = match api.call(get(&path, &[])?).await {
+        Err(failure) if failure.code() == Some(404) => return Ok(None),
+        json => json?,
+    };
+    let labelled = reader.labelled(json.get().as_bytes(), &scope.selector.label).ok();
+    Ok(labelled.filter(|(_, label)| scope.selector.matches(label.as_deref())).map(|(object, _)| object))
+}

@@ -1,0 +1,250 @@
+//! Between sources and engine: merges by object, latest wins, bounded in bytes.
+//!
+//! A source that reads a stream never waits here, because an API server cuts a slow watcher without a word: past the budget the
+//! body is dropped and the object marked to be read again. A source that reads pages or files asks for room first.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::core::object::{ObjectKey, SourceEvent};
+
+/// Bytes of payload that may wait for the engine.
+const BUDGET_BYTES: usize = 4 << 20;
+/// Bytes of payload in one batch: bounds the memory of a commit.
+const BATCH_BYTES: usize = 1 << 20;
+/// Events in one batch: bounds how long the first of them waits for the others.
+const BATCH_EVENTS: usize = 512;
+
+/// Cheap to clone; sources push, the engine drains.
+#[derive(Clone, Default)]
+pub struct Mailbox(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    /// A mutex, because sources and the engine's thread share it; held for a few moves of memory only.
+    queue: Mutex<Queue>,
+    arrived: Notify,
+    drained: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    events: VecDeque<SourceEvent>,
+    /// Where the last event of an object stands, counted from the first event ever.
+    last: HashMap<ObjectKey, usize>,
+    /// How many events were taken so far.
+    taken: usize,
+    bytes: usize,
+}
+
+impl Mailbox {
+    /// Puts an event in. Never waits.
+    pub fn push(&self, event: SourceEvent) {
+        self.queue().push(event);
+        self.0.arrived.notify_one();
+    }
+
+    /// Returns when `bytes` fit, or nothing is waiting.
+    ///
+    /// # Cancel safety
+    /// Yes.
+    pub async fn has_room(&self, bytes: usize) {
+        loop {
+            let drained = self.0.drained.notified();
+            let mut drained = std::pin::pin!(drained);
+            drained.as_mut().enable();
+            if self.queue().fits(bytes) {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    /// Returns when something is waiting.
+    ///
+    /// # Cancel safety
+    /// Yes.
+    pub async fn arrived(&self) {
+        while self.queue().events.is_empty() {
+            self.0.arrived.notified().await;
+        }
+    }
+
+    /// Whether nothing is waiting.
+    pub fn is_empty(&self) -> bool {
+        self.queue().events.is_empty()
+    }
+
+    /// Takes what is waiting, up to one batch.
+    pub fn take(&self) -> Vec<SourceEvent> {
+        let batch = self.queue().take();
+        self.0.drained.notify_waiters();
+        batch
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Nothing panics while it is held.
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn fits(&self, bytes: usize) -> bool {
+        self.events.is_empty() || self.bytes.saturating_add(bytes) <= BUDGET_BYTES
+    }
+
+    fn push(&mut self, event: SourceEvent) {
+        let Some(key) = event.key() else {
+            // Nothing merges across the border of a list.
+            self.last.clear();
+            self.events.push_back(event);
+            return;
+        };
+        let waiting = self.last.get(key).and_then(|at| at.checked_sub(self.taken)).and_then(|at| self.events.get_mut(at));
+        if let Some(waiting) = waiting {
+            let before = waiting.payload_bytes();
+            if waiting.yields_to(&event) {
+                self.bytes -= before;
+                let event = if self.bytes + event.payload_bytes() > BUDGET_BYTES { event.without_body() } else { event };
+                self.bytes += event.payload_bytes();
+                *waiting = event;
+            }
+            return;
+        }
+        let event = if self.fits(event.payload_bytes()) { event } else { event.without_body() };
+        self.bytes += event.payload_bytes();
+        if let Some(key) = event.key() {
+            self.last.insert(key.clone(), self.taken + self.events.len());
+        }
+        self.events.push_back(event);
+    }
+
+    fn take(&mut self) -> Vec<SourceEvent> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < BATCH_EVENTS && (batch.is_empty() || bytes < BATCH_BYTES) {
+            let Some(event) = self.events.pop_front() else { break };
+            if let Some(key) = event.key() {
+                if self.last.get(key) == Some(&self.taken) {
+                    self.last.remove(key);
+                }
+            }
+            self.taken += 1;
+            bytes += event.payload_bytes();
+            batch.push(event);
+        }
+        self.bytes -= bytes;
+        if self.events.is_empty() {
+            self.last.shrink_to(64);
+            self.events.shrink_to(64);
+        }
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::object::{Kind, Object, Payload, SourceId};
+
+    const SOURCE: SourceId = SourceId(0);
+
+    fn apply(name: &str, resource_version: u64, bytes: usize) -> SourceEvent {
+        let object = Object {
+            key: ObjectKey::new(Kind::ConfigMap, "ns", name),
+            uid: 1,
+            resource_version,
+            created: 0,
+            terminating: false,
+            finalizers: Vec::new(),
+            folder: None,
+            data: vec![("k".into(), Some(Payload(vec![b'x'; bytes])))],
+        };
+        SourceEvent::Apply { source: SOURCE, generation: 1, object: Box::new(object) }
+    }
+
+    fn delete(name: &str) -> SourceEvent {
+        SourceEvent::Delete { source: SOURCE, generation: 1, key: ObjectKey::new(Kind::ConfigMap, "ns", name), uid: 1, finalizers: Vec::new() }
+    }
+
+    fn fetched(name: &str, resource_version: u64) -> SourceEvent {
+        match apply(name, resource_version, 1) {
+            SourceEvent::Apply { source, object, .. } => SourceEvent::Fetched { source, object },
+            other => other,
+        }
+    }
+
+    fn seen(batch: &[SourceEvent]) -> Vec<String> {
+        batch
+            .iter()
+            .map(|event| match event {
+                SourceEvent::Apply { object, .. } => format!("apply {} {}", object.key.name, object.resource_version),
+                SourceEvent::Fetched { object, .. } => format!("fetched {} {}", object.key.name, object.resource_version),
+                SourceEvent::Unread { key, .. } => format!("unread {}", key.name),
+                SourceEvent::Delete { key, .. } => format!("delete {}", key.name),
+                SourceEvent::ListBegin { .. } => "begin".into(),
+                SourceEvent::ListEnd { .. } => "end".into(),
+                SourceEvent::Keep { key, .. } => format!("keep {}", key.name),
+                SourceEvent::Refused { .. } => "refused".into(),
+            })
+            .collect()
+    }
+
+    fn check(events: Vec<SourceEvent>, expected: &[&str]) {
+        let mailbox = Mailbox::default();
+        events.into_iter().for_each(|event| mailbox.push(event));
+        assert_eq!(seen(&mailbox.take()), expected);
+    }
+
+    #[test]
+    fn the_latest_state_of_an_object_wins() {
+        check(vec![apply("a", 1, 1), apply("b", 2, 1), apply("a", 3, 1)], &["apply a 3", "apply b 2"]);
+        check(vec![apply("a", 1, 1), delete("a")], &["delete a"]);
+        check(vec![delete("a"), apply("a", 2, 1)], &["apply a 2"]);
+    }
+
+    #[test]
+    fn nothing_merges_across_the_border_of_a_list() {
+        let begin = SourceEvent::ListBegin { source: SOURCE, generation: 2, consistent: false };
+        check(vec![apply("a", 1, 1), begin, apply("a", 2, 1)], &["apply a 1", "begin", "apply a 2"]);
+    }
+
+    #[test]
+    fn what_was_fetched_never_undoes_what_was_watched() {
+        check(vec![delete("a"), fetched("a", 9)], &["delete a"]);
+        check(vec![apply("a", 5, 1), fetched("a", 4)], &["apply a 5"]);
+        check(vec![apply("a", 5, 1), fetched("a", 6)], &["fetched a 6"]);
+    }
+
+    #[test]
+    fn past_the_budget_bodies_are_dropped_and_events_are_not() {
+        let mailbox = Mailbox::default();
+        (0..10).for_each(|n| mailbox.push(apply(&n.to_string(), 1, 1 << 20)));
+        let mut all = Vec::new();
+        while let batch = mailbox.take() && !batch.is_empty() {
+            all.extend(seen(&batch));
+        }
+        assert_eq!(all.iter().filter(|event| event.starts_with("apply")).count(), 3, "the fourth MiB exceeds the budget with its key");
+        assert_eq!(all.iter().filter(|event| event.starts_with("unread")).count(), 7);
+    }
+
+    #[test]
+    fn an_object_larger_than_the_budget_goes_through_alone() {
+        let mailbox = Mailbox::default();
+        mailbox.push(apply("large", 1, 8 << 20));
+        assert_eq!(seen(&mailbox.take()), ["apply large 1"]);
+    }
+
+    #[tokio::test]
+    async fn a_reader_of_pages_waits_for_room() {
+        let mailbox = Mailbox::default();
+        mailbox.push(apply("a", 1, 4 << 20));
+        let waits = mailbox.clone();
+        let waiter = tokio::spawn(async move { waits.has_room(1).await });
+        tokio::task::yield_now().await;
+        assert!(!waiter.is_finished());
+        mailbox.take();
+        waiter.await.unwrap();
+    }
+}

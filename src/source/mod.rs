@@ -1,0 +1,25 @@
+//! Where objects come from. A source turns what it reads into [`SourceEvent`](crate::core::object::SourceEvent)s and pushes
+//! them into the mailbox; the engine asks back by [`Request`].
+
+use crate::core::object::{ObjectKey, SourceId};
+
+pub mod api;
+pub mod cluster;
+pub mod decode;
+pub mod failure;
+pub mod lines;
+pub mod pages;
+pub mod token;
+pub mod mailbox;
+pub mod manifests;
+pub(crate) mod node;
+pub mod yaml;
+
+/// What the engine asks of a source. Answered by ordinary events, or not at all where the source has nothing to say.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// Send this object again, with its bytes.
+    Fetch(ObjectKey),
+    /// Send everything of this source again, as a new list.
+    Relist(SourceId),
+}

@@ -1,0 +1,370 @@
+//! Manifests as text: turns YAML or JSON into objects, or says what is wrong with it.
+//!
+//! Pure: reads no file and never prints a value. A text is taken whole or not at all, because half of a manifest is worse
+//! than yesterday's: the caller keeps the last good objects of a broken text.
+//!
+//! What the API server would refuse is an error here too: a number as a value, bad base64, a key that no volume could hold.
+//! Texts follow YAML 1.1 as `kubectl` does (an unquoted `yes` is a boolean); line breaks in scalars are normalised by YAML's
+//! own rule, so a CRLF survives only as an escape in double quotes.
+//!
+//! ```
+//! use kube_projector::core::object::{Kind, Namespaces, Selector};
+//! use kube_projector::source::yaml::{self, ManifestRules};
+//!
+//! let rules = ManifestRules {
+//!     selector: Selector { label: "rules".into(), value: None },
+//!     kinds: Kind::ALL.to_vec(),
+//!     namespaces: Namespaces::All,
+//!     folder_annotation: "folder".into(),
+//! };
+//! let text = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {rules: x}}\ndata: {k: v}\n";
+//! let found = yaml::parse(text, &rules)?;
+//! assert!(found.iter().all(|labelled| rules.selects(labelled)));
+//! # Ok::<(), yaml::YamlError>(())
+//! ```
+
+use std::collections::HashSet;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+
+use crate::core::object::{Kind, Namespaces, Object, ObjectKey, Payload, Selector};
+use crate::source::node::{self, Node};
+
+/// Which objects of the manifests are wanted, and what is read from them.
+#[derive(Clone, Debug)]
+pub struct ManifestRules {
+    /// The label that an object must carry.
+    pub selector: Selector,
+    /// The kinds that are read; documents of other kinds are passed over.
+    pub kinds: Vec<Kind>,
+    /// The namespaces whose objects are wanted.
+    pub namespaces: Namespaces,
+    /// The annotation that names an object's folder.
+    pub folder_annotation: String,
+}
+
+impl ManifestRules {
+    /// Whether the selector and the namespaces want this object.
+    pub fn selects(&self, labelled: &Labelled) -> bool {
+        let namespace = match &self.namespaces {
+            Namespaces::All => true,
+            Namespaces::Only(names) => names.iter().any(|name| **name == *labelled.object.key.namespace),
+        };
+        namespace && self.selector.matches(labelled.label.as_deref())
+    }
+}
+
+/// An object and what it says under our label.
+pub struct Labelled {
+    /// The object, without uid, version and age: manifests have none.
+    pub object: Object,
+    /// Value of the selector's label, if the object carries it.
+    pub label: Option<String>,
+}
+
+/// Why a text is not taken. Names the place and what was expected there, never what was found.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum YamlError {
+    /// The text is neither YAML nor JSON.
+    #[error("line {line}, column {column}: {expected}")]
+    Syntax {
+        /// Line of the text, from 1; 0 where the parser named none.
+        line: u64,
+        /// Column in that line, from 1.
+        column: u64,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// The text is YAML, but not a manifest that the API server would take.
+    #[error("{place}: expected {expected}")]
+    Manifest {
+        /// Where in the text.
+        place: Place,
+        /// What was expected there.
+        expected: &'static str,
+    },
+}
+
+/// Where in a text: document, item of a list, object, field.
+#[derive(Clone, Default, Debug, PartialEq, Eq)]
+pub struct Place {
+    document: usize,
+    item: Option<usize>,
+    object: Option<ObjectKey>,
+    field: Option<&'static str>,
+    key: Option<String>,
+}
+
+impl Place {
+    fn field(&self, field: &'static str) -> Self {
+        Self {
+            field: Some(field),
+            ..self.clone()
+        }
+    }
+
+    fn key(&self, field: &'static str, key: &str) -> Self {
+        // A key may be a mistyped line: enough of it to find the place, and no more.
+        Self {
+            field: Some(field),
+            key: Some(key.chars().take(64).collect()),
+            ..self.clone()
+        }
+    }
+
+    fn expected(self, expected: &'static str) -> YamlError {
+        YamlError::Manifest { place: self, expected }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "document {}", self.document)?;
+        if let Some(item) = self.item {
+            write!(f, ", item {item}")?;
+        }
+        if let Some(object) = &self.object {
+            write!(f, ", {object}")?;
+        }
+        if let Some(field) = self.field {
+            write!(f, ", {field}")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, ", key {key:?}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The ConfigMaps and Secrets of `text`, in its order: several documents, `List`, and JSON.
+///
+/// Documents that are no manifests (neither `apiVersion` nor `kind`) and other kinds are passed over. Objects are returned
+/// whether or not the selector wants them.
+///
+/// # Errors
+/// The first thing that is wrong anywhere in the text; documents are counted from 1, without empty ones.
+pub fn parse(text: &[u8], rules: &ManifestRules) -> Result<Vec<Labelled>, YamlError> {
+    let mut found = Vec::new();
+    for (index, document) in node::documents(text)?.into_iter().enumerate() {
+        let place = Place {
+            document: index + 1,
+            ..Place::default()
+        };
+        manifest(document, None, &place, rules, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// Reads one manifest; `implied` is the kind that a typed list gives to items that name none.
+fn manifest(node: Node, implied: Option<Kind>, place: &Place, rules: &ManifestRules, found: &mut Vec<Labelled>) -> Result<(), YamlError> {
+    let mut fields = match node {
+        Node::Mapping(fields) => Fields(fields),
+        Node::Null | Node::Sequence(_) => return Ok(()),
+        // A text cut short in its first line is a lone scalar.
+        Node::Bool | Node::Number | Node::Text(_) => return Err(place.clone().expected("a manifest")),
+    };
+    let version = fields.text("apiVersion", &place.field("apiVersion"))?;
+    let kind = fields.text("kind", &place.field("kind"))?;
+    let (version, kind) = match (version, kind, implied) {
+        (None, None, Some(kind)) => ("v1".to_owned(), kind.as_str().to_owned()),
+        (None, None, None) => return Ok(()),
+        (None, Some(_), _) => return Err(place.field("apiVersion").expected("a version, such as v1")),
+        (Some(_), None, _) => return Err(place.field("kind").expected("a kind")),
+        (Some(version), Some(kind), _) => (version, kind),
+    };
+    if version != "v1" {
+        return Ok(());
+    }
+    if let Some(kind) = Kind::from_name(&kind) {
+        if rules.kinds.contains(&kind) {
+            found.push(object(kind, fields, place, rules)?);
+        }
+        return Ok(());
+    }
+    let implied = Kind::ALL.into_iter().find(|item| kind.strip_suffix("List") == Some(item.as_str()));
+    if implied.is_some() || kind == "List" {
+        list(fields, implied, place, rules, found)?;
+    }
+    Ok(())
+}
+
+fn list(
+    mut fields: Fields,
+    implied: Option<Kind>,
+    place: &Place,
+    rules: &ManifestRules,
+    found: &mut Vec<Labelled>,
+) -> Result<(), YamlError> {
+    let items = match fields.take("items") {
+        None | Some(Node::Null) => return Ok(()),
+        Some(Node::Sequence(items)) => items,
+        Some(_) => return Err(place.field("items").expected("a sequence of manifests")),
+    };
+    for (index, item) in items.into_iter().enumerate() {
+        manifest(
+            item,
+            implied,
+            &Place {
+                item: Some(index + 1),
+                ..place.clone()
+            },
+            rules,
+            found,
+        )?;
+    }
+    Ok(())
+}
+
+fn object(kind: Kind, mut fields: Fields, place: &Place, rules: &ManifestRules) -> Result<Labelled, YamlError> {
+    let mut metadata = fields.mapping("metadata", place)?;
+    let named = place.field("metadata.name");
+    let name = metadata.text("name", &named)?.ok_or_else(|| named.clone().expected("a name"))?;
+    if !is_name(&name, 253, true) {
+        return Err(named.expected("a name of lower case letters, digits, - and ., at most 253"));
+    }
+    let spaced = place.field("metadata.namespace");
+    let namespace = metadata
+        .text("namespace", &spaced)?
+        .filter(|namespace| !namespace.is_empty())
+        .unwrap_or_else(|| "default".to_owned());
+    if !is_name(&namespace, 63, false) {
+        return Err(spaced.expected("a namespace of lower case letters, digits and -, at most 63"));
+    }
+    let key = ObjectKey::new(kind, namespace, name);
+    let place = &Place {
+        object: Some(key.clone()),
+        ..place.clone()
+    };
+    let label_place = place.key("metadata.labels", &rules.selector.label);
+    let label = metadata.mapping("labels", place)?.text(&rules.selector.label, &label_place)?;
+    let folder_place = place.key("metadata.annotations", &rules.folder_annotation);
+    let folder = metadata
+        .mapping("annotations", place)?
+        .text(&rules.folder_annotation, &folder_place)?;
+    let data = match kind {
+        Kind::ConfigMap => config_map_data(&mut fields, place)?,
+        Kind::Secret => secret_data(&mut fields, place)?,
+    };
+    let data = data.into_iter().map(|(key, bytes)| (key, Some(Payload(bytes)))).collect();
+    let object = Object {
+        key,
+        uid: 0,
+        resource_version: 0,
+        created: 0,
+        terminating: false,
+        finalizers: Vec::new(),
+        folder,
+        data,
+    };
+    Ok(Labelled { object, label })
+}
+
+type Data = Vec<(String, Vec<u8>)>;
+
+fn config_map_data(fields: &mut Fields, place: &Place) -> Result<Data, YamlError> {
+    let mut data = values(fields, "data", place, as_text)?;
+    let binary = values(fields, "binaryData", place, as_base64)?;
+    let texts: HashSet<&str> = data.iter().map(|(key, _)| key.as_str()).collect();
+    if let Some((key, _)) = binary.iter().find(|(key, _)| texts.contains(key.as_str())) {
+        return Err(place.key("binaryData", key).expected("a key that data does not hold"));
+    }
+    data.extend(binary);
+    Ok(data)
+}
+
+/// `stringData` wins over `data`, as on the API server; what it hides must be valid all the same.
+fn secret_data(fields: &mut Fields, place: &Place) -> Result<Data, YamlError> {
+    let mut data = values(fields, "data", place, as_base64)?;
+    let texts = values(fields, "stringData", place, as_text)?;
+    let hidden: HashSet<&str> = texts.iter().map(|(key, _)| key.as_str()).collect();
+    data.retain(|(key, _)| !hidden.contains(key.as_str()));
+    data.extend(texts);
+    Ok(data)
+}
+
+/// Decodes one value; the error says what was expected.
+type Decode = fn(Node) -> Result<Vec<u8>, &'static str>;
+
+fn values(fields: &mut Fields, field: &'static str, place: &Place, decode: Decode) -> Result<Data, YamlError> {
+    let mut values = Vec::new();
+    for (key, node) in fields.mapping(field, place)?.0 {
+        if !is_data_key(&key) {
+            let expected = "letters, digits, -, _ and ., at most 253, not beginning with .., and not . alone";
+            return Err(place.key(field, &key).expected(expected));
+        }
+        match decode(node) {
+            Ok(bytes) => values.push((key, bytes)),
+            Err(expected) => return Err(place.key(field, &key).expected(expected)),
+        }
+    }
+    Ok(values)
+}
+
+/// A null is the empty value, as for the API server.
+fn as_text(node: Node) -> Result<Vec<u8>, &'static str> {
+    match node {
+        Node::Null => Ok(Vec::new()),
+        Node::Text(text) => Ok(text.into_bytes()),
+        Node::Bool => Err("a string, found a boolean: put it in quotes"),
+        Node::Number => Err("a string, found a number: put it in quotes"),
+        Node::Sequence(_) => Err("a string, found a sequence"),
+        Node::Mapping(_) => Err("a string, found a mapping"),
+    }
+}
+
+/// The API server passes over line breaks in base64 and takes any trailing bits.
+fn as_base64(node: Node) -> Result<Vec<u8>, &'static str> {
+    const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+    let mut text = as_text(node)?;
+    text.retain(|byte| !matches!(byte, b'\r' | b'\n'));
+    BASE64.decode(text).map_err(|_| "standard base64 with padding")
+}
+
+fn is_data_key(key: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !key.is_empty() && key.len() <= 253 && key != "." && !key.starts_with("..") && key.bytes().all(known)
+}
+
+/// A DNS label, or with `dots` a DNS subdomain: both become parts of file names.
+fn is_name(name: &str, longest: usize, dots: bool) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let part = |part: &str| {
+        let edges = [part.bytes().next(), part.bytes().last()];
+        edges.iter().all(|edge| edge.is_some_and(plain)) && part.bytes().all(|byte| plain(byte) || byte == b'-')
+    };
+    name.len() <= longest && if dots { name.split('.').all(part) } else { part(name) }
+}
+
+/// The fields of a mapping, taken one by one.
+struct Fields(Vec<(String, Node)>);
+
+impl Fields {
+    fn take(&mut self, name: &str) -> Option<Node> {
+        let index = self.0.iter().position(|(key, _)| key == name)?;
+        Some(self.0.swap_remove(index).1)
+    }
+
+    fn text(&mut self, name: &str, place: &Place) -> Result<Option<String>, YamlError> {
+        match self.take(name) {
+            None | Some(Node::Null) => Ok(None),
+            Some(Node::Text(text)) => Ok(Some(text)),
+            Some(_) => Err(place.clone().expected("a string; numbers and booleans need quotes")),
+        }
+    }
+
+    /// A missing mapping is an empty one.
+    fn mapping(&mut self, name: &'static str, place: &Place) -> Result<Self, YamlError> {
+        match self.take(name) {
+            None | Some(Node::Null) => Ok(Self(Vec::new())),
+            Some(Node::Mapping(fields)) => Ok(Self(fields)),
+            Some(_) => Err(place.field(name).expected("a mapping")),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "yaml_tests.rs"]
+mod tests;

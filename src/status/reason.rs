@@ -1,0 +1,164 @@
+//! The reasons of our Events: the one table that code, documentation and tests share. Names never change lightly.
+
+use std::fmt::Write;
+
+/// How an Event is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Severity {
+    /// Something that was asked for happened.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+impl Severity {
+    /// The `type` of an Event.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Warning => "Warning",
+        }
+    }
+}
+
+/// One reason.
+#[derive(PartialEq, Eq, Hash, Debug)]
+pub struct Reason {
+    /// `reason` of the Event, in PascalCase.
+    pub name: &'static str,
+    /// `action` of the Event: what we were doing.
+    pub action: &'static str,
+    /// `type` of the Event.
+    pub severity: Severity,
+    /// What happened, for the documentation.
+    pub meaning: &'static str,
+}
+
+/// Files of the object were written or changed.
+pub static FILES_WRITTEN: Reason = normal(
+    "FilesWritten",
+    "Write",
+    "files of this object were written or changed; the note tells how many and where",
+);
+/// Files of the object were removed.
+pub static FILES_REMOVED: Reason = normal(
+    "FilesRemoved",
+    "Remove",
+    "files of this object were removed: it is gone, no longer selected, or dropped the keys",
+);
+/// Our finalizer was taken off the object.
+pub static FINALIZER_RELEASED: Reason = normal(
+    "FinalizerReleased",
+    "Release",
+    "our finalizer was taken off: the object's files are removed, or it left the selector",
+);
+/// Another object keeps the path.
+pub static PATH_CONFLICT: Reason = warning(
+    "PathConflict",
+    "Resolve",
+    "another object claims the same path and keeps it; the note names the path and the winner",
+);
+/// The folder annotation leads nowhere allowed.
+pub static PATH_REJECTED: Reason = warning(
+    "PathRejected",
+    "Project",
+    "the folder annotation is not allowed: outside FOLDER and ALLOWED_FOLDERS, or with `..`; no file of the object is written",
+);
+/// A key cannot be a file.
+pub static KEY_REJECTED: Reason = warning(
+    "KeyRejected",
+    "Project",
+    "one key cannot be a file: its name is reserved, too long or not a file name, or its value cannot be decoded; other keys are written",
+);
+/// A file could not be written or removed.
+pub static WRITE_FAILED: Reason = warning(
+    "WriteFailed",
+    "Write",
+    "a file could not be written or removed; it is tried again, the note names the path and the error",
+);
+/// A foreign file was replaced.
+pub static FOREIGN_FILE_REPLACED: Reason = warning(
+    "ForeignFileReplaced",
+    "Write",
+    "a file that was not ours stood at a wanted path and was replaced (ADOPT)",
+);
+/// A foreign file was kept.
+pub static FOREIGN_FILE_KEPT: Reason = warning(
+    "ForeignFileKept",
+    "Write",
+    "a file that is not ours stands at a wanted path and was kept (ADOPT)",
+);
+
+/// Every reason there is.
+pub static REASONS: [&Reason; 9] = [
+    &FILES_WRITTEN,
+    &FILES_REMOVED,
+    &FINALIZER_RELEASED,
+    &PATH_CONFLICT,
+    &PATH_REJECTED,
+    &KEY_REJECTED,
+    &WRITE_FAILED,
+    &FOREIGN_FILE_REPLACED,
+    &FOREIGN_FILE_KEPT,
+];
+
+/// The table of `docs/events.md`.
+pub fn table() -> String {
+    let mut out = String::from("| Reason | Type | Action | Meaning |\n|---|---|---|---|\n");
+    for Reason {
+        name,
+        action,
+        severity,
+        meaning,
+    } in REASONS
+    {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "| `{name}` | {} | {action} | {meaning} |", severity.as_str());
+    }
+    out
+}
+
+const fn normal(name: &'static str, action: &'static str, meaning: &'static str) -> Reason {
+    Reason {
+        name,
+        action,
+        severity: Severity::Normal,
+        meaning,
+    }
+}
+
+const fn warning(name: &'static str, action: &'static str, meaning: &'static str) -> Reason {
+    Reason {
+        name,
+        action,
+        severity: Severity::Warning,
+        meaning,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documentation_holds_the_table() {
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/events.md")).expect("docs/events.md");
+        assert!(text.contains(&table()), "docs/events.md should contain:\n{}", table());
+    }
+
+    #[test]
+    fn every_reason_is_one_the_api_server_takes() {
+        let mut names: Vec<&str> = REASONS.iter().map(|reason| reason.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), REASONS.len());
+        for reason in REASONS {
+            let pascal =
+                |text: &str| text.starts_with(|first: char| first.is_ascii_uppercase()) && text.chars().all(|c| c.is_ascii_alphabetic());
+            assert!(
+                pascal(reason.name) && pascal(reason.action) && reason.name.len() <= 128 && reason.action.len() <= 128,
+                "{reason:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Finds objects that carry our finalizer though they are none of ours any more: relabelled while nobody ran.
+
+use tracing::{debug, warn};
+
+use crate::core::object::Selector;
+use crate::core::uid::uid_number;
+use crate::source::api::ApiServer;
+use crate::status::finalizers::FinalizerSender;
+use crate::status::metadata::{Metadata, Pages, Patience, Scope};
+use crate::status::patch::Finalizers;
+use crate::status::wishes::Wish;
+
+/// Lists every object of the scopes by metadata, once, and wishes a release for each orphan.
+///
+/// An outage is waited out. A scope that we may not list is skipped: its watch reports that already.
+///
+/// # Guarantees
+/// Never more than a page in memory; an object that the selector matches is left to its watch.
+///
+/// # Cancel safety
+/// May be dropped at any time; the next start sweeps again.
+pub async fn sweep(api: &ApiServer, scopes: &[Scope], selector: &Selector, ours: &Finalizers, wishes: &FinalizerSender) {
+    let which = ours.to_which();
+    for scope in scopes {
+        let mut pages = Pages::new(api, scope, Patience::Endless);
+        loop {
+            match pages.next().await {
+                Ok(Some(page)) => {
+                    let selected = |object: &Metadata| selector.matches(object.labels.get(&selector.label).map(String::as_str));
+                    let orphans = page
+                        .into_iter()
+                        .filter(|object| !selected(object) && object.finalizers.iter().any(|name| which.takes(name)));
+                    for Metadata {
+                        key,
+                        uid,
+                        terminating,
+                        finalizers,
+                        labels: _,
+                    } in orphans
+                    {
+                        debug!(object = %key, "object carries our finalizer but is not selected");
+                        wishes.send(Wish::Release {
+                            key,
+                            uid: uid_number(&uid),
+                            finalizers,
+                            terminating,
+                        });
+                    }
+                }
+                Ok(None) => break,
+                Err(failure) if failure.code() == Some(403) => {
+                    debug!(
+                        resource = scope.kind.plural(),
+                        namespace = scope.namespace,
+                        "may not list, looking for no orphans here"
+                    );
+                    break;
+                }
+                Err(failure) => {
+                    warn!(resource = scope.kind.plural(), namespace = scope.namespace, %failure, "looking for orphaned finalizers failed");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::core::object::{Kind, Namespaces};
+    use crate::status::finalizers;
+    use crate::status::stub::{Answer, Asked, server};
+
+    #[tokio::test]
+    async fn only_unselected_objects_with_our_finalizers_are_released() {
+        let object = |name: &str, label: &str, finalizer: &str| json!({"metadata": {"name": name, "namespace": "n", "labels": {"findme": label}, "finalizers": [finalizer]}});
+        let items = json!({"items": [
+            object("selected", "yea", "kube-projector.dev/x"), object("relabelled", "no", "kube-projector.dev/x"),
+            object("former", "no", "kube-projector.dev/old"), object("foreign", "no", "kube-projector.dev/other"),
+        ]});
+        let stub = server(move |asked: &Asked| match asked.method.as_str() {
+            "GET" if asked.path.contains("secrets") => Answer::json(403, &json!({})),
+            "GET" => Answer::json(200, &items),
+            _ => Answer::json(200, &json!({})),
+        })
+        .await;
+        let ours = Finalizers {
+            name: "kube-projector.dev/x".to_owned(),
+            former: vec!["kube-projector.dev/old".to_owned()],
+        };
+        let (wishes, mut writer) = finalizers::writer(stub.api.clone(), ours.clone(), None);
+        let selector = Selector {
+            label: "findme".to_owned(),
+            value: Some("yea".to_owned()),
+        };
+        sweep(&stub.api, &Scope::all(&Kind::ALL, &Namespaces::All), &selector, &ours, &wishes).await;
+        writer.drain(std::time::Duration::from_secs(20)).await;
+        let mut patched: Vec<String> = stub
+            .asked()
+            .into_iter()
+            .filter(|asked| asked.method == "PATCH")
+            .map(|asked| asked.path)
+            .collect();
+        patched.sort();
+        let expected = ["former", "relabelled"].map(|name| format!("/api/v1/namespaces/n/configmaps/{name}?fieldManager=kube-projector"));
+        assert_eq!(patched, expected);
+    }
+}

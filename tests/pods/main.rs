@@ -1,0 +1,23 @@
+//! The image as it is deployed: in real pods, under the shipped roles, with real faults.
+//!
+//! Every test takes a namespace of its own on the cluster it is pointed at, and fails, never skips, when it is pointed at none:
+//!
+//! | variable | meaning | default |
+//! |---|---|---|
+//! | `PROJECTOR_TEST_CLUSTER` | kubeconfig of an administrator | required |
+//! | `PROJECTOR_TEST_NODE_ENTER` | command prefix that runs a command inside the node: containerd's namespaces, its network | required by the fault tests |
+//! | `PROJECTOR_TEST_NODE_PIDS` | file of lines `name pid`, one of them `apiserver`; the node restarts what is killed | `pids` beside the kubeconfig |
+//! | `PROJECTOR_TEST_KUBECTL` | kubectl, as a command with arguments | `kubectl` |
+//! | `PROJECTOR_TEST_IMAGE` | the image under test, already on the node | `localhost/kube-projector:ci` |
+//! | `PROJECTOR_TEST_BUSYBOX` | an image with busybox's applets, already on the node | `localhost/busybox:1` |
+//!
+//! `cargo test --test pods -- --ignored --test-threads=2` runs them all.
+
+mod cluster;
+mod pod;
+mod wait;
+
+mod examples;
+mod faults;
+mod sharing;
+mod sidecar;
