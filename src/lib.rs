@@ -1,13 +1,46 @@
-//! kube-projector
-pub mod cli;
+//! kube-projector keeps a folder equal to what labelled Kubernetes ConfigMaps and Secrets say it should hold.
+//!
+//! # The one idea
+//! The wanted files are a pure function of all live objects. The work is the difference between that and the ledger.
+//! Events only say "look again".
+//!
+//! ```text
+//! cluster (list+watch) --+
+//!                        +--SourceEvent--> mailbox --> engine (sole owner of store, ledger, disk) --Outcome--> log, Events, finalizers
+//! manifests folder ------+                     |  fold  -> plan             (pure)
+//!        ^                                     |  apply: ledger, files      (IO)
+//!        +-------------- fetch, relist --------+
+//! health only reads
+//! ```
+//!
+//! # Where things are
+//! - [`config`]: environment and flags to a validated `Config`; every problem at once. [`cli`]: the subcommands.
+//! - [`core`]: everything that decides. No tokio, no kube client, no `std::fs`, no clock; a test enforces it.
+//! - [`source`]: where objects come from. Drives [`core::watch`] against an API server, or reads a folder of manifests.
+//! - [`disk`]: the only module that touches FOLDER, behind [`disk::fs::Fs`] so that faults can be injected.
+//! - [`engine`]: one synchronous call is one commit: fold a batch, plan what it touched, apply the plan.
+//! - [`status`]: what the cluster is told: Events, finalizers, `release`. Never blocks or fails a file.
+//! - [`health`], [`serve`]: `/healthz` and `/readyz`.
+//! - [`app`]: the wiring of `run`. [`commands`]: `plan`, `check`, `release`, `healthcheck`.
+//!
+//! # Invariants
+//! - No body is kept after its file is written: memory grows with the number of files, not with their size.
+//! - A path is in the ledger before its file exists, and until after it is gone: created ⊆ ledger at every instant.
+//! - Nothing is removed, and no path that the ledger gives to another object is overwritten, until every source is listed
+//!   completely or definitely refused; a refused source's files stay.
+//! - A file changes by rename in its own folder; below FOLDER no symbolic link is followed.
+//! - The cost of a commit follows what changed, never how much there is.
+//! - Payloads have no `Debug`, `Display` or `Serialize`; nothing can print a value.
+
 pub mod config;
+pub mod cli;
 pub mod telemetry;
 pub mod core;
+pub mod source;
 pub mod disk;
 pub mod engine;
+pub mod status;
 pub mod health;
 pub mod serve;
-pub mod source;
-pub mod status;
 pub mod app;
 pub mod commands;

@@ -13,6 +13,8 @@ use kube_projector::{app, commands, telemetry};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Modes are set exactly by fchmod; a mask that takes the owner's own bits would lock us out before.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).thread_keep_alive(Duration::from_secs(3600)).build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("starting: {error}"), 1),

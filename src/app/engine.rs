@@ -11,7 +11,7 @@ use crate::app::{Tasks, place, settings, sweep};
 use crate::config::{Config, Method};
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
-use crate::disk::ledger::{LedgerError, Place};
+use crate::disk::ledger::Place;
 use crate::engine::{self, Engine, Outcome, Settings, Start};
 use crate::health::{Beat, Health, Readiness};
 use crate::source::api::ApiServer;
@@ -121,9 +121,9 @@ impl EngineLoop {
             let (settings, place, scopes) = (self.settings.clone(), self.place.clone(), scopes.clone());
             let (order, durability, folder_mode) = (config.conflict, config.durability, u16::try_from(config.folder_mode).unwrap_or(0o755));
             let opening = tokio::task::spawn_blocking(move || {
-                let disk = Disk::open(Kernel::default(), settings.rules.roots.clone(), folder_mode, durability).map_err(|(_, error)| format!("FOLDER: {error}"))?;
+                let disk = Disk::open(Kernel::default(), settings.rules.roots.clone(), folder_mode, durability).map_err(|error| format!("FOLDER: {error}"))?;
                 let store = engine::store(scopes, order, (status::random(), status::random()));
-                Engine::open(disk, place, settings, store).map_err(|(_, _, error)| explain(&error))
+                Engine::open(disk, place, settings, store).map_err(|error| error.to_string())
             });
             let opened = tokio::select! {
                 opened = opening => opened,
@@ -251,8 +251,4 @@ impl EngineLoop {
             false => Ended::Failed(failures.join("; ")),
         }
     }
-}
-
-fn explain(error: &LedgerError) -> String {
-    error.to_string()
 }

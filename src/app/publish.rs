@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::core::path::{Roots, TargetPath};
+use crate::core::plan::Barrier;
 use crate::core::uid::uid_text;
 use crate::engine::{Act, Note, Outcome, What, Wish};
 use crate::status::events::{EventSender, Report};
@@ -34,7 +35,8 @@ impl Publisher {
 
     /// Tells one outcome.
     pub fn publish(&self, outcome: &Outcome) {
-        for change in &outcome.changes {
+        let logged = if tracing::enabled!(tracing::Level::INFO) { outcome.changes.as_slice() } else { &[] };
+        for change in logged {
             let path = self.roots.show(change.path.as_str());
             let object = change.object.as_ref().map(ToString::to_string).unwrap_or_default();
             match change.act {
@@ -62,6 +64,9 @@ impl Publisher {
     fn note(&self, note: &Note) {
         let Note { key, uid, what } = note;
         let show = |path: &TargetPath| self.roots.show(path.as_str());
+        if self.events.is_none() && matches!(what, What::Written(_) | What::Removed(_)) {
+            return;
+        }
         let (reason, text): (&'static Reason, String) = match what {
             What::Written(paths) => (&reason::FILES_WRITTEN, self.list("wrote", paths)),
             What::Removed(paths) => (&reason::FILES_REMOVED, self.list("removed", paths)),
@@ -79,7 +84,8 @@ impl Publisher {
             }
             What::Blocked { path, by } => {
                 tracing::warn!(object = %key, path = show(path), why = %by, "file not written");
-                (&reason::WRITE_FAILED, format!("{}: {by}", show(path)))
+                let reason = if *by == Barrier::Foreign { &reason::FOREIGN_FILE_KEPT } else { &reason::WRITE_FAILED };
+                (reason, format!("{}: {by}", show(path)))
             }
             What::Replaced(path) => {
                 tracing::warn!(object = %key, path = show(path), "foreign file replaced (ADOPT)");

@@ -9,7 +9,7 @@ use crate::core::store::SourceScope;
 use crate::health::{Health, WatchName};
 use crate::source::Request;
 use crate::source::api::ApiServer;
-use crate::source::cluster::{self, After, ClusterSource, Scope, Timeouts};
+use crate::source::cluster::{self, After, ClusterSource, Ends, Manner, Scope, Timeouts};
 use crate::source::mailbox::Mailbox;
 use crate::source::manifests;
 use crate::source::yaml::ManifestRules;
@@ -37,7 +37,7 @@ pub fn scopes(config: &Config) -> Vec<SourceScope> {
     match &config.origin {
         Origin::Manifests(_) => vec![SourceScope { kind: None, namespace: None }],
         Origin::Cluster { .. } => {
-            pairs(config).into_iter().map(|(kind, namespace)| SourceScope { kind: Some(kind), namespace: namespace.map(String::into_boxed_str) }).collect()
+            pairs(config).into_iter().map(|(kind, namespace)| SourceScope { kind: Some(kind), namespace: namespace.map(Into::into) }).collect()
         }
     }
 }
@@ -76,7 +76,7 @@ impl Sources {
             let (sender, requests) = mpsc::channel(4);
             relist.push(sender);
             let seed = u32::try_from(status::random() >> 32).unwrap_or_default();
-            let source = ClusterSource::new(api.clone(), scope, after, timeouts, mailbox.clone(), requests, contact, seed);
+            let source = ClusterSource::new(api.clone(), scope, Manner { after, timeouts }, Ends { mailbox: mailbox.clone(), requests, contact }, seed);
             tasks.push(tokio::spawn(async move {
                 source.run().await;
                 Ok(())

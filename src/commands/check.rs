@@ -84,10 +84,10 @@ fn needs(config: &Config) -> Vec<Need> {
     let mut needs = Vec::new();
     for namespace in &namespaces {
         for kind in &config.kinds {
-            needs.extend(verbs.iter().map(|verb| Need { verb: (*verb).into(), group: "".into(), resource: kind.plural().into(), namespace: namespace.clone() }));
+            needs.extend(verbs.iter().map(|verb| Need { verb, group: "", resource: kind.plural(), namespace: namespace.clone() }));
         }
         if config.event_logging {
-            needs.extend(["create", "patch"].map(|verb| Need { verb: verb.into(), group: "events.k8s.io".into(), resource: "events".into(), namespace: namespace.clone() }));
+            needs.extend(["create", "patch"].map(|verb| Need { verb, group: "events.k8s.io", resource: "events", namespace: namespace.clone() }));
         }
     }
     needs

@@ -49,7 +49,7 @@ pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     let (mailbox, health) = (Mailbox::default(), Health::new(None));
     let mut sources = Sources::start(&config, api, &mailbox, &health, true);
     let deadline = Instant::now() + WITHIN;
-    while !(sources.all_ended() && mailbox.is_empty()) && !preview.store().settled() {
+    while !(preview.store().settled() || sources.all_ended() && mailbox.is_empty()) {
         match timeout_at(deadline.min(Instant::now() + Duration::from_millis(50)), mailbox.arrived()).await {
             Ok(()) => preview.fold(mailbox.take()),
             Err(_) if Instant::now() >= deadline => anyhow::bail!("no complete list within {} s", WITHIN.as_secs()),

@@ -16,7 +16,7 @@ pub async fn release(settings: Release, dry_run: bool) -> anyhow::Result<ExitCod
     let api = ApiServer::connect(settings.kubeconfig.as_deref()).await?;
     let which = match settings.scope {
         ReleaseScope::Deployment => Which::Ours(settings.names.clone()),
-        ReleaseScope::Domain => Which::Domain,
+        ReleaseScope::Domain => Which::Domain(settings.names.clone()),
     };
     let mode = if dry_run { Mode::DryRun } else { Mode::Apply };
     let released = strip(&api, &settings.kinds, &settings.namespaces, &which, mode).await;

@@ -4,6 +4,8 @@
 //! Payloads have neither `Debug` nor `Display`, so no log line can print one.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 /// The kinds of object that are projected.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -55,20 +57,29 @@ impl fmt::Display for Kind {
 }
 
 /// Which object: kind, namespace and name. Ordered as ties between objects of one age are broken.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct ObjectKey {
     /// ConfigMap or Secret.
     pub kind: Kind,
     /// Namespace of the object.
-    pub namespace: Box<str>,
+    pub namespace: Arc<str>,
     /// Name of the object.
     pub name: Box<str>,
 }
 
 impl ObjectKey {
     /// A key from its three parts.
-    pub fn new(kind: Kind, namespace: impl Into<Box<str>>, name: impl Into<Box<str>>) -> Self {
+    pub fn new(kind: Kind, namespace: impl Into<Arc<str>>, name: impl Into<Box<str>>) -> Self {
         Self { kind, namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl Hash for ObjectKey {
+    /// As derived but for lengths and padding: every change looks keys up many times, and each write to a hasher costs.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        hasher.write(self.namespace.as_bytes());
+        hasher.write(self.name.as_bytes());
+        hasher.write_u8(u8::from(self.kind == Kind::Secret));
     }
 }
 
@@ -181,6 +192,10 @@ pub enum SourceEvent {
         generation: u32,
         /// Which object.
         key: ObjectKey,
+        /// Its uid: what is read again must be the same object,
+        uid: u128,
+        /// and not older than this.
+        resource_version: u64,
     },
     /// The object is known to exist unchanged; only stamps it for this list.
     Keep {
@@ -240,7 +255,10 @@ impl SourceEvent {
     #[must_use]
     pub fn without_body(self) -> Self {
         match self {
-            Self::Apply { source, generation, object } => Self::Unread { source, generation, key: object.key },
+            Self::Apply { source, generation, object } => {
+                let Object { key, uid, resource_version, .. } = *object;
+                Self::Unread { source, generation, key, uid, resource_version }
+            }
             // It was asked for once and will be asked for again.
             Self::Fetched { source, object } => Self::Fetched { source, object: Box::new(Object { resource_version: 0, data: Vec::new(), ..*object }) },
             other => other,
@@ -251,7 +269,8 @@ impl SourceEvent {
     pub fn yields_to(&self, newer: &Self) -> bool {
         match (self, newer) {
             (Self::Apply { object: old, .. } | Self::Fetched { object: old, .. }, Self::Fetched { object, .. }) => object.resource_version > old.resource_version,
-            (Self::Delete { .. }, Self::Fetched { .. }) | (_, Self::Keep { .. }) => false,
+            // What was fetched may be older than the body that was dropped: it is asked for once more.
+            (Self::Delete { .. } | Self::Unread { .. }, Self::Fetched { .. }) | (_, Self::Keep { .. }) => false,
             _ => true,
         }
     }

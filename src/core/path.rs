@@ -176,10 +176,11 @@ impl Roots {
             "/" => format!("/{name}").into(),
             folder => format!("{folder}/{name}").into(),
         };
-        if self.show(&path).len() > PATH_MAX {
-            return Err(PathError::PathTooLong(path.len()));
+        let length = if path.starts_with('/') { path.len() } else { self.folder.len() + 1 + path.len() };
+        match length > PATH_MAX {
+            true => Err(PathError::PathTooLong(length)),
+            false => Ok(TargetPath(path)),
         }
-        Ok(TargetPath(path))
     }
 
     /// A path that a ledger recorded, confined again: ledgers lie where others may write.

@@ -154,7 +154,7 @@ pub fn unseen<'a>(touched: &'a BTreeSet<TargetPath>, store: &'a Store) -> impl I
 
 /// Plans the touched paths. See the module's header.
 pub fn plan(batch: &Batch<'_>, store: &Store) -> Plan {
-    let mut plan = Plan::default();
+    let mut plan = Plan { conflicts: Vec::with_capacity(batch.touched.len()), ..Plan::default() };
     for path in batch.touched {
         let Some(entry) = store.path(path) else {
             plan.conflicts.push((path.clone(), None));
@@ -185,7 +185,10 @@ fn rank(store: &Store, path: &TargetPath, entry: &PathEntry) -> Option<(Arc<Obje
     let winner = first(store, entry.claimants.iter())?;
     let rival = path.ancestors().find_map(|ancestor| wins_over_folder(store, ancestor)).or_else(|| oldest_beneath(store, path.as_str(), &winner));
     if let Some(rival) = rival {
-        return Some((rival, entry.claimants.clone()));
+        return Some((rival, entry.claimants.to_vec()));
+    }
+    if entry.claimants.len() == 1 {
+        return Some((winner, Vec::new()));
     }
     let content = store.claim(path, &winner)?;
     let losers = entry.claimants.iter().filter(|claimant| **claimant != winner && store.claim(path, claimant) != Some(content)).cloned().collect();
@@ -214,7 +217,7 @@ fn oldest_beneath(store: &Store, folder: &str, than: &Arc<ObjectKey>) -> Option<
     if store.claimed_beneath(folder) == 0 {
         return None;
     }
-    let beneath = store.beneath(folder).filter_map(|path| store.path(path)).flat_map(|entry| &entry.claimants);
+    let beneath = store.beneath(folder).filter_map(|path| store.path(path)).flat_map(|entry| entry.claimants.iter());
     first(store, beneath).filter(|oldest| order(store, oldest, than) == Ordering::Less)
 }
 
@@ -259,7 +262,8 @@ fn wanted(plan: &mut Plan, batch: &Batch<'_>, store: &Store, wish: Wish<'_>) {
         }
     };
     let others = owner.filter(|owner| **owner != wish.winner && because != Because::Missing);
-    if others.is_some_and(|other| !store.settled() || (store.object(other).is_none() && !store.absence_is_evidence(other))) {
+    let unknown = |other: &Arc<ObjectKey>| store.object(other).map_or_else(|| !store.absence_is_evidence(other), |live| live.unread);
+    if others.is_some_and(|other| !store.settled() || unknown(other)) {
         return plan.waiting.push(wish.path.clone());
     }
     if (batch.at_hand)(wish.path, &wish.winner) {

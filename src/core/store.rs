@@ -96,10 +96,66 @@ pub struct ObjectEntry {
     pub live: Option<Live>,
 }
 
+/// Live objects that want one path. Nearly always one, so that one costs no allocation.
+#[derive(Default)]
+pub enum Claimants {
+    /// Nobody.
+    #[default]
+    None,
+    /// One object.
+    One(Arc<ObjectKey>),
+    /// Several, in the order in which they came; at least two.
+    Many(Vec<Arc<ObjectKey>>),
+}
+
+impl std::ops::Deref for Claimants {
+    type Target = [Arc<ObjectKey>];
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::None => &[],
+            Self::One(only) => std::slice::from_ref(only),
+            Self::Many(all) => all,
+        }
+    }
+}
+
+impl Claimants {
+    fn add(&mut self, key: &Arc<ObjectKey>) {
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(key.clone()),
+            known if known.contains(key) => known,
+            Self::One(first) => Self::Many(vec![first, key.clone()]),
+            Self::Many(mut all) => {
+                all.push(key.clone());
+                Self::Many(all)
+            }
+        };
+    }
+
+    fn remove(&mut self, key: &Arc<ObjectKey>) {
+        *self = match std::mem::take(self) {
+            Self::One(only) if only == *key => Self::None,
+            Self::Many(mut all) => {
+                all.retain(|claimant| claimant != key);
+                match (all.pop(), all.is_empty()) {
+                    (None, _) => Self::None,
+                    (Some(last), true) => Self::One(last),
+                    (Some(last), false) => {
+                        all.push(last);
+                        Self::Many(all)
+                    }
+                }
+            }
+            unchanged => unchanged,
+        };
+    }
+}
+
 /// A path that is claimed, owned, or both.
 pub struct PathEntry {
     /// Live objects that want a file here; nearly always one.
-    pub claimants: Vec<Arc<ObjectKey>>,
+    pub claimants: Claimants,
     /// Whom the ledger gives the path to.
     pub owner: Option<Arc<ObjectKey>>,
     /// What is there.
@@ -123,7 +179,7 @@ pub struct SourceScope {
     /// Only this kind, or both.
     pub kind: Option<Kind>,
     /// Only this namespace, or all.
-    pub namespace: Option<Box<str>>,
+    pub namespace: Option<Arc<str>>,
 }
 
 struct Source {
@@ -152,6 +208,13 @@ pub struct Folded {
     pub unread: Vec<Arc<ObjectKey>>,
     /// Events older than what was already known.
     pub stale: u32,
+}
+
+impl Folded {
+    /// With room for so many events.
+    pub fn for_events(events: usize) -> Self {
+        Self { seen: Vec::with_capacity(events), rejections: Vec::with_capacity(events), ..Self::default() }
+    }
 }
 
 /// What the status writer must know of an object that was seen.
@@ -186,6 +249,8 @@ pub struct Store {
     /// How many claimed paths lie anywhere beneath a folder; only folders below a root.
     folders: HashMap<Box<str>, u32>,
     sources: Vec<Source>,
+    /// One allocation a namespace.
+    namespaces: HashSet<Arc<str>>,
     digester: Digester,
     order: Order,
     owned: usize,
@@ -195,7 +260,7 @@ impl Store {
     /// An empty store over these sources; a [`SourceId`] is a position in the list.
     pub fn new(scopes: impl IntoIterator<Item = SourceScope>, order: Order, digester: Digester) -> Self {
         let sources = scopes.into_iter().map(|scope| Source { scope, progress: Progress::Pending, accepts_older: false }).collect();
-        Self { objects: HashMap::new(), paths: HashMap::new(), folders: HashMap::new(), sources, digester, order, owned: 0 }
+        Self { objects: HashMap::new(), paths: HashMap::new(), folders: HashMap::new(), sources, namespaces: HashSet::new(), digester, order, owned: 0 }
     }
 
     /// Digests `bytes` as claims are digested.
@@ -331,7 +396,7 @@ impl Store {
                     self.apply(source, generation, *object, rules, folded);
                 }
             }
-            SourceEvent::Unread { source, generation, key } => self.unread(source, generation, &key, folded),
+            SourceEvent::Unread { source, generation, key, uid, resource_version } => self.unread(source, generation, &key, (uid, resource_version), folded),
             SourceEvent::Keep { generation, key, .. } => {
                 if let Some(live) = self.objects.get_mut(&key).and_then(|entry| entry.live.as_mut()) {
                     live.generation = generation;
@@ -357,15 +422,14 @@ impl Store {
         }
     }
 
-    fn apply(&mut self, source: SourceId, generation: u32, object: Object, rules: &Rules, folded: &mut Folded) {
-        let accepts_older = self.sources.get(usize::from(source.0)).is_some_and(|source| source.accepts_older);
+    fn apply(&mut self, source: SourceId, generation: u32, mut object: Object, rules: &Rules, folded: &mut Folded) {
+        let accepts_older = self.accepts_older(source);
         let key = self.intern(&object.key);
-        if let Some(live) = self.objects.get_mut(&key).and_then(|entry| entry.live.as_mut()) {
-            if live.uid == object.uid && live.resource_version > object.resource_version && !accepts_older {
-                live.generation = live.generation.max(generation);
-                folded.stale += 1;
-                return;
-            }
+        let live = self.objects.get_mut(&key).and_then(|entry| entry.live.as_mut());
+        if let Some(live) = live.filter(|live| live.resource_version > object.resource_version && !accepts_older) {
+            live.generation = live.generation.max(generation);
+            folded.stale += 1;
+            return;
         }
         let mut new = Live {
             uid: object.uid,
@@ -377,14 +441,19 @@ impl Store {
             claims: Box::default(),
         };
         let fate = if object.terminating { Fate::Terminating } else { Fate::Live };
-        folded.seen.push(Seen { key: key.clone(), uid: object.uid, finalizers: object.finalizers.clone(), fate });
+        folded.seen.push(Seen { key: key.clone(), uid: object.uid, finalizers: std::mem::take(&mut object.finalizers), fate });
         let (projection, rejections) = project::files(object, rules);
         folded.rejections.push((key.clone(), new.uid, rejections));
         let claims: Vec<(Claim, FileProjection)> = projection.into_iter().map(|(path, file)| (Claim { content: self.content(&file), path }, file)).collect();
         let former = self.objects.get_mut(&key).and_then(|entry| entry.live.take());
+        let was_unread = former.as_ref().is_some_and(|former| former.unread);
         let same_rank = former.as_ref().is_some_and(|former| former.created == new.created && !former.unread);
         let old = former.map(|former| former.claims).unwrap_or_default();
         self.unclaim(&key, &old, &claims, folded);
+        if !folded.bodies.is_empty() {
+            // Of two states in one batch the later counts.
+            old.iter().for_each(|claim| drop(folded.bodies.remove(&(claim.path.clone(), key.clone()))));
+        }
         let mut kept = Vec::with_capacity(claims.len());
         for (claim, file) in claims {
             let known = old.iter().any(|old| old.path == claim.path);
@@ -397,6 +466,10 @@ impl Store {
                 folded.bodies.entry((claim.path.clone(), key.clone())).or_insert(file);
             }
             kept.push(claim);
+        }
+        let renewed = || kept.iter().filter(|claim| self.path(&claim.path).is_some_and(|entry| entry.owner.as_ref() == Some(&key))).count();
+        if was_unread && renewed() < usize::try_from(self.owned_by(&key)).unwrap_or_default() {
+            self.touch_owned(&key, folded);
         }
         new.claims = kept.into_boxed_slice();
         self.objects.entry(key).or_default().live = Some(new);
@@ -411,14 +484,26 @@ impl Store {
         }
     }
 
-    fn unread(&mut self, source: SourceId, generation: u32, key: &ObjectKey, folded: &mut Folded) {
+    fn unread(&mut self, source: SourceId, generation: u32, key: &ObjectKey, (uid, resource_version): (u128, u64), folded: &mut Folded) {
+        let accepts_older = self.accepts_older(source);
         let key = self.intern(key);
-        folded.unread.push(key.clone());
-        let entry = self.objects.entry(key).or_default();
+        let entry = self.objects.entry(key.clone()).or_default();
         match &mut entry.live {
-            Some(live) => (live.generation, live.unread) = (generation, true),
-            None => entry.live = Some(Live { uid: 0, resource_version: 0, created: 0, source, generation, unread: true, claims: Box::default() }),
+            Some(live) if !accepts_older && (live.resource_version > resource_version || (live.resource_version == resource_version && live.uid == uid && !live.unread)) => {
+                // Nothing new: the bytes that were dropped are known.
+                folded.stale += u32::from(live.resource_version > resource_version);
+                live.generation = live.generation.max(generation);
+                return;
+            }
+            // What is read again counts only if it is this object, and not older.
+            Some(live) => (live.uid, live.resource_version, live.generation, live.unread) = (uid, resource_version, generation, true),
+            None => entry.live = Some(Live { uid, resource_version, created: 0, source, generation, unread: true, claims: Box::default() }),
         }
+        folded.unread.push(key);
+    }
+
+    fn accepts_older(&self, source: SourceId) -> bool {
+        self.sources.get(usize::from(source.0)).is_some_and(|source| source.accepts_older)
     }
 
     fn remove(&mut self, key: &Arc<ObjectKey>, folded: &mut Folded) {
@@ -426,11 +511,15 @@ impl Store {
         self.unclaim(key, &live.claims, &[], folded);
         folded.rejections.push((key.clone(), live.uid, Vec::new()));
         if live.unread {
-            // What it owned was held back until its bytes were known.
-            let owned = self.paths.iter().filter(|(_, entry)| entry.owner.as_ref() == Some(key)).map(|(path, _)| path.clone());
-            folded.touched.extend(owned);
+            self.touch_owned(key, folded);
         }
         self.drop_object_if_idle(key);
+    }
+
+    /// Marks what an object owns: that was held back while its bytes were not known.
+    fn touch_owned(&self, key: &Arc<ObjectKey>, folded: &mut Folded) {
+        let owned = self.paths.iter().filter(|(_, entry)| entry.owner.as_ref() == Some(key)).map(|(path, _)| path.clone());
+        folded.touched.extend(owned);
     }
 
     fn list_end(&mut self, id: SourceId, generation: u32, folded: &mut Folded) {
@@ -452,7 +541,7 @@ impl Store {
     /// Whether the path, as far as we know, already holds this content as the claim of its only claimant.
     fn holds(&self, path: &TargetPath, content: &Content) -> bool {
         let Some(entry) = self.paths.get(path) else { return false };
-        match (&entry.disk, &entry.owner, entry.claimants.as_slice()) {
+        match (&entry.disk, &entry.owner, &*entry.claimants) {
             (OnDisk::File(stamp), Some(owner), [only]) => stamp.content == *content && owner == only,
             // A loser of a conflict changed: the file changes only when its rank does.
             (OnDisk::File(_), Some(_), _) => false,
@@ -477,10 +566,7 @@ impl Store {
     fn claim_path(&mut self, path: &TargetPath, key: &Arc<ObjectKey>) {
         let entry = self.path_entry(path);
         let first = entry.claimants.is_empty();
-        if !entry.claimants.contains(key) {
-            entry.claimants.reserve_exact(1);
-            entry.claimants.push(key.clone());
-        }
+        entry.claimants.add(key);
         if first {
             for ancestor in path.ancestors() {
                 *self.folders.entry(ancestor.into()).or_default() += 1;
@@ -490,7 +576,7 @@ impl Store {
 
     fn unclaim_path(&mut self, path: &TargetPath, key: &Arc<ObjectKey>) {
         let Some(entry) = self.paths.get_mut(path) else { return };
-        entry.claimants.retain(|claimant| claimant != key);
+        entry.claimants.remove(key);
         if !entry.claimants.is_empty() {
             return;
         }
@@ -506,7 +592,7 @@ impl Store {
     }
 
     fn path_entry(&mut self, path: &TargetPath) -> &mut PathEntry {
-        self.paths.entry(path.clone()).or_insert_with(|| Box::new(PathEntry { claimants: Vec::new(), owner: None, disk: OnDisk::Unknown }))
+        self.paths.entry(path.clone()).or_insert_with(|| Box::new(PathEntry { claimants: Claimants::None, owner: None, disk: OnDisk::Unknown }))
     }
 
     fn drop_path_if_idle(&mut self, path: &TargetPath) {
@@ -522,8 +608,15 @@ impl Store {
     }
 
     /// One allocation a key, however many places name it.
-    fn intern(&self, key: &ObjectKey) -> Arc<ObjectKey> {
-        self.objects.get_key_value(key).map_or_else(|| Arc::new(key.clone()), |(known, _)| known.clone())
+    fn intern(&mut self, key: &ObjectKey) -> Arc<ObjectKey> {
+        if let Some((known, _)) = self.objects.get_key_value(key) {
+            return known.clone();
+        }
+        if !self.namespaces.contains(&key.namespace) {
+            self.namespaces.insert(key.namespace.clone());
+        }
+        let namespace = self.namespaces.get(&key.namespace).unwrap_or(&key.namespace).clone();
+        Arc::new(ObjectKey { kind: key.kind, namespace, name: key.name.clone() })
     }
 
     /// Folders that hold a claimed or owned path: where temporary files of ours may lie.

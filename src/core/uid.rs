@@ -4,8 +4,8 @@ use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-/// Lengths of the five groups of a UUID.
-const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
+/// Length of a UUID as text.
+const UUID_LENGTH: usize = 36;
 
 /// The uid as a number: a lower-case UUID by its digits, any other text by a hash, the empty text as 0.
 ///
@@ -15,13 +15,11 @@ pub fn uid_number(uid: &str) -> u128 {
     if uid.is_empty() {
         return 0;
     }
-    uuid_digits(uid)
-        .and_then(|digits| u128::from_str_radix(&digits, 16).ok())
-        .unwrap_or_else(|| {
-            let mut hasher = SipHasher13::new_with_keys(0, 0);
-            hasher.write(uid.as_bytes());
-            hasher.finish128().as_u128()
-        })
+    uuid_digits(uid).unwrap_or_else(|| {
+        let mut hasher = SipHasher13::new_with_keys(0, 0);
+        hasher.write(uid.as_bytes());
+        hasher.finish128().as_u128()
+    })
 }
 
 /// The number in the form of a UUID; empty for 0, which stands for "no uid".
@@ -38,12 +36,18 @@ pub fn uid_text(number: u128) -> String {
     text
 }
 
-/// The thirty-two digits of a canonical lower-case UUID.
-fn uuid_digits(uid: &str) -> Option<String> {
-    let groups: Vec<&str> = uid.split('-').collect();
-    let shaped = groups.iter().map(|group| group.len()).eq(GROUPS);
-    let digits = groups.concat();
-    (shaped && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))).then_some(digits)
+/// The number whose digits a canonical lower-case UUID writes.
+fn uuid_digits(uid: &str) -> Option<u128> {
+    if uid.len() != UUID_LENGTH {
+        return None;
+    }
+    uid.bytes().enumerate().try_fold(0, |number: u128, (at, byte)| match (at, byte) {
+        (8 | 13 | 18 | 23, b'-') => Some(number),
+        (8 | 13 | 18 | 23, _) => None,
+        (_, b'0'..=b'9') => Some(number << 4 | u128::from(byte - b'0')),
+        (_, b'a'..=b'f') => Some(number << 4 | u128::from(byte - b'a' + 10)),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

@@ -195,7 +195,12 @@ pub struct Machine {
     repeats: u32,
     opened: Duration,
     heard: Duration,
+    /// The request in hand was answered at `opened`.
+    answered: bool,
     suspicion: Option<Duration>,
+    /// A suspicion came too soon after the last one: a list is due when the pause is over.
+    doubt: bool,
+    /// Bookmarks came since the last list began, so they are expected.
     bookmarks: bool,
     object_bytes: u64,
     jitter: u32,
@@ -216,7 +221,9 @@ impl Machine {
             repeats: 0,
             opened: Duration::ZERO,
             heard: Duration::ZERO,
+            answered: false,
             suspicion: None,
+            doubt: false,
             bookmarks: false,
             object_bytes: 0,
             jitter: seed,
@@ -245,8 +252,10 @@ impl Machine {
             State::Idle => Duration::MAX,
             State::Streaming => self.heard + STREAM_SILENCE,
             State::Paging { .. } => self.opened + PAGE_DEADLINE,
-            State::Watching { .. } if self.bookmarks => (self.heard + WATCH_SILENCE).min(self.opened + client_timeout),
-            State::Watching { .. } => self.opened + client_timeout,
+            State::Watching { .. } => {
+                let silence = if self.bookmarks { self.heard + WATCH_SILENCE } else { Duration::MAX };
+                silence.min(self.opened + client_timeout).min(self.doubt_due().unwrap_or(Duration::MAX))
+            }
         }
     }
 
@@ -255,7 +264,7 @@ impl Machine {
         match input {
             Input::Ready => self.ready(now),
             Input::Opened => {
-                (self.opened, self.heard, self.bookmarks) = (now, now, false);
+                (self.opened, self.heard, self.answered) = (now, now, true);
                 self.read(Tell::Nothing)
             }
             Input::Object { revision } => self.object(revision, now),
@@ -263,7 +272,7 @@ impl Machine {
             Input::PageEnd { revision, token, objects, bytes } => self.page_end(revision, token, objects, bytes, now),
             Input::Ended => self.ended(now),
             Input::Silent => self.silent(now),
-            Input::Failed(trouble) => self.failed(trouble),
+            Input::Failed(trouble) => self.failed(trouble, now),
             Input::Relist => {
                 self.paged = true;
                 self.list(now)
@@ -272,7 +281,7 @@ impl Machine {
     }
 
     fn ready(&mut self, now: Duration) -> Next {
-        (self.opened, self.heard) = (now, now);
+        (self.opened, self.heard, self.answered) = (now, now, false);
         match &self.state {
             State::Idle | State::Streaming => self.list(now),
             State::Paging { token } => self.call(Tell::Nothing, Call::Page { limit: self.limit(), token: token.clone() }),
@@ -284,7 +293,8 @@ impl Machine {
     fn list(&mut self, now: Duration) -> Next {
         self.counts.relists += u64::from(self.generation > 0);
         self.generation += 1;
-        (self.opened, self.heard, self.repeats) = (now, now, 0);
+        (self.opened, self.heard, self.answered, self.repeats) = (now, now, false, 0);
+        (self.doubt, self.bookmarks) = (false, false);
         let tell = Tell::ListBegin { consistent: self.consistent };
         if self.paged || self.stream_cuts >= 2 {
             self.state = State::Paging { token: None };
@@ -315,11 +325,18 @@ impl Machine {
     /// A resourceVersion went back: a stale cache and a restored etcd look alike, so one consistent list decides.
     fn suspect(&mut self, now: Duration) -> Next {
         if self.suspicion.is_some_and(|last| now < last + SUSPICION_PAUSE) {
+            // What is ignored here may be the only news of some object.
+            self.doubt = true;
             return self.read(Tell::Nothing);
         }
         self.suspicion = Some(now);
         (self.consistent, self.paged) = (true, true);
         self.list(now)
+    }
+
+    /// When a list is due because of a suspicion that came too soon.
+    fn doubt_due(&self) -> Option<Duration> {
+        self.suspicion.filter(|_| self.doubt).map(|last| last + SUSPICION_PAUSE)
     }
 
     fn bookmark(&mut self, revision: u64, ends_list: bool, now: Duration) -> Next {
@@ -371,7 +388,8 @@ impl Machine {
         }
         (self.highest, self.consistent, self.paged) = (revision, false, false);
         self.state = State::Watching { revision };
-        self.good();
+        // The backoff is not reset: a watch that is refused after every list must not list in a tight loop.
+        self.repeats = 0;
         match streamed {
             true => self.read(Tell::ListEnd),
             false => self.call(Tell::ListEnd, Call::Watch { revision }),
@@ -387,7 +405,9 @@ impl Machine {
         match self.state {
             // The server's timeout: go on at once, unless it hangs up on us again and again.
             State::Watching { revision } if now >= self.opened + Duration::from_secs(1) => self.call(Tell::Nothing, Call::Watch { revision }),
-            State::Idle | State::Streaming | State::Paging { .. } | State::Watching { .. } => self.failed(Trouble::Transport),
+            // A resourceVersion that the server hangs up on again and again is dropped.
+            State::Watching { .. } => self.failed(Trouble::Status { retry_after: None }, now),
+            State::Idle | State::Streaming | State::Paging { .. } => self.failed(Trouble::Transport, now),
         }
     }
 
@@ -398,6 +418,7 @@ impl Machine {
                 (self.stream_cuts, self.paged) = (self.stream_cuts.saturating_add(1), true);
                 self.list(now)
             }
+            State::Watching { .. } if self.doubt_due().is_some_and(|due| now >= due) => self.suspect(now),
             State::Watching { revision } if now >= self.heard + WATCH_SILENCE && self.bookmarks => {
                 self.counts.failures += 1;
                 self.repeats += 1;
@@ -407,11 +428,16 @@ impl Machine {
                 self.call(Tell::Nothing, Call::Watch { revision })
             }
             State::Watching { revision } => self.call(Tell::Nothing, Call::Watch { revision }),
-            State::Idle | State::Paging { .. } => self.failed(Trouble::Transport),
+            State::Idle | State::Paging { .. } => self.failed(Trouble::Transport, now),
         }
     }
 
-    fn failed(&mut self, trouble: Trouble) -> Next {
+    fn failed(&mut self, trouble: Trouble, now: Duration) -> Next {
+        if self.answered && matches!(self.state, State::Watching { .. }) && now >= self.opened + BACKOFF_MAX {
+            // A watch that lived longer than any wait has worked, even if nothing happened.
+            self.good();
+        }
+        self.answered = false;
         self.counts.failures += 1;
         self.counts.garbage += u64::from(trouble == Trouble::Garbage);
         self.repeats += 1;

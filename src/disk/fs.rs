@@ -189,7 +189,9 @@ impl Fs for Kernel {
             // A file system without it: link fails on an existing name just the same.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
                 fs::linkat(folder, from, folder, to, AtFlags::empty())?;
-                Ok(fs::unlinkat(folder, from, AtFlags::empty())?)
+                // The file is in place; a temporary name that stays is swept at the next start.
+                let _ = fs::unlinkat(folder, from, AtFlags::empty());
+                Ok(())
             }
             result => Ok(result?),
         }

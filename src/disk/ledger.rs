@@ -55,6 +55,8 @@ pub struct LedgerFile<F: Fs> {
     name: String,
     header: Header,
     length: u64,
+    /// A failed append could not be cut back yet.
+    torn: bool,
     live: usize,
     garbage: usize,
 }
@@ -102,18 +104,22 @@ impl<F: Fs> LedgerFile<F> {
         };
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let live = contents.owned.len();
-        let file = Self { home, file, name: place.name.clone(), header: contents.header.clone(), length, live, garbage: contents.garbage };
+        let file = Self { home, file, name: place.name.clone(), header: contents.header.clone(), length, torn: false, live, garbage: contents.garbage };
+        // Left by a crash in a compaction.
+        let _ = fs.unlink(&file.home, &temp_name(&place.name));
         let mut opened = Opened { ids: vec![contents.header.id.clone()], file, contents, taken_over: Vec::new(), unreadable };
-        let former = opened.meet_others(fs, place, roots);
+        let former = opened.meet_others(fs, place, roots).map_err(failed)?;
         if stale || !former.is_empty() {
             let Opened { file, contents, .. } = &mut opened;
             file.compact(fs, &contents.owned, &contents.folders, &contents.siblings).map_err(failed)?;
         }
-        for (folder, name) in former {
+        for Former { folder, name, locked } in former {
             if let Ok(handle) = fs.open_root(&folder, None) {
                 // If this fails they are taken over once more at the next start, which changes nothing.
                 let _ = fs.unlink(&handle, &name);
+                let _ = fs.unlink(&handle, &temp_name(&name));
             }
+            drop(locked);
             opened.taken_over.push(name);
         }
         Ok(opened)
@@ -132,10 +138,14 @@ impl<F: Fs> LedgerFile<F> {
         if records.is_empty() {
             return Ok(());
         }
+        if self.torn {
+            fs.truncate(&self.file, self.length)?;
+            self.torn = false;
+        }
         let bytes: Vec<u8> = records.iter().flat_map(ledger::line).collect();
         if let Err(error) = write_all(fs, &self.file, &bytes) {
-            // A torn line is skipped when read; cutting it off keeps the next line whole.
-            let _ = fs.truncate(&self.file, self.length);
+            // A torn line is skipped when read; cutting it off, now or before the next, keeps the next line whole.
+            self.torn = fs.truncate(&self.file, self.length).is_err();
             return Err(error);
         }
         self.length += u64::try_from(bytes.len()).unwrap_or_default();
@@ -143,7 +153,8 @@ impl<F: Fs> LedgerFile<F> {
             match record {
                 Record::Own(..) => self.live += 1,
                 Record::Disown(_) => (self.live, self.garbage) = (self.live.saturating_sub(1), self.garbage + 2),
-                Record::Folder(_) | Record::Unfolder(_) | Record::Sibling(_) => {}
+                Record::Unfolder(_) => self.garbage += 2,
+                Record::Folder(_) | Record::Sibling(_) => {}
             }
         }
         Ok(())
@@ -157,6 +168,12 @@ impl<F: Fs> LedgerFile<F> {
         fs.sync(&self.file)
     }
 
+    /// Whether the file is still the one that its name leads to: it may be removed, or its folder replaced, behind our back.
+    pub fn is_in_place(&self, fs: &mut F, place: &Place) -> bool {
+        let there = fs.open_root(&place.folder, None).and_then(|home| fs.look(&home, &place.name));
+        there.is_ok_and(|there| fs.meta(&self.file).is_ok_and(|held| held.identity == there.identity))
+    }
+
     /// Whether most of the file is of no use any more.
     pub const fn is_mostly_garbage(&self) -> bool {
         self.garbage > 1000 && self.garbage > self.live
@@ -167,7 +184,7 @@ impl<F: Fs> LedgerFile<F> {
     /// # Errors
     /// When the file system refuses; the old ledger stays then.
     pub fn compact(&mut self, fs: &mut F, owned: &BTreeMap<TargetPath, ObjectKey>, folders: &BTreeSet<String>, siblings: &BTreeSet<String>) -> io::Result<()> {
-        let temp = format!("{RESERVED_PREFIX}{}.0.tmp", self.header.id);
+        let temp = temp_name(&self.name);
         let mut bytes = ledger::line(&self.header);
         siblings.iter().for_each(|id| bytes.extend(ledger::line(&Record::Sibling(id.clone()))));
         folders.iter().for_each(|folder| bytes.extend(ledger::line(&Record::Folder(folder.clone()))));
@@ -181,17 +198,17 @@ impl<F: Fs> LedgerFile<F> {
             return Err(error);
         }
         (self.file, self.length) = (file, u64::try_from(bytes.len()).unwrap_or_default());
-        (self.live, self.garbage) = (owned.len(), 0);
+        (self.live, self.garbage, self.torn) = (owned.len(), 0, false);
         Ok(())
     }
 }
 
 impl<F: Fs> Opened<F> {
     /// Looks at the other ledgers: notes siblings, takes predecessors' paths over. Returns the predecessors' files.
-    fn meet_others(&mut self, fs: &mut F, place: &Place, roots: &Roots) -> Vec<(PathBuf, String)> {
+    fn meet_others(&mut self, fs: &mut F, place: &Place, roots: &Roots) -> io::Result<Vec<Former<F>>> {
         let mut former = Vec::new();
-        for (folder, name) in others(fs, place) {
-            let Some(theirs) = Other::open(fs, &folder, &name, roots) else { continue };
+        for (folder, name) in others(fs, place)? {
+            let Some(theirs) = Other::open(fs, &folder, &name, roots)? else { continue };
             match ledger::relation(&self.contents, &theirs.contents, !theirs.lock_is_ours) {
                 Relation::Sibling => {
                     let id = theirs.contents.header.id;
@@ -207,54 +224,79 @@ impl<F: Fs> Opened<F> {
                     }
                     self.contents.folders.extend(theirs.contents.folders);
                     self.contents.siblings.extend(theirs.contents.siblings);
-                    former.push((folder, name));
+                    former.push(Former { folder, name, locked: theirs.file });
                 }
             }
         }
-        former
+        Ok(former)
     }
+}
+
+/// A predecessor's ledger, locked until it is gone so that nobody starts with it meanwhile.
+struct Former<F: Fs> {
+    folder: PathBuf,
+    name: String,
+    locked: F::Handle,
 }
 
 /// Another projector's ledger.
-struct Other {
+struct Other<F: Fs> {
     contents: Contents,
+    file: F::Handle,
     lock_is_ours: bool,
 }
 
-impl Other {
-    fn open<F: Fs>(fs: &mut F, folder: &Path, name: &str, roots: &Roots) -> Option<Self> {
-        let home = fs.open_root(folder, None).ok()?;
-        let file = fs.open(&home, name).ok()?;
-        let lock_is_ours = fs.lock(&file).unwrap_or(false);
-        let bytes = slurp(fs, &file).ok()?;
-        Some(Self { contents: ledger::read(&bytes, roots).ok()?, lock_is_ours })
+impl<F: Fs> Other<F> {
+    /// `None` when there is nothing that we may or can read.
+    fn open(fs: &mut F, folder: &Path, name: &str, roots: &Roots) -> io::Result<Option<Self>> {
+        let Some(file) = readable(fs.open_root(folder, None).and_then(|home| fs.open(&home, name)))? else { return Ok(None) };
+        let lock_is_ours = fs.lock(&file)?;
+        let bytes = slurp(fs, &file)?;
+        Ok(ledger::read(&bytes, roots).ok().map(|contents| Self { contents, file, lock_is_ours }))
     }
 }
 
+/// The name under which a ledger is written anew. It is told by the ledger's name alone, so that a crash leaves nothing unknown.
+fn temp_name(ledger: &str) -> String {
+    let name = ledger.strip_prefix(RESERVED_PREFIX).unwrap_or(ledger);
+    format!("{RESERVED_PREFIX}{name}.tmp")
+}
+
 /// Ledgers beside ours, in its folder and in the other places.
-fn others<F: Fs>(fs: &mut F, place: &Place) -> Vec<(PathBuf, String)> {
+fn others<F: Fs>(fs: &mut F, place: &Place) -> io::Result<Vec<(PathBuf, String)>> {
     let mut found = Vec::new();
     let mut folders = vec![&place.folder];
     folders.extend(place.others.iter().filter(|other| **other != place.folder));
     for folder in folders {
-        let names = fs.open_root(folder, None).and_then(|home| fs.names(&home)).unwrap_or_default();
+        let names = readable(fs.open_root(folder, None).and_then(|home| fs.names(&home)))?.unwrap_or_default();
         let others = names.into_iter().filter(|name| name.starts_with(RESERVED_PREFIX) && name.ends_with(".ledger"));
         found.extend(others.filter(|name| *name != place.name || *folder != place.folder).map(|name| (folder.clone(), name)));
     }
     found.sort();
-    found
+    Ok(found)
+}
+
+/// Absence and a refusal say that there is nothing for us; any other error says nothing.
+fn readable<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 /// Paths that ledgers of others own now: those are foreign whatever stands there.
-pub fn sibling_paths<F: Fs>(fs: &mut F, place: &Place, roots: &Roots) -> BTreeSet<TargetPath> {
+///
+/// # Errors
+/// When the file system does not tell.
+pub fn sibling_paths<F: Fs>(fs: &mut F, place: &Place, roots: &Roots) -> io::Result<BTreeSet<TargetPath>> {
     let mut paths = BTreeSet::new();
-    for (folder, name) in others(fs, place) {
+    for (folder, name) in others(fs, place)? {
         let read = fs.open_root(&folder, None).and_then(|home| fs.open(&home, &name)).and_then(|file| slurp(fs, &file));
-        if let Some(contents) = read.ok().and_then(|bytes| ledger::read(&bytes, roots).ok()) {
+        if let Some(contents) = readable(read)?.and_then(|bytes| ledger::read(&bytes, roots).ok()) {
             paths.extend(contents.owned.into_keys());
         }
     }
-    paths
+    Ok(paths)
 }
 
 /// What our ledger and those of predecessors say, without a lock and without a change: for `plan` beside a running instance.
@@ -270,7 +312,7 @@ pub fn peek<F: Fs>(fs: &mut F, place: &Place, roots: &Roots, held: impl Fn((u64,
     let nobody = Header { version: ledger::VERSION, id: String::new(), selection: String::new(), instance: place.instance.clone(), pod: place.pod.clone() };
     let mut ours = read(fs, &place.folder, &place.name).map_or_else(|| empty(nobody), |(contents, _)| contents);
     ours.header.pod.clone_from(&place.pod);
-    for (folder, name) in others(fs, place) {
+    for (folder, name) in others(fs, place).unwrap_or_default() {
         let Some((theirs, identity)) = read(fs, &folder, &name) else { continue };
         if ledger::relation(&ours, &theirs, held(identity)) == Relation::Predecessor {
             for (path, key) in theirs.owned {

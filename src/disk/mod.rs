@@ -30,6 +30,10 @@ pub struct Disk<F: Fs> {
     /// Our id, in the names of temporary files.
     id: String,
     temps: u64,
+    /// Temporary files that could not be removed when they should have been: folder and name.
+    leftovers: Vec<(String, String)>,
+    /// Folders that were made but have not got their mode.
+    modes_owed: Vec<String>,
     buffer: Vec<u8>,
     /// Whether FOLDER is made where it is missing.
     makes: bool,
@@ -41,9 +45,12 @@ pub enum WriteError {
     /// Something appeared at the name since it was looked at.
     #[error("something appeared there meanwhile")]
     Appeared,
-    /// The file system refused.
+    /// The file system refused; nothing of ours is there.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// The file is in place, but what the file system said afterwards leaves it in doubt.
+    #[error("{0}")]
+    InPlace(io::Error),
 }
 
 impl<F: Fs> Disk<F> {
@@ -51,23 +58,19 @@ impl<F: Fs> Disk<F> {
     ///
     /// # Errors
     /// When FOLDER can be neither opened nor made.
-    pub fn open(mut fs: F, roots: Roots, folder_mode: u16, durability: Durability) -> Result<Self, (F, io::Error)> {
-        let folder = match roots.iter().next().map(|folder| fs.open_root(Path::new(folder), Some(folder_mode))) {
-            Some(Ok(folder)) => Some(folder),
-            Some(Err(error)) => return Err((fs, error)),
-            None => None,
-        };
+    pub fn open(mut fs: F, roots: Roots, folder_mode: u16, durability: Durability) -> io::Result<Self> {
+        let folder = roots.iter().next().map(|folder| fs.open_root(Path::new(folder), Some(folder_mode))).transpose()?;
         let mut open: Vec<Option<F::Handle>> = roots.iter().map(|_| None).collect();
         if let Some(first) = open.first_mut() {
             *first = folder;
         }
-        Ok(Self { fs, roots, folder_mode, durability, open, folders: HashMap::new(), id: String::new(), temps: 0, buffer: Vec::new(), makes: true })
+        Ok(Self { fs, roots, folder_mode, durability, open, folders: HashMap::new(), id: String::new(), temps: 0, leftovers: Vec::new(), modes_owed: Vec::new(), buffer: Vec::new(), makes: true })
     }
 
     /// For looking only: nothing is made, not even FOLDER.
     pub fn for_looking(fs: F, roots: Roots) -> Self {
         let open = roots.iter().map(|_| None).collect();
-        Self { fs, roots, folder_mode: 0, durability: Durability::None, open, folders: HashMap::new(), id: String::new(), temps: 0, buffer: Vec::new(), makes: false }
+        Self { fs, roots, folder_mode: 0, durability: Durability::None, open, folders: HashMap::new(), id: String::new(), temps: 0, leftovers: Vec::new(), modes_owed: Vec::new(), buffer: Vec::new(), makes: false }
     }
 
     /// FOLDER and the allowed folders.
@@ -80,29 +83,47 @@ impl<F: Fs> Disk<F> {
         self.id = id.to_owned();
     }
 
-    /// Drops the descriptors of the batch in hand.
+    /// Makes good what could not be cleaned up before, and drops the descriptors of the batch in hand.
     pub fn end_batch(&mut self) {
+        for (folder, name) in std::mem::take(&mut self.leftovers) {
+            if self.remove(&folder, &name).is_err() {
+                self.leftovers.push((folder, name));
+            }
+        }
+        for folder in std::mem::take(&mut self.modes_owed) {
+            match self.set_folder_mode(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => self.modes_owed.push(folder),
+                _ => {}
+            }
+        }
         self.folders.clear();
     }
 
-    /// Whether FOLDER is not the folder any more that was opened: removed, unmounted, or mounted over. It is opened again then.
+    /// Whether something waits to be cleaned up.
+    pub const fn has_leftovers(&self) -> bool {
+        !self.leftovers.is_empty() || !self.modes_owed.is_empty()
+    }
+
+    /// Whether FOLDER or an allowed folder is not the folder any more that was opened: removed, unmounted, or mounted over.
+    /// FOLDER is opened, if need be made again then; an allowed folder is opened when it is needed next.
     pub fn folder_was_replaced(&mut self) -> bool {
         self.folders.clear();
-        let Some(path) = self.roots.iter().next().map(str::to_owned) else { return false };
-        let held = match self.open.first_mut().and_then(Option::as_mut) {
-            Some(handle) => self.fs.meta(handle).ok().filter(|meta| meta.links > 0).map(|meta| meta.identity),
-            None => None,
-        };
-        let there = self.fs.look_root(Path::new(&path)).ok().map(|meta| meta.identity);
-        if held.is_some() && held == there {
-            return false;
+        let roots: Vec<String> = self.roots.iter().map(str::to_owned).collect();
+        let mut replaced = false;
+        for (index, (path, slot)) in roots.iter().zip(&mut self.open).enumerate() {
+            let held = slot.as_ref().and_then(|handle| self.fs.meta(handle).ok()).filter(|meta| meta.links > 0).map(|meta| meta.identity);
+            let there = self.fs.look_root(Path::new(path)).ok().map(|meta| meta.identity);
+            if held.is_some() && held == there {
+                continue;
+            }
+            if index > 0 {
+                replaced |= slot.take().is_some();
+            } else if let Ok(opened) = self.fs.open_root(Path::new(path), Some(self.folder_mode)) {
+                *slot = Some(opened);
+                replaced = true;
+            }
         }
-        let opened = self.fs.open_root(Path::new(&path), Some(self.folder_mode)).ok();
-        if let (Some(first), true) = (self.open.first_mut(), opened.is_some()) {
-            *first = opened;
-            return true;
-        }
-        false
+        replaced
     }
 
     /// Runs `work` with the descriptor of a folder (`""` is FOLDER).
@@ -171,8 +192,8 @@ impl<F: Fs> Disk<F> {
         buffer.shrink_to(64 << 10);
         self.buffer = buffer;
         match seen {
-            // A folder that is missing holds nothing.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(OnDisk::Absent),
+            // A folder that is missing, or a file in its place, holds nothing.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(OnDisk::Absent),
             seen => seen,
         }
     }
@@ -205,6 +226,7 @@ impl<F: Fs> Disk<F> {
         let durability = self.durability;
         self.temps += 1;
         let temp = temp_name(&self.id, self.temps);
+        let (mut left, mut in_place) = (false, false);
         let written = self.in_folder(folder, |fs, handle| {
             let file = match fs.create(handle, &temp) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -215,17 +237,21 @@ impl<F: Fs> Disk<F> {
             };
             let done = fill(fs, &file, bytes, content.mode, durability).and_then(|()| fs.rename(handle, &temp, name, replace != Replace::Nothing));
             if let Err(error) = done {
-                // Best effort: the start sweeps what is left.
-                let _ = fs.unlink(handle, &temp);
+                left = fs.unlink(handle, &temp).is_err();
                 return Err(error);
             }
+            in_place = true;
             if durability == Durability::Each {
                 fs.sync(handle)?;
             }
             fs.meta(&file)
         });
+        if left {
+            self.leftovers.push((folder.to_owned(), temp));
+        }
         match written {
             Ok(meta) => Ok(Stamp { content, inode: meta.identity.1, changed: meta.changed }),
+            Err(error) if in_place => Err(WriteError::InPlace(error)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && replace == Replace::Nothing => Err(WriteError::Appeared),
             Err(error) => Err(WriteError::Io(error)),
         }
@@ -242,23 +268,41 @@ impl<F: Fs> Disk<F> {
         }
     }
 
-    /// Whether a folder is there.
-    pub fn has_folder(&mut self, folder: &str) -> bool {
-        self.in_folder(folder, |_, _| Ok(())).is_ok()
+    /// Whether a folder is missing. One that cannot be opened for another reason is there.
+    pub fn misses_folder(&mut self, folder: &str) -> bool {
+        let missing = |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+        self.in_folder(folder, |_, _| Ok(())).is_err_and(|error| missing(&error))
     }
 
     /// Makes one folder; its parent exists. `false` when somebody made it before us.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// When the file system refuses, or something else has the name.
     pub fn make_folder(&mut self, parent: &str, name: &str, folder: &str) -> io::Result<bool> {
         match self.in_folder(parent, |fs, handle| fs.make_folder(handle, name)) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return self.in_folder(folder, |_, _| Ok(false)),
             made => made?,
         }
-        let mode = self.folder_mode;
-        self.in_folder(folder, |fs, handle| fs.set_mode(handle, mode))?;
+        if let Err(error) = self.set_folder_mode(folder) {
+            if self.remove_folder(parent, name, folder).is_err() {
+                self.modes_owed.push(folder.to_owned());
+            }
+            return Err(error);
+        }
         Ok(true)
+    }
+
+    /// Gives a folder of ours FOLDER_MODE. The group that it inherits stays inherited (fsGroup).
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn set_folder_mode(&mut self, folder: &str) -> io::Result<()> {
+        let wanted = self.folder_mode;
+        self.in_folder(folder, |fs, handle| {
+            let mode = fs.meta(handle)?.mode;
+            let wanted = wanted | (mode & SET_GROUP);
+            if mode == wanted { Ok(()) } else { fs.set_mode(handle, wanted) }
+        })
     }
 
     /// Removes an empty folder. `false` when it is not empty.
@@ -289,17 +333,24 @@ impl<F: Fs> Disk<F> {
 
     /// Removes temporary files that carry one of `ids` from a folder.
     pub fn sweep(&mut self, folder: &str, ids: &[String]) -> usize {
+        let mut leftovers = Vec::new();
         let swept = self.in_folder(folder, |fs, handle| {
             let names = fs.names(handle)?;
             let ours = |name: &str| ids.iter().any(|id| !id.is_empty() && name.starts_with(&format!("{RESERVED_PREFIX}{id}.")) && name.ends_with(".tmp"));
-            Ok(names.iter().filter(|name| ours(name) && fs.unlink(handle, name).is_ok()).count())
+            let (swept, left): (Vec<_>, Vec<_>) = names.into_iter().filter(|name| ours(name)).partition(|name| fs.unlink(handle, name).is_ok());
+            leftovers = left;
+            Ok(swept.len())
         });
+        self.leftovers.extend(leftovers.into_iter().map(|name| (folder.to_owned(), name)));
         swept.unwrap_or(0)
     }
 }
 
+/// Files made in a folder with this bit get the folder's group.
+const SET_GROUP: u16 = 0o2000;
+
 fn temp_name(id: &str, number: u64) -> String {
-    format!("{RESERVED_PREFIX}{id}.{number}.tmp")
+    [RESERVED_PREFIX, id, ".", &number.to_string(), ".tmp"].concat()
 }
 
 fn stamp(meta: &Meta, digest: Digest) -> Stamp {

@@ -6,7 +6,7 @@
 //!
 //! A step that fails is told and tried again; it never stops the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::core::policy::Durability;
 use crate::core::store::{Bodies, OnDisk};
 use crate::disk::WriteError;
 use crate::disk::fs::Fs;
-use crate::engine::{Act, Change, Engine, Outcome, What};
+use crate::engine::{Act, Change, Engine, Outcome, RETRY_MAX, Retry, What};
 
 impl<F: Fs> Engine<F> {
     pub(super) fn apply(&mut self, plan: Plan, bodies: &mut Bodies, outcome: &mut Outcome, now: Duration) {
@@ -27,7 +27,8 @@ impl<F: Fs> Engine<F> {
         let folders = self.missing_folders(&write);
         let refused = self.record_ours(&own, &write, &folders).err().map(|error| error.to_string());
         // 2.
-        self.remove_files(remove, outcome, now);
+        let gone = self.remove_files(remove, outcome, now);
+        self.prune_folders(&gone, &write, now);
         // 3.
         let unmade = if refused.is_none() { self.make_folders(&folders) } else { BTreeMap::new() };
         let mut changed = BTreeSet::new();
@@ -35,19 +36,19 @@ impl<F: Fs> Engine<F> {
             let Some(file) = bodies.remove(&(write.path.clone(), write.owner.clone())) else { continue };
             let blocker = refused.as_ref().filter(|_| self.owner_of(&write.path) != Some(&write.owner));
             if let Some(error) = blocker.or_else(|| unmade.get(write.path.folder())) {
-                self.store.saw(&write.path, OnDisk::Unknown);
                 let error = error.clone();
                 self.failed(&write.path, &error, outcome, now);
+                self.not_written(&write.path, write.replace);
                 continue;
             }
-            changed.insert(write.path.folder().to_owned());
+            if self.disk.durability() == Durability::Batch {
+                changed.insert(write.path.folder().to_owned());
+            }
             self.write_file(write, &file.bytes.0, outcome, now);
         }
-        if self.disk.durability() == Durability::Batch {
-            for folder in changed {
-                // The files themselves are durable; a name lost with power is written again at the next start.
-                let _ = self.disk.sync_folder(&folder);
-            }
+        for folder in changed {
+            // The files themselves are durable; a name lost with power is written again at the next start.
+            let _ = self.disk.sync_folder(&folder);
         }
         self.note_changes(outcome);
     }
@@ -63,7 +64,7 @@ impl<F: Fs> Engine<F> {
         for folder in wanted {
             let mut at = Some(folder);
             while let Some(folder) = at.filter(|folder| !missing.contains(*folder) && !self.is_root(folder)) {
-                if self.disk.has_folder(folder) {
+                if !self.disk.misses_folder(folder) {
                     break;
                 }
                 missing.insert(folder.to_owned());
@@ -91,6 +92,9 @@ impl<F: Fs> Engine<F> {
 
     /// Appends records, those owed from before first.
     fn append(&mut self, mut records: Vec<Record>) -> std::io::Result<()> {
+        if self.ledger_lost {
+            return Err(std::io::Error::other("the ledger is not in its place"));
+        }
         if !self.owed.is_empty() {
             records.splice(0..0, self.owed.iter().cloned());
         }
@@ -112,7 +116,7 @@ impl<F: Fs> Engine<F> {
         }
     }
 
-    fn remove_files(&mut self, remove: Vec<(TargetPath, Because)>, outcome: &mut Outcome, now: Duration) {
+    fn remove_files(&mut self, remove: Vec<(TargetPath, Because)>, outcome: &mut Outcome, now: Duration) -> Vec<TargetPath> {
         let mut gone = Vec::new();
         for (path, because) in remove {
             match self.disk.remove(path.folder(), path.name()) {
@@ -128,25 +132,49 @@ impl<F: Fs> Engine<F> {
         }
         self.append_or_owe(gone.iter().map(Record::disown).collect());
         gone.iter().for_each(|path| self.store.disown(path));
-        self.prune_folders(&gone);
+        gone
     }
 
-    /// Removes folders of ours that the removals emptied, innermost first.
-    fn prune_folders(&mut self, gone: &[TargetPath]) {
-        if self.folders.is_empty() {
+    /// Removes folders of ours that the removals emptied, innermost first. When a sweep is due, also those that a crash left empty.
+    fn prune_folders(&mut self, gone: &[TargetPath], writes: &[Write], now: Duration) {
+        let all = self.prune_due.is_some_and(|due| due <= now);
+        if all {
+            self.prune_due = None;
+        }
+        if self.folders.is_empty() || (gone.is_empty() && !all) {
             return;
         }
-        let ours = |folder: &&str| self.folders.contains(*folder) && !self.is_root(folder);
-        let emptied: BTreeSet<String> = gone.iter().flat_map(TargetPath::ancestors).filter(ours).map(str::to_owned).collect();
+        let needed: HashSet<&str> = writes.iter().flat_map(|write| write.path.ancestors()).collect();
+        let ours = |folder: &&str| self.folders.contains(*folder) && !self.is_root(folder) && !needed.contains(folder);
+        let mut emptied: BTreeSet<String> = gone.iter().flat_map(TargetPath::ancestors).filter(ours).map(str::to_owned).collect();
+        if all {
+            let idle = |folder: &&str| self.store.claimed_beneath(folder) == 0 || self.claimed_as_file(folder).is_some();
+            emptied.extend(self.folders.iter().map(String::as_str).filter(ours).filter(idle).map(str::to_owned));
+        }
         let mut records = Vec::new();
         for folder in emptied.into_iter().rev() {
             let Some((above, name)) = parent(&folder) else { continue };
-            if self.store.claimed_beneath(&folder) == 0 && self.disk.remove_folder(above, name, &folder).unwrap_or(false) {
-                records.push(Record::Unfolder(folder.clone()));
-                self.folders.remove(&folder);
+            match self.disk.remove_folder(above, name, &folder) {
+                Ok(true) => {
+                    self.folders.remove(&folder);
+                    records.push(Record::Unfolder(folder.clone()));
+                }
+                Ok(false) => {}
+                Err(_) => self.prune_due = Some(now + RETRY_MAX),
+            }
+            if let Some(path) = self.claimed_as_file(&folder) {
+                // The folder was in the way of this file.
+                self.store.saw(&path, OnDisk::Unknown);
+                self.retries.insert(path, Retry { due: now + Duration::from_millis(1), attempts: 0, attempted: false });
             }
         }
         self.append_or_owe(records);
+    }
+
+    /// The path of a folder, when somebody wants a file there.
+    fn claimed_as_file(&self, folder: &str) -> Option<TargetPath> {
+        self.store.path_named(folder).filter(|entry| !entry.claimants.is_empty())?;
+        self.disk.roots().recorded(folder).ok()
     }
 
     /// Makes folders, parents first. Returns those that could not be made, with the reason.
@@ -158,12 +186,26 @@ impl<F: Fs> Engine<F> {
                 Ok(true) => {}
                 // Somebody made it since we looked: it is not ours to remove.
                 Ok(false) => foreign.push(folder.clone()),
-                Err(error) => drop(failed.insert(folder.clone(), error.to_string())),
+                Err(error) => {
+                    if self.disk.misses_folder(folder) {
+                        foreign.push(folder.clone());
+                    }
+                    failed.insert(folder.clone(), error.to_string());
+                }
             }
         }
         self.folders.retain(|folder| !foreign.contains(folder));
         self.append_or_owe(foreign.into_iter().map(Record::Unfolder).collect());
         failed
+    }
+
+    /// Takes back that a path is ours. Nothing of ours is there: what stands there, if anything, stays somebody else's.
+    fn not_written(&mut self, path: &TargetPath, replace: Replace) {
+        self.store.saw(path, OnDisk::Unknown);
+        if replace != Replace::Ours && self.owner_of(path).is_some() {
+            self.append_or_owe(vec![Record::disown(path)]);
+            self.store.disown(path);
+        }
     }
 
     fn write_file(&mut self, write: Write, bytes: &[u8], outcome: &mut Outcome, now: Duration) {
@@ -178,16 +220,14 @@ impl<F: Fs> Engine<F> {
                 outcome.changes.push(Change { path, object: Some(owner), act: Act::Written { bytes: content.length, because } });
             }
             Err(error) => {
-                self.store.saw(&path, OnDisk::Unknown);
                 self.failed(&path, &error.to_string(), outcome, now);
                 if let (WriteError::Appeared, Some(retry)) = (&error, self.retries.get_mut(&path)) {
                     // Just after now: a retry that is due now counts as one that found nothing to do.
                     retry.due = now + Duration::from_millis(1);
                 }
-                if replace != Replace::Ours {
-                    // Nothing of ours is there: what stands there, if anything, stays somebody else's.
-                    self.append_or_owe(vec![Record::disown(&path)]);
-                    self.store.disown(&path);
+                match error {
+                    WriteError::InPlace(_) => self.store.saw(&path, OnDisk::Unknown),
+                    WriteError::Appeared | WriteError::Io(_) => self.not_written(&path, replace),
                 }
             }
         }

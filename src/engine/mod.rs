@@ -27,6 +27,8 @@ pub use crate::engine::notes::{Note, What};
 const HAND_OVER_MAX: Duration = Duration::from_secs(30);
 /// Bytes that were asked for and did not come are asked for again after this.
 const FETCH_PATIENCE: Duration = Duration::from_secs(5);
+/// What could not be cleaned up is tried again after this.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Longest wait between two attempts at one file.
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// Paths named among those that could not be made right.
@@ -150,6 +152,10 @@ pub struct Engine<F: Fs> {
     retries: BTreeMap<TargetPath, Retry>,
     /// The last write failed: attempts go one by one until one works.
     degraded: bool,
+    /// The ledger is not where it should be, or does not hold what is ours: nothing new is made.
+    ledger_lost: bool,
+    /// When to look for empty folders of ours.
+    prune_due: Option<Duration>,
     handing_over: HashMap<TargetPath, Duration>,
     releasing: HashMap<Arc<ObjectKey>, notes::Releasing>,
     conflicts: HashMap<TargetPath, Conflict>,
@@ -166,13 +172,10 @@ impl<F: Fs> Engine<F> {
     /// Opens the ledger, takes predecessors over, sweeps their temporary files and ours.
     ///
     /// # Errors
-    /// The disk is handed back with the error, so that it can be tried again.
-    pub fn open(mut disk: Disk<F>, place: Place, settings: Settings, mut store: Store) -> Result<(Self, Start), (Disk<F>, Store, LedgerError)> {
+    /// When there is no ledger to work with; it is worth trying again.
+    pub fn open(mut disk: Disk<F>, place: Place, settings: Settings, mut store: Store) -> Result<(Self, Start), LedgerError> {
         let roots = disk.roots().clone();
-        let opened = match LedgerFile::open(&mut disk.fs, &place, &roots) {
-            Ok(opened) => opened,
-            Err(error) => return Err((disk, store, error)),
-        };
+        let opened = LedgerFile::open(&mut disk.fs, &place, &roots)?;
         disk.identify(opened.file.id());
         opened.contents.owned.iter().for_each(|(path, key)| store.own(path, key));
         let mut swept = 0;
@@ -181,6 +184,10 @@ impl<F: Fs> Engine<F> {
         folders.extend(opened.contents.folders.iter().map(|folder| folder.as_str().into()));
         for folder in folders {
             swept += disk.sweep(&folder, &opened.ids);
+        }
+        for folder in &opened.contents.folders {
+            // A crash may have come between making it and setting its mode. If it cannot be set now it is at the next start.
+            let _ = disk.set_folder_mode(folder);
         }
         disk.end_batch();
         let start = Start { owned: opened.contents.owned.len(), swept, taken_over: opened.taken_over, unreadable: opened.unreadable.map(|error| error.to_string()), skipped: opened.contents.skipped };
@@ -195,6 +202,8 @@ impl<F: Fs> Engine<F> {
             owed: Vec::new(),
             retries: BTreeMap::new(),
             degraded: false,
+            ledger_lost: false,
+            prune_due: None,
             handing_over: HashMap::new(),
             releasing: HashMap::new(),
             conflicts: HashMap::new(),
@@ -210,7 +219,7 @@ impl<F: Fs> Engine<F> {
 
     /// Folds a batch, plans what it touched, applies the plan.
     pub fn converge(&mut self, batch: Vec<SourceEvent>, now: Duration) -> Outcome {
-        let mut folded = Folded::default();
+        let mut folded = Folded::for_events(batch.len());
         for event in batch {
             self.store.fold(event, &self.settings.rules, &mut folded);
         }
@@ -221,10 +230,8 @@ impl<F: Fs> Engine<F> {
     /// Looks at every file on disk: what somebody edited, removed or left in the way is made right.
     pub fn verify(&mut self, now: Duration) -> Outcome {
         let mut folded = Folded::default();
-        if self.disk.folder_was_replaced() {
-            self.store.forget_disk();
-            self.reopen_ledger();
-        }
+        self.check_place();
+        self.prune_due = Some(now);
         let known: Vec<(TargetPath, OnDisk)> = self.store.paths().map(|(path, entry)| (path.clone(), entry.disk)).collect();
         for (path, disk) in known {
             let unchanged = match disk {
@@ -266,7 +273,11 @@ impl<F: Fs> Engine<F> {
 
     fn commit(&mut self, mut folded: Folded, now: Duration) -> Outcome {
         let mut outcome = Outcome::default();
-        if folded.progressed && self.store.settled() {
+        let settled = folded.progressed && self.store.settled();
+        if settled {
+            self.prune_due = Some(now);
+        }
+        if settled || ((self.degraded || self.ledger_lost) && self.check_place()) {
             folded.touched.extend(self.store.paths().map(|(path, _)| path.clone()));
         }
         let expired = self.take_due(now, &mut folded.touched);
@@ -278,25 +289,29 @@ impl<F: Fs> Engine<F> {
         self.note_conflicts(&plan.conflicts, &mut outcome);
         self.note_blocked(&folded.touched, &plan.blocked, &mut outcome);
         self.note_rejections(std::mem::take(&mut folded.rejections), &mut outcome);
-        for path in plan.handing_over.iter().chain(&plan.waiting) {
-            // A path that waits for the lists is looked at again when they are complete.
-            if !plan.waiting.contains(path) {
-                self.handing_over.entry(path.clone()).or_insert(now + HAND_OVER_MAX);
-            }
+        if !self.handing_over.is_empty() {
+            self.handing_over.retain(|path, _| !folded.touched.contains(path) || plan.handing_over.contains(path));
         }
-        self.await_bytes(&folded, &plan, now);
+        for path in &plan.handing_over {
+            self.handing_over.entry(path.clone()).or_insert(now + HAND_OVER_MAX);
+        }
+        let awaited = self.awaited(&folded, &plan);
         outcome.fetch.extend(plan.fetch.iter().cloned());
         self.fetch_unread(std::mem::take(&mut folded.unread), &mut outcome, now);
+        let inherited = plan.own.iter().map(|(_, owner)| owner.clone()).collect();
         self.apply(plan, &mut folded.bodies, &mut outcome, now);
+        self.await_bytes(awaited, now);
         self.drop_moot(&folded.touched, now);
         self.disk.end_batch();
         if self.ledger.is_mostly_garbage() {
             self.compact();
         }
-        self.wish(std::mem::take(&mut folded.seen), &mut outcome);
+        self.wish(std::mem::take(&mut folded.seen), inherited, &mut outcome);
         self.ready = self.ready || (self.store.settled() && self.retries.values().all(|retry| retry.attempted || retry.attempts > 3) && self.unread.is_empty());
         outcome.ready = self.ready;
         outcome.wake = self.retries.values().map(|retry| retry.due).chain(self.handing_over.values().copied()).chain(self.unread.values().copied()).min();
+        let again = (self.ledger_lost || self.disk.has_leftovers()).then(|| now + LOOK_AGAIN);
+        outcome.wake = outcome.wake.into_iter().chain(self.prune_due).chain(again).min();
         outcome
     }
 
@@ -347,12 +362,21 @@ impl<F: Fs> Engine<F> {
             let digester = self.store.digester().clone();
             match self.disk.look(path.folder(), path.name(), &content, &digester) {
                 Ok(mut seen) => {
+                    if seen == OnDisk::Obstacle(Obstacle::Folder) && self.folder_goes(&path) {
+                        seen = OnDisk::Unknown;
+                    }
                     let foreign = self.store.path(&path).is_some_and(|entry| entry.owner.is_none());
                     if foreign && matches!(seen, OnDisk::File(_)) {
                         let roots = self.disk.roots().clone();
                         let theirs = siblings.get_or_insert_with(|| sibling_paths(&mut self.disk.fs, &self.place, &roots));
-                        if theirs.contains(&path) {
-                            seen = OnDisk::Obstacle(Obstacle::Sibling);
+                        match theirs {
+                            Ok(theirs) if theirs.contains(&path) => seen = OnDisk::Obstacle(Obstacle::Sibling),
+                            Ok(_) => {}
+                            Err(error) => {
+                                let error = error.to_string();
+                                self.failed(&path, &error, outcome, now);
+                                continue;
+                            }
                         }
                     }
                     self.store.saw(&path, seen);
@@ -362,14 +386,24 @@ impl<F: Fs> Engine<F> {
         }
     }
 
-    /// Paths whose bytes are asked for are looked at again, should the bytes not come.
-    fn await_bytes(&mut self, folded: &Folded, plan: &plan::Plan, now: Duration) {
-        let fetched = |path: &TargetPath| self.store.path(path).is_some_and(|entry| entry.claimants.iter().any(|claimant| plan.fetch.contains(claimant)));
+    /// Whether a folder that stands where a file is wanted is ours and about to be emptied.
+    fn folder_goes(&self, path: &TargetPath) -> bool {
+        let beneath = |other: &TargetPath| other.ancestors().any(|ancestor| ancestor == path.as_str());
+        self.folders.contains(path.as_str()) && self.store.paths().any(|(other, entry)| entry.owner.is_some() && beneath(other))
+    }
+
+    /// Paths whose bytes are asked for.
+    fn awaited(&self, folded: &Folded, plan: &plan::Plan) -> Vec<TargetPath> {
         if plan.fetch.is_empty() {
-            return;
+            return Vec::new();
         }
+        let fetched = |path: &TargetPath| self.store.path(path).is_some_and(|entry| entry.claimants.iter().any(|claimant| plan.fetch.contains(claimant)));
         let written: HashSet<&TargetPath> = plan.write.iter().map(|write| &write.path).collect();
-        let awaited: Vec<_> = folded.touched.iter().filter(|path| !written.contains(path) && fetched(path)).cloned().collect();
+        folded.touched.iter().filter(|path| !written.contains(path) && fetched(path)).cloned().collect()
+    }
+
+    /// Paths whose bytes are asked for are looked at again, should the bytes not come.
+    fn await_bytes(&mut self, awaited: Vec<TargetPath>, now: Duration) {
         for path in awaited {
             let retry = self.retries.entry(path).or_insert(Retry { due: now, attempts: 0, attempted: false });
             retry.attempts += 1;
@@ -377,21 +411,47 @@ impl<F: Fs> Engine<F> {
         }
     }
 
-    fn reopen_ledger(&mut self) {
-        let roots = self.disk.roots().clone();
-        if let Ok(opened) = LedgerFile::open(&mut self.disk.fs, &self.place, &roots) {
+    /// Finds out whether FOLDER or the ledger were removed or replaced behind our back. Whether everything must be looked at again.
+    fn check_place(&mut self) -> bool {
+        let replaced = self.disk.folder_was_replaced();
+        if replaced {
+            self.store.forget_disk();
+        }
+        if !self.ledger.is_in_place(&mut self.disk.fs, &self.place) {
+            self.ledger_lost = true;
+            let roots = self.disk.roots().clone();
+            let Ok(opened) = LedgerFile::open(&mut self.disk.fs, &self.place, &roots) else { return replaced };
+            if replaced {
+                // Another folder: only what its own ledger says is ours there.
+                let lost: Vec<_> = self.store.paths().filter(|(path, entry)| entry.owner.is_some() && !opened.contents.owned.contains_key(*path)).map(|(path, _)| path.clone()).collect();
+                lost.iter().for_each(|path| self.store.disown(path));
+                self.folders.clear();
+            }
+            for (path, key) in &opened.contents.owned {
+                if self.store.path(path).is_none_or(|entry| entry.owner.is_none()) {
+                    self.store.own(path, key);
+                }
+            }
+            self.folders.extend(opened.contents.folders);
+            self.siblings.extend(opened.contents.siblings);
+            self.disk.sweep("", &opened.ids);
             self.disk.identify(opened.file.id());
             self.ledger = opened.file;
-            self.compact();
         }
+        if self.ledger_lost {
+            self.ledger_lost = !self.compact();
+        }
+        replaced
     }
 
-    fn compact(&mut self) {
+    /// Whether the ledger is compact now. One that could not be compacted is as good as before, only longer.
+    fn compact(&mut self) -> bool {
         let owned = self.store.paths().filter_map(|(path, entry)| Some((path.clone(), (**entry.owner.as_ref()?).clone()))).collect();
-        // A ledger that could not be compacted is as good as before, only longer.
-        if self.ledger.compact(&mut self.disk.fs, &owned, &self.folders, &self.siblings).is_ok() {
+        let compacted = self.ledger.compact(&mut self.disk.fs, &owned, &self.folders, &self.siblings).is_ok();
+        if compacted {
             self.owed.clear();
         }
+        compacted
     }
 }
 

@@ -82,6 +82,8 @@ impl<F: Fs> Engine<F> {
         for (path, conflict) in found {
             let before = match conflict {
                 Some(conflict) => self.conflicts.insert(path.clone(), conflict.clone()),
+                // Looking for a path in vain is not free, and conflicts are rare.
+                None if self.conflicts.is_empty() => None,
                 None => self.conflicts.remove(path),
             };
             let Some(conflict) = conflict.as_ref().filter(|conflict| before.as_ref() != Some(conflict)) else { continue };
@@ -106,7 +108,9 @@ impl<F: Fs> Engine<F> {
     pub(super) fn note_rejections(&mut self, found: Vec<(Arc<ObjectKey>, u128, Vec<Rejection>)>, outcome: &mut Outcome) {
         for (key, uid, rejections) in found {
             if rejections.is_empty() {
-                self.rejected.remove(&key);
+                if !self.rejected.is_empty() {
+                    self.rejected.remove(&key);
+                }
                 continue;
             }
             let known = self.rejected.insert(key.clone(), rejections.clone()).unwrap_or_default();
@@ -122,22 +126,22 @@ impl<F: Fs> Engine<F> {
         retry.attempted = true;
         retry.due = now + Duration::from_secs(1 << retry.attempts.min(5)).min(RETRY_MAX);
         retry.attempts += 1;
-        if self.failing.insert(path.clone()) {
-            if let Some(key) = self.concerned(path) {
-                self.note(&key, What::Failed { path: path.clone(), error: error.to_owned() }, outcome);
-            }
+        let first = self.failing.insert(path.clone());
+        if let Some(key) = self.concerned(path).filter(|_| first) {
+            self.note(&key, What::Failed { path: path.clone(), error: error.to_owned() }, outcome);
         }
     }
 
     /// A file is right: whatever was wrong with it is over.
     pub(super) fn succeeded(&mut self, path: &TargetPath, now: Duration, outcome: &mut Outcome) {
         self.retries.remove(path);
-        self.handing_over.remove(path);
-        if self.degraded {
-            self.degraded = false;
-            self.retries.values_mut().for_each(|retry| retry.due = now);
+        if !self.handing_over.is_empty() {
+            self.handing_over.remove(path);
         }
-        if self.failing.remove(path) {
+        self.degraded = false;
+        if !self.failing.is_empty() && self.failing.remove(path) {
+            // Whatever kept this file from being right may be over for the others too. Just after now: see `drop_moot`.
+            self.retries.values_mut().for_each(|retry| retry.due = retry.due.min(now + Duration::from_millis(1)));
             if let Some(key) = self.concerned(path) {
                 self.note(&key, What::Recovered(path.clone()), outcome);
             }
@@ -146,27 +150,23 @@ impl<F: Fs> Engine<F> {
 
     /// One note per object for what was written, one for what was removed.
     pub(super) fn note_changes(&self, outcome: &mut Outcome) {
-        let mut by_object: std::collections::BTreeMap<Arc<ObjectKey>, (Vec<TargetPath>, Vec<TargetPath>)> = std::collections::BTreeMap::new();
-        for change in &outcome.changes {
-            let Some(object) = &change.object else { continue };
-            let (written, removed) = by_object.entry(object.clone()).or_default();
-            match change.act {
-                Act::Written { .. } => written.push(change.path.clone()),
-                Act::Removed { .. } => removed.push(change.path.clone()),
-            }
-        }
-        for (key, (written, removed)) in by_object {
-            if !written.is_empty() {
-                self.note(&key, What::Written(written), outcome);
-            }
-            if !removed.is_empty() {
-                self.note(&key, What::Removed(removed), outcome);
-            }
+        let mut told: Vec<(Arc<ObjectKey>, bool, TargetPath)> = Vec::with_capacity(outcome.changes.len());
+        told.extend(outcome.changes.iter().filter_map(|change| {
+            let removed = matches!(change.act, Act::Removed { .. });
+            Some((change.object.clone()?, removed, change.path.clone()))
+        }));
+        // Stable: paths stay in the order of the changes.
+        told.sort_by(|left, right| (&left.0, left.1).cmp(&(&right.0, right.1)));
+        for of_one in told.chunk_by(|left, right| (&left.0, left.1) == (&right.0, right.1)) {
+            let Some((key, removed, _)) = of_one.first() else { continue };
+            let paths = of_one.iter().map(|(_, _, path)| path.clone()).collect();
+            self.note(key, if *removed { What::Removed(paths) } else { What::Written(paths) }, outcome);
         }
     }
 
     /// Turns what was seen of objects into wishes about their finalizers, now that their files are committed.
-    pub(super) fn wish(&mut self, seen: Vec<Seen>, outcome: &mut Outcome) {
+    /// `inherited`: objects that got files of others because their bytes are the same.
+    pub(super) fn wish(&mut self, seen: Vec<Seen>, inherited: BTreeSet<Arc<ObjectKey>>, outcome: &mut Outcome) {
         let Some(finalizers) = self.settings.finalizers.clone() else { return };
         let mut guarded = BTreeSet::new();
         for seen in seen.into_iter().rev() {
@@ -192,6 +192,11 @@ impl<F: Fs> Engine<F> {
                     self.releasing.insert(seen.key, Releasing { uid: seen.uid, finalizers: None, terminating: false });
                 }
             }
+        }
+        for key in inherited.into_iter().filter(|key| finalizers.adds && !guarded.contains(key) && self.store.owned_by(key) > 0) {
+            let Some(live) = self.store.object(&key) else { continue };
+            // Its finalizers are not known any more: the patch tests the guess that there are none.
+            outcome.wishes.push(Wish::Guard { key: (*key).clone(), uid: live.uid, finalizers: Vec::new() });
         }
         let clean: Vec<_> = self.releasing.keys().filter(|key| self.store.owned_by(key) == 0).cloned().collect();
         for key in clean {

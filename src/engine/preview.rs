@@ -48,7 +48,7 @@ impl<F: Fs> Preview<F> {
         let touched: BTreeSet<TargetPath> = self.store.paths().map(|(path, _)| path.clone()).collect();
         let unseen: Vec<_> = plan::unseen(&touched, &self.store).map(|(path, content)| (path.clone(), content)).collect();
         let roots = self.disk.roots().clone();
-        let siblings = sibling_paths(&mut self.disk.fs, place, &roots);
+        let siblings = sibling_paths(&mut self.disk.fs, place, &roots).unwrap_or_default();
         let digester = self.store.digester().clone();
         for (path, content) in unseen {
             let foreign = self.store.path(&path).is_some_and(|entry| entry.owner.is_none());

@@ -40,6 +40,8 @@ pub type ResponseBody = hyper::body::Incoming;
 pub const CALL_WITHIN: Duration = Duration::from_secs(10);
 /// The most that one answer may hold: an object of 1 MiB of control characters is 6 MiB of JSON.
 pub const BODY_BYTES_MAX: usize = 16 << 20;
+/// The most that is buffered of a response before it is read.
+const READ_BUFFER_BYTES: usize = 64 << 10;
 /// The most that is read of an unsuccessful answer.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
 /// How long the body of an unsuccessful answer may take.
@@ -322,6 +324,8 @@ fn transport(config: &kube::Config) -> Result<Transport, kube::Error> {
     connector.set_keepalive_retries(Some(2));
     connector.set_tcp_user_timeout(Some(Duration::from_secs(20)));
     let client: Client<_, Body> = Client::builder(TokioExecutor::new())
+        // hyper grows its read buffer with what comes, to 400 kB and more; frames need not be large.
+        .http1_max_buf_size(READ_BUFFER_BYTES)
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(Duration::from_secs(90))
         .pool_max_idle_per_host(8)

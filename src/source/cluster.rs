@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::core::object::{Kind, Object, ObjectKey, Selector, SourceEvent, SourceId};
-use crate::core::watch::{Call, Input, Machine, Next, State, Tell, Then, Trouble};
+use crate::core::watch::{Call, Input, Machine, Next, Tell, Then, Trouble};
 use crate::health::{Contact, Counter, WatchState};
 use crate::source::Request;
 use crate::source::api::{ApiServer, ResponseBody, encoded, get};
@@ -21,6 +21,11 @@ use crate::source::pages::{Splitter, TooLarge};
 
 /// The answer to a watch or list must begin within this; what follows has its own deadline.
 const SLACK: Duration = Duration::from_secs(15);
+
+/// A stream's reader gives the engine this much time to catch up at once.
+const PAUSE: Duration = Duration::from_millis(10);
+/// And no more than this until it has caught up: a pause of half a second makes an API server drop the watch.
+const PAUSES: Duration = Duration::from_millis(250);
 
 /// One kind in one namespace, or in all.
 #[derive(Clone)]
@@ -57,6 +62,25 @@ pub struct Timeouts {
     pub client: Duration,
 }
 
+/// How a source goes on, and for how long it waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// What follows a complete list.
+    pub after: After,
+    /// Deadlines of a watch.
+    pub timeouts: Timeouts,
+}
+
+/// What connects a source with the rest.
+pub struct Ends {
+    /// Where its events go.
+    pub mailbox: Mailbox,
+    /// Where the engine asks.
+    pub requests: mpsc::Receiver<Request>,
+    /// Where it tells how it is.
+    pub contact: Contact,
+}
+
 /// One source of the cluster.
 pub struct ClusterSource {
     api: ApiServer,
@@ -69,6 +93,7 @@ pub struct ClusterSource {
     contact: Contact,
     machine: Machine,
     started: Instant,
+    pauses: Duration,
     warned: Option<String>,
 }
 
@@ -81,10 +106,11 @@ enum Turn {
 }
 
 impl ClusterSource {
-    /// A source that has not begun.
-    pub fn new(api: ApiServer, scope: Scope, after: After, timeouts: Timeouts, mailbox: Mailbox, requests: mpsc::Receiver<Request>, contact: Contact, seed: u32) -> Self {
+    /// A source that has not begun. `seed` spreads its waits among those of others.
+    pub fn new(api: ApiServer, scope: Scope, manner: Manner, ends: Ends, seed: u32) -> Self {
         let reader = Reader { kind: scope.kind, folder_annotation: scope.folder_annotation.clone() };
-        Self { api, scope, reader, after, timeouts, mailbox, requests, contact, machine: Machine::new(seed), started: Instant::now(), warned: None }
+        let (Manner { after, timeouts }, Ends { mailbox, requests, contact }) = (manner, ends);
+        Self { api, scope, reader, after, timeouts, mailbox, requests, contact, machine: Machine::new(seed), started: Instant::now(), pauses: Duration::ZERO, warned: None }
     }
 
     /// Lists and watches until dropped, or until the list is complete where nothing follows it.
@@ -92,6 +118,9 @@ impl ClusterSource {
         let mut next = self.machine.next(Input::Ready, self.now());
         loop {
             self.tell(next.tell, None);
+            if next.tell == Tell::Refused && self.after == After::End {
+                return self.contact.waiting();
+            }
             if next.tell == Tell::ListEnd {
                 match self.after {
                     After::Watch => {}
@@ -113,7 +142,7 @@ impl ClusterSource {
                     }
                     Turn::Input(input) => input,
                 },
-                Then::Wait(pause) => self.wait(pause).await,
+                Then::Wait(pause) => self.wait(pause, next.tell).await,
                 // Nothing is open that could be read on: begin anew from where the machine stands.
                 Then::Read => Input::Ready,
             };
@@ -125,16 +154,26 @@ impl ClusterSource {
         self.started.elapsed()
     }
 
-    /// Waits, unless the engine needs a list first.
-    async fn wait(&mut self, pause: Duration) -> Input {
-        if pause > Duration::ZERO && !matches!(self.machine.state(), State::Idle if self.machine.counts().failures == 0) {
+    /// Waits to the end, whatever the engine asks for meanwhile: a backoff that can be cut short is none.
+    async fn wait(&mut self, pause: Duration, told: Tell) -> Input {
+        if pause > Duration::ZERO && told != Tell::Refused {
             self.contact.state(WatchState::BackingOff);
         }
         self.contact.expect_within(pause + SLACK);
-        match timeout(pause, relist_wanted(&mut self.requests)).await {
-            Ok(()) => Input::Relist,
-            Err(_) => Input::Ready,
+        sleep(pause).await;
+        match self.forget_requests() {
+            true => Input::Relist,
+            false => Input::Ready,
         }
+    }
+
+    /// Takes what the engine has asked for so far: the list that begins now, or has just ended, answers it.
+    fn forget_requests(&mut self) -> bool {
+        let mut asked = false;
+        while let Ok(request) = self.requests.try_recv() {
+            asked |= matches!(request, Request::Relist(_));
+        }
+        asked
     }
 
     async fn perform(&mut self, call: &Call) -> Turn {
@@ -210,7 +249,10 @@ impl ClusterSource {
                 let next = match lines.next(&mut chunk) {
                     Ok(None) => break,
                     Ok(Some(line)) => match self.reader.line(line) {
-                        Ok(event) => self.event(event),
+                        Ok(event) => {
+                            self.pause(line.len()).await;
+                            self.event(event)
+                        }
                         Err(error) => return self.garbage(&error.to_string()),
                     },
                     Err(error) => return self.garbage(&error.to_string()),
@@ -223,16 +265,35 @@ impl ClusterSource {
         }
     }
 
+    /// Gives the engine a moment when it is behind, so that a burst need not be read twice. Bounded: see [`PAUSES`].
+    async fn pause(&mut self, bytes: usize) {
+        if self.mailbox.is_empty() {
+            self.pauses = Duration::ZERO;
+        }
+        if !self.mailbox.fits(bytes) && self.pauses < PAUSES {
+            let began = Instant::now();
+            // What does not fit then is dropped and read again.
+            let _ = timeout(PAUSE, self.mailbox.has_room(bytes)).await;
+            self.pauses += began.elapsed();
+        }
+    }
+
     /// Feeds one event to the machine and passes the object on if it says so.
     fn event(&mut self, event: Event) -> Next {
         self.contact.contacted();
         let now = self.now();
         match event {
             Event::Bookmark { revision, ends_list } => self.machine.next(Input::Bookmark { revision, ends_list }, now),
-            Event::Error(code) => self.machine.next(Input::Failed(trouble_of(code, None, false)), now),
+            Event::Error(code) => {
+                self.contact.counted(Counter::Error);
+                self.contact.error(format!("the server ended the watch with {code}"));
+                self.machine.next(Input::Failed(trouble_of(code, None, false)), now)
+            }
             Event::Applied(object) => {
                 let next = self.machine.next(Input::Object { revision: object.resource_version }, now);
-                self.tell(next.tell, Some(object));
+                if next.tell == Tell::Object {
+                    self.tell(next.tell, Some(object));
+                }
                 self.told(next)
             }
             Event::Deleted(object) => {
@@ -257,10 +318,10 @@ impl ClusterSource {
 
     /// Reads one page, object by object, waiting for room before each.
     async fn page(&mut self, mut body: ResponseBody) -> Turn {
-        let deadline = self.started + self.machine.deadline(self.timeouts.client);
+        let mut deadline = self.started + self.machine.deadline(self.timeouts.client);
         let (mut splitter, mut objects, mut bytes) = (Splitter::default(), 0, 0);
         loop {
-            let chunk = match timeout_at(deadline.max(Instant::now() + Duration::from_millis(1)), body.frame()).await {
+            let chunk = match timeout_at(deadline, body.frame()).await {
                 Err(_) => {
                     self.contact.error("a list page took too long");
                     return Turn::Input(Input::Silent);
@@ -283,7 +344,10 @@ impl ClusterSource {
                 let (source, generation) = (self.scope.id, self.machine.generation());
                 let event = SourceEvent::Apply { source, generation, object: Box::new(object) };
                 self.contact.waiting();
+                let began = Instant::now();
                 self.mailbox.has_room(event.payload_bytes()).await;
+                // The server is not to blame for a slow disk.
+                deadline += began.elapsed();
                 self.mailbox.push(event);
             }
             if let Err(Unreadable(error)) = read {
@@ -295,7 +359,12 @@ impl ClusterSource {
             Err(error) => self.garbage(&error.to_string()),
             Ok(envelope) => {
                 let (revision, token) = (envelope.revision(), envelope.token());
-                Turn::Next(self.machine.next(Input::PageEnd { revision, token, objects, bytes }, self.now()))
+                let next = self.machine.next(Input::PageEnd { revision, token, objects, bytes }, self.now());
+                if next.tell == Tell::ListEnd {
+                    // Every object came with its bytes.
+                    self.forget_requests();
+                }
+                Turn::Next(next)
             }
         }
     }
@@ -342,7 +411,10 @@ impl ClusterSource {
         match (tell, object) {
             (Tell::Nothing, _) | (Tell::Object, None) => {}
             (Tell::Object, Some(object)) => self.mailbox.push(SourceEvent::Apply { source, generation, object: Box::new(object) }),
-            (Tell::ListBegin { consistent }, _) => self.mailbox.push(SourceEvent::ListBegin { source, generation, consistent }),
+            (Tell::ListBegin { consistent }, _) => {
+                self.forget_requests();
+                self.mailbox.push(SourceEvent::ListBegin { source, generation, consistent });
+            }
             (Tell::ListEnd, _) => self.mailbox.push(SourceEvent::ListEnd { source, generation }),
             (Tell::Refused, _) => {
                 self.contact.state(WatchState::Refused);

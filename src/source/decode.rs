@@ -7,6 +7,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use memchr::memchr;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -73,10 +74,11 @@ pub enum DecodeError {
 struct Slim<'a> {
     #[serde(borrow, default)]
     metadata: Metadata<'a>,
+    /// Values stay as they came until their bytes are made of them, in one allocation each.
     #[serde(borrow, default)]
-    data: Option<Pairs<'a, Text<'a>>>,
+    data: Option<Pairs<'a, &'a RawValue>>,
     #[serde(borrow, default, rename = "binaryData")]
-    binary_data: Option<Pairs<'a, Text<'a>>>,
+    binary_data: Option<Pairs<'a, &'a RawValue>>,
     #[serde(default)]
     code: u16,
 }
@@ -101,7 +103,7 @@ struct Metadata<'a> {
     #[serde(borrow, default)]
     annotations: Option<Pairs<'a, &'a RawValue>>,
     #[serde(borrow, default)]
-    labels: Option<Pairs<'a, Text<'a>>>,
+    labels: Option<&'a RawValue>,
 }
 
 /// Text that borrows from the line where it has no escapes.
@@ -139,7 +141,7 @@ impl Reader {
     /// # Errors
     /// [`DecodeError`] when the line is not one that an API server sends.
     pub fn line(&self, line: &[u8]) -> Result<Event, DecodeError> {
-        let Line { kind, object } = serde_json::from_slice(line).map_err(position)?;
+        let Line { kind, object } = serde_json::from_str(text(line)?).map_err(position)?;
         match &*kind {
             "ADDED" | "MODIFIED" => self.object_of(object).map(Event::Applied),
             "DELETED" => self.object_of(Slim { data: None, binary_data: None, ..object }).map(Event::Deleted),
@@ -154,7 +156,7 @@ impl Reader {
     /// # Errors
     /// [`DecodeError`]
     pub fn object(&self, json: &[u8]) -> Result<Object, DecodeError> {
-        self.object_of(serde_json::from_slice(json).map_err(position)?)
+        self.object_of(serde_json::from_str(text(json)?).map_err(position)?)
     }
 
     /// Reads one object and the value of one of its labels.
@@ -162,8 +164,9 @@ impl Reader {
     /// # Errors
     /// [`DecodeError`]
     pub fn labelled(&self, json: &[u8], label: &str) -> Result<(Object, Option<String>), DecodeError> {
-        let slim: Slim<'_> = serde_json::from_slice(json).map_err(position)?;
-        let value = slim.metadata.labels.as_ref().and_then(|labels| labels.0.iter().find(|(key, _)| key == label)).map(|(_, Text(value))| value.clone().into_owned());
+        let slim: Slim<'_> = serde_json::from_str(text(json)?).map_err(position)?;
+        let labels: Option<Pairs<'_, Text<'_>>> = slim.metadata.labels.map(|labels| serde_json::from_str(labels.get())).transpose().map_err(position)?;
+        let value = labels.and_then(|labels| labels.0.into_iter().find(|(key, _)| key == label)).map(|(_, Text(value))| value.into_owned());
         Ok((self.object_of(slim)?, value))
     }
 
@@ -175,15 +178,15 @@ impl Reader {
         let folder = metadata.annotation(&self.folder_annotation);
         let (data, binary_data) = (data.map_or(Vec::new(), |pairs| pairs.0), binary_data.map_or(Vec::new(), |pairs| pairs.0));
         let mut values = Vec::with_capacity(data.len() + binary_data.len());
-        for (key, Text(value)) in data {
+        for (key, value) in data {
             let payload = match self.kind {
-                Kind::ConfigMap => Some(Payload(value.into_owned().into_bytes())),
-                Kind::Secret => decoded(&value),
+                Kind::ConfigMap => Some(Payload(plain(value)?.into_owned().into_bytes())),
+                Kind::Secret => decoded(&plain(value)?),
             };
             values.push((key.into_owned(), payload));
         }
-        for (key, Text(value)) in binary_data {
-            values.push((key.into_owned(), decoded(&value)));
+        for (key, value) in binary_data {
+            values.push((key.into_owned(), decoded(&plain(value)?)));
         }
         Ok(Object {
             key: ObjectKey::new(self.kind, &*metadata.namespace, &*metadata.name),
@@ -248,6 +251,62 @@ fn revision(text: &str) -> u64 {
     text.parse().unwrap_or_default()
 }
 
+/// Checked once for the whole text, so that no string in it is checked again.
+fn text(json: &[u8]) -> Result<&str, DecodeError> {
+    std::str::from_utf8(json).map_err(|error| DecodeError::Json { line: 1, column: error.valid_up_to() + 1 })
+}
+
+fn plain(value: &RawValue) -> Result<Cow<'_, str>, DecodeError> {
+    unescaped(value.get()).ok_or(DecodeError::Missing("text for each key"))
+}
+
+/// The text of a JSON string. serde_json would collect it in a buffer that grows, and copy it then.
+///
+/// `None` where it is no string, or holds half of a surrogate pair.
+fn unescaped(json: &str) -> Option<Cow<'_, str>> {
+    let mut rest = json.strip_prefix('"')?.strip_suffix('"')?;
+    let Some(mut at) = memchr(b'\\', rest.as_bytes()) else { return Some(Cow::Borrowed(rest)) };
+    let mut text = String::with_capacity(rest.len());
+    loop {
+        text.push_str(rest.get(..at)?);
+        let escape = *rest.as_bytes().get(at + 1)?;
+        rest = rest.get(at + 2..)?;
+        text.push(match escape {
+            b'b' => '\x08',
+            b'f' => '\x0c',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => unicode(&mut rest)?,
+            itself => char::from(itself),
+        });
+        match memchr(b'\\', rest.as_bytes()) {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    text.push_str(rest);
+    if text.len() < text.capacity() / 2 {
+        text.shrink_to_fit();
+    }
+    Some(Cow::Owned(text))
+}
+
+/// The character after `\u`: one unit of UTF-16, or two.
+fn unicode(rest: &mut &str) -> Option<char> {
+    let unit = |rest: &mut &str| {
+        let (digits, after) = rest.split_at_checked(4)?;
+        *rest = after;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let first = unit(rest)?;
+    if let Some(character) = char::from_u32(first.into()) {
+        return Some(character);
+    }
+    *rest = rest.strip_prefix("\\u")?;
+    char::decode_utf16([first, unit(rest)?]).next()?.ok()
+}
+
 fn decoded(value: &str) -> Option<Payload> {
     STANDARD.decode(value.as_bytes()).ok().map(Payload)
 }
@@ -285,6 +344,25 @@ mod tests {
         assert_eq!((object.uid, object.resource_version, object.created, object.terminating), (1, 7, 1_795_256_430, false));
         assert_eq!((object.folder.as_deref(), object.finalizers.as_slice()), (Some("süb"), &["z".to_owned()][..]));
         assert!(values(&object) == [("crlf", Some(&b"a\r\nb"[..])), ("empty", Some(b"")), ("b", Some(b"\0\xff"))]);
+    }
+
+    #[test]
+    fn strings_are_read_as_serde_json_reads_them() {
+        for json in [
+            r#""""#,
+            r#""plain ünïcode""#,
+            r#""a\nb\t\r\b\f\"\\\/""#,
+            r#""\u0041\u00e9\u20ac\ud83d\ude00 \u0000""#,
+            r#""ends\n""#,
+            r#""\ud83d""#,
+            r#""\ud83d\u0041""#,
+            r#""\ude00""#,
+            "5",
+            "null",
+            "[]",
+        ] {
+            assert_eq!(unescaped(json).map(Cow::into_owned), serde_json::from_str::<String>(json).ok(), "{json}");
+        }
     }
 
     #[test]

@@ -67,7 +67,8 @@ impl Splitter {
         match (self.mode, byte) {
             (Mode::Envelope, b'[') if self.depth == 1 && self.follows_items() => {
                 (self.mode, self.depth) = (Mode::Items, 0);
-                return Ok(self.envelope.extend(b"[]"));
+                self.envelope.extend(b"[]");
+                return Ok(());
             }
             (Mode::Items, b']') if self.depth == 0 => {
                 (self.mode, self.depth) = (Mode::Envelope, 1);

@@ -119,7 +119,7 @@ pub struct EventWriter {
     queue: Arc<Queue>,
     series: Series,
     buckets: Buckets,
-    muted: HashMap<Box<str>, Instant>,
+    muted: HashMap<std::sync::Arc<str>, Instant>,
     warned: bool,
 }
 
@@ -270,7 +270,7 @@ fn event(report: &Report, name: &str, instance: &str, time: MicroTime) -> Value 
     let mut event = json!({
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"name": name, "namespace": key.namespace},
+        "metadata": {"name": name, "namespace": &*key.namespace},
         "eventTime": time,
         "type": reason.severity.as_str(),
         "reason": reason.name,
@@ -278,7 +278,7 @@ fn event(report: &Report, name: &str, instance: &str, time: MicroTime) -> Value 
         "note": note,
         "reportingController": CONTROLLER,
         "reportingInstance": instance,
-        "regarding": {"apiVersion": "v1", "kind": key.kind.as_str(), "namespace": key.namespace, "name": key.name},
+        "regarding": {"apiVersion": "v1", "kind": key.kind.as_str(), "namespace": &*key.namespace, "name": key.name},
     });
     if !uid.is_empty() {
         event["regarding"]["uid"] = json!(uid);

@@ -60,7 +60,7 @@ pub struct FinalizerWriter {
     /// Wishes that came for keys under way.
     blocked: HashMap<ObjectKey, Wanted>,
     later: Later,
-    forbidden: HashMap<(Kind, Box<str>), Instant>,
+    forbidden: HashMap<(Kind, Arc<str>), Instant>,
     warned: bool,
     outages: u32,
     paused_until: Option<Instant>,

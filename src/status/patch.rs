@@ -31,8 +31,8 @@ impl Finalizers {
 pub enum Which {
     /// Exactly these names.
     Ours(Vec<String>),
-    /// Every name under [`DOMAIN`].
-    Domain,
+    /// Every name under [`DOMAIN`], and these.
+    Domain(Vec<String>),
 }
 
 impl Which {
@@ -40,7 +40,7 @@ impl Which {
     pub fn takes(&self, finalizer: &str) -> bool {
         match self {
             Self::Ours(names) => names.iter().any(|name| name == finalizer),
-            Self::Domain => finalizer.starts_with(DOMAIN),
+            Self::Domain(others) => finalizer.starts_with(DOMAIN) || others.iter().any(|name| name == finalizer),
         }
     }
 }
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn whole_domain_is_taken_only_when_asked() {
         let current = [OTHER, "kube-projector.dev/another", "kube-projector.development/x"].map(str::to_owned);
-        let patch = patch_for(&current, "", Aim::Release(&Which::Domain)).expect("a patch");
+        let patch = patch_for(&current, "", Aim::Release(&Which::Domain(Vec::new()))).expect("a patch");
         assert_eq!(patch[1], json!({"op": "remove", "path": "/metadata/finalizers/1"}));
         assert_eq!(patch.as_array().map(Vec::len), Some(2));
     }

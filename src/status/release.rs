@@ -162,7 +162,7 @@ mod tests {
     #[tokio::test]
     async fn whole_domain_is_released() {
         assert_eq!(
-            outcome(Which::Domain, Mode::Apply).await,
+            outcome(Which::Domain(Vec::new()), Mode::Apply).await,
             (owned(&["a", "c", "d"]), owned(&["a", "c"]), owned(&["d"]), 3)
         );
     }
@@ -170,7 +170,7 @@ mod tests {
     #[tokio::test]
     async fn dry_run_changes_nothing() {
         assert_eq!(
-            outcome(Which::Domain, Mode::DryRun).await,
+            outcome(Which::Domain(Vec::new()), Mode::DryRun).await,
             (owned(&["a", "c", "d"]), owned(&[]), owned(&[]), 0)
         );
     }

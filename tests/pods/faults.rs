@@ -108,7 +108,7 @@ fn lost_link_costs_no_file_and_no_restart() {
     assert!(total(&body, "relists") > relists_before, "no relist was counted: {body}");
 }
 
-/// A silent link: what the pod sends to the API server's port is dropped until this is. Its probes' answers are not.
+/// A silent link: what goes between the pod and the API server's port is dropped until this is. Its probes' answers are not.
 struct Cut<'a> {
     cluster: &'a Cluster,
     address: String,
@@ -125,20 +125,13 @@ impl<'a> Cut<'a> {
     }
 
     fn iptables(&self, action: &str) {
-        let rule = [
-            "INPUT",
-            "--source",
-            &self.address,
-            "--protocol",
-            "tcp",
-            "--destination-port",
-            "443",
-            "--jump",
-            "DROP",
-        ];
-        let mut command = vec!["iptables", "--wait", action];
-        command.extend(rule);
-        self.cluster.node(&command);
+        // Both ways: a watch that is open would go on bringing events that nobody acknowledges.
+        for (chain, end, port) in [("INPUT", "--source", "--destination-port"), ("OUTPUT", "--destination", "--source-port")] {
+            let rule = [chain, end, &self.address, "--protocol", "tcp", port, "443", "--jump", "DROP"];
+            let mut command = vec!["iptables", "--wait", action];
+            command.extend(rule);
+            self.cluster.node(&command);
+        }
     }
 }
 

@@ -16,6 +16,7 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 /// A tree by its files: `tree! { "a.yaml" => "1", "sub/b" => b"\0" }`.
 macro_rules! tree_of_files {
     ($($path:expr => $content:expr),* $(,)?) => {{
+        #[allow(unused_mut, reason = "a tree without files is never changed")]
         let mut tree = $crate::support::tree::Tree::new();
         $(tree.insert(String::from($path), Vec::from(&$content[..]));)*
         tree

@@ -112,6 +112,18 @@ impl Cluster {
         name
     }
 
+    /// Takes every finalizer off the objects of a namespace, which could not go with them.
+    fn strip_finalizers(&self, namespace: &str) {
+        for plural in ["configmaps", "secrets"] {
+            let list = self.client.try_send("GET", &format!("{namespace}/{plural}"), &[], &[]);
+            let list = list.map(|response| response.json()).unwrap_or_default();
+            for object in list["items"].as_array().into_iter().flatten().filter(|object| !finalizers(object).is_empty()) {
+                let path = format!("{namespace}/{plural}/{}", text(object, "/metadata/name"));
+                drop(self.client.merge_patch(&path, &json!({"metadata": {"finalizers": null}})));
+            }
+        }
+    }
+
     fn remember(&self, path: String) {
         self.garbage.lock().unwrap_or_else(PoisonError::into_inner).push(path);
     }
@@ -285,6 +297,9 @@ impl Drop for Cluster {
         if self.is_real() {
             let paths = std::mem::take(self.garbage.get_mut().unwrap_or_else(PoisonError::into_inner));
             for path in paths.iter().rev() {
+                if path.starts_with("/api/v1/namespaces/") {
+                    self.strip_finalizers(path);
+                }
                 // What cannot be removed now goes with the cluster.
                 drop(self.client.try_send("DELETE", path, &[], &[]));
             }

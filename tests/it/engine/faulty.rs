@@ -1,0 +1,196 @@
+//! The kernel's file system, counted, with one fault: it dies at a call, or answers some calls with an error.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use kube_projector::disk::fs::{Confine, Fs, Kernel, Meta};
+use rustix::io::Errno;
+
+/// What goes wrong, counted in calls since the file system was made.
+#[derive(Clone, Copy, Default, Debug)]
+pub enum Fault {
+    /// Nothing.
+    #[default]
+    None,
+    /// This call and all after it have no effect: the process is dead.
+    Dies { at: usize },
+    /// So many calls from this one on fail and have no effect.
+    Fails { at: usize, calls: usize, errno: Errno },
+    /// So many calls from this one on write only half of what they are given.
+    Short { at: usize, calls: usize },
+}
+
+#[derive(Default)]
+struct State {
+    calls: usize,
+    fault: Fault,
+    struck: Option<&'static str>,
+}
+
+/// Shared between a test and the file system that it gave to the engine.
+#[derive(Clone, Default)]
+pub struct Control(Arc<Mutex<State>>);
+
+impl Control {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    pub fn set(&self, fault: Fault) {
+        let mut state = self.state();
+        (state.fault, state.struck) = (fault, None);
+    }
+
+    /// Dies after so many more calls.
+    pub fn die_after(&self, calls: usize) {
+        let at = self.calls() + calls;
+        self.set(Fault::Dies { at });
+    }
+
+    pub fn calls(&self) -> usize {
+        self.state().calls
+    }
+
+    /// The call that the fault hit first.
+    pub fn struck(&self) -> Option<&'static str> {
+        self.state().struck
+    }
+
+    pub fn is_dead(&self) -> bool {
+        let state = self.state();
+        matches!(state.fault, Fault::Dies { .. }) && state.struck.is_some()
+    }
+
+    /// Counts a call. `Ok(true)`: a write that must be short.
+    fn step(&self, call: &'static str) -> io::Result<bool> {
+        let mut state = self.state();
+        let index = state.calls;
+        state.calls += 1;
+        let within = |at: usize, calls: usize| (at..at.saturating_add(calls)).contains(&index);
+        let (hit, result) = match state.fault {
+            Fault::Dies { at } if index >= at => (true, Err(Errno::IO.into())),
+            Fault::Fails { at, calls, errno } if within(at, calls) => (true, Err(errno.into())),
+            Fault::Short { at, calls } if call == "write" && within(at, calls) => (true, Ok(true)),
+            _ => (false, Ok(false)),
+        };
+        if hit {
+            state.struck.get_or_insert(call);
+        }
+        result
+    }
+}
+
+/// See the module's header.
+#[derive(Default)]
+pub struct Faulty {
+    kernel: Kernel,
+    control: Control,
+}
+
+impl Faulty {
+    pub fn new(control: &Control) -> Self {
+        Self { kernel: Kernel::default(), control: control.clone() }
+    }
+}
+
+impl Fs for Faulty {
+    type Handle = OwnedFd;
+
+    fn open_root(&mut self, path: &Path, make: Option<u16>) -> io::Result<OwnedFd> {
+        self.control.step("open_root")?;
+        self.kernel.open_root(path, make)
+    }
+
+    fn look_root(&mut self, path: &Path) -> io::Result<Meta> {
+        self.control.step("look_root")?;
+        self.kernel.look_root(path)
+    }
+
+    fn open_folder(&mut self, root: &OwnedFd, relative: &str, confine: Confine) -> io::Result<OwnedFd> {
+        self.control.step("open_folder")?;
+        self.kernel.open_folder(root, relative, confine)
+    }
+
+    fn look(&mut self, folder: &OwnedFd, name: &str) -> io::Result<Meta> {
+        self.control.step("look")?;
+        self.kernel.look(folder, name)
+    }
+
+    fn meta(&mut self, file: &OwnedFd) -> io::Result<Meta> {
+        self.control.step("meta")?;
+        self.kernel.meta(file)
+    }
+
+    fn open(&mut self, folder: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+        self.control.step("open")?;
+        self.kernel.open(folder, name)
+    }
+
+    fn open_append(&mut self, folder: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+        self.control.step("open_append")?;
+        self.kernel.open_append(folder, name)
+    }
+
+    fn create(&mut self, folder: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+        self.control.step("create")?;
+        self.kernel.create(folder, name)
+    }
+
+    fn read(&mut self, file: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
+        self.control.step("read")?;
+        self.kernel.read(file, buffer)
+    }
+
+    fn write(&mut self, file: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
+        let short = self.control.step("write")?;
+        let length = if short { bytes.len().div_ceil(2) } else { bytes.len() };
+        self.kernel.write(file, &bytes[..length])
+    }
+
+    fn set_mode(&mut self, file: &OwnedFd, mode: u16) -> io::Result<()> {
+        self.control.step("set_mode")?;
+        self.kernel.set_mode(file, mode)
+    }
+
+    fn rename(&mut self, folder: &OwnedFd, from: &str, to: &str, over: bool) -> io::Result<()> {
+        self.control.step("rename")?;
+        self.kernel.rename(folder, from, to, over)
+    }
+
+    fn unlink(&mut self, folder: &OwnedFd, name: &str) -> io::Result<()> {
+        self.control.step("unlink")?;
+        self.kernel.unlink(folder, name)
+    }
+
+    fn make_folder(&mut self, folder: &OwnedFd, name: &str) -> io::Result<()> {
+        self.control.step("make_folder")?;
+        self.kernel.make_folder(folder, name)
+    }
+
+    fn remove_folder(&mut self, folder: &OwnedFd, name: &str) -> io::Result<()> {
+        self.control.step("remove_folder")?;
+        self.kernel.remove_folder(folder, name)
+    }
+
+    fn names(&mut self, folder: &OwnedFd) -> io::Result<Vec<String>> {
+        self.control.step("names")?;
+        self.kernel.names(folder)
+    }
+
+    fn truncate(&mut self, file: &OwnedFd, length: u64) -> io::Result<()> {
+        self.control.step("truncate")?;
+        self.kernel.truncate(file, length)
+    }
+
+    /// Counted, but not done: a process that dies loses nothing that it wrote.
+    fn sync(&mut self, _: &OwnedFd) -> io::Result<()> {
+        self.control.step("sync").map(drop)
+    }
+
+    fn lock(&mut self, file: &OwnedFd) -> io::Result<bool> {
+        self.control.step("lock")?;
+        self.kernel.lock(file)
+    }
+}

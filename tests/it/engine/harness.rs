@@ -1,0 +1,305 @@
+//! The engine with the sources' part played by the test: lists, watches, answers to fetches, and time that only the test moves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kube_projector::core::ledger;
+use kube_projector::core::object::{Kind, ObjectKey, SourceEvent, SourceId};
+use kube_projector::core::path::Roots;
+use kube_projector::core::policy::{Adopt, Durability, Order};
+use kube_projector::core::project::Rules;
+use kube_projector::core::store::SourceScope;
+use kube_projector::disk::Disk;
+use kube_projector::disk::ledger::Place;
+use kube_projector::engine::{self, Engine, FETCH_MAX, Note, Outcome, Settings};
+use tempfile::TempDir;
+
+use super::faulty::{Control, Faulty};
+use super::model::{Files, Thing, folders, wanted};
+use crate::support::{folders as folders_on_disk, temps, tree_with_dots};
+
+/// One watch a kind.
+pub const SOURCES: [(SourceId, Kind); 2] = [(SourceId(0), Kind::ConfigMap), (SourceId(1), Kind::Secret)];
+/// More commits than any scenario needs until nothing is left to do.
+const COMMITS_MAX: usize = 2000;
+
+/// A folder, the objects, and the engine between them while it runs.
+pub struct World {
+    pub folder: TempDir,
+    pub control: Control,
+    pub objects: BTreeMap<ObjectKey, Thing>,
+    pub foreign: Files,
+    pub label: &'static str,
+    pub notes: Vec<Note>,
+    pub now: Duration,
+    engine: Option<Engine<Faulty>>,
+    generations: [u32; 2],
+    waiting: Vec<SourceEvent>,
+    wake: Option<Duration>,
+    starts: u32,
+    version: u64,
+    pub ready: bool,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let memory = std::path::Path::new("/dev/shm");
+        let folder = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
+        Self {
+            folder: folder.unwrap(),
+            control: Control::default(),
+            objects: BTreeMap::new(),
+            foreign: Files::new(),
+            label: "a",
+            notes: Vec::new(),
+            now: Duration::from_secs(1),
+            engine: None,
+            generations: [0; 2],
+            waiting: Vec::new(),
+            wake: None,
+            starts: 0,
+            version: 100,
+            ready: false,
+        }
+    }
+
+    // ---- objects ----
+
+    /// Creates or changes an object; the watch that sees it tells the engine with the next commit.
+    pub fn put(&mut self, mut thing: Thing) {
+        self.version += 1;
+        thing.version = self.version;
+        let (key, selected) = (thing.key(), thing.labels.contains(self.label));
+        let former = self.objects.insert(key, thing.clone());
+        match former {
+            _ if selected => self.waiting.push(self.applied(&thing)),
+            Some(former) if former.labels.contains(self.label) => self.waiting.push(self.deleted(&former)),
+            _ => {}
+        }
+    }
+
+    pub fn delete(&mut self, key: &ObjectKey) {
+        if let Some(thing) = self.objects.remove(key)
+            && thing.labels.contains(self.label)
+        {
+            self.waiting.push(self.deleted(&thing));
+        }
+    }
+
+    /// Tells of an object once more, or tells of it without its bytes.
+    pub fn tell_again(&mut self, key: &ObjectKey, bytes: bool) {
+        let Some(thing) = self.objects.get(key).filter(|thing| thing.labels.contains(self.label)) else { return };
+        let event = self.applied(thing);
+        self.waiting.push(if bytes { event } else { event.without_body() });
+    }
+
+    fn applied(&self, thing: &Thing) -> SourceEvent {
+        let (source, generation) = self.source(thing.kind);
+        SourceEvent::Apply { source, generation, object: thing.object() }
+    }
+
+    fn deleted(&self, thing: &Thing) -> SourceEvent {
+        let (source, generation) = self.source(thing.kind);
+        SourceEvent::Delete { source, generation, key: thing.key(), uid: thing.uid, finalizers: Vec::new() }
+    }
+
+    fn source(&self, kind: Kind) -> (SourceId, u32) {
+        let index = SOURCES.iter().position(|(_, listed)| *listed == kind).unwrap();
+        (SOURCES[index].0, self.generations[index])
+    }
+
+    /// Puts a file of somebody else there.
+    pub fn put_foreign(&mut self, path: &str, bytes: &[u8]) {
+        let file = self.folder.path().join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, bytes).unwrap();
+        self.foreign.insert(path.to_owned(), bytes.to_vec());
+    }
+
+    // ---- the engine ----
+
+    /// A new process: the former one, dead or alive, is gone, and nothing that it knew is left.
+    pub fn start(&mut self, label: &'static str) {
+        self.stop();
+        self.label = label;
+        self.starts += 1;
+        for _ in 0..COMMITS_MAX {
+            match self.open() {
+                Ok(engine) => {
+                    self.engine = Some(engine);
+                    return;
+                }
+                Err(_) if self.control.is_dead() => return,
+                Err(_) => self.now += Duration::from_millis(500),
+            }
+        }
+        panic!("the engine does not open");
+    }
+
+    pub fn stop(&mut self) {
+        (self.engine, self.wake, self.ready) = (None, None, false);
+        self.waiting.clear();
+    }
+
+    fn open(&self) -> Result<Engine<Faulty>, String> {
+        let folder = self.folder.path().display().to_string();
+        let roots = Roots::new(&folder, []);
+        let rules = Rules { roots: roots.clone(), unique_filenames: false, file_mode: 0o640, terminating_is_gone: true };
+        let place = Place {
+            folder: self.folder.path().to_owned(),
+            name: format!(".kube-projector.{}.ledger", self.label),
+            others: Vec::new(),
+            selection: self.label.to_owned(),
+            instance: String::new(),
+            pod: String::new(),
+            fresh_id: format!("{:016x}", self.starts),
+        };
+        let disk = Disk::open(Faulty::new(&self.control), roots, 0o755, Durability::None).map_err(|error| error.to_string())?;
+        let scopes = SOURCES.map(|(_, kind)| SourceScope { kind: Some(kind), namespace: None });
+        let store = engine::store(scopes, Order::Oldest, (1, u64::from(self.starts)));
+        let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers: None };
+        Engine::open(disk, place, settings, store).map(|(engine, _)| engine).map_err(|error| error.to_string())
+    }
+
+    /// Lists a source; `bodies` tells which objects come with their bytes.
+    pub fn list(&mut self, index: usize, bodies: impl Fn(&Thing) -> bool) {
+        self.generations[index] += 1;
+        let ((source, kind), generation) = (SOURCES[index], self.generations[index]);
+        self.waiting.retain(|event| event.key().is_none_or(|key| key.kind != kind));
+        self.waiting.push(SourceEvent::ListBegin { source, generation, consistent: true });
+        let listed: Vec<Thing> = self.objects.values().filter(|thing| thing.kind == kind && thing.labels.contains(self.label)).cloned().collect();
+        for thing in listed {
+            let event = self.applied(&thing);
+            self.waiting.push(if bodies(&thing) { event } else { event.without_body() });
+        }
+        self.waiting.push(SourceEvent::ListEnd { source, generation });
+    }
+
+    pub fn list_all(&mut self) {
+        (0..SOURCES.len()).for_each(|index| self.list(index, |_| true));
+    }
+
+    /// One commit of the first `count` events that wait.
+    pub fn commit(&mut self, count: usize) {
+        let batch: Vec<SourceEvent> = self.waiting.drain(..count.min(self.waiting.len())).collect();
+        let Some(engine) = &mut self.engine else { return };
+        let outcome = engine.converge(batch, self.now);
+        self.take(outcome);
+    }
+
+    pub fn verify(&mut self) {
+        let Some(engine) = &mut self.engine else { return };
+        let outcome = engine.verify(self.now);
+        self.take(outcome);
+    }
+
+    fn take(&mut self, outcome: Outcome) {
+        self.wake = outcome.wake;
+        self.ready = outcome.ready;
+        self.notes.extend(outcome.notes);
+        if outcome.fetch.len() > FETCH_MAX {
+            self.list_all();
+            return;
+        }
+        for key in outcome.fetch {
+            let thing = self.objects.get(&*key).filter(|thing| thing.labels.contains(self.label)).cloned();
+            let (source, generation) = self.source(key.kind);
+            let gone = || SourceEvent::Delete { source, generation, key: (*key).clone(), uid: 0, finalizers: Vec::new() };
+            self.waiting.push(thing.map_or_else(gone, |thing| SourceEvent::Fetched { source, object: thing.object() }));
+        }
+    }
+
+    /// Commits, and lets time pass, until nothing is left to do. Ends at once when the process dies.
+    pub fn settle(&mut self) {
+        self.settle_looking(|_| {});
+    }
+
+    /// As `settle`, with a look at the world after each commit.
+    pub fn settle_looking(&mut self, mut look: impl FnMut(&Self)) {
+        for _ in 0..COMMITS_MAX {
+            if self.waiting.is_empty() {
+                let Some(wake) = self.wake else { return };
+                assert!(wake > self.now || self.now < Duration::from_secs(86_400 * 365), "time stands still");
+                self.now = self.now.max(wake);
+            }
+            self.commit(usize::MAX);
+            look(self);
+            if self.control.is_dead() {
+                return;
+            }
+        }
+        panic!("still busy after {COMMITS_MAX} commits, at {:?}, wake at {:?}", self.now, self.wake);
+    }
+
+    /// Lets time pass until the engine wants to be called, unless something waits for it already.
+    pub fn pass_until_wake(&mut self) {
+        if let (Some(wake), true) = (self.wake, self.waiting.is_empty()) {
+            self.now = self.now.max(wake);
+        }
+    }
+
+    /// How many paths are kept free for us by nobody: a folder of somebody else stands there.
+    pub fn blocked(&self) -> usize {
+        let all = self.objects.values().filter(|thing| thing.labels.contains(self.label));
+        wanted(all, &Files::new()).keys().filter(|path| !self.wanted().contains_key(*path)).count()
+    }
+
+    /// Whether every source is listed in this process.
+    pub fn settled(&self) -> bool {
+        self.engine.as_ref().is_some_and(|engine| engine.store().settled())
+    }
+
+    /// How many paths could not be made right so far.
+    pub fn stuck(&self) -> usize {
+        self.engine.as_ref().map_or(0, Engine::stuck)
+    }
+
+    // ---- what is there ----
+
+    /// What the folder must hold for the objects as they are.
+    pub fn wanted(&self) -> Files {
+        wanted(self.objects.values().filter(|thing| thing.labels.contains(self.label)), &self.foreign)
+    }
+
+    /// What it holds, ledgers and temporary files aside.
+    pub fn found(&self) -> Files {
+        let mut files = tree_with_dots(self.folder.path());
+        files.retain(|path, _| !path.rsplit('/').next().unwrap().starts_with(".kube-projector."));
+        files
+    }
+
+    /// Files and folders are the wanted ones, and nothing else is there.
+    pub fn assert_converged(&self, when: &str) {
+        let wanted = self.wanted();
+        let (found, wanted_folders) = (self.found(), folders(&wanted));
+        assert!(found == wanted, "{when}: files differ\nfound:  {}\nwanted: {}", show(&found), show(&wanted));
+        let there: BTreeSet<String> = folders_on_disk(self.folder.path()).into_iter().collect();
+        assert_eq!(there, wanted_folders, "{when}: folders");
+        assert_eq!(temps(self.folder.path()), Vec::<String>::new(), "{when}: temporary files");
+        self.assert_owned(when);
+    }
+
+    /// P5: every file that is neither foreign nor temporary is in a ledger. P4: every foreign file is as it was.
+    pub fn assert_owned(&self, when: &str) {
+        let roots = Roots::new(&self.folder.path().display().to_string(), []);
+        let mut owned = BTreeSet::new();
+        for (path, bytes) in tree_with_dots(self.folder.path()) {
+            if path.ends_with(".ledger")
+                && let Ok(contents) = ledger::read(&bytes, &roots)
+            {
+                owned.extend(contents.owned.keys().map(|path| path.as_str().to_owned()));
+            }
+        }
+        let found = self.found();
+        for (path, bytes) in &self.foreign {
+            assert!(found.get(path) == Some(bytes), "{when}: the foreign file {path} is not what it was");
+        }
+        let lost: Vec<_> = found.keys().filter(|path| !owned.contains(*path) && !self.foreign.contains_key(*path)).collect();
+        assert!(lost.is_empty(), "{when}: created but not in the ledger: {lost:?}; the ledger has {owned:?}");
+    }
+}
+
+pub fn show(files: &Files) -> String {
+    let line = |(path, bytes): (&String, &Vec<u8>)| format!("{path}={:?}({})", String::from_utf8_lossy(&bytes[..bytes.len().min(12)]), bytes.len());
+    files.iter().map(line).collect::<Vec<_>>().join(" ")
+}

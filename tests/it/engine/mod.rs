@@ -1,0 +1,9 @@
+//! The engine alone, over a file system that fails or dies when it is told to.
+
+mod crash;
+mod errors;
+mod faulty;
+mod harness;
+mod model;
+mod properties;
+mod scenario;
