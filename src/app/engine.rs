@@ -120,14 +120,18 @@ impl EngineLoop {
         loop {
             let (settings, place, scopes) = (self.settings.clone(), self.place.clone(), scopes.clone());
             let (order, durability, folder_mode) = (config.conflict, config.durability, u16::try_from(config.folder_mode).unwrap_or(0o755));
-            let opening = tokio::task::spawn_blocking(move || {
+            let mut opening = tokio::task::spawn_blocking(move || {
                 let disk = Disk::open(Kernel::default(), settings.rules.roots.clone(), folder_mode, durability).map_err(|error| format!("FOLDER: {error}"))?;
                 let store = engine::store(scopes, order, (status::random(), status::random()));
                 Engine::open(disk, place, settings, store).map_err(|error| error.to_string())
             });
             let opened = tokio::select! {
-                opened = opening => opened,
-                () = shutdown.asked() => return Err(Ended::Done),
+                opened = &mut opening => opened,
+                () = shutdown.asked() => {
+                    // The ledger may be half written anew; either way there is nothing left to do.
+                    let _ = timeout(STOP_WITHIN, opening).await;
+                    return Err(Ended::Done);
+                }
             };
             let error = match opened {
                 Ok(Ok((engine, start))) => {

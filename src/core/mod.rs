@@ -7,6 +7,8 @@ pub mod policy;
 pub mod project;
 pub mod digest;
 pub mod resolve;
+pub mod entry;
+pub mod folded;
 pub mod store;
 pub mod ledger;
 pub mod plan;

@@ -80,6 +80,12 @@ impl TargetPath {
     }
 }
 
+impl std::borrow::Borrow<str> for TargetPath {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
 impl fmt::Display for TargetPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

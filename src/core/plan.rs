@@ -11,7 +11,8 @@ use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
 use crate::core::policy::Adopt;
 use crate::core::resolve::precedence;
-use crate::core::store::{Content, Obstacle, OnDisk, PathEntry, Store};
+use crate::core::entry::{Content, Obstacle, OnDisk, PathEntry};
+use crate::core::store::Store;
 
 /// Why a step is taken, for people.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,7 +147,7 @@ pub struct Batch<'a> {
 /// Touched paths that somebody wants and nobody has looked at yet.
 pub fn unseen<'a>(touched: &'a BTreeSet<TargetPath>, store: &'a Store) -> impl Iterator<Item = (&'a TargetPath, Content)> {
     touched.iter().filter_map(|path| {
-        let entry = store.path(path).filter(|entry| entry.disk == OnDisk::Unknown)?;
+        let entry = store.path(path).filter(|entry| entry.disk() == OnDisk::Unknown)?;
         let (key, _) = rank(store, path, entry)?;
         Some((path, store.claim(path, &key)?))
     })
@@ -241,7 +242,7 @@ struct Wish<'a> {
 fn wanted(plan: &mut Plan, batch: &Batch<'_>, store: &Store, wish: Wish<'_>) {
     let owner = wish.entry.owner.as_ref();
     let foreign = owner.is_none();
-    let (replace, because) = match wish.entry.disk {
+    let (replace, because) = match wish.entry.disk() {
         OnDisk::Unknown => return plan.waiting.push(wish.path.clone()),
         OnDisk::Absent => (Replace::Nothing, Because::Missing),
         OnDisk::Obstacle(Obstacle::Link | Obstacle::Special) if !foreign => (Replace::Ours, Because::Content),

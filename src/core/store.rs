@@ -1,166 +1,18 @@
 //! All live claims and what is known of the disk: the engine's memory, without a byte of content.
 //!
-//! Per object it keeps identity and age, per file path, length, digest and mode, per path who claims it, whom the ledger gives
-//! it to and what was last seen there. Memory grows with the number of files, not with their size.
+//! Memory grows with the number of files, not with their size. It never touches the disk.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::core::digest::{Digest, Digester};
+use crate::core::digest::Digester;
+use crate::core::entry::{Claim, Claims, Content, Live, ObjectEntry, OnDisk, PathEntry};
+use crate::core::folded::{Fate, Folded, Seen};
 use crate::core::object::{Kind, Object, ObjectKey, SourceEvent, SourceId};
 use crate::core::path::TargetPath;
 use crate::core::policy::Order;
-use crate::core::project::{self, FileProjection, Rejection, Rules};
+use crate::core::project::{self, FileProjection, Rules};
 use crate::core::resolve::Contender;
-
-/// What a file holds, as far as it matters whether two files are equal.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Content {
-    /// Keyed digest of the bytes.
-    pub digest: Digest,
-    /// Length in bytes, saturated.
-    pub length: u32,
-    /// Permission bits.
-    pub mode: u16,
-}
-
-/// A file as it was last seen or written, with what tells whether somebody changed it since.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    /// What it holds.
-    pub content: Content,
-    /// Inode number.
-    pub inode: u64,
-    /// Change time in nanoseconds since 1970.
-    pub changed: i64,
-}
-
-/// What stands at a path where only a regular file may be replaced.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Obstacle {
-    /// A folder.
-    Folder,
-    /// A symbolic link.
-    Link,
-    /// A FIFO, socket or device.
-    Special,
-    /// A file that another projector's ledger owns.
-    Sibling,
-}
-
-/// What is known of a path on disk.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum OnDisk {
-    /// Not looked at in this process, or changed by a step whose outcome is unknown.
-    Unknown,
-    /// Nothing there.
-    Absent,
-    /// A regular file.
-    File(Stamp),
-    /// Something that we do not replace.
-    Obstacle(Obstacle),
-}
-
-/// One wanted file of one object.
-pub struct Claim {
-    /// Where.
-    pub path: TargetPath,
-    /// What.
-    pub content: Content,
-}
-
-/// A live object.
-pub struct Live {
-    /// Folded uid.
-    pub uid: u128,
-    /// resourceVersion as a number.
-    pub resource_version: u64,
-    /// Creation, seconds since 1970.
-    pub created: i64,
-    /// The source that lists it.
-    pub source: SourceId,
-    /// The list that saw it last.
-    pub generation: u32,
-    /// Its bytes were dropped: what it wants is not known until it is read again.
-    pub unread: bool,
-    /// Its files.
-    pub claims: Box<[Claim]>,
-}
-
-/// An object that lives, owns paths, or both.
-#[derive(Default)]
-pub struct ObjectEntry {
-    /// How many paths the ledger gives to it.
-    pub owned: u32,
-    /// The object, while it lives.
-    pub live: Option<Live>,
-}
-
-/// Live objects that want one path. Nearly always one, so that one costs no allocation.
-#[derive(Default)]
-pub enum Claimants {
-    /// Nobody.
-    #[default]
-    None,
-    /// One object.
-    One(Arc<ObjectKey>),
-    /// Several, in the order in which they came; at least two.
-    Many(Vec<Arc<ObjectKey>>),
-}
-
-impl std::ops::Deref for Claimants {
-    type Target = [Arc<ObjectKey>];
-
-    fn deref(&self) -> &Self::Target {
-        match self {
-            Self::None => &[],
-            Self::One(only) => std::slice::from_ref(only),
-            Self::Many(all) => all,
-        }
-    }
-}
-
-impl Claimants {
-    fn add(&mut self, key: &Arc<ObjectKey>) {
-        *self = match std::mem::take(self) {
-            Self::None => Self::One(key.clone()),
-            known if known.contains(key) => known,
-            Self::One(first) => Self::Many(vec![first, key.clone()]),
-            Self::Many(mut all) => {
-                all.push(key.clone());
-                Self::Many(all)
-            }
-        };
-    }
-
-    fn remove(&mut self, key: &Arc<ObjectKey>) {
-        *self = match std::mem::take(self) {
-            Self::One(only) if only == *key => Self::None,
-            Self::Many(mut all) => {
-                all.retain(|claimant| claimant != key);
-                match (all.pop(), all.is_empty()) {
-                    (None, _) => Self::None,
-                    (Some(last), true) => Self::One(last),
-                    (Some(last), false) => {
-                        all.push(last);
-                        Self::Many(all)
-                    }
-                }
-            }
-            unchanged => unchanged,
-        };
-    }
-}
-
-/// A path that is claimed, owned, or both.
-pub struct PathEntry {
-    /// Live objects that want a file here; nearly always one.
-    pub claimants: Claimants,
-    /// Whom the ledger gives the path to.
-    pub owner: Option<Arc<ObjectKey>>,
-    /// What is there.
-    pub disk: OnDisk,
-}
 
 /// How far a source has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -186,60 +38,6 @@ struct Source {
     scope: SourceScope,
     progress: Progress,
     accepts_older: bool,
-}
-
-/// Bytes that arrived with the batch in hand, by path and object. Gone when the batch is done.
-pub type Bodies = HashMap<(TargetPath, Arc<ObjectKey>), FileProjection>;
-
-/// What folding one event brought to light.
-#[derive(Default)]
-pub struct Folded {
-    /// Paths whose wanted file may have changed.
-    pub touched: BTreeSet<TargetPath>,
-    /// Bytes for them.
-    pub bodies: Bodies,
-    /// Keys or objects that are not projected: the whole truth about each object named, also when it is now empty.
-    pub rejections: Vec<(Arc<ObjectKey>, u128, Vec<Rejection>)>,
-    /// Objects whose state the status writer may have to act on.
-    pub seen: Vec<Seen>,
-    /// Whether a source completed, or was refused, for the first time.
-    pub progressed: bool,
-    /// Objects whose bytes must be read again.
-    pub unread: Vec<Arc<ObjectKey>>,
-    /// Events older than what was already known.
-    pub stale: u32,
-}
-
-impl Folded {
-    /// With room for so many events.
-    pub fn for_events(events: usize) -> Self {
-        Self { seen: Vec::with_capacity(events), rejections: Vec::with_capacity(events), ..Self::default() }
-    }
-}
-
-/// What the status writer must know of an object that was seen.
-pub struct Seen {
-    /// Which object.
-    pub key: Arc<ObjectKey>,
-    /// Its uid; 0 where unknown.
-    pub uid: u128,
-    /// Its finalizers.
-    pub finalizers: Vec<String>,
-    /// Whether it still is to be guarded, or waits to be released.
-    pub fate: Fate,
-}
-
-/// What became of an object.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fate {
-    /// It lives.
-    Live,
-    /// It carries a deletion mark.
-    Terminating,
-    /// It left the selector or is deleted; its last finalizers are known.
-    Gone,
-    /// A list does not name it any more; its finalizers are not known.
-    Vanished,
 }
 
 /// See the module's header.
@@ -343,20 +141,19 @@ impl Store {
 
     /// What `key` wants at `path`.
     pub fn claim(&self, path: &TargetPath, key: &ObjectKey) -> Option<Content> {
-        // Two keys of one object can give one name; the first one stands.
-        self.object(key)?.claims.iter().find(|claim| claim.path == *path).map(|claim| claim.content)
+        self.object(key)?.claims.at(path)
     }
 
     /// Notes what stands at a path now.
     pub fn saw(&mut self, path: &TargetPath, disk: OnDisk) {
         if let Some(entry) = self.paths.get_mut(path) {
-            entry.disk = disk;
+            entry.set_disk(disk);
         }
     }
 
     /// Forgets what stands on disk everywhere: FOLDER was replaced under us.
     pub fn forget_disk(&mut self) {
-        self.paths.values_mut().for_each(|entry| entry.disk = OnDisk::Unknown);
+        self.paths.values_mut().for_each(|entry| entry.set_disk(OnDisk::Unknown));
     }
 
     /// Notes whom the ledger gives a path to.
@@ -391,7 +188,7 @@ impl Store {
             }
             SourceEvent::Apply { source, generation, object } => self.apply(source, generation, *object, rules, folded),
             SourceEvent::Fetched { source, object } => {
-                let live = self.object(&object.key).filter(|live| (live.uid == 0 || live.uid == object.uid) && live.resource_version <= object.resource_version);
+                let live = self.object(&object.key).filter(|live| (live.uid() == 0 || live.uid() == object.uid) && live.resource_version <= object.resource_version);
                 if let Some(generation) = live.map(|live| live.generation) {
                     self.apply(source, generation, *object, rules, folded);
                 }
@@ -403,7 +200,7 @@ impl Store {
                 }
             }
             SourceEvent::Delete { key, uid, finalizers, .. } => {
-                let current = self.object(&key).map_or(uid, |live| live.uid);
+                let current = self.object(&key).map_or(uid, Live::uid);
                 if uid == 0 || current == 0 || uid == current {
                     let key = self.intern(&key);
                     folded.seen.push(Seen { key: key.clone(), uid, finalizers, fate: Fate::Gone });
@@ -431,56 +228,58 @@ impl Store {
             folded.stale += 1;
             return;
         }
-        let mut new = Live {
-            uid: object.uid,
-            resource_version: object.resource_version,
-            created: object.created,
-            source,
-            generation,
-            unread: false,
-            claims: Box::default(),
-        };
+        let mut new = Live::new(object.uid, object.resource_version, source, generation);
+        (new.created, new.unread) = (object.created, false);
         let fate = if object.terminating { Fate::Terminating } else { Fate::Live };
         folded.seen.push(Seen { key: key.clone(), uid: object.uid, finalizers: std::mem::take(&mut object.finalizers), fate });
         let (projection, rejections) = project::files(object, rules);
-        folded.rejections.push((key.clone(), new.uid, rejections));
-        let claims: Vec<(Claim, FileProjection)> = projection.into_iter().map(|(path, file)| (Claim { content: self.content(&file), path }, file)).collect();
+        folded.rejections.push((key.clone(), new.uid(), rejections));
+        let mut wanted: Vec<(Claim, FileProjection)> = projection.into_iter().map(|(path, file)| (self.claim_of(path, &file), file)).collect();
+        // Two keys of one object can give one name: the first one stands.
+        wanted.sort_by(|(left, _), (right, _)| left.path.cmp(&right.path));
+        wanted.dedup_by(|(later, _), (first, _)| later.path == first.path);
         let former = self.objects.get_mut(&key).and_then(|entry| entry.live.take());
         let was_unread = former.as_ref().is_some_and(|former| former.unread);
         let same_rank = former.as_ref().is_some_and(|former| former.created == new.created && !former.unread);
         let old = former.map(|former| former.claims).unwrap_or_default();
-        self.unclaim(&key, &old, &claims, folded);
+        let renewed = |path: &TargetPath| wanted.binary_search_by(|(claim, _)| claim.path.cmp(path)).is_ok();
+        self.unclaim(&key, &old, renewed, folded);
         if !folded.bodies.is_empty() {
             // Of two states in one batch the later counts.
-            old.iter().for_each(|claim| drop(folded.bodies.remove(&(claim.path.clone(), key.clone()))));
+            old.paths().for_each(|path| drop(folded.bodies.remove(&(path.clone(), key.clone()))));
         }
-        let mut kept = Vec::with_capacity(claims.len());
-        for (claim, file) in claims {
-            let known = old.iter().any(|old| old.path == claim.path);
-            if !known {
+        let mut kept = Vec::with_capacity(wanted.len());
+        for (claim, file) in wanted {
+            let before = old.at(&claim.path);
+            if before.is_none() {
                 self.claim_path(&claim.path, &key);
             }
-            let settled_here = known && same_rank && old.iter().any(|old| old.path == claim.path && old.content == claim.content);
-            if !settled_here || !self.holds(&claim.path, &claim.content) {
+            if before != Some(claim.content) || !same_rank || !self.holds(&claim.path, &claim.content) {
                 self.touch(&claim.path, folded);
-                folded.bodies.entry((claim.path.clone(), key.clone())).or_insert(file);
+                folded.bodies.insert((claim.path.clone(), key.clone()), file);
             }
             kept.push(claim);
         }
-        let renewed = || kept.iter().filter(|claim| self.path(&claim.path).is_some_and(|entry| entry.owner.as_ref() == Some(&key))).count();
-        if was_unread && renewed() < usize::try_from(self.owned_by(&key)).unwrap_or_default() {
+        let owned = || kept.iter().filter(|claim| self.path(&claim.path).is_some_and(|entry| entry.owner.as_ref() == Some(&key))).count();
+        if was_unread && owned() < usize::try_from(self.owned_by(&key)).unwrap_or_default() {
             self.touch_owned(&key, folded);
         }
-        new.claims = kept.into_boxed_slice();
+        new.claims = Claims::new(kept);
         self.objects.entry(key).or_default().live = Some(new);
     }
 
-    /// Withdraws the claims of `old` that `claims` does not renew.
-    fn unclaim(&mut self, key: &Arc<ObjectKey>, old: &[Claim], claims: &[(Claim, FileProjection)], folded: &mut Folded) {
-        for claim in old.iter().filter(|old| !claims.iter().any(|(claim, _)| claim.path == old.path)) {
-            self.touch(&claim.path, folded);
-            self.unclaim_path(&claim.path, key);
-            folded.bodies.remove(&(claim.path.clone(), key.clone()));
+    /// The claim that a projected file makes; its path shares memory with what is known of that path.
+    fn claim_of(&self, path: TargetPath, file: &FileProjection) -> Claim {
+        let path = self.paths.get_key_value(&path).map_or(path, |(known, _)| known.clone());
+        Claim { path, content: self.content(file) }
+    }
+
+    /// Withdraws the claims of `old` that are not renewed.
+    fn unclaim(&mut self, key: &Arc<ObjectKey>, old: &Claims, renewed: impl Fn(&TargetPath) -> bool, folded: &mut Folded) {
+        for path in old.paths().filter(|path| !renewed(path)) {
+            self.touch(path, folded);
+            self.unclaim_path(path, key);
+            folded.bodies.remove(&(path.clone(), key.clone()));
         }
     }
 
@@ -489,15 +288,18 @@ impl Store {
         let key = self.intern(key);
         let entry = self.objects.entry(key.clone()).or_default();
         match &mut entry.live {
-            Some(live) if !accepts_older && (live.resource_version > resource_version || (live.resource_version == resource_version && live.uid == uid && !live.unread)) => {
+            Some(live) if !accepts_older && (live.resource_version > resource_version || (live.resource_version == resource_version && live.uid() == uid && !live.unread)) => {
                 // Nothing new: the bytes that were dropped are known.
                 folded.stale += u32::from(live.resource_version > resource_version);
                 live.generation = live.generation.max(generation);
                 return;
             }
             // What is read again counts only if it is this object, and not older.
-            Some(live) => (live.uid, live.resource_version, live.generation, live.unread) = (uid, resource_version, generation, true),
-            None => entry.live = Some(Live { uid, resource_version, created: 0, source, generation, unread: true, claims: Box::default() }),
+            Some(live) => {
+                live.set_uid(uid);
+                (live.resource_version, live.generation, live.unread) = (resource_version, generation, true);
+            }
+            None => entry.live = Some(Live::new(uid, resource_version, source, generation)),
         }
         folded.unread.push(key);
     }
@@ -508,8 +310,8 @@ impl Store {
 
     fn remove(&mut self, key: &Arc<ObjectKey>, folded: &mut Folded) {
         let Some(live) = self.objects.get_mut(key).and_then(|entry| entry.live.take()) else { return };
-        self.unclaim(key, &live.claims, &[], folded);
-        folded.rejections.push((key.clone(), live.uid, Vec::new()));
+        self.unclaim(key, &live.claims, |_| false, folded);
+        folded.rejections.push((key.clone(), live.uid(), Vec::new()));
         if live.unread {
             self.touch_owned(key, folded);
         }
@@ -526,7 +328,7 @@ impl Store {
         let Some(source) = self.sources.get_mut(usize::from(id.0)) else { return };
         folded.progressed |= source.progress != Progress::Complete;
         (source.progress, source.accepts_older) = (Progress::Complete, false);
-        let gone: Vec<_> = self.live().filter(|(_, live)| live.source == id && live.generation != generation).map(|(key, live)| (key.clone(), live.uid)).collect();
+        let gone: Vec<_> = self.live().filter(|(_, live)| live.source == id && live.generation != generation).map(|(key, live)| (key.clone(), live.uid())).collect();
         for (key, uid) in gone {
             folded.seen.push(Seen { key: key.clone(), uid, finalizers: Vec::new(), fate: Fate::Vanished });
             self.remove(&key, folded);
@@ -541,7 +343,7 @@ impl Store {
     /// Whether the path, as far as we know, already holds this content as the claim of its only claimant.
     fn holds(&self, path: &TargetPath, content: &Content) -> bool {
         let Some(entry) = self.paths.get(path) else { return false };
-        match (&entry.disk, &entry.owner, &*entry.claimants) {
+        match (entry.disk(), &entry.owner, &*entry.claimants) {
             (OnDisk::File(stamp), Some(owner), [only]) => stamp.content == *content && owner == only,
             // A loser of a conflict changed: the file changes only when its rank does.
             (OnDisk::File(_), Some(_), _) => false,
@@ -592,7 +394,7 @@ impl Store {
     }
 
     fn path_entry(&mut self, path: &TargetPath) -> &mut PathEntry {
-        self.paths.entry(path.clone()).or_insert_with(|| Box::new(PathEntry { claimants: Claimants::None, owner: None, disk: OnDisk::Unknown }))
+        self.paths.entry(path.clone()).or_insert_with(|| Box::new(PathEntry::new()))
     }
 
     fn drop_path_if_idle(&mut self, path: &TargetPath) {
@@ -622,11 +424,5 @@ impl Store {
     /// Folders that hold a claimed or owned path: where temporary files of ours may lie.
     pub fn known_folders(&self) -> HashSet<Box<str>> {
         self.paths.keys().map(|path| path.folder().into()).collect()
-    }
-}
-
-impl std::borrow::Borrow<str> for TargetPath {
-    fn borrow(&self) -> &str {
-        self.as_str()
     }
 }

@@ -193,6 +193,8 @@ pub struct Machine {
     failures: u32,
     /// Failures of the request in hand, in a row.
     repeats: u32,
+    /// Complete lists since a watch last worked.
+    lists: u32,
     opened: Duration,
     heard: Duration,
     /// The request in hand was answered at `opened`.
@@ -219,6 +221,7 @@ impl Machine {
             stream_cuts: 0,
             failures: 0,
             repeats: 0,
+            lists: 0,
             opened: Duration::ZERO,
             heard: Duration::ZERO,
             answered: false,
@@ -388,8 +391,11 @@ impl Machine {
         }
         (self.highest, self.consistent, self.paged) = (revision, false, false);
         self.state = State::Watching { revision };
-        // The backoff is not reset: a watch that is refused after every list must not list in a tight loop.
-        self.repeats = 0;
+        (self.lists, self.repeats) = (self.lists.saturating_add(1), 0);
+        if self.lists == 1 {
+            // Only once: a watch that fails after every list must not list in a tight loop.
+            self.failures = 0;
+        }
         match streamed {
             true => self.read(Tell::ListEnd),
             false => self.call(Tell::ListEnd, Call::Watch { revision }),
@@ -470,7 +476,7 @@ impl Machine {
 
     /// Something worked: the next failure starts from a short wait again.
     const fn good(&mut self) {
-        (self.failures, self.repeats) = (0, 0);
+        (self.failures, self.repeats, self.lists) = (0, 0, 0);
     }
 
     /// 0.5 s doubling to 10 s, plus up to a fifth.

@@ -13,7 +13,7 @@ use crate::core::digest::{Digest, Digester};
 use crate::core::path::{RESERVED_PREFIX, Roots};
 use crate::core::plan::Replace;
 use crate::core::policy::Durability;
-use crate::core::store::{Content, Obstacle, OnDisk, Stamp};
+use crate::core::entry::{Content, Obstacle, OnDisk, Stamp};
 use crate::disk::fs::{Confine, FileKind, Fs, Meta};
 
 /// FOLDER, the allowed folders, and the descriptors through which they are reached.
@@ -208,7 +208,7 @@ impl<F: Fs> Disk<F> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
             Ok(meta) => Ok(meta.kind == FileKind::File
-                && (meta.identity.1, meta.changed) == (stamp.inode, stamp.changed)
+                && stamp.is_of(meta.identity.1, meta.changed)
                 && (meta.length, meta.mode) == (u64::from(stamp.content.length), stamp.content.mode)),
         }
     }
@@ -235,7 +235,10 @@ impl<F: Fs> Disk<F> {
                 }
                 file => file?,
             };
-            let done = fill(fs, &file, bytes, content.mode, durability).and_then(|()| fs.rename(handle, &temp, name, replace != Replace::Nothing));
+            let filled = fill(fs, &file, bytes, content.mode, durability);
+            // Closed before it gets its name: who waits for the end of a write by inotify shall not see one after the rename.
+            drop(file);
+            let done = filled.and_then(|()| fs.rename(handle, &temp, name, replace != Replace::Nothing));
             if let Err(error) = done {
                 left = fs.unlink(handle, &temp).is_err();
                 return Err(error);
@@ -244,13 +247,14 @@ impl<F: Fs> Disk<F> {
             if durability == Durability::Each {
                 fs.sync(handle)?;
             }
-            fs.meta(&file)
+            fs.look(handle, name)
         });
         if left {
             self.leftovers.push((folder.to_owned(), temp));
         }
         match written {
-            Ok(meta) => Ok(Stamp { content, inode: meta.identity.1, changed: meta.changed }),
+            Ok(meta) if (meta.length, meta.mode) != (u64::try_from(bytes.len()).unwrap_or_default(), content.mode) => Err(WriteError::InPlace(io::Error::other("changed by somebody else meanwhile"))),
+            Ok(meta) => Ok(Stamp::new(content, meta.identity.1, meta.changed)),
             Err(error) if in_place => Err(WriteError::InPlace(error)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && replace == Replace::Nothing => Err(WriteError::Appeared),
             Err(error) => Err(WriteError::Io(error)),
@@ -355,7 +359,7 @@ fn temp_name(id: &str, number: u64) -> String {
 
 fn stamp(meta: &Meta, digest: Digest) -> Stamp {
     let length = u32::try_from(meta.length).unwrap_or(u32::MAX);
-    Stamp { content: Content { digest, length, mode: meta.mode }, inode: meta.identity.1, changed: meta.changed }
+    Stamp::new(Content { digest, length, mode: meta.mode }, meta.identity.1, meta.changed)
 }
 
 fn fill<F: Fs>(fs: &mut F, file: &F::Handle, bytes: &[u8], mode: u16, durability: Durability) -> io::Result<()> {

@@ -16,7 +16,9 @@ use crate::core::path::TargetPath;
 use crate::core::plan::{self, Batch, Blocked, Conflict};
 use crate::core::policy::Adopt;
 use crate::core::project::{Rejection, Rules};
-use crate::core::store::{Folded, Obstacle, OnDisk, SourceScope, Store};
+use crate::core::entry::{Obstacle, OnDisk};
+use crate::core::folded::Folded;
+use crate::core::store::{SourceScope, Store};
 use crate::disk::fs::Fs;
 use crate::disk::ledger::{LedgerError, LedgerFile, Place, sibling_paths};
 use crate::disk::Disk;
@@ -232,7 +234,7 @@ impl<F: Fs> Engine<F> {
         let mut folded = Folded::default();
         self.check_place();
         self.prune_due = Some(now);
-        let known: Vec<(TargetPath, OnDisk)> = self.store.paths().map(|(path, entry)| (path.clone(), entry.disk)).collect();
+        let known: Vec<(TargetPath, OnDisk)> = self.store.paths().map(|(path, entry)| (path.clone(), entry.disk())).collect();
         for (path, disk) in known {
             let unchanged = match disk {
                 OnDisk::File(stamp) => self.disk.is_unchanged(path.folder(), path.name(), &stamp).unwrap_or(true),
@@ -406,7 +408,8 @@ impl<F: Fs> Engine<F> {
     fn await_bytes(&mut self, awaited: Vec<TargetPath>, now: Duration) {
         for path in awaited {
             let retry = self.retries.entry(path).or_insert(Retry { due: now, attempts: 0, attempted: false });
-            retry.attempts += 1;
+            // Reading again is no attempt: only failures make the waits longer.
+            retry.attempts += u32::from(!retry.attempted);
             retry.due = now + FETCH_PATIENCE;
         }
     }

@@ -8,7 +8,7 @@ use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
 use crate::core::plan::{Barrier, Blocked, Conflict};
 use crate::core::project::Rejection;
-use crate::core::store::{Fate, Seen};
+use crate::core::folded::{Fate, Seen};
 use crate::disk::fs::Fs;
 use crate::engine::{Act, Engine, Finalizers, Outcome, Retry, RETRY_MAX, Wish};
 
@@ -68,7 +68,7 @@ pub(super) struct Releasing {
 
 impl<F: Fs> Engine<F> {
     pub(super) fn note(&self, key: &Arc<ObjectKey>, what: What, outcome: &mut Outcome) {
-        let uid = self.store.object(key).map_or(0, |live| live.uid);
+        let uid = self.store.object(key).map_or(0, |live| live.uid());
         outcome.notes.push(Note { key: key.clone(), uid, what });
     }
 
@@ -196,7 +196,7 @@ impl<F: Fs> Engine<F> {
         for key in inherited.into_iter().filter(|key| finalizers.adds && !guarded.contains(key) && self.store.owned_by(key) > 0) {
             let Some(live) = self.store.object(&key) else { continue };
             // Its finalizers are not known any more: the patch tests the guess that there are none.
-            outcome.wishes.push(Wish::Guard { key: (*key).clone(), uid: live.uid, finalizers: Vec::new() });
+            outcome.wishes.push(Wish::Guard { key: (*key).clone(), uid: live.uid(), finalizers: Vec::new() });
         }
         let clean: Vec<_> = self.releasing.keys().filter(|key| self.store.owned_by(key) == 0).cloned().collect();
         for key in clean {

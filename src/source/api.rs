@@ -41,7 +41,7 @@ pub const CALL_WITHIN: Duration = Duration::from_secs(10);
 /// The most that one answer may hold: an object of 1 MiB of control characters is 6 MiB of JSON.
 pub const BODY_BYTES_MAX: usize = 16 << 20;
 /// The most that is buffered of a response before it is read.
-const READ_BUFFER_BYTES: usize = 64 << 10;
+const READ_BUFFER_BYTES: usize = 32 << 10;
 /// The most that is read of an unsuccessful answer.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
 /// How long the body of an unsuccessful answer may take.

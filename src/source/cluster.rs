@@ -24,8 +24,8 @@ const SLACK: Duration = Duration::from_secs(15);
 
 /// A stream's reader gives the engine this much time to catch up at once.
 const PAUSE: Duration = Duration::from_millis(10);
-/// And no more than this until it has caught up: a pause of half a second makes an API server drop the watch.
-const PAUSES: Duration = Duration::from_millis(250);
+/// And no more than this until it has caught up. One pause of half a second makes an API server drop the watch.
+const PAUSES: Duration = Duration::from_secs(1);
 
 /// One kind in one namespace, or in all.
 #[derive(Clone)]
@@ -115,7 +115,9 @@ impl ClusterSource {
 
     /// Lists and watches until dropped, or until the list is complete where nothing follows it.
     pub async fn run(mut self) {
-        let mut next = self.machine.next(Input::Ready, self.now());
+        // A streaming list is a watch: where none follows, pages do without that verb.
+        let first = if self.after == After::Watch { Input::Ready } else { Input::Relist };
+        let mut next = self.machine.next(first, self.now());
         loop {
             self.tell(next.tell, None);
             if next.tell == Tell::Refused && self.after == After::End {

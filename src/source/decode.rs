@@ -3,29 +3,17 @@
 //! Errors tell a position, never what stands there.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use memchr::memchr;
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 use crate::core::object::{Kind, Object, ObjectKey, Payload};
 use crate::core::uid::uid_number;
+use crate::source::json::{Cursor, Unreadable};
 
 /// Marks the bookmark that ends a streaming list (KEP-3157).
 const ENDS_LIST: &str = "k8s.io/initial-events-end";
-
-/// One line of a watch.
-#[derive(Deserialize)]
-pub struct Line<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    object: Slim<'a>,
-}
 
 /// What a line of a watch says.
 pub enum Event {
@@ -70,69 +58,21 @@ pub enum DecodeError {
 }
 
 /// An object, bookmark or Status, as far as it matters here.
-#[derive(Deserialize)]
+#[derive(Default)]
 struct Slim<'a> {
-    #[serde(borrow, default)]
-    metadata: Metadata<'a>,
-    /// Values stay as they came until their bytes are made of them, in one allocation each.
-    #[serde(borrow, default)]
-    data: Option<Pairs<'a, &'a RawValue>>,
-    #[serde(borrow, default, rename = "binaryData")]
-    binary_data: Option<Pairs<'a, &'a RawValue>>,
-    #[serde(default)]
-    code: u16,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
-struct Metadata<'a> {
-    #[serde(borrow, default)]
     name: Cow<'a, str>,
-    #[serde(borrow, default)]
     namespace: Cow<'a, str>,
-    #[serde(borrow, default)]
-    uid: Cow<'a, str>,
-    #[serde(borrow, default)]
-    resource_version: Cow<'a, str>,
-    #[serde(borrow, default)]
-    creation_timestamp: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    deletion_timestamp: Option<Cow<'a, str>>,
-    #[serde(default)]
-    finalizers: Option<Vec<String>>,
-    #[serde(borrow, default)]
-    annotations: Option<Pairs<'a, &'a RawValue>>,
-    #[serde(borrow, default)]
-    labels: Option<&'a RawValue>,
-}
-
-/// Text that borrows from the line where it has no escapes.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// A JSON object as a list, in its order.
-struct Pairs<'a, V>(Vec<(Cow<'a, str>, V)>);
-
-impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Pairs<'a, V> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members<'a, V>(std::marker::PhantomData<(&'a (), V)>);
-        impl<'de: 'a, 'a, V: Deserialize<'de>> Visitor<'de> for Members<'a, V> {
-            type Value = Pairs<'a, V>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut pairs = Vec::with_capacity(map.size_hint().unwrap_or(1));
-                while let Some((Text(key), value)) = map.next_entry::<Text<'de>, V>()? {
-                    pairs.push((key as Cow<'a, str>, value));
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(Members(std::marker::PhantomData))
-    }
+    uid: u128,
+    revision: u64,
+    created: i64,
+    terminating: bool,
+    finalizers: Vec<String>,
+    folder: Option<String>,
+    /// Value of the label that was asked for.
+    label: Option<String>,
+    ends_list: bool,
+    data: Vec<(String, Option<Payload>)>,
+    code: u16,
 }
 
 impl Reader {
@@ -141,12 +81,21 @@ impl Reader {
     /// # Errors
     /// [`DecodeError`] when the line is not one that an API server sends.
     pub fn line(&self, line: &[u8]) -> Result<Event, DecodeError> {
-        let Line { kind, object } = serde_json::from_str(text(line)?).map_err(position)?;
+        let (mut kind, mut slim) = (Cow::Borrowed(""), None);
+        whole(line, |cursor| {
+            cursor.object(|cursor, key| match &*key {
+                "type" => cursor.string().map(|text| kind = text),
+                // The type comes first: a deleted object's content is passed over.
+                "object" => self.slim(cursor, None, kind != "DELETED").map(|object| slim = Some(object)),
+                _ => cursor.skip().map(drop),
+            })
+        })?;
+        let slim = slim.ok_or(DecodeError::Missing("`object`"))?;
         match &*kind {
-            "ADDED" | "MODIFIED" => self.object_of(object).map(Event::Applied),
-            "DELETED" => self.object_of(Slim { data: None, binary_data: None, ..object }).map(Event::Deleted),
-            "BOOKMARK" => Ok(Event::Bookmark { revision: revision(&object.metadata.resource_version), ends_list: object.metadata.annotation(ENDS_LIST).is_some_and(|value| value == "true") }),
-            "ERROR" => Ok(Event::Error(object.code)),
+            "ADDED" | "MODIFIED" => slim.into_object(self.kind).map(Event::Applied),
+            "DELETED" => Slim { data: Vec::new(), ..slim }.into_object(self.kind).map(Event::Deleted),
+            "BOOKMARK" => Ok(Event::Bookmark { revision: slim.revision, ends_list: slim.ends_list }),
+            "ERROR" => Ok(Event::Error(slim.code)),
             _ => Err(DecodeError::Missing("a known type")),
         }
     }
@@ -156,7 +105,7 @@ impl Reader {
     /// # Errors
     /// [`DecodeError`]
     pub fn object(&self, json: &[u8]) -> Result<Object, DecodeError> {
-        self.object_of(serde_json::from_str(text(json)?).map_err(position)?)
+        whole(json, |cursor| self.slim(cursor, None, true))?.into_object(self.kind)
     }
 
     /// Reads one object and the value of one of its labels.
@@ -164,48 +113,96 @@ impl Reader {
     /// # Errors
     /// [`DecodeError`]
     pub fn labelled(&self, json: &[u8], label: &str) -> Result<(Object, Option<String>), DecodeError> {
-        let slim: Slim<'_> = serde_json::from_str(text(json)?).map_err(position)?;
-        let labels: Option<Pairs<'_, Text<'_>>> = slim.metadata.labels.map(|labels| serde_json::from_str(labels.get())).transpose().map_err(position)?;
-        let value = labels.and_then(|labels| labels.0.into_iter().find(|(key, _)| key == label)).map(|(_, Text(value))| value.into_owned());
-        Ok((self.object_of(slim)?, value))
+        let mut slim = whole(json, |cursor| self.slim(cursor, Some(label), true))?;
+        let value = slim.label.take();
+        Ok((slim.into_object(self.kind)?, value))
     }
 
-    fn object_of(&self, slim: Slim<'_>) -> Result<Object, DecodeError> {
-        let Slim { metadata, data, binary_data, .. } = slim;
-        if metadata.name.is_empty() || metadata.namespace.is_empty() {
+    fn slim<'a>(&self, cursor: &mut Cursor<'a>, label: Option<&str>, content: bool) -> Result<Slim<'a>, Unreadable> {
+        let mut slim = Slim::default();
+        cursor.object(|cursor, key| match &*key {
+            "metadata" => cursor.object(|cursor, key| self.metadata(cursor, &key, label, &mut slim)),
+            "data" if content => values(cursor, self.kind == Kind::Secret, &mut slim.data),
+            "binaryData" if content => values(cursor, true, &mut slim.data),
+            "code" => cursor.skip().map(|code| slim.code = code.parse().unwrap_or_default()),
+            _ => cursor.skip().map(drop),
+        })?;
+        Ok(slim)
+    }
+
+    fn metadata<'a>(&self, cursor: &mut Cursor<'a>, key: &str, label: Option<&str>, slim: &mut Slim<'a>) -> Result<(), Unreadable> {
+        match key {
+            "name" => slim.name = cursor.string()?,
+            "namespace" => slim.namespace = cursor.string()?,
+            "uid" => slim.uid = uid_number(&cursor.string()?),
+            "resourceVersion" => slim.revision = revision(&cursor.string()?),
+            "creationTimestamp" => slim.created = cursor.text()?.as_deref().and_then(seconds).unwrap_or_default(),
+            "deletionTimestamp" => slim.terminating = cursor.text()?.is_some(),
+            "finalizers" => slim.finalizers = cursor.strings()?,
+            "annotations" => cursor.object(|cursor, key| {
+                match &*key {
+                    folder if folder == self.folder_annotation => slim.folder = cursor.text()?.map(Cow::into_owned),
+                    ENDS_LIST => slim.ends_list = cursor.text()?.as_deref() == Some("true"),
+                    _ => drop(cursor.skip()?),
+                }
+                Ok(())
+            })?,
+            "labels" => cursor.object(|cursor, key| {
+                match label {
+                    Some(label) if *key == *label => slim.label = cursor.text()?.map(Cow::into_owned),
+                    _ => drop(cursor.skip()?),
+                }
+                Ok(())
+            })?,
+            _ => drop(cursor.skip()?),
+        }
+        Ok(())
+    }
+}
+
+/// Adds the values of `data` or `binaryData`, in their order.
+fn values(cursor: &mut Cursor<'_>, encoded: bool, into: &mut Vec<(String, Option<Payload>)>) -> Result<(), Unreadable> {
+    cursor.object(|cursor, key| {
+        let value = cursor.string()?;
+        let payload = if encoded { decoded(&value) } else { Some(Payload(value.into_owned().into_bytes())) };
+        // Most objects have one key.
+        into.reserve_exact(usize::from(into.is_empty()));
+        into.push((key.into_owned(), payload));
+        Ok(())
+    })
+}
+
+impl Slim<'_> {
+    fn into_object(self, kind: Kind) -> Result<Object, DecodeError> {
+        if self.name.is_empty() || self.namespace.is_empty() {
             return Err(DecodeError::Missing("name and namespace"));
         }
-        let folder = metadata.annotation(&self.folder_annotation);
-        let (data, binary_data) = (data.map_or(Vec::new(), |pairs| pairs.0), binary_data.map_or(Vec::new(), |pairs| pairs.0));
-        let mut values = Vec::with_capacity(data.len() + binary_data.len());
-        for (key, value) in data {
-            let payload = match self.kind {
-                Kind::ConfigMap => Some(Payload(plain(value)?.into_owned().into_bytes())),
-                Kind::Secret => decoded(&plain(value)?),
-            };
-            values.push((key.into_owned(), payload));
-        }
-        for (key, value) in binary_data {
-            values.push((key.into_owned(), decoded(&plain(value)?)));
-        }
         Ok(Object {
-            key: ObjectKey::new(self.kind, &*metadata.namespace, &*metadata.name),
-            uid: uid_number(&metadata.uid),
-            resource_version: revision(&metadata.resource_version),
-            created: metadata.creation_timestamp.as_deref().and_then(seconds).unwrap_or_default(),
-            terminating: metadata.deletion_timestamp.is_some(),
-            finalizers: metadata.finalizers.unwrap_or_default(),
-            folder,
-            data: values,
+            key: ObjectKey::new(kind, &*self.namespace, &*self.name),
+            uid: self.uid,
+            resource_version: self.revision,
+            created: self.created,
+            terminating: self.terminating,
+            finalizers: self.finalizers,
+            folder: self.folder,
+            data: self.data,
         })
     }
 }
 
-impl Metadata<'_> {
-    fn annotation(&self, name: &str) -> Option<String> {
-        let (_, raw) = self.annotations.as_ref()?.0.iter().find(|(key, _)| key == name)?;
-        serde_json::from_str(raw.get()).ok()
-    }
+/// Reads a text that holds one value and nothing else. It is checked to be UTF-8 once, so that no string in it is checked again.
+fn whole<'a, T>(json: &'a [u8], read: impl FnOnce(&mut Cursor<'a>) -> Result<T, Unreadable>) -> Result<T, DecodeError> {
+    let place = |at: usize| {
+        let before = json.get(..at).unwrap_or(json);
+        let line = before.iter().filter(|byte| **byte == b'\n').count();
+        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count();
+        DecodeError::Json { line: line + 1, column: column + 1 }
+    };
+    let text = std::str::from_utf8(json).map_err(|error| place(error.valid_up_to()))?;
+    let mut cursor = Cursor::new(text);
+    let value = read(&mut cursor).map_err(|error| place(error.at))?;
+    cursor.end().map_err(|error| place(error.at))?;
+    Ok(value)
 }
 
 /// What a list says of itself: everything but its items.
@@ -251,62 +248,6 @@ fn revision(text: &str) -> u64 {
     text.parse().unwrap_or_default()
 }
 
-/// Checked once for the whole text, so that no string in it is checked again.
-fn text(json: &[u8]) -> Result<&str, DecodeError> {
-    std::str::from_utf8(json).map_err(|error| DecodeError::Json { line: 1, column: error.valid_up_to() + 1 })
-}
-
-fn plain(value: &RawValue) -> Result<Cow<'_, str>, DecodeError> {
-    unescaped(value.get()).ok_or(DecodeError::Missing("text for each key"))
-}
-
-/// The text of a JSON string. serde_json would collect it in a buffer that grows, and copy it then.
-///
-/// `None` where it is no string, or holds half of a surrogate pair.
-fn unescaped(json: &str) -> Option<Cow<'_, str>> {
-    let mut rest = json.strip_prefix('"')?.strip_suffix('"')?;
-    let Some(mut at) = memchr(b'\\', rest.as_bytes()) else { return Some(Cow::Borrowed(rest)) };
-    let mut text = String::with_capacity(rest.len());
-    loop {
-        text.push_str(rest.get(..at)?);
-        let escape = *rest.as_bytes().get(at + 1)?;
-        rest = rest.get(at + 2..)?;
-        text.push(match escape {
-            b'b' => '\x08',
-            b'f' => '\x0c',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => unicode(&mut rest)?,
-            itself => char::from(itself),
-        });
-        match memchr(b'\\', rest.as_bytes()) {
-            Some(next) => at = next,
-            None => break,
-        }
-    }
-    text.push_str(rest);
-    if text.len() < text.capacity() / 2 {
-        text.shrink_to_fit();
-    }
-    Some(Cow::Owned(text))
-}
-
-/// The character after `\u`: one unit of UTF-16, or two.
-fn unicode(rest: &mut &str) -> Option<char> {
-    let unit = |rest: &mut &str| {
-        let (digits, after) = rest.split_at_checked(4)?;
-        *rest = after;
-        u16::from_str_radix(digits, 16).ok()
-    };
-    let first = unit(rest)?;
-    if let Some(character) = char::from_u32(first.into()) {
-        return Some(character);
-    }
-    *rest = rest.strip_prefix("\\u")?;
-    char::decode_utf16([first, unit(rest)?]).next()?.ok()
-}
-
 fn decoded(value: &str) -> Option<Payload> {
     STANDARD.decode(value.as_bytes()).ok().map(Payload)
 }
@@ -344,25 +285,6 @@ mod tests {
         assert_eq!((object.uid, object.resource_version, object.created, object.terminating), (1, 7, 1_795_256_430, false));
         assert_eq!((object.folder.as_deref(), object.finalizers.as_slice()), (Some("süb"), &["z".to_owned()][..]));
         assert!(values(&object) == [("crlf", Some(&b"a\r\nb"[..])), ("empty", Some(b"")), ("b", Some(b"\0\xff"))]);
-    }
-
-    #[test]
-    fn strings_are_read_as_serde_json_reads_them() {
-        for json in [
-            r#""""#,
-            r#""plain ünïcode""#,
-            r#""a\nb\t\r\b\f\"\\\/""#,
-            r#""\u0041\u00e9\u20ac\ud83d\ude00 \u0000""#,
-            r#""ends\n""#,
-            r#""\ud83d""#,
-            r#""\ud83d\u0041""#,
-            r#""\ude00""#,
-            "5",
-            "null",
-            "[]",
-        ] {
-            assert_eq!(unescaped(json).map(Cow::into_owned), serde_json::from_str::<String>(json).ok(), "{json}");
-        }
     }
 
     #[test]

@@ -230,3 +230,18 @@ fn resync_repairs_what_somebody_did_to_our_files() {
     wait_for("the mode to be set again", DEADLINE, || mode(&path("chmodded")) == 0o644);
     assert_eq!(inode(&path("untouched")), before);
 }
+
+#[test]
+fn folder_that_could_not_be_made_is_not_ours_when_somebody_makes_it() {
+    let setup = Setup::new();
+    std::os::unix::fs::symlink("nowhere", setup.path("theirs")).unwrap();
+    setup.cluster.configmap("a", &[("a", "1")]).target("theirs").create();
+    let _projector = setup.start();
+    std::fs::remove_file(setup.path("theirs")).unwrap();
+    std::fs::create_dir(setup.path("theirs")).unwrap();
+    setup.holds(&tree! { "theirs/a" => "1" });
+    setup.cluster.delete("configmaps", "a");
+    setup.cluster.wait_gone("configmaps", "a");
+    setup.caught_up();
+    assert_eq!(folders(&setup.folder()), ["theirs"]);
+}

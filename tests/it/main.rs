@@ -10,8 +10,12 @@ mod project;
 mod faults;
 
 mod engine;
+mod rows;
 mod conflict;
 mod finalizers;
 mod audit;
 mod sharing;
 mod settings;
+mod commands;
+mod manifests;
+mod rbac;

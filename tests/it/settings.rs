@@ -155,6 +155,7 @@ fn sigterm_ends_with_0_and_without_temporary_files() {
         // In the midst of the first writes, or later: any moment must do.
         let folder = setup.beside(&format!("run-{after}"));
         let mut projector = setup.projector().folder(&folder).start();
+        projector.wait_output("starting");
         wait_for("some files", DEADLINE, || tree(&folder).len() >= after.min(50));
         assert_eq!(projector.terminate().code(), Some(0), "{}", projector.output());
         assert_eq!(temps(&folder), Vec::<String>::new());

@@ -4,6 +4,6 @@ mod crash;
 mod errors;
 mod faulty;
 mod harness;
-mod model;
+pub mod model;
 mod properties;
 mod scenario;

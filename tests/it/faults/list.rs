@@ -74,6 +74,8 @@ fn a5_streams_that_end_before_their_mark_remove_nothing_and_after_two_are_not_tr
     wait_for("the end of the stream, and two failures of the list that goes on", DEADLINE, || server.hits(ends) == 1 && server.hits(dies) == 2);
     wait_tree(stage.path(), &tree! { "a" => "1", "b" => "1" });
     for round in 0..3 {
+        // An event is the proof that the watch works: the next loss begins with a short wait again.
+        stage.marker(&format!("marker-{round}"));
         stage.in_a_gap(|| stage.create(&format!("round-{round}"), "1"));
         wait_content(&stage.file(&format!("round-{round}")), b"1", DEADLINE);
     }

@@ -138,16 +138,21 @@ fn p2_an_object_that_is_being_deleted_is_released_on_the_way_out() {
 fn p2_a_second_signal_does_not_wait_for_releases() {
     let stage = Stage::new();
     stage.create("a", "1");
-    let server = stage.server();
-    let mut projector = with_finalizers(&stage).start();
-    projector.wait_ready();
+    let (server, other) = (stage.server(), tempfile::tempdir().unwrap());
+    let (mut patient, mut hasty) = (with_finalizers(&stage).start(), with_finalizers(&stage).folder(other.path()).start());
+    patient.wait_ready();
+    hasty.wait_ready();
     wait_for("the finalizer", DEADLINE, || !stage.cluster.finalizers_of("configmaps", "a").is_empty());
     let hangs = server.fault(Matcher::patch("configmaps"), Times::Always, Fault::Hang);
     stage.delete("a");
-    wait_for("the release that hangs", DEADLINE, || server.hits(hangs) >= 1);
-    projector.signal(Signal::TERM);
-    projector.signal(Signal::INT);
-    projector.wait_exit(STOP);
+    wait_for("two releases that hang", DEADLINE, || server.hits(hangs) >= 2);
+    // The same situation for both: the one that is told twice goes first.
+    hasty.signal(Signal::TERM);
+    patient.signal(Signal::TERM);
+    hasty.signal(Signal::INT);
+    hasty.wait_exit(STOP);
+    assert!(patient.is_running(), "one signal waits two seconds for releases: the second one made no difference");
+    assert_eq!(patient.wait_exit(STOP).code(), Some(0));
     assert_eq!(temps(stage.path()), Vec::<String>::new());
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{LONG, Presence, Stage, inodes, relists};
-use crate::support::{DEADLINE, Fault, Matcher, Projector, Request, Times, tree, wait_for, wait_tree, wait_tree_within};
+use super::{LONG, Presence, Stage, inodes, relists, wait_content};
+use crate::support::{DEADLINE, Fault, Matcher, Projector, Request, Times, tree, tree_with_dots, wait_for, wait_tree, wait_tree_within};
 
 /// Requests for ConfigMaps, oldest first.
 fn asked(stage: &Stage) -> Vec<Request> {
@@ -71,26 +71,28 @@ fn a14_a_storm_of_errors_leaves_files_alone_and_is_asked_with_patience() {
     ["a", "b", "deleted"].iter().for_each(|name| stage.create(name, "1"));
     let server = stage.server();
     let projector = stage.start();
-    let before = inodes(&stage, &["a", "b"]);
+    let before = inodes(&stage, &["b"]);
     let presence = Presence::of(&stage, &["a", "b"]);
-    let tree_before = crate::support::tree_with_dots(stage.path());
     for code in [500, 503, 504] {
         server.clear_requests();
+        let tree_before = tree_with_dots(stage.path());
         let storm = server.fault(Matcher::any(), Times::Always, Fault::status(code));
         server.drop_connections();
-        // Five failures of each of the two watches: about ten seconds.
         wait_for("the storm", LONG, || asked(&stage).iter().filter(|request| request.status == code).count() >= 4);
-        assert_eq!(crate::support::tree_with_dots(stage.path()), tree_before, "something on disk changed during an outage");
+        assert_eq!(tree_with_dots(stage.path()), tree_before, "something on disk changed during an outage");
         assert_eq!((projector.ready().0, projector.health().0), (200, 200));
         let gap = shortest_gap(&asked(&stage));
         assert!(gap >= Duration::from_millis(500), "{code}: asked again after {gap:?}");
         server.clear(storm);
+        // An event is the proof that the watch works: the next storm begins with a short wait again.
         wait_for("the end of the storm", DEADLINE, || server.open_watches("configmaps") == 1);
+        stage.edit("a", &code.to_string());
+        wait_content(&stage.file("a"), code.to_string().as_bytes(), DEADLINE);
     }
     stage.delete("deleted");
-    wait_tree(stage.path(), &tree! { "a" => "1", "b" => "1" });
+    wait_tree(stage.path(), &tree! { "a" => "504", "b" => "1" });
     presence.assert_unbroken();
-    assert_eq!(inodes(&stage, &["a", "b"]), before);
+    assert_eq!(inodes(&stage, &["b"]), before);
 }
 
 #[test]
@@ -137,10 +139,12 @@ fn a16_a_token_that_was_rotated_is_read_again_at_the_first_401() {
     std::fs::write(&token, "second").unwrap();
     server.clear_requests();
     server.drop_connections();
+    // Both watches have one token: the first that is refused reads it again, perhaps in time for the other.
+    let refused = || server.requests().iter().filter(|request| request.status == 401).count();
+    wait_for("the refusal", DEADLINE, || refused() >= 1);
     stage.marker("marker");
     presence.assert_unbroken();
-    let refused = asked(&stage).iter().filter(|request| request.status == 401).count();
-    assert_eq!(refused, 1, "the fresh token must be used at once: {:?}", asked(&stage));
+    assert!(refused() <= 2, "the fresh token must be used at once: {:?}", server.requests());
     assert_eq!(relists(&projector), 0);
 }
 

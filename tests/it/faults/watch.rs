@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use super::{LONG, Presence, Stage, inodes, relists, row, wait_content};
-use crate::support::{DEADLINE, Fault, Injection, Loss, Matcher, Times, assert_tree, tree, wait_for, wait_tree};
+use crate::support::{DEADLINE, Fault, Injection, Loss, Matcher, Times, Verb, assert_tree, tree, wait_for, wait_tree};
 
 #[test]
 fn a1_error_410_in_the_stream_lists_again_and_rewrites_nothing_equal() {
@@ -145,9 +145,8 @@ fn a10_a_server_that_went_back_in_time_is_listed_again_and_obeyed() {
     server.stop();
     server.restore(&snapshot);
     server.restart();
-    server.inject(Matcher::any_watch("configmaps"), Injection::Silence);
     let bookmark = json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"resourceVersion": snapshot.version.to_string()}});
-    wait_for("the watch on the restored server", DEADLINE, || server.open_watches("configmaps") == 1);
+    wait_for("the watch on the restored server", DEADLINE, || server.requests().iter().any(|request| request.resource == "configmaps" && request.verb == Verb::Watch && request.open));
     server.inject(Matcher::any_watch("configmaps"), Injection::Event("BOOKMARK", bookmark));
     wait_tree(stage.path(), &tree! { "kept" => "1", "edited" => "1", "deleted" => "1" });
     presence.assert_unbroken();
@@ -186,8 +185,9 @@ fn a11_a_late_deletion_of_the_former_namesake_is_ignored() {
     let mut late = old;
     late["metadata"]["resourceVersion"] = (stage.server().version() + 1).to_string().into();
     stage.server().inject(Matcher::any_watch("configmaps"), Injection::Event("DELETED", late));
-    stage.create("before-the-marker", "1");
+    // It comes at the latest together with the first marker.
     stage.marker("marker");
+    stage.marker("marker-after");
     presence.assert_unbroken();
 }
 
@@ -241,8 +241,9 @@ fn n2_half_a_line_and_a_broken_connection_resume_without_a_list() {
     let stage = Stage::new();
     stage.create("kept", "1");
     let projector = stage.start();
-    let before = inodes(&stage, &["kept"]);
-    stage.server().inject(Matcher::any_watch("configmaps"), Injection::Cut);
+    let (server, before) = (stage.server(), inodes(&stage, &["kept"]));
+    server.inject(Matcher::any_watch("configmaps"), Injection::Cut);
+    wait_for("the next watch", DEADLINE, || server.counts_of("configmaps").watches == 1);
     stage.marker("marker");
     assert_eq!(relists(&projector), 0);
     assert_eq!(inodes(&stage, &["kept"]), before);

@@ -1,0 +1,62 @@
+//! What folding one batch of events into the store brought to light.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::core::object::ObjectKey;
+use crate::core::path::TargetPath;
+use crate::core::project::{FileProjection, Rejection};
+
+/// Bytes that arrived with the batch in hand, by path and object. Gone when the batch is done.
+pub type Bodies = HashMap<(TargetPath, Arc<ObjectKey>), FileProjection>;
+
+/// What folding one event brought to light.
+#[derive(Default)]
+pub struct Folded {
+    /// Paths whose wanted file may have changed.
+    pub touched: BTreeSet<TargetPath>,
+    /// Bytes for them.
+    pub bodies: Bodies,
+    /// Keys or objects that are not projected: the whole truth about each object named, also when it is now empty.
+    pub rejections: Vec<(Arc<ObjectKey>, u128, Vec<Rejection>)>,
+    /// Objects whose state the status writer may have to act on.
+    pub seen: Vec<Seen>,
+    /// Whether a source completed, or was refused, for the first time.
+    pub progressed: bool,
+    /// Objects whose bytes must be read again.
+    pub unread: Vec<Arc<ObjectKey>>,
+    /// Events older than what was already known.
+    pub stale: u32,
+}
+
+impl Folded {
+    /// With room for so many events.
+    pub fn for_events(events: usize) -> Self {
+        Self { seen: Vec::with_capacity(events), rejections: Vec::with_capacity(events), ..Self::default() }
+    }
+}
+
+/// What the status writer must know of an object that was seen.
+pub struct Seen {
+    /// Which object.
+    pub key: Arc<ObjectKey>,
+    /// Its uid; 0 where unknown.
+    pub uid: u128,
+    /// Its finalizers.
+    pub finalizers: Vec<String>,
+    /// Whether it still is to be guarded, or waits to be released.
+    pub fate: Fate,
+}
+
+/// What became of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// It lives.
+    Live,
+    /// It carries a deletion mark.
+    Terminating,
+    /// It left the selector or is deleted; its last finalizers are known.
+    Gone,
+    /// A list does not name it any more; its finalizers are not known.
+    Vanished,
+}

@@ -1,0 +1,210 @@
+//! The subcommands beside `run`, and the health endpoint: what they say, how they end, and that they leave everything alone.
+
+use std::net::TcpListener;
+
+use serde_json::Value;
+
+use crate::common::{Setup, started, two_seconds_after};
+use crate::support::projector::{Builder, Finished};
+use crate::support::*;
+
+fn planned(builder: &Builder) -> (Finished, Value) {
+    let finished = builder.clone().args(&["plan", "--output", "json"]).run();
+    let json = serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished:?}"));
+    (finished, json)
+}
+
+/// Action, path below FOLDER, and object of each step, sorted.
+fn steps(setup: &Setup, plan: &Value) -> Vec<[String; 3]> {
+    let (folder, namespace) = (format!("{}/", setup.folder().display()), format!("/{}/", setup.cluster.namespace()));
+    let text = |step: &Value, field: &str| step[field].as_str().unwrap().replace(&folder, "").replace(&namespace, "/");
+    let steps = plan["steps"].as_array().unwrap();
+    let mut steps: Vec<_> = steps.iter().map(|step| ["action", "path", "object"].map(|field| text(step, field))).collect();
+    steps.sort();
+    steps
+}
+
+/// A folder that a projector has left, and a cluster that has moved on.
+fn pending() -> Setup {
+    let setup = Setup::new();
+    let old = setup.cluster.configmap("old", &[("changed", "1"), ("dropped", "1"), ("same", "1"), ("lost", "old")]).create();
+    started(&setup.projector().env("FINALIZERS", "false")).terminate();
+    two_seconds_after(&old);
+    setup.cluster.set_data("old", &[("changed", "2"), ("same", "1"), ("lost", "old")]);
+    setup.cluster.secret("new", &[("new", "1"), ("lost", "new"), ("foreign", "1")]).create();
+    setup.cluster.configmap("bad", &[("x", "1")]).target("../x").create();
+    std::fs::create_dir(setup.path("blocked")).unwrap();
+    setup.cluster.configmap("blocked", &[("blocked", "1")]).create();
+    setup.foreign("foreign", "theirs");
+    setup
+}
+
+#[test]
+fn plan_names_every_step_and_ends_with_2() {
+    let setup = pending();
+    let before = tree_with_dots(&setup.folder());
+    let (finished, plan) = planned(&setup.projector().env("FINALIZERS", "false"));
+    let expected = [
+        ["blocked", "blocked", "ConfigMap/blocked"],
+        ["conflict", "lost", "Secret/new"],
+        ["rejected", "(all keys)", "ConfigMap/bad"],
+        ["remove", "dropped", "ConfigMap/old"],
+        ["replace", "changed", "ConfigMap/old"],
+        ["replace", "foreign", "Secret/new"],
+        ["write", "new", "Secret/new"],
+    ];
+    assert_eq!((steps(&setup, &plan), finished.code), (expected.map(|step| step.map(str::to_owned)).to_vec(), Some(2)));
+    assert_eq!(plan["pending"], true);
+    assert_eq!(tree_with_dots(&setup.folder()), before, "plan writes nothing");
+}
+
+#[test]
+fn plan_as_a_table_is_for_people() {
+    let setup = pending();
+    let finished = setup.projector().arg("plan").run();
+    let lines: Vec<_> = finished.stdout.lines().collect();
+    assert!(lines[0].starts_with("ACTION") && lines[0].ends_with("WHY"), "{lines:?}");
+    let removal = lines.iter().find(|line| line.starts_with("remove")).unwrap();
+    assert!(removal.contains("/files/dropped") && removal.ends_with("no object wants it"), "{removal}");
+    assert_eq!(finished.code, Some(2));
+}
+
+#[test]
+fn plan_beside_a_running_instance_finds_nothing_and_ends_with_0() {
+    let setup = Setup::new();
+    setup.cluster.configmap("a", &[("a", "1")]).target("sub").create();
+    let _projector = setup.start();
+    let before = tree_with_dots(&setup.folder());
+    let (finished, plan) = planned(&setup.projector());
+    assert_eq!((finished.code, steps(&setup, &plan)), (Some(0), vec![]), "{finished:?}");
+    assert_eq!(tree_with_dots(&setup.folder()), before);
+    assert!(setup.projector().arg("plan").run().stdout.contains("Nothing to do"));
+    // The running one still works: nothing was taken from it.
+    setup.cluster.set_data("a", &[("b", "2")]);
+    setup.holds(&tree! { "sub/b" => "2" });
+}
+
+#[test]
+fn plan_beside_a_sibling_leaves_the_siblings_files_out() {
+    let setup = Setup::new();
+    setup.cluster.configmap("a", &[("a", "1")]).create();
+    let _sibling = setup.start();
+    let (finished, plan) = planned(&setup.projector().env("LABEL", "seek"));
+    assert_eq!((finished.code, steps(&setup, &plan)), (Some(0), vec![]), "{finished:?}");
+}
+
+#[test]
+fn plan_with_a_changed_label_shows_what_the_change_would_remove() {
+    let setup = Setup::new();
+    setup.cluster.configmap("a", &[("a", "1")]).create();
+    setup.start().terminate();
+    let before = tree_with_dots(&setup.folder());
+    let (finished, plan) = planned(&setup.projector().env("LABEL", "seek"));
+    assert_eq!((steps(&setup, &plan), finished.code), (vec![["remove", "a", "ConfigMap/a"].map(str::to_owned)], Some(2)));
+    assert_eq!(tree_with_dots(&setup.folder()), before);
+}
+
+#[test]
+fn plan_does_not_make_the_folder() {
+    let setup = Setup::new();
+    setup.cluster.configmap("a", &[("a", "1")]).create();
+    let folder = setup.beside("missing");
+    let (finished, _) = planned(&setup.projector().folder(&folder));
+    assert_eq!((finished.code, folder.exists()), (Some(2), false));
+}
+
+#[test]
+fn check_with_all_rights_ends_with_0_and_writes_nothing() {
+    let setup = Setup::new();
+    let finished = setup.projector().env("EVENT_LOGGING", "true").arg("check").run();
+    assert_eq!((finished.code, finished.stdout.contains("PROBLEM")), (Some(0), false), "{}", finished.stdout);
+    for right in ["may watch configmaps", "may patch secrets", "may create events.events.k8s.io"] {
+        assert!(finished.stdout.contains(right), "{right}: {}", finished.stdout);
+    }
+    assert_eq!(tree_with_dots(&setup.folder()), tree! {});
+}
+
+#[test]
+fn check_names_each_missing_right_and_ends_with_1() {
+    let setup = Setup::new();
+    let account = setup.cluster.restricted(&[("", "configmaps", &["get", "list", "watch", "patch"]), ("", "secrets", &["get", "watch"])]);
+    let finished = setup.projector().kubeconfig(&account.kubeconfig).arg("check").run();
+    let problems: Vec<_> = finished.stdout.lines().filter(|line| line.starts_with("PROBLEM")).collect();
+    assert_eq!((finished.code, problems.len()), (Some(1), 2), "{}", finished.stdout);
+    assert!(problems[0].contains("may not list secrets") && problems[1].contains("may not patch secrets"), "{problems:?}");
+}
+
+#[test]
+fn check_names_a_folder_that_cannot_be_one() {
+    let setup = Setup::new();
+    setup.foreign("file", "x");
+    let finished = setup.projector().folder(&setup.path("file")).arg("check").run();
+    assert_eq!(finished.code, Some(1), "{}", finished.stdout);
+    assert!(finished.stdout.contains("PROBLEM  FOLDER"), "{}", finished.stdout);
+}
+
+#[test]
+fn check_names_bad_settings() {
+    let finished = Projector::builder().env("METHOD", "FOO").arg("check").run();
+    let problems = finished.stdout.lines().filter(|line| line.starts_with("PROBLEM")).count();
+    assert_eq!((finished.code, problems), (Some(1), 3), "LABEL, FOLDER, METHOD: {}", finished.stdout);
+}
+
+fn healthcheck(port: u16) -> Option<i32> {
+    Projector::builder().env("HEALTH_PORT", &port.to_string()).arg("healthcheck").run().code
+}
+
+#[test]
+fn healthcheck_tells_well_from_gone() {
+    let setup = Setup::new();
+    let mut projector = setup.start();
+    assert_eq!(healthcheck(projector.port()), Some(0));
+    projector.terminate();
+    assert_eq!(healthcheck(projector.port()), Some(1));
+}
+
+#[test]
+fn healthcheck_tells_an_unwell_one() {
+    let setup = Setup::in_process();
+    let projector = started(&setup.projector().env("HEALTH_STALE_AFTER", "1"));
+    setup.cluster.server().freeze();
+    wait_for("503 after a second without contact", DEADLINE, || projector.health().0 == 503);
+    assert_eq!(healthcheck(projector.port()), Some(1));
+    setup.cluster.server().thaw();
+    wait_for("200 after contact", DEADLINE, || projector.health().0 == 200);
+    assert_eq!(healthcheck(projector.port()), Some(0));
+}
+
+#[test]
+fn taken_health_port_is_reported_and_does_not_stop_the_files() {
+    let setup = Setup::new();
+    let taken = TcpListener::bind(("0.0.0.0", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let mut projector = setup.projector().env("HEALTH_PORT", &port.to_string()).start();
+    setup.cluster.configmap("a", &[("a", "1")]).create();
+    setup.holds(&tree! { "a" => "1" });
+    let output = projector.output();
+    let error = output.lines().find(|line| line.contains("ERROR")).unwrap_or_else(|| panic!("no error: {output}"));
+    assert!(error.contains("HEALTH_PORT") && error.contains(&port.to_string()), "{error}");
+    assert_eq!(projector.terminate().code(), Some(0));
+}
+
+#[test]
+fn health_names_each_watch() {
+    let setup = Setup::new();
+    let projector = setup.start();
+    let (status, body) = projector.health();
+    let mut watches: Vec<_> = body["watches"].as_array().unwrap().iter().map(|watch| [watch["kind"].clone(), watch["namespace"].clone(), watch["state"].clone()]).collect();
+    watches.sort_by_key(|watch| watch[0].to_string());
+    let expected = ["ConfigMap", "Secret"].map(|kind| [kind, setup.cluster.namespace(), "watching"].map(Value::from)).to_vec();
+    assert_eq!((status, watches), (200, expected), "{body}");
+}
+
+#[test]
+fn liveness_off_serves_nothing() {
+    let setup = Setup::new();
+    setup.cluster.configmap("a", &[("a", "1")]).create();
+    let projector = setup.projector().env("LIVENESS", "false").start();
+    setup.holds(&tree! { "a" => "1" });
+    assert_eq!(projector.health().0, 0);
+}

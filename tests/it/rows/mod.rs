@@ -1,0 +1,10 @@
+//! Rows of the fault matrix about the disk, with the built binary: mounts, injected errors, other people's files, SIGKILL.
+//!
+//! Needs root, and `mount`, `setpriv` and `strace`. Without them these tests fail, they are never skipped.
+
+mod disk;
+mod foreign;
+mod inject;
+mod kill;
+mod mount;
+mod owner;
