@@ -20,7 +20,7 @@ use crate::config::{Config, Method, Origin};
 use crate::core::path::Roots;
 use crate::core::project::Rules;
 use crate::disk::ledger::Place;
-use crate::engine::Settings;
+use crate::engine::outcome::Settings;
 use crate::health::Health;
 use crate::serve;
 use crate::source::api::ApiServer;
@@ -83,7 +83,7 @@ pub fn settings(config: &Config) -> Settings {
         file_mode: u16::try_from(config.file_mode).unwrap_or(0o644),
         terminating_is_gone: config.finalizers.is_some(),
     };
-    let finalizers = config.finalizers.as_ref().map(|finalizers| crate::engine::Finalizers {
+    let finalizers = config.finalizers.as_ref().map(|finalizers| crate::engine::outcome::Finalizers {
         name: finalizers.name.clone(),
         former: finalizers.former.clone(),
         adds: config.method != Method::List,

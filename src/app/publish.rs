@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::core::path::{Roots, TargetPath};
 use crate::core::plan::Barrier;
 use crate::core::uid::uid_text;
-use crate::engine::{Act, Note, Outcome, What, Wish};
+use crate::engine::outcome::{Act, Note, Outcome, What, Wish};
 use crate::status::events::{EventSender, Report};
 use crate::status::finalizers::FinalizerSender;
 use crate::status::reason::{self, Reason};

@@ -9,7 +9,8 @@ use crate::core::store::SourceScope;
 use crate::health::{Health, WatchName};
 use crate::source::Request;
 use crate::source::api::ApiServer;
-use crate::source::cluster::{self, After, ClusterSource, Ends, Manner, Scope, Timeouts};
+use crate::source::cluster::{After, ClusterSource, Ends, Manner, Scope, Timeouts};
+use crate::source::fetch;
 use crate::source::mailbox::Mailbox;
 use crate::source::manifests;
 use crate::source::yaml::ManifestRules;
@@ -83,7 +84,7 @@ impl Sources {
             }));
         }
         let (fetch, wanted) = mpsc::channel(REQUESTS);
-        tokio::spawn(cluster::fetch(api.clone(), scopes, mailbox.clone(), wanted));
+        tokio::spawn(fetch::fetch(api.clone(), scopes, mailbox.clone(), wanted));
         Self { relist, fetch: Fetch::Cluster(fetch), tasks }
     }
 

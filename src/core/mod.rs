@@ -12,4 +12,5 @@ pub mod folded;
 pub mod store;
 pub mod ledger;
 pub mod plan;
+pub mod wire;
 pub mod watch;

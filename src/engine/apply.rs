@@ -19,7 +19,8 @@ use crate::core::entry::OnDisk;
 use crate::core::folded::Bodies;
 use crate::disk::WriteError;
 use crate::disk::fs::Fs;
-use crate::engine::{Act, Change, Engine, Outcome, RETRY_MAX, Retry, What};
+use crate::engine::outcome::{Act, Change, Outcome, What};
+use crate::engine::{Engine, RETRY_MAX, Retry};
 
 impl<F: Fs> Engine<F> {
     pub(super) fn apply(&mut self, plan: Plan, bodies: &mut Bodies, outcome: &mut Outcome, now: Duration) {

@@ -5,6 +5,7 @@
 
 mod apply;
 mod notes;
+pub mod outcome;
 pub mod preview;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -14,8 +15,7 @@ use std::time::Duration;
 use crate::core::object::{ObjectKey, SourceEvent};
 use crate::core::path::TargetPath;
 use crate::core::plan::{self, Batch, Blocked, Conflict};
-use crate::core::policy::Adopt;
-use crate::core::project::{Rejection, Rules};
+use crate::core::project::Rejection;
 use crate::core::entry::{Obstacle, OnDisk};
 use crate::core::folded::Folded;
 use crate::core::store::{SourceScope, Store};
@@ -23,7 +23,7 @@ use crate::disk::fs::Fs;
 use crate::disk::ledger::{LedgerError, LedgerFile, Place, sibling_paths};
 use crate::disk::Disk;
 
-pub use crate::engine::notes::{Note, What};
+use crate::engine::outcome::{Outcome, Settings};
 
 /// The former owner's file stays at most this long while the new owner's bytes are fetched.
 const HAND_OVER_MAX: Duration = Duration::from_secs(30);
@@ -37,98 +37,6 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 const STUCK_NAMED: usize = 10;
 /// More objects than this are not fetched one by one: the sources list again.
 pub const FETCH_MAX: usize = 100;
-
-/// The settings that the engine follows.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Names, places, modes.
-    pub rules: Rules,
-    /// ADOPT.
-    pub adopt: Adopt,
-    /// What the status writer does about finalizers, if anything.
-    pub finalizers: Option<Finalizers>,
-}
-
-/// Which finalizers are ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finalizers {
-    /// FINALIZER_NAME.
-    pub name: String,
-    /// FINALIZER_FORMER.
-    pub former: Vec<String>,
-    /// Whether it is added (METHOD=LIST only removes).
-    pub adds: bool,
-}
-
-/// What one commit did, and what is wanted of others.
-#[derive(Default)]
-pub struct Outcome {
-    /// Files that changed on disk, in the order of the changes.
-    pub changes: Vec<Change>,
-    /// Objects to read again; more than [`FETCH_MAX`] means a new list instead.
-    pub fetch: BTreeSet<Arc<ObjectKey>>,
-    /// What people must know.
-    pub notes: Vec<Note>,
-    /// What the status writer must do about finalizers.
-    pub wishes: Vec<Wish>,
-    /// Call again at this time, whether or not anything comes.
-    pub wake: Option<Duration>,
-    /// Whether every source is settled and every wanted file was attempted. Never goes back.
-    pub ready: bool,
-}
-
-/// One file that changed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Change {
-    /// Where.
-    pub path: TargetPath,
-    /// For whom it is, or was.
-    pub object: Option<Arc<ObjectKey>>,
-    /// What happened.
-    pub act: Act,
-}
-
-/// What happened to a file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Act {
-    /// Written; `bytes` is its new length.
-    Written {
-        /// Length in bytes.
-        bytes: u32,
-        /// Why.
-        because: plan::Because,
-    },
-    /// Removed.
-    Removed {
-        /// Why.
-        because: plan::Because,
-    },
-}
-
-/// A wish of the engine about an object's finalizers.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Wish {
-    /// Its files are written: keep it from disappearing without us.
-    Guard {
-        /// Which object.
-        key: ObjectKey,
-        /// Its uid.
-        uid: u128,
-        /// Its finalizers as last seen.
-        finalizers: Vec<String>,
-    },
-    /// None of its files is left: let it go.
-    Release {
-        /// Which object.
-        key: ObjectKey,
-        /// Its uid; 0 where unknown.
-        uid: u128,
-        /// Its finalizers as last seen; none where unknown.
-        finalizers: Option<Vec<String>>,
-        /// Whether somebody waits for it to go.
-        terminating: bool,
-    },
-}
 
 /// An attempt to be made again.
 #[derive(Clone, Copy, Debug)]

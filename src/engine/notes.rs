@@ -6,58 +6,12 @@ use std::time::Duration;
 
 use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
-use crate::core::plan::{Barrier, Blocked, Conflict};
+use crate::core::plan::{Blocked, Conflict};
 use crate::core::project::Rejection;
 use crate::core::folded::{Fate, Seen};
 use crate::disk::fs::Fs;
-use crate::engine::{Act, Engine, Finalizers, Outcome, Retry, RETRY_MAX, Wish};
-
-/// Something to tell about one object. Never holds content.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Note {
-    /// Which object.
-    pub key: Arc<ObjectKey>,
-    /// Its uid; 0 where unknown.
-    pub uid: u128,
-    /// What happened.
-    pub what: What,
-}
-
-/// What can happen.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum What {
-    /// Files of the object were written.
-    Written(Vec<TargetPath>),
-    /// Files of the object were removed.
-    Removed(Vec<TargetPath>),
-    /// Another object keeps the path.
-    Conflict {
-        /// Which path.
-        path: TargetPath,
-        /// Who keeps it.
-        winner: Arc<ObjectKey>,
-    },
-    /// A key, or the whole object, is not projected.
-    Rejected(Rejection),
-    /// Something is in the way of a file.
-    Blocked {
-        /// Which path.
-        path: TargetPath,
-        /// What it is.
-        by: Barrier,
-    },
-    /// A file of somebody else was replaced (ADOPT=overwrite).
-    Replaced(TargetPath),
-    /// A file could not be written or removed; it is tried again.
-    Failed {
-        /// Which path.
-        path: TargetPath,
-        /// What the file system said.
-        error: String,
-    },
-    /// A file that had failed is right now.
-    Recovered(TargetPath),
-}
+use crate::engine::outcome::{Act, Finalizers, Note, Outcome, What, Wish};
+use crate::engine::{Engine, RETRY_MAX, Retry};
 
 /// An object that is let go once none of its files is left.
 pub(super) struct Releasing {

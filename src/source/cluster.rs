@@ -8,8 +8,9 @@ use http_body_util::BodyExt as _;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::core::object::{Kind, Object, ObjectKey, Selector, SourceEvent, SourceId};
-use crate::core::watch::{Call, Input, Machine, Next, Tell, Then, Trouble};
+use crate::core::object::{Kind, Object, Selector, SourceEvent, SourceId};
+use crate::core::watch::Machine;
+use crate::core::wire::{Call, Input, Next, Tell, Then, Trouble};
 use crate::health::{Contact, Counter, WatchState};
 use crate::source::Request;
 use crate::source::api::{ApiServer, ResponseBody, encoded, get};
@@ -466,33 +467,4 @@ const fn hint(trouble: &Trouble) -> &'static str {
         Trouble::Refused => "the service account needs get, list and watch (rbac/)",
         Trouble::Gone | Trouble::Unsupported | Trouble::Status { .. } | Trouble::Transport | Trouble::Garbage => "",
     }
-}
-
-/// Reads single objects again for the engine, one after another, and says nothing of those that are gone: their watch does.
-pub async fn fetch(api: ApiServer, scopes: Vec<Scope>, mailbox: Mailbox, mut requests: mpsc::Receiver<ObjectKey>) {
-    while let Some(key) = requests.recv().await {
-        let covers = |scope: &&Scope| scope.kind == key.kind && scope.namespace.as_deref().is_none_or(|namespace| namespace == &*key.namespace);
-        let Some(scope) = scopes.iter().find(covers) else { continue };
-        match read(&api, scope, &key).await {
-            Ok(Some(object)) => {
-                let event = SourceEvent::Fetched { source: scope.id, object: Box::new(object) };
-                mailbox.has_room(event.payload_bytes()).await;
-                mailbox.push(event);
-            }
-            Ok(None) => {}
-            // The engine asks again.
-            Err(failure) => tracing::debug!(object = %key, error = %failure, "reading an object again failed"),
-        }
-    }
-}
-
-async fn read(api: &ApiServer, scope: &Scope, key: &ObjectKey) -> Result<Option<Object>, Failure> {
-    let path = format!("/api/v1/namespaces/{}/{}/{}", encoded(&key.namespace), key.kind.plural(), encoded(&key.name));
-    let reader = Reader { kind: key.kind, folder_annotation: scope.folder_annotation.clone() };
-    let json: Box<serde_json::value::RawValue> = match api.call(get(&path, &[])?).await {
-        Err(failure) if failure.code() == Some(404) => return Ok(None),
-        json => json?,
-    };
-    let labelled = reader.labelled(json.get().as_bytes(), &scope.selector.label).ok();
-    Ok(labelled.filter(|(_, label)| scope.selector.matches(label.as_deref())).map(|(object, _)| object))
 }

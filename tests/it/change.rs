@@ -68,9 +68,13 @@ fn key_moved_between_data_and_binary_data_keeps_the_file() {
     setup.cluster.configmap("a", &[("a", "1"), ("b", "1")]).create();
     let _projector = setup.start();
     let before = inode(&setup.path("a"));
-    setup.cluster.patch("configmaps", "a", &json!({"data": {"a": Value::Null}, "binaryData": {"a": "MQ=="}}));
+    setup
+        .cluster
+        .patch("configmaps", "a", &json!({"data": {"a": Value::Null}, "binaryData": {"a": "MQ=="}}));
     setup.settles_at(&tree! { "a" => "1", "b" => "1" });
-    setup.cluster.patch("configmaps", "a", &json!({"data": {"a": "1"}, "binaryData": {"a": Value::Null}}));
+    setup
+        .cluster
+        .patch("configmaps", "a", &json!({"data": {"a": "1"}, "binaryData": {"a": Value::Null}}));
     setup.settles_at(&tree! { "a" => "1", "b" => "1" });
     assert_eq!(inode(&setup.path("a")), before);
 }
@@ -124,7 +128,9 @@ fn recreated_object_replaces_the_files() {
         if down {
             projector.kill9();
             // Nobody releases it: the finalizer is taken off by hand.
-            setup.cluster.patch("configmaps", "a", &json!({"metadata": {"finalizers": Value::Null}}));
+            setup
+                .cluster
+                .patch("configmaps", "a", &json!({"metadata": {"finalizers": Value::Null}}));
         }
         setup.cluster.delete("configmaps", "a");
         setup.cluster.wait_gone("configmaps", "a");
@@ -162,7 +168,11 @@ fn what_changed_while_nobody_ran_is_caught_up() {
 }
 
 /// Runs with one setting, then with another; foreign files and folders stay in both.
-fn rerun(prepare: impl Fn(&Setup), before: impl Fn(&Setup, Builder) -> Builder, after: impl Fn(&Setup, Builder) -> Builder) -> (Setup, Projector) {
+fn rerun(
+    prepare: impl Fn(&Setup),
+    before: impl Fn(&Setup, Builder) -> Builder,
+    after: impl Fn(&Setup, Builder) -> Builder,
+) -> (Setup, Projector) {
     let setup = Setup::new();
     setup.foreign("foreign", "theirs");
     setup.foreign("folder/foreign", "theirs");
@@ -184,7 +194,10 @@ fn label_changed_between_runs_leaves_only_what_is_wanted_now() {
         setup.cluster.configmap("b", &[("b", "1")]).unlabelled().label("seek", "x").create();
     };
     let (setup, _projector) = rerun(prepare, |_, builder| builder, |_, builder| builder.env("LABEL", "seek"));
-    assert_tree(&setup.folder(), &tree! { "b" => "1", "foreign" => "theirs", "folder/foreign" => "theirs" });
+    assert_tree(
+        &setup.folder(),
+        &tree! { "b" => "1", "foreign" => "theirs", "folder/foreign" => "theirs" },
+    );
     assert_eq!(ledgers(&setup.folder()).len(), 1, "the predecessor's ledger was taken over");
 }
 
@@ -198,7 +211,10 @@ fn namespace_changed_between_runs_leaves_only_what_is_wanted_now() {
     };
     let other = |setup: &Setup, builder: Builder| builder.env("NAMESPACE", &std::fs::read_to_string(setup.beside("other")).unwrap());
     let (setup, _projector) = rerun(prepare, |_, builder| builder, other);
-    assert_tree(&setup.folder(), &tree! { "b" => "1", "foreign" => "theirs", "folder/foreign" => "theirs" });
+    assert_tree(
+        &setup.folder(),
+        &tree! { "b" => "1", "foreign" => "theirs", "folder/foreign" => "theirs" },
+    );
 }
 
 #[test]
@@ -208,7 +224,10 @@ fn unique_filenames_changed_between_runs_renames_every_file() {
         setup.cluster.secret("b", &[("b", "1")]).target("folder").create();
     };
     let (setup, _projector) = rerun(prepare, |_, builder| builder.env("UNIQUE_FILENAMES", "true"), |_, builder| builder);
-    assert_tree(&setup.folder(), &tree! { "a" => "1", "folder/b" => "1", "foreign" => "theirs", "folder/foreign" => "theirs" });
+    assert_tree(
+        &setup.folder(),
+        &tree! { "a" => "1", "folder/b" => "1", "foreign" => "theirs", "folder/foreign" => "theirs" },
+    );
 }
 
 #[test]
@@ -244,4 +263,52 @@ fn folder_that_could_not_be_made_is_not_ours_when_somebody_makes_it() {
     setup.cluster.wait_gone("configmaps", "a");
     setup.caught_up();
     assert_eq!(folders(&setup.folder()), ["theirs"]);
+}
+
+#[test]
+fn file_becomes_a_folder_of_its_own_name_and_a_file_again() {
+    let setup = Setup::new();
+    setup.cluster.configmap("a", &[("x", "1")]).create();
+    let _projector = setup.start();
+    for _ in 0..2 {
+        setup.cluster.annotate("configmaps", "a", &[(FOLDER, Some("x"))]);
+        setup.holds(&tree! { "x/x" => "1" });
+        setup.cluster.annotate("configmaps", "a", &[(FOLDER, None)]);
+        setup.holds(&tree! { "x" => "1" });
+    }
+}
+
+#[test]
+fn objects_that_swap_their_keys_swap_their_files() {
+    let setup = Setup::new();
+    setup.cluster.configmap("a", &[("x", "a")]).create();
+    setup.cluster.configmap("b", &[("y", "b")]).create();
+    let mut projector = setup.start();
+    for down in [false, true] {
+        if down {
+            projector.kill9();
+        }
+        let (left, right) = if down { ("x", "y") } else { ("y", "x") };
+        setup.cluster.set_data("a", &[(left, "a")]);
+        setup.cluster.set_data("b", &[(right, "b")]);
+        if down {
+            projector = setup.start();
+        }
+        setup.holds(&tree! { left => "a", right => "b" });
+        setup.settles_at(&tree! { left => "a", right => "b" });
+    }
+    assert!(projector.is_running());
+}
+
+#[test]
+fn without_finalizers_a_terminating_object_keeps_its_files_until_it_is_gone() {
+    let setup = Setup::new();
+    setup.cluster.configmap("a", &[("a", "1")]).finalizer("example.com/theirs").create();
+    let _projector = started(&setup.projector().env("FINALIZERS", "false"));
+    setup.cluster.delete("configmaps", "a");
+    setup.settles_at(&tree! { "a" => "1" });
+    setup
+        .cluster
+        .patch("configmaps", "a", &json!({"metadata": {"finalizers": Value::Null}}));
+    setup.holds(&tree! {});
 }

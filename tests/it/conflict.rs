@@ -87,7 +87,11 @@ fn tie(winner_namespace: bool, loser: (&str, bool), winner: (&str, bool)) {
     let mut names = [setup.cluster.namespace().to_owned(), setup.cluster.create_namespace()];
     names.sort();
     let create = |(name, secret): (&str, bool), namespace: &str, bytes: &str| {
-        let draft = if secret { setup.cluster.secret(name, &[("key", bytes)]) } else { setup.cluster.configmap(name, &[("key", bytes)]) };
+        let draft = if secret {
+            setup.cluster.secret(name, &[("key", bytes)])
+        } else {
+            setup.cluster.configmap(name, &[("key", bytes)])
+        };
         draft.in_namespace(namespace).create()
     };
     let plural = |secret| if secret { "secrets" } else { "configmaps" };
@@ -223,8 +227,31 @@ fn path_changes_hands_without_absence_or_torn_read() {
 #[test]
 fn slow_bytes_of_the_loser_stretch_the_hand_over_without_absence() {
     let setup = Setup::in_process();
-    let slow = setup.cluster.server().fault(Matcher::get("configmaps"), Times::Always, Fault::Delay(Duration::from_millis(500)));
+    let slow = setup
+        .cluster
+        .server()
+        .fault(Matcher::get("configmaps"), Times::Always, Fault::Delay(Duration::from_millis(500)));
     let reads = hand_over(&setup, "a", "b", false);
     assert!(setup.cluster.server().hits(slow) > 0, "the loser's bytes were read again");
     assert!(reads >= 100, "{reads} reads inside the hand-over");
+}
+
+#[test]
+fn path_changes_hands_across_a_restart_without_absence() {
+    let setup = Setup::new();
+    let mut projector = setup.start();
+    two(&setup, "a", "b");
+    setup.holds(&tree! { "key" => "a", "a" => "", "b" => "" });
+    projector.kill9();
+    setup.cluster.relabel("configmaps", "a", &[("find", None)]);
+    let known = ["a", "b"].map(|name| (name.as_bytes().to_vec(), name.to_owned()));
+    let reader = Reader::of(setup.path("key"), BTreeMap::from(known));
+    wait_for("a read of the winner's bytes", DEADLINE, || reader.reads() > 0);
+    let _projector = setup.start();
+    setup.holds(&tree! { "key" => "b", "b" => "" });
+    let before = reader.reads();
+    wait_for("a read that began after the hand-over", DEADLINE, || reader.reads() > before + 1);
+    let seen: Vec<_> = reader.end().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(seen.first().zip(seen.last()), Some((&"a".to_owned(), &"b".to_owned())));
+    assert_eq!(seen.len(), 2, "{seen:?}");
 }

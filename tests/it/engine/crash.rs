@@ -3,7 +3,7 @@
 use super::faulty::Fault;
 use super::harness::{World, show};
 use super::model::Files;
-use super::scenario::{PHASES, change, start, world};
+use super::scenario::{PHASES, change, start, thing, world};
 
 /// One phase: the objects change and the engine follows, as far as it lives.
 pub fn phase(world: &mut World, phase: usize, look: impl FnMut(&World)) {
@@ -73,7 +73,7 @@ fn p6_nothing_is_removed_until_every_source_is_listed() {
     let mut world = world();
     phase(&mut world, 0, |_| {});
     world.stop();
-    world.delete(&super::scenario::thing("plain", 5, None, &[]).key());
+    world.delete(&thing("plain", 5, None, &[]).key());
     let old = world.found();
     world.start("a");
     world.list(0, |_| true);
@@ -83,4 +83,40 @@ fn p6_nothing_is_removed_until_every_source_is_listed() {
     world.settle();
     world.assert_converged("listed");
     assert!(world.found() != old);
+}
+
+/// A new process over what the scenario's first phase left; only the ConfigMaps are listed so far.
+fn half_listed(change: impl FnOnce(&mut World)) -> World {
+    let mut world = world();
+    phase(&mut world, 0, |_| {});
+    world.stop();
+    change(&mut world);
+    world.start("a");
+    world.list(0, |_| true);
+    world.commit(usize::MAX);
+    world
+}
+
+#[test]
+fn p6_what_the_watch_deletes_stays_until_every_source_is_listed() {
+    let mut world = half_listed(|_| {});
+    let old = world.found();
+    world.delete(&thing("plain", 5, None, &[]).key());
+    world.put(thing("deep", 3, Some("elsewhere"), &[("d", "d1")]));
+    world.commit(usize::MAX);
+    assert!(old.keys().all(|path| world.found().contains_key(path)), "the Secrets are not listed yet");
+    world.list(1, |_| true);
+    world.settle();
+    world.assert_converged("listed");
+}
+
+#[test]
+fn p6_a_path_that_the_ledger_gives_to_another_is_not_overwritten_until_every_source_is_listed() {
+    // The Secret keeps sub/s; the newcomer is younger, but is listed first.
+    let mut world = half_listed(|world| world.put(thing("newcomer", 30, Some("sub"), &[("s", "from the newcomer")])));
+    assert_eq!(world.found()["sub/s"], b"s1", "the Secrets are not listed yet");
+    world.list(1, |_| true);
+    world.settle();
+    world.assert_converged("listed");
+    assert_eq!(world.found()["sub/s"], b"s1");
 }

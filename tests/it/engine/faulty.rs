@@ -20,6 +20,8 @@ pub enum Fault {
     Fails { at: usize, calls: usize, errno: Errno },
     /// So many calls from this one on write only half of what they are given.
     Short { at: usize, calls: usize },
+    /// The first write from this call on writes only half, and so many calls after it fail: also those that would tidy up.
+    Tears { at: usize, calls: usize },
 }
 
 #[derive(Default)]
@@ -27,6 +29,7 @@ struct State {
     calls: usize,
     fault: Fault,
     struck: Option<&'static str>,
+    torn: Option<usize>,
 }
 
 /// Shared between a test and the file system that it gave to the engine.
@@ -40,7 +43,7 @@ impl Control {
 
     pub fn set(&self, fault: Fault) {
         let mut state = self.state();
-        (state.fault, state.struck) = (fault, None);
+        (state.fault, state.struck, state.torn) = (fault, None, None);
     }
 
     /// Dies after so many more calls.
@@ -73,6 +76,11 @@ impl Control {
             Fault::Dies { at } if index >= at => (true, Err(Errno::IO.into())),
             Fault::Fails { at, calls, errno } if within(at, calls) => (true, Err(errno.into())),
             Fault::Short { at, calls } if call == "write" && within(at, calls) => (true, Ok(true)),
+            Fault::Tears { at, .. } if call == "write" && index >= at && state.torn.is_none() => {
+                state.torn = Some(index);
+                (true, Ok(true))
+            }
+            Fault::Tears { calls, .. } if state.torn.is_some_and(|torn| within(torn + 1, calls)) => (true, Err(Errno::IO.into())),
             _ => (false, Ok(false)),
         };
         if hit {
@@ -191,6 +199,13 @@ impl Fs for Faulty {
 
     fn lock(&mut self, file: &OwnedFd) -> io::Result<bool> {
         self.control.step("lock")?;
+        // Other tests start processes: between fork and exec a child holds every descriptor of ours, those of a dead engine too.
+        for _ in 0..200 {
+            if self.kernel.lock(file)? {
+                return Ok(true);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
         self.kernel.lock(file)
     }
 }

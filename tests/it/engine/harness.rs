@@ -11,7 +11,8 @@ use kube_projector::core::project::Rules;
 use kube_projector::core::store::SourceScope;
 use kube_projector::disk::Disk;
 use kube_projector::disk::ledger::Place;
-use kube_projector::engine::{self, Engine, FETCH_MAX, Note, Outcome, Settings};
+use kube_projector::engine::outcome::{Note, Outcome, Settings};
+use kube_projector::engine::{self, Engine, FETCH_MAX};
 use tempfile::TempDir;
 
 use super::faulty::{Control, Faulty};

@@ -183,7 +183,8 @@ fn a11_a_late_deletion_of_the_former_namesake_is_ignored() {
     wait_content(&stage.file("replaced"), b"new", DEADLINE);
     let presence = Presence::of(&stage, &["replaced"]);
     let mut late = old;
-    late["metadata"]["resourceVersion"] = (stage.server().version() + 1).to_string().into();
+    // Newer than anything, or it would be ignored for its age alone.
+    late["metadata"]["resourceVersion"] = (stage.server().version() + 10).to_string().into();
     stage.server().inject(Matcher::any_watch("configmaps"), Injection::Event("DELETED", late));
     // It comes at the latest together with the first marker.
     stage.marker("marker");

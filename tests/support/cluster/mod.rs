@@ -297,11 +297,11 @@ impl Drop for Cluster {
         if self.is_real() {
             let paths = std::mem::take(self.garbage.get_mut().unwrap_or_else(PoisonError::into_inner));
             for path in paths.iter().rev() {
+                // What cannot be removed now goes with the cluster.
+                drop(self.client.try_send("DELETE", path, &[], &[]));
                 if path.starts_with("/api/v1/namespaces/") {
                     self.strip_finalizers(path);
                 }
-                // What cannot be removed now goes with the cluster.
-                drop(self.client.try_send("DELETE", path, &[], &[]));
             }
         }
     }

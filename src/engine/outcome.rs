@@ -1,0 +1,150 @@
+//! What the engine is told at the start, and what it tells after each commit.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::object::ObjectKey;
+use crate::core::path::TargetPath;
+use crate::core::plan::{self, Barrier};
+use crate::core::policy::Adopt;
+use crate::core::project::{Rejection, Rules};
+
+/// The settings that the engine follows.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Names, places, modes.
+    pub rules: Rules,
+    /// ADOPT.
+    pub adopt: Adopt,
+    /// What the status writer does about finalizers, if anything.
+    pub finalizers: Option<Finalizers>,
+}
+
+/// Which finalizers are ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finalizers {
+    /// FINALIZER_NAME.
+    pub name: String,
+    /// FINALIZER_FORMER.
+    pub former: Vec<String>,
+    /// Whether it is added (METHOD=LIST only removes).
+    pub adds: bool,
+}
+
+/// What one commit did, and what is wanted of others.
+#[derive(Default)]
+pub struct Outcome {
+    /// Files that changed on disk, in the order of the changes.
+    pub changes: Vec<Change>,
+    /// Objects to read again; more than [`FETCH_MAX`](crate::engine::FETCH_MAX) means a new list instead.
+    pub fetch: BTreeSet<Arc<ObjectKey>>,
+    /// What people must know.
+    pub notes: Vec<Note>,
+    /// What the status writer must do about finalizers.
+    pub wishes: Vec<Wish>,
+    /// Call again at this time, whether or not anything comes.
+    pub wake: Option<Duration>,
+    /// Whether every source is settled and every wanted file was attempted. Never goes back.
+    pub ready: bool,
+}
+
+/// One file that changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// Where.
+    pub path: TargetPath,
+    /// For whom it is, or was.
+    pub object: Option<Arc<ObjectKey>>,
+    /// What happened.
+    pub act: Act,
+}
+
+/// What happened to a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Act {
+    /// Written; `bytes` is its new length.
+    Written {
+        /// Length in bytes.
+        bytes: u32,
+        /// Why.
+        because: plan::Because,
+    },
+    /// Removed.
+    Removed {
+        /// Why.
+        because: plan::Because,
+    },
+}
+
+/// A wish of the engine about an object's finalizers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// Its files are written: keep it from disappearing without us.
+    Guard {
+        /// Which object.
+        key: ObjectKey,
+        /// Its uid.
+        uid: u128,
+        /// Its finalizers as last seen.
+        finalizers: Vec<String>,
+    },
+    /// None of its files is left: let it go.
+    Release {
+        /// Which object.
+        key: ObjectKey,
+        /// Its uid; 0 where unknown.
+        uid: u128,
+        /// Its finalizers as last seen; none where unknown.
+        finalizers: Option<Vec<String>>,
+        /// Whether somebody waits for it to go.
+        terminating: bool,
+    },
+}
+
+/// Something to tell about one object. Never holds content.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Note {
+    /// Which object.
+    pub key: Arc<ObjectKey>,
+    /// Its uid; 0 where unknown.
+    pub uid: u128,
+    /// What happened.
+    pub what: What,
+}
+
+/// What can happen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum What {
+    /// Files of the object were written.
+    Written(Vec<TargetPath>),
+    /// Files of the object were removed.
+    Removed(Vec<TargetPath>),
+    /// Another object keeps the path.
+    Conflict {
+        /// Which path.
+        path: TargetPath,
+        /// Who keeps it.
+        winner: Arc<ObjectKey>,
+    },
+    /// A key, or the whole object, is not projected.
+    Rejected(Rejection),
+    /// Something is in the way of a file.
+    Blocked {
+        /// Which path.
+        path: TargetPath,
+        /// What it is.
+        by: Barrier,
+    },
+    /// A file of somebody else was replaced (ADOPT=overwrite).
+    Replaced(TargetPath),
+    /// A file could not be written or removed; it is tried again.
+    Failed {
+        /// Which path.
+        path: TargetPath,
+        /// What the file system said.
+        error: String,
+    },
+    /// A file that had failed is right now.
+    Recovered(TargetPath),
+}
