@@ -115,13 +115,7 @@ mod tests {
 
     #[test]
     fn run_is_the_default() {
-        assert_eq!(
-            parse(""),
-            Ok(Cli {
-                command: None,
-                flags: Flags::default()
-            })
-        );
+        assert_eq!(parse(""), Ok(Cli { command: None, flags: Flags::default() }));
         assert_eq!(command(""), Ok(Command::Run));
         assert_eq!(command("run"), Ok(Command::Run));
     }
@@ -158,12 +152,7 @@ mod tests {
             source: Some("e".into()),
             once: true,
         };
-        for line in [
-            flags.to_owned(),
-            format!("{flags} check"),
-            format!("check {flags}"),
-            format!("--label a check {}", &flags[9..]),
-        ] {
+        for line in [flags.to_owned(), format!("{flags} check"), format!("check {flags}"), format!("--label a check {}", &flags[9..])] {
             assert_eq!(parse(&line).map(|cli| cli.flags), Ok(expected.clone()), "{line}");
         }
     }

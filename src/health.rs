@@ -129,9 +129,7 @@ impl Health {
             loops: Vec::new(),
             watches: Vec::new(),
         };
-        Self {
-            state: Arc::new(Mutex::new(state)),
-        }
+        Self { state: Arc::new(Mutex::new(state)) }
     }
 
     /// Registers a watch: a row of the answer.
@@ -148,20 +146,14 @@ impl Health {
             objects: 0,
             last_error: None,
         });
-        Contact {
-            health: self.clone(),
-            row: state.watches.len() - 1,
-        }
+        Contact { health: self.clone(), row: state.watches.len() - 1 }
     }
 
     /// Registers a loop of ours, such as `engine`. Until it sets a deadline it counts as waiting.
     pub fn looped(&self, name: &'static str) -> Beat {
         let mut state = self.lock();
         state.loops.push(LoopRow { name, deadline: None });
-        Beat {
-            health: self.clone(),
-            row: state.loops.len() - 1,
-        }
+        Beat { health: self.clone(), row: state.loops.len() - 1 }
     }
 
     /// Says whether `/readyz` answers 200. The engine never takes it back because of the API.

@@ -7,10 +7,7 @@ use tokio::time::advance;
 use super::*;
 
 fn watch_of_secrets(health: &Health) -> Contact {
-    health.watch(WatchName {
-        kind: Some(Kind::Secret),
-        namespace: Some("n".into()),
-    })
+    health.watch(WatchName { kind: Some(Kind::Secret), namespace: Some("n".into()) })
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,10 +75,7 @@ async fn the_body_tells_everything_as_json() {
     let health = Health::new(None);
     let engine = health.looped("engine");
     let watch = watch_of_secrets(&health);
-    let _manifests = health.watch(WatchName {
-        kind: None,
-        namespace: None,
-    });
+    let _manifests = health.watch(WatchName { kind: None, namespace: None });
     engine.expect_within(Duration::from_secs(1));
     watch.state(WatchState::BackingOff);
     watch.counted(Counter::Relist);

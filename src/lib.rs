@@ -32,15 +32,15 @@
 //! - The cost of a commit follows what changed, never how much there is.
 //! - Payloads have no `Debug`, `Display` or `Serialize`; nothing can print a value.
 
-pub mod config;
+pub mod app;
 pub mod cli;
-pub mod telemetry;
+pub mod commands;
+pub mod config;
 pub mod core;
-pub mod source;
 pub mod disk;
 pub mod engine;
-pub mod status;
 pub mod health;
 pub mod serve;
-pub mod app;
-pub mod commands;
+pub mod source;
+pub mod status;
+pub mod telemetry;

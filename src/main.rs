@@ -15,7 +15,12 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // Modes are set exactly by fchmod; a mask that takes the owner's own bits would lock us out before.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).thread_keep_alive(Duration::from_secs(3600)).build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .thread_keep_alive(Duration::from_secs(3600))
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("starting: {error}"), 1),
     };
@@ -48,7 +53,10 @@ impl From<anyhow::Error> for Failed {
 
 async fn run(cli: Cli) -> Result<ExitCode, Failed> {
     let vars = || config::as_text(std::env::vars_os());
-    let context = Context { current_dir: std::env::current_dir().unwrap_or_else(|_| "/".into()), stderr_is_terminal: std::io::stderr().is_terminal() };
+    let context = Context {
+        current_dir: std::env::current_dir().unwrap_or_else(|_| "/".into()),
+        stderr_is_terminal: std::io::stderr().is_terminal(),
+    };
     let settings = || Config::from_vars(vars(), &cli.flags, &context);
     match cli.command.clone().unwrap_or_default() {
         Command::Run => {
@@ -68,7 +76,11 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
                 Ok(commands::check::check(config).await)
             }
             Err(problems) => {
-                let _ = writeln!(std::io::stdout(), "{}", problems.to_string().lines().map(|line| format!("PROBLEM  {line}")).collect::<Vec<_>>().join("\n"));
+                let _ = writeln!(
+                    std::io::stdout(),
+                    "{}",
+                    problems.to_string().lines().map(|line| format!("PROBLEM  {line}")).collect::<Vec<_>>().join("\n")
+                );
                 Ok(ExitCode::FAILURE)
             }
         },

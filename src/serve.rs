@@ -92,10 +92,7 @@ async fn bind_at_last(address: Address) -> TcpListener {
 
 /// Serves the endpoints on `listener`, for ever.
 pub async fn serve_on(listener: TcpListener, health: Health) {
-    let listener = Limited {
-        listener,
-        permits: Arc::new(Semaphore::new(CONNECTIONS)),
-    };
+    let listener = Limited { listener, permits: Arc::new(Semaphore::new(CONNECTIONS)) };
     // Errors of accept are retried inside, so this ends only with the program.
     if let Err(error) = axum::serve(listener, router(health)).await {
         error!(%error, "health endpoints ended");
@@ -104,10 +101,7 @@ pub async fn serve_on(listener: TcpListener, health: Health) {
 
 /// The endpoints. Other paths are 404, other methods 405; HEAD is GET without the body.
 pub fn router(health: Health) -> Router {
-    Router::new()
-        .route("/healthz", get(alive))
-        .route("/readyz", get(ready))
-        .with_state(health)
+    Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(health)
 }
 
 async fn alive(State(health): State<Health>) -> (StatusCode, Json<Report>) {
@@ -138,14 +132,7 @@ impl Listener for Limited {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
         // tokio's listener retries errors of accept, with a rest when file descriptors run out.
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        (
-            Brief {
-                stream,
-                end: Box::pin(sleep(LIFETIME)),
-                _permit: permit,
-            },
-            address,
-        )
+        (Brief { stream, end: Box::pin(sleep(LIFETIME)), _permit: permit }, address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {

@@ -14,12 +14,7 @@ use super::*;
 
 /// Serves `health` on a free port.
 async fn served(health: &Health) -> SocketAddr {
-    let listener = bind(Address {
-        host: Some(Ipv4Addr::LOCALHOST.into()),
-        port: 0,
-    })
-    .await
-    .unwrap();
+    let listener = bind(Address { host: Some(Ipv4Addr::LOCALHOST.into()), port: 0 }).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve_on(listener, health.clone()));
     address
@@ -31,10 +26,7 @@ async fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
     let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
-    timeout(Duration::from_secs(10), stream.read_to_string(&mut answer))
-        .await
-        .expect("the answer ends")
-        .unwrap();
+    timeout(Duration::from_secs(10), stream.read_to_string(&mut answer)).await.expect("the answer ends").unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head[9..12].parse().unwrap(), body.to_owned())
 }
@@ -73,9 +65,7 @@ async fn connections_that_say_nothing_do_not_keep_probes_out() {
     // They are cut after their lifetime, which lets this one in.
     assert_eq!(ask(address, "GET", "/healthz").await.0, 200);
     let mut byte = [0];
-    let read = timeout(Duration::from_secs(10), silent[0].read(&mut byte))
-        .await
-        .expect("the silent connection is cut");
+    let read = timeout(Duration::from_secs(10), silent[0].read(&mut byte)).await.expect("the silent connection is cut");
     assert!(matches!(read, Ok(0) | Err(_)));
 }
 
@@ -89,17 +79,9 @@ async fn without_a_host_both_protocols_are_served() {
 
 #[tokio::test]
 async fn a_port_that_is_taken_is_an_error_and_served_once_it_is_free() {
-    let taken = bind(Address {
-        host: Some(Ipv4Addr::LOCALHOST.into()),
-        port: 0,
-    })
-    .await
-    .unwrap();
+    let taken = bind(Address { host: Some(Ipv4Addr::LOCALHOST.into()), port: 0 }).await.unwrap();
     let address = taken.local_addr().unwrap();
-    let wanted = Address {
-        host: Some(address.ip()),
-        port: address.port(),
-    };
+    let wanted = Address { host: Some(address.ip()), port: address.port() };
     assert_eq!(bind(wanted).await.err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
     drop(taken);
     let (stop, stopped) = oneshot::channel::<()>();
@@ -121,17 +103,9 @@ async fn a_port_that_is_taken_is_an_error_and_served_once_it_is_free() {
 
 #[tokio::test(start_paused = true)]
 async fn a_taken_port_is_tried_again() {
-    let taken = bind(Address {
-        host: Some(Ipv4Addr::LOCALHOST.into()),
-        port: 0,
-    })
-    .await
-    .unwrap();
+    let taken = bind(Address { host: Some(Ipv4Addr::LOCALHOST.into()), port: 0 }).await.unwrap();
     let address = taken.local_addr().unwrap();
-    let wanted = Address {
-        host: Some(address.ip()),
-        port: address.port(),
-    };
+    let wanted = Address { host: Some(address.ip()), port: address.port() };
     let waiting = tokio::spawn(bind_at_last(wanted));
     tokio::time::sleep(RETRY * 3).await;
     assert!(!waiting.is_finished());

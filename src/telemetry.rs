@@ -110,15 +110,7 @@ mod tests {
             for target in ["axum", "inotify", "tokio", "kube_core", "kube", ""] {
                 assert_eq!(passes(target), own.min(2), "{target} at {level:?}");
             }
-            for target in [
-                "kube_client::client",
-                "kube_runtime",
-                "hyper",
-                "hyper_util::client",
-                "rustls",
-                "tower_http",
-                "h2::proto",
-            ] {
+            for target in ["kube_client::client", "kube_runtime", "hyper", "hyper_util::client", "rustls", "tower_http", "h2::proto"] {
                 assert_eq!(passes(target), 1, "{target} at {level:?}");
             }
         }
@@ -144,10 +136,7 @@ mod tests {
         });
         let line: serde_json::Value = serde_json::from_str(&log).unwrap();
         let fields = ["level", "message", "path", "bytes"].map(|name| line[name].clone());
-        assert_eq!(
-            fields,
-            ["INFO".into(), "file\nwritten".into(), "/rules/a.yaml".into(), serde_json::json!(3)]
-        );
+        assert_eq!(fields, ["INFO".into(), "file\nwritten".into(), "/rules/a.yaml".into(), serde_json::json!(3)]);
         assert!(line["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{line}");
     }
 }

@@ -141,7 +141,10 @@ async fn serve(listener: TcpListener, seen: Arc<Seen>) {
 }
 
 /// Every answer is a watch: streaming list first, then a bookmark a minute until its time is up.
-fn answer(request: &hyper::Request<Incoming>, seen: &Seen) -> hyper::Response<impl hyper::body::Body<Data = Bytes, Error = Infallible> + use<>> {
+fn answer(
+    request: &hyper::Request<Incoming>,
+    seen: &Seen,
+) -> hyper::Response<impl hyper::body::Body<Data = Bytes, Error = Infallible> + use<>> {
     let query = request.uri().query().unwrap_or_default();
     let parameter = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     let kind = if request.uri().path().ends_with("secrets") { "secret" } else { "configmap" };
@@ -179,7 +182,9 @@ fn initial(kind: &str) -> String {
 }
 
 fn bookmark(rest: &str) -> String {
-    format!(r#"{{"type":"BOOKMARK","object":{{"kind":"ConfigMap","apiVersion":"v1","metadata":{{"resourceVersion":"1000","creationTimestamp":null{rest}}}}}}}"#) + "\n"
+    format!(
+        r#"{{"type":"BOOKMARK","object":{{"kind":"ConfigMap","apiVersion":"v1","metadata":{{"resourceVersion":"1000","creationTimestamp":null{rest}}}}}}}"#
+    ) + "\n"
 }
 
 /// A connection of the client, whose received bytes are counted.

@@ -3,11 +3,11 @@
 /// Bytes of the one value of an object.
 pub const PAYLOAD: usize = 1024;
 /// Digits of every number in a line.
-const DIGITS: usize = 10;
+const DIGITS: usize = 6;
 /// Stand for numbers in the text that a template is made of.
-const OBJECT: &str = "<object-->";
-const REVISION: &str = "<revision>";
-const CONTENT: &str = "<content->";
+const OBJECT: &str = "<objt>";
+const REVISION: &str = "<rvsn>";
+const CONTENT: &str = "<cont>";
 
 /// A line whose object, resourceVersion and content can be set.
 pub struct Template {
@@ -27,7 +27,7 @@ impl Template {
             r#"{{"manager":"kubectl","operation":"Update","apiVersion":"v1","time":"2026-01-02T03:04:05Z","fieldsType":"FieldsV1","fieldsV1":{fields}}}"#
         );
         let metadata = format!(
-            r#"{{"name":"object-{OBJECT}","namespace":"monitoring","uid":"bd24ad0f-0a3e-4a5d-9c3e-00{OBJECT}","resourceVersion":"{REVISION}","creationTimestamp":"2026-01-02T03:04:05Z","labels":{{"find":"me"}},"annotations":{{"example.com/owner":"team"}},"managedFields":[{manager}]}}"#
+            r#"{{"name":"object-{OBJECT}","namespace":"monitoring","uid":"bd24ad0f-0a3e-4a5d-9c3e-000000{OBJECT}","resourceVersion":"{REVISION}","creationTimestamp":"2026-01-02T03:04:05Z","labels":{{"find":"me"}},"annotations":{{"example.com/owner":"team"}},"managedFields":[{manager}]}}"#
         );
         Self::new(&format!(
             r#"{{"type":"MODIFIED","object":{{"kind":"ConfigMap","apiVersion":"v1","metadata":{metadata},"data":{{"file-{OBJECT}":"{value}"}}}}}}"#
@@ -43,12 +43,7 @@ impl Template {
 
     fn new(text: &str) -> Self {
         let places = |mark: &str| text.match_indices(mark).map(|(at, _)| at).collect();
-        Self {
-            line: format!("{text}\n").into_bytes(),
-            object: places(OBJECT),
-            revision: places(REVISION),
-            content: places(CONTENT),
-        }
+        Self { line: format!("{text}\n").into_bytes(), object: places(OBJECT), revision: places(REVISION), content: places(CONTENT) }
     }
 
     /// The line with these numbers, its line break included.

@@ -129,7 +129,9 @@ fn counts(trace: &str, markers: usize) -> Vec<usize> {
 /// `1234 write(7</folder/file>, ...`: not the second half of a call that another thread interrupted, not a socket, not the log.
 fn touches_a_file(line: &str) -> bool {
     let call = line.split_once(' ').map_or(line, |(_, call)| call.trim_start());
-    let Some((name, arguments)) = call.split_once('(') else { return false };
+    let Some((name, arguments)) = call.split_once('(') else {
+        return false;
+    };
     let is_call = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let first = arguments.split_once('>').map_or(arguments, |(first, _)| first);
     let other = ["<socket:", "<TCP", "<UNIX", "<NETLINK", "<anon_inode:", "<pipe:"].iter().any(|mark| first.contains(mark));

@@ -33,10 +33,12 @@ pub enum Workload {
     Unchanged,
     /// Every event is a bookmark.
     Bookmark,
+    /// Lines are made and read by nobody: what the others cost beside what is measured.
+    Nothing,
 }
 
 impl Workload {
-    const ALL: [Self; 3] = [Self::Changed, Self::Unchanged, Self::Bookmark];
+    const ALL: [Self; 4] = [Self::Changed, Self::Unchanged, Self::Bookmark, Self::Nothing];
 
     /// The name on the command line of the process.
     pub const fn name(self) -> &'static str {
@@ -44,6 +46,7 @@ impl Workload {
             Self::Changed => "changed",
             Self::Unchanged => "unchanged",
             Self::Bookmark => "bookmark",
+            Self::Nothing => "nothing",
         }
     }
 }
@@ -54,9 +57,7 @@ const BATCH: u64 = 128;
 
 /// `workload NAME FILES EVENTS FOLDER`
 pub fn run(words: &[String]) -> ExitCode {
-    let [name, files, events, folder] = words else {
-        panic!("expected: workload NAME FILES EVENTS FOLDER")
-    };
+    let [name, files, events, folder] = words else { panic!("expected: workload NAME FILES EVENTS FOLDER") };
     let workload = Workload::ALL.into_iter().find(|workload| workload.name() == name).expect("a known workload");
     let number = |word: &String| word.parse::<u64>().expect("a number");
     let (files, events) = (number(files), number(events));
@@ -140,6 +141,10 @@ impl Projector {
             Workload::Changed => self.read(false, object, revision + 1, revision + 1),
             Workload::Unchanged => self.read(false, object, revision + 1, 0),
             Workload::Bookmark => return self.read(true, object, revision + 1, 0),
+            Workload::Nothing => {
+                let _ = self.objects.line(object, revision + 1, revision + 1);
+                return;
+            }
         }
         self.commit();
     }

@@ -104,7 +104,9 @@ impl EngineLoop {
                 }
             };
             if let Some(outcome) = outcome {
-                let Some(outcome) = outcome else { return self.interrupted(shutdown) };
+                let Some(outcome) = outcome else {
+                    return self.interrupted(shutdown);
+                };
                 wake = outcome.wake.map(|wake| self.started + wake);
                 self.publish(&outcome, &sources, config, tasks);
             }
@@ -122,7 +124,8 @@ impl EngineLoop {
             let (settings, place, scopes) = (self.settings.clone(), self.place.clone(), scopes.clone());
             let (order, durability, folder_mode) = (config.conflict, config.durability, u16::try_from(config.folder_mode).unwrap_or(0o755));
             let mut opening = tokio::task::spawn_blocking(move || {
-                let disk = Disk::open(Kernel::default(), settings.rules.roots.clone(), folder_mode, durability).map_err(|error| format!("FOLDER: {error}"))?;
+                let disk = Disk::open(Kernel::default(), settings.rules.roots.clone(), folder_mode, durability)
+                    .map_err(|error| format!("FOLDER: {error}"))?;
                 let store = engine::store(scopes, order, (status::random(), status::random()));
                 Engine::open(disk, place, settings, store).map_err(|error| error.to_string())
             });
@@ -190,7 +193,11 @@ impl EngineLoop {
     }
 
     /// Runs one commit on the disk thread. `None` when a stop was asked for and the disk did not answer.
-    async fn on_disk(&mut self, shutdown: &mut Shutdown, work: impl FnOnce(&mut Engine<Kernel>) -> Outcome + Send + 'static) -> Option<Outcome> {
+    async fn on_disk(
+        &mut self,
+        shutdown: &mut Shutdown,
+        work: impl FnOnce(&mut Engine<Kernel>) -> Outcome + Send + 'static,
+    ) -> Option<Outcome> {
         let mut engine = self.engine.take()?;
         self.beat.waiting();
         let mut task = tokio::task::spawn_blocking(move || {

@@ -2,8 +2,8 @@
 
 mod engine;
 mod publish;
-pub mod sources;
 pub mod shutdown;
+pub mod sources;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::app::engine::{EngineLoop, Ended};
+use crate::app::engine::{Ended, EngineLoop};
 use crate::app::publish::Publisher;
 use crate::app::shutdown::Shutdown;
 use crate::config::{Config, Method, Origin};
@@ -47,7 +47,11 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     }
     let (stop, stopped) = watch::channel(false);
     let status = api.as_ref().map(|api| Status::start(&config, api, &stopped));
-    let publisher = Publisher::new(&config, status.as_ref().and_then(|status| status.events.clone()), status.as_ref().and_then(|status| status.wishes.clone()));
+    let publisher = Publisher::new(
+        &config,
+        status.as_ref().and_then(|status| status.events.clone()),
+        status.as_ref().and_then(|status| status.wishes.clone()),
+    );
     let pod = api.as_ref().and_then(ApiServer::pod_uid);
     let engine = EngineLoop::new(&config, pod, api.clone(), health, publisher).context("FOLDER cannot be used")?;
     let ended = engine.run(&config, &mut shutdown, &mut tasks).await;
@@ -159,13 +163,16 @@ impl Status {
             let ours = status::patch::Finalizers { name: names.name.clone(), former: names.former.clone() };
             let (sender, mut writer) = finalizers::writer(api.clone(), ours, events.clone());
             let mut stopped = stopped.clone();
-            tasks.insert(0, tokio::spawn(async move {
-                tokio::select! {
-                    () = writer.run() => {}
-                    _ = stopped.wait_for(|stop| *stop) => {}
-                }
-                writer.drain(DRAIN).await;
-            }));
+            tasks.insert(
+                0,
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = writer.run() => {}
+                        _ = stopped.wait_for(|stop| *stop) => {}
+                    }
+                    writer.drain(DRAIN).await;
+                }),
+            );
             sender
         });
         Self { events, wishes, tasks }

@@ -37,9 +37,10 @@ enum Fetch {
 pub fn scopes(config: &Config) -> Vec<SourceScope> {
     match &config.origin {
         Origin::Manifests(_) => vec![SourceScope { kind: None, namespace: None }],
-        Origin::Cluster { .. } => {
-            pairs(config).into_iter().map(|(kind, namespace)| SourceScope { kind: Some(kind), namespace: namespace.map(Into::into) }).collect()
-        }
+        Origin::Cluster { .. } => pairs(config)
+            .into_iter()
+            .map(|(kind, namespace)| SourceScope { kind: Some(kind), namespace: namespace.map(Into::into) })
+            .collect(),
     }
 }
 
@@ -72,12 +73,24 @@ impl Sources {
         let (mut relist, mut tasks, mut scopes) = (Vec::new(), Vec::new(), Vec::new());
         for (id, (kind, namespace)) in (0..).zip(pairs(config)) {
             let contact = health.watch(WatchName { kind: Some(kind), namespace: namespace.clone() });
-            let scope = Scope { id: SourceId(id), kind, namespace, selector: config.selector.clone(), folder_annotation: config.folder_annotation.clone() };
+            let scope = Scope {
+                id: SourceId(id),
+                kind,
+                namespace,
+                selector: config.selector.clone(),
+                folder_annotation: config.folder_annotation.clone(),
+            };
             scopes.push(scope.clone());
             let (sender, requests) = mpsc::channel(4);
             relist.push(sender);
             let seed = u32::try_from(status::random() >> 32).unwrap_or_default();
-            let source = ClusterSource::new(api.clone(), scope, Manner { after, timeouts }, Ends { mailbox: mailbox.clone(), requests, contact }, seed);
+            let source = ClusterSource::new(
+                api.clone(),
+                scope,
+                Manner { after, timeouts },
+                Ends { mailbox: mailbox.clone(), requests, contact },
+                seed,
+            );
             tasks.push(tokio::spawn(async move {
                 source.run().await;
                 Ok(())
@@ -103,7 +116,11 @@ impl Sources {
         let contact = health.watch(WatchName { kind: None, namespace: None });
         let (sender, requests) = mpsc::channel(REQUESTS);
         let mailbox = mailbox.clone();
-        let task = tokio::spawn(async move { manifests::run(folder, rules, mode, mailbox, requests, contact).await.map_err(|error| format!("{:#}", anyhow::Error::from(error))) });
+        let task = tokio::spawn(async move {
+            manifests::run(folder, rules, mode, mailbox, requests, contact)
+                .await
+                .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+        });
         Self { relist: vec![sender], fetch: Fetch::Manifests, tasks: vec![task] }
     }
 

@@ -87,7 +87,12 @@ fn needs(config: &Config) -> Vec<Need> {
             needs.extend(verbs.iter().map(|verb| Need { verb, group: "", resource: kind.plural(), namespace: namespace.clone() }));
         }
         if config.event_logging {
-            needs.extend(["create", "patch"].map(|verb| Need { verb, group: "events.k8s.io", resource: "events", namespace: namespace.clone() }));
+            needs.extend(["create", "patch"].map(|verb| Need {
+                verb,
+                group: "events.k8s.io",
+                resource: "events",
+                namespace: namespace.clone(),
+            }));
         }
     }
     needs

@@ -81,7 +81,9 @@ pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
 fn rows(preview: &mut Preview<Kernel>, place: &crate::disk::ledger::Place, config: &Config) -> Vec<Row> {
     let plan = preview.plan(place, config.adopt);
     let roots = settings(config).rules.roots;
-    let owner = |path: &crate::core::path::TargetPath| preview.store().path(path).and_then(|entry| entry.owner.as_ref()).map(ToString::to_string).unwrap_or_default();
+    let owner = |path: &crate::core::path::TargetPath| {
+        preview.store().path(path).and_then(|entry| entry.owner.as_ref()).map(ToString::to_string).unwrap_or_default()
+    };
     let mut rows = Vec::new();
     for (path, because) in &plan.remove {
         rows.push(Row { action: "remove", path: roots.show(path.as_str()), object: owner(path), why: because.to_string() });
@@ -96,19 +98,39 @@ fn rows(preview: &mut Preview<Kernel>, place: &crate::disk::ledger::Place, confi
         rows.push(Row { action, path: roots.show(write.path.as_str()), object: write.owner.to_string(), why });
     }
     for (path, object) in &plan.own {
-        rows.push(Row { action: "adopt", path: roots.show(path.as_str()), object: object.to_string(), why: "right already, not in the ledger for this object".to_owned() });
+        rows.push(Row {
+            action: "adopt",
+            path: roots.show(path.as_str()),
+            object: object.to_string(),
+            why: "right already, not in the ledger for this object".to_owned(),
+        });
     }
     for blocked in &plan.blocked {
-        rows.push(Row { action: "blocked", path: roots.show(blocked.path.as_str()), object: blocked.owner.to_string(), why: blocked.by.to_string() });
+        rows.push(Row {
+            action: "blocked",
+            path: roots.show(blocked.path.as_str()),
+            object: blocked.owner.to_string(),
+            why: blocked.by.to_string(),
+        });
     }
     for (path, conflict) in plan.conflicts.iter().filter_map(|(path, conflict)| Some((path, conflict.as_ref()?))) {
         for loser in &conflict.losers {
-            rows.push(Row { action: "conflict", path: roots.show(path.as_str()), object: loser.to_string(), why: format!("{} keeps the path", conflict.winner) });
+            rows.push(Row {
+                action: "conflict",
+                path: roots.show(path.as_str()),
+                object: loser.to_string(),
+                why: format!("{} keeps the path", conflict.winner),
+            });
         }
     }
     for (object, rejections) in preview.rejected() {
         for rejection in rejections {
-            rows.push(Row { action: "rejected", path: rejection.key.as_deref().unwrap_or("(all keys)").to_owned(), object: object.to_string(), why: rejection.why.to_string() });
+            rows.push(Row {
+                action: "rejected",
+                path: rejection.key.as_deref().unwrap_or("(all keys)").to_owned(),
+                object: object.to_string(),
+                why: rejection.why.to_string(),
+            });
         }
     }
     rows
@@ -130,6 +152,9 @@ fn table(rows: &[Row]) {
 fn held((_, inode): (u64, u64)) -> bool {
     // Unreadable: take it as held, so that nothing of a sibling is planned away.
     std::fs::read_to_string("/proc/locks").map_or(true, |locks| {
-        locks.lines().any(|lock| lock.contains("FLOCK") && lock.split_whitespace().any(|word| word.rsplit_once(':').is_some_and(|(_, found)| found == inode.to_string())))
+        locks.lines().any(|lock| {
+            lock.contains("FLOCK")
+                && lock.split_whitespace().any(|word| word.rsplit_once(':').is_some_and(|(_, found)| found == inode.to_string()))
+        })
     })
 }

@@ -31,16 +31,10 @@ pub fn variables() -> String {
 pub fn markdown() -> String {
     let mut text = INTRODUCTION.to_owned();
     for group in Group::ALL {
-        push(
-            &mut text,
-            format_args!("\n## {}\n\n| Variable | Default | Meaning |\n| --- | --- | --- |\n", group.title()),
-        );
+        push(&mut text, format_args!("\n## {}\n\n| Variable | Default | Meaning |\n| --- | --- | --- |\n", group.title()));
         for setting in in_group(group) {
             let flag = setting.flag.map(|flag| format!(", `{flag}`")).unwrap_or_default();
-            push(
-                &mut text,
-                format_args!("| `{}`{flag} | {} | {} |\n", setting.name, cell(setting.default), setting.meaning),
-            );
+            push(&mut text, format_args!("| `{}`{flag} | {} | {} |\n", setting.name, cell(setting.default), setting.meaning));
         }
     }
     text
@@ -117,25 +111,15 @@ mod tests {
             std::fs::write(&path, markdown()).unwrap();
         }
         let written = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            written == markdown(),
-            "docs/configuration.md is not what the table says: run UPDATE_DOCS=1 cargo test --lib"
-        );
+        assert!(written == markdown(), "docs/configuration.md is not what the table says: run UPDATE_DOCS=1 cargo test --lib");
     }
 
     #[test]
     fn documentation_and_help_name_every_setting_with_its_default() {
         let (markdown, help) = (markdown(), variables().split_whitespace().collect::<Vec<_>>().join(" "));
         for setting in SETTINGS {
-            let row = markdown
-                .lines()
-                .find(|line| line.starts_with(&format!("| `{}`", setting.name)))
-                .unwrap_or_default();
-            assert!(
-                row.contains(&cell(setting.default)) && row.contains(setting.meaning),
-                "{}: {row:?}",
-                setting.name
-            );
+            let row = markdown.lines().find(|line| line.starts_with(&format!("| `{}`", setting.name))).unwrap_or_default();
+            assert!(row.contains(&cell(setting.default)) && row.contains(setting.meaning), "{}: {row:?}", setting.name);
             let entry = format!("{} {} [{}]", setting.name, setting.meaning, bracket(setting));
             assert!(help.contains(&entry), "help lacks {entry:?}");
         }
@@ -144,10 +128,7 @@ mod tests {
     #[test]
     fn meanings_are_sentences_that_fit_a_table_row() {
         for Setting { name, meaning, .. } in SETTINGS {
-            assert!(
-                meaning.ends_with('.') && !meaning.contains(['|', '<', '`', '*', '\n']),
-                "{name}: {meaning:?}"
-            );
+            assert!(meaning.ends_with('.') && !meaning.contains(['|', '<', '`', '*', '\n']), "{name}: {meaning:?}");
         }
     }
 
@@ -156,10 +137,7 @@ mod tests {
         for line in variables().lines() {
             assert!(line.chars().count() <= WIDTH, "{line:?}");
             let is_entry = line.starts_with("  ");
-            assert!(
-                !is_entry || (line.get(INDENT - 2..INDENT) == Some("  ") && !line[INDENT..].starts_with(' ')),
-                "{line:?}"
-            );
+            assert!(!is_entry || (line.get(INDENT - 2..INDENT) == Some("  ") && !line[INDENT..].starts_with(' ')), "{line:?}");
         }
     }
 

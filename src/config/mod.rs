@@ -202,10 +202,7 @@ impl Config {
         let given = gather(vars, flags)?;
         let mut reader = Reader::new(&given);
         let config = read_config(&mut reader, context);
-        let config = config.map(|config| Self {
-            warnings: std::mem::take(&mut reader.warnings),
-            ..config
-        });
+        let config = config.map(|config| Self { warnings: std::mem::take(&mut reader.warnings), ..config });
         reader.finish(config)
     }
 
@@ -220,11 +217,7 @@ impl Config {
             Namespaces::Only(names) => names.join(","),
         };
         let kinds: Vec<_> = self.kinds.iter().map(|kind| kind.as_str()).collect();
-        format!(
-            "source={source} label={} namespaces={namespaces} kinds={}",
-            self.selector,
-            kinds.join(",")
-        )
+        format!("source={source} label={} namespaces={namespaces} kinds={}", self.selector, kinds.join(","))
     }
 
     /// INSTANCE, or else eight hexadecimal digits made of the [selection](Self::selection).
@@ -300,10 +293,7 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
         watch_client_timeout,
         health: health?,
         event_logging,
-        finalizers: wants_finalizers.then(|| Finalizers {
-            former: former.into_iter().filter(|other| *other != name).collect(),
-            name,
-        }),
+        finalizers: wants_finalizers.then(|| Finalizers { former: former.into_iter().filter(|other| *other != name).collect(), name }),
         log: log?,
         durability: files.durability,
         ledger: ownership.ledger,
@@ -323,11 +313,7 @@ fn default_finalizer(selector: &Selector, namespaces: &Namespaces) -> String {
 }
 
 fn default_format(context: &Context) -> LogFormat {
-    if context.stderr_is_terminal {
-        LogFormat::Text
-    } else {
-        LogFormat::Json
-    }
+    if context.stderr_is_terminal { LogFormat::Text } else { LogFormat::Json }
 }
 
 /// The address by which a listener on `host` is reached from this machine.

@@ -20,8 +20,7 @@ pub fn is_qualified_name(text: &str) -> bool {
 
 /// Whether this is a name with a DNS subdomain and a slash before it, as finalizers need.
 pub fn is_domain_qualified_name(text: &str) -> bool {
-    text.split_once('/')
-        .is_some_and(|(domain, name)| is_dns_subdomain(domain) && is_name(name))
+    text.split_once('/').is_some_and(|(domain, name)| is_dns_subdomain(domain) && is_name(name))
 }
 
 /// Whether this is a label value: empty, or formed like the name part of a label key.
@@ -109,11 +108,7 @@ mod tests {
     #[test]
     fn label_values_are_told_from_other_text() {
         let longest = "v".repeat(63);
-        check(
-            is_label_value,
-            &["", "yea", "A.b_c-1", &longest],
-            &["-", "a/b", "a b", "ä", &format!("{longest}v")],
-        );
+        check(is_label_value, &["", "yea", "A.b_c-1", &longest], &["-", "a/b", "a b", "ä", &format!("{longest}v")]);
     }
 
     #[test]

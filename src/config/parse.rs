@@ -20,39 +20,15 @@ pub enum MethodName {
 }
 
 pub fn boolean(text: &str) -> Result<bool, Expected> {
-    choice(
-        text,
-        &[
-            ("true", true),
-            ("false", false),
-            ("1", true),
-            ("0", false),
-            ("yes", true),
-            ("no", false),
-        ],
-    )
+    choice(text, &[("true", true), ("false", false), ("1", true), ("0", false), ("yes", true), ("no", false)])
 }
 
 pub fn method(text: &str) -> Result<MethodName, Expected> {
-    choice(
-        text,
-        &[
-            ("WATCH", MethodName::Watch),
-            ("LIST", MethodName::List),
-            ("SLEEP", MethodName::Sleep),
-        ],
-    )
+    choice(text, &[("WATCH", MethodName::Watch), ("LIST", MethodName::List), ("SLEEP", MethodName::Sleep)])
 }
 
 pub fn kinds(text: &str) -> Result<Vec<Kind>, Expected> {
-    let kinds: &[Kind] = choice(
-        text,
-        &[
-            ("configmap", &[Kind::ConfigMap] as &[Kind]),
-            ("secret", &[Kind::Secret]),
-            ("both", &Kind::ALL),
-        ],
-    )?;
+    let kinds: &[Kind] = choice(text, &[("configmap", &[Kind::ConfigMap] as &[Kind]), ("secret", &[Kind::Secret]), ("both", &Kind::ALL)])?;
     Ok(kinds.to_vec())
 }
 
@@ -61,17 +37,11 @@ pub fn order(text: &str) -> Result<Order, Expected> {
 }
 
 pub fn adopt(text: &str) -> Result<Adopt, Expected> {
-    choice(
-        text,
-        &[("overwrite", Adopt::Overwrite), ("equal", Adopt::Equal), ("never", Adopt::Never)],
-    )
+    choice(text, &[("overwrite", Adopt::Overwrite), ("equal", Adopt::Equal), ("never", Adopt::Never)])
 }
 
 pub fn durability(text: &str) -> Result<Durability, Expected> {
-    choice(
-        text,
-        &[("none", Durability::None), ("each", Durability::Each), ("batch", Durability::Batch)],
-    )
+    choice(text, &[("none", Durability::None), ("each", Durability::Each), ("batch", Durability::Batch)])
 }
 
 pub fn log_level(text: &str) -> Result<LogLevel, Expected> {
@@ -122,24 +92,15 @@ pub fn port(text: &str) -> Result<u16, Expected> {
 }
 
 pub fn ip_address(text: &str) -> Result<IpAddr, Expected> {
-    text.parse()
-        .map_err(|_| Cow::Borrowed("an IP address, for example 127.0.0.1 or ::"))
+    text.parse().map_err(|_| Cow::Borrowed("an IP address, for example 127.0.0.1 or ::"))
 }
 
 pub fn label_key(text: &str) -> Result<String, Expected> {
-    accept(
-        text,
-        names::is_qualified_name,
-        "a label key, for example findme or example.com/findme",
-    )
+    accept(text, names::is_qualified_name, "a label key, for example findme or example.com/findme")
 }
 
 pub fn label_value(text: &str) -> Result<String, Expected> {
-    accept(
-        text,
-        names::is_label_value,
-        "a label value: up to 63 of A-Z a-z 0-9 . _ -, or nothing, with a letter or digit at both ends",
-    )
+    accept(text, names::is_label_value, "a label value: up to 63 of A-Z a-z 0-9 . _ -, or nothing, with a letter or digit at both ends")
 }
 
 pub fn annotation_key(text: &str) -> Result<String, Expected> {
@@ -158,19 +119,13 @@ pub fn namespaces(text: &str) -> Result<Namespaces, Expected> {
     }
     let names = list(text);
     if names.is_empty() || !names.iter().all(|name| names::is_dns_label(name)) {
-        return Err(Cow::Borrowed(
-            "ALL, or names of namespaces with commas between them, for example monitoring,default",
-        ));
+        return Err(Cow::Borrowed("ALL, or names of namespaces with commas between them, for example monitoring,default"));
     }
     Ok(Namespaces::Only(names))
 }
 
 pub fn finalizer(text: &str) -> Result<String, Expected> {
-    accept(
-        text,
-        names::is_domain_qualified_name,
-        "a domain and a name, for example example.com/rules",
-    )
+    accept(text, names::is_domain_qualified_name, "a domain and a name, for example example.com/rules")
 }
 
 pub fn finalizers(text: &str) -> Result<Vec<String>, Expected> {
@@ -178,30 +133,19 @@ pub fn finalizers(text: &str) -> Result<Vec<String>, Expected> {
     if names.iter().all(|name| names::is_domain_qualified_name(name)) {
         return Ok(names);
     }
-    Err(Cow::Borrowed(
-        "domains with names, with commas between them, for example example.com/rules,example.com/old-rules",
-    ))
+    Err(Cow::Borrowed("domains with names, with commas between them, for example example.com/rules,example.com/old-rules"))
 }
 
 /// Trimmed entries between commas, sorted, without duplicates and empty ones.
 pub fn list(text: &str) -> Vec<String> {
-    let mut entries: Vec<_> = text
-        .split(',')
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty())
-        .map(str::to_owned)
-        .collect();
+    let mut entries: Vec<_> = text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect();
     entries.sort();
     entries.dedup();
     entries
 }
 
 fn accept(text: &str, is_valid: impl Fn(&str) -> bool, expected: &'static str) -> Result<String, Expected> {
-    if is_valid(text) {
-        Ok(text.to_owned())
-    } else {
-        Err(Cow::Borrowed(expected))
-    }
+    if is_valid(text) { Ok(text.to_owned()) } else { Err(Cow::Borrowed(expected)) }
 }
 
 /// A number in plain digits; `str::parse` alone would take a sign too.
@@ -212,9 +156,7 @@ fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
 /// One of some words, in any case.
 fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Expected> {
     let found = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
-    found
-        .map(|(_, value)| *value)
-        .ok_or_else(|| Cow::Owned(alternatives(choices.iter().map(|(word, _)| *word))))
+    found.map(|(_, value)| *value).ok_or_else(|| Cow::Owned(alternatives(choices.iter().map(|(word, _)| *word))))
 }
 
 /// `a, b or c`
@@ -241,14 +183,7 @@ pub mod tests {
 
     #[test]
     fn booleans_take_six_words_in_any_case() {
-        let good = [
-            ("true", true),
-            ("False", false),
-            ("1", true),
-            ("0", false),
-            ("YES", true),
-            ("nO", false),
-        ];
+        let good = [("true", true), ("False", false), ("1", true), ("0", false), ("YES", true), ("nO", false)];
         check(boolean, &good, &["", "on", "t", "2", " true", "truee"]);
         assert_eq!(boolean("on"), Err("true, false, 1, 0, yes or no".into()));
     }
@@ -261,17 +196,9 @@ pub mod tests {
 
     #[test]
     fn seconds_are_plain_digits() {
-        let good = [
-            ("0", Duration::ZERO),
-            ("600", Duration::from_secs(600)),
-            ("007", Duration::from_secs(7)),
-        ];
+        let good = [("0", Duration::ZERO), ("600", Duration::from_secs(600)), ("007", Duration::from_secs(7))];
         check(seconds, &good, &["", "-1", "+5", "1.5", "10s", " 1", "4294967296", "1e3"]);
-        check(
-            seconds_or_never,
-            &[("0", None), ("9", Some(Duration::from_secs(9)))],
-            &["never", "-1"],
-        );
+        check(seconds_or_never, &[("0", None), ("9", Some(Duration::from_secs(9)))], &["never", "-1"]);
         check(some_seconds, &[("1", Duration::from_secs(1))], &["0", "00", "x"]);
     }
 
@@ -284,17 +211,9 @@ pub mod tests {
 
     #[test]
     fn words_are_taken_in_any_case() {
-        let good = [
-            ("watch", MethodName::Watch),
-            ("List", MethodName::List),
-            ("SLEEP", MethodName::Sleep),
-        ];
+        let good = [("watch", MethodName::Watch), ("List", MethodName::List), ("SLEEP", MethodName::Sleep)];
         check(method, &good, &["FOO", "", "LISTS"]);
-        let good = [
-            ("Both", Kind::ALL.to_vec()),
-            ("SECRET", vec![Kind::Secret]),
-            ("configmap", vec![Kind::ConfigMap]),
-        ];
+        let good = [("Both", Kind::ALL.to_vec()), ("SECRET", vec![Kind::Secret]), ("configmap", vec![Kind::ConfigMap])];
         check(kinds, &good, &["configmaps", "all"]);
         check(order, &[("Oldest", Order::Oldest), ("newest", Order::Newest)], &["old"]);
         let good = [("overwrite", Adopt::Overwrite), ("EQUAL", Adopt::Equal), ("never", Adopt::Never)];
@@ -316,31 +235,19 @@ pub mod tests {
     #[test]
     fn namespaces_are_all_or_a_sorted_list() {
         let only = |names: &[&str]| Namespaces::Only(names.iter().map(|name| (*name).to_owned()).collect());
-        let good = [
-            ("ALL", Namespaces::All),
-            ("a", only(&["a"])),
-            ("all", only(&["all"])),
-            (" b ,a,, b,", only(&["a", "b"])),
-        ];
+        let good = [("ALL", Namespaces::All), ("a", only(&["a"])), ("all", only(&["all"])), (" b ,a,, b,", only(&["a", "b"]))];
         check(namespaces, &good, &["ALL,a", ",", " ", "a b", "A", "a.b", "a,-b"]);
     }
 
     #[test]
     fn finalizers_are_lists_of_qualified_names() {
-        let good = [
-            ("b.dev/x, a.dev/y,b.dev/x", vec!["a.dev/y".to_owned(), "b.dev/x".to_owned()]),
-            (",", vec![]),
-        ];
+        let good = [("b.dev/x, a.dev/y,b.dev/x", vec!["a.dev/y".to_owned(), "b.dev/x".to_owned()]), (",", vec![])];
         check(finalizers, &good, &["orphan", "a.dev/x,orphan", "a.dev/x b.dev/y"]);
     }
 
     #[test]
     fn instances_are_short_plain_names() {
         let longest = "i".repeat(63);
-        check(
-            instance,
-            &[("Az0._-", "Az0._-".to_owned()), (&longest, longest.clone())],
-            &["", "a/b", "a b", "ä", &format!("{longest}i")],
-        );
+        check(instance, &[("Az0._-", "Az0._-".to_owned()), (&longest, longest.clone())], &["", "a/b", "a b", "ä", &format!("{longest}i")]);
     }
 }

@@ -34,9 +34,7 @@ pub fn kubeconfig(text: &str, current_dir: &Path) -> Result<PathBuf, Expected> {
 pub fn ledger(text: &str, current_dir: &Path) -> Result<LedgerPlace, Expected> {
     let last = text.rsplit('/').next().unwrap_or_default();
     if matches!(last, "" | "." | "..") {
-        return Err(Cow::Borrowed(
-            "a file's name in FOLDER, or a file's path, for example .ledger or /var/lib/projector/ledger",
-        ));
+        return Err(Cow::Borrowed("a file's name in FOLDER, or a file's path, for example .ledger or /var/lib/projector/ledger"));
     }
     if text.contains('/') {
         return Ok(LedgerPlace::Path(path(text, current_dir)));

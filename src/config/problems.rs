@@ -52,40 +52,24 @@ impl Problem {
         if shown.len() < value.len() {
             shown.push('…');
         }
-        Self {
-            subject: format!("{subject}={shown:?}"),
-            expected: format!("expected {expected}"),
-            position: position(setting),
-        }
+        Self { subject: format!("{subject}={shown:?}"), expected: format!("expected {expected}"), position: position(setting) }
     }
 
     /// A setting that is needed and has neither a value nor a default.
     pub fn missing(setting: &'static Setting) -> Self {
         let flag = setting.flag.map(|flag| format!(" (or {flag})")).unwrap_or_default();
         let expected = format!("{}{flag}", lower_fragment(setting.meaning));
-        Self {
-            subject: format!("{} is required", setting.name),
-            expected,
-            position: position(setting),
-        }
+        Self { subject: format!("{} is required", setting.name), expected, position: position(setting) }
     }
 
     /// Settings that could not be read at all.
     pub fn unreadable(cause: &str) -> Self {
-        Self {
-            subject: "reading the environment".to_owned(),
-            expected: cause.to_owned(),
-            position: 0,
-        }
+        Self { subject: "reading the environment".to_owned(), expected: cause.to_owned(), position: 0 }
     }
 
     /// Anything else that stands in the way of using what was given.
     pub fn other(setting: &'static Setting, expected: impl Into<String>) -> Self {
-        Self {
-            subject: setting.name.to_owned(),
-            expected: expected.into(),
-            position: position(setting),
-        }
+        Self { subject: setting.name.to_owned(), expected: expected.into(), position: position(setting) }
     }
 }
 
@@ -96,20 +80,14 @@ impl fmt::Display for Problem {
 }
 
 fn position(setting: &'static Setting) -> usize {
-    settings::SETTINGS
-        .iter()
-        .position(|other| other.name == setting.name)
-        .unwrap_or(usize::MAX)
+    settings::SETTINGS.iter().position(|other| other.name == setting.name).unwrap_or(usize::MAX)
 }
 
 /// The first sentence of a meaning, as a fragment: lower case, no full stop.
 fn lower_fragment(meaning: &str) -> String {
     let sentence = meaning.split(". ").next().unwrap_or(meaning).trim_end_matches('.');
     let mut characters = sentence.chars();
-    characters
-        .next()
-        .map(|first| first.to_lowercase().chain(characters).collect())
-        .unwrap_or_default()
+    characters.next().map(|first| first.to_lowercase().chain(characters).collect()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -161,10 +139,7 @@ mod tests {
     fn all_problems_are_reported_at_once_in_the_order_of_the_table() {
         let problems = exactly(&BAD, &Flags::default()).unwrap_err();
         let expected: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
-        let named: Vec<_> = problems
-            .iter()
-            .filter_map(|line| line.split_once('=').map(|(name, _)| name))
-            .collect();
+        let named: Vec<_> = problems.iter().filter_map(|line| line.split_once('=').map(|(name, _)| name)).collect();
         assert_eq!(named, expected, "{problems:#?}");
         assert!(problems.iter().all(|line| line.contains(": expected ")), "{problems:#?}");
     }
@@ -173,10 +148,7 @@ mod tests {
     fn one_bad_setting_is_the_only_problem() {
         for (name, value) in BAD {
             let problems = read(&[(name, value)]).unwrap_err();
-            assert!(
-                problems.len() == 1 && problems[0].starts_with(&format!("{name}={value:?}: expected ")),
-                "{problems:?}"
-            );
+            assert!(problems.len() == 1 && problems[0].starts_with(&format!("{name}={value:?}: expected ")), "{problems:?}");
         }
     }
 
@@ -195,10 +167,7 @@ mod tests {
     #[test]
     fn a_problem_with_a_flag_names_the_flag_and_stays_one_short_line() {
         let value = format!("a\nb{}", "c".repeat(1000));
-        let flags = Flags {
-            namespace: Some(value),
-            ..Flags::default()
-        };
+        let flags = Flags { namespace: Some(value), ..Flags::default() };
         let problems = exactly(&LEAST, &flags).unwrap_err();
         let expected = format!("--namespace=\"a\\nb{}…\": expected ALL, or names of namespaces", "c".repeat(117));
         assert!(problems.len() == 1 && problems[0].starts_with(&expected), "{problems:?}");

@@ -103,9 +103,7 @@ mod tests {
 
     #[test]
     fn every_field_is_in_the_table_and_every_setting_has_a_field() {
-        let serde_json::Value::Object(fields) = serde_json::to_value(Raw::default()).unwrap() else {
-            panic!("a struct becomes an object")
-        };
+        let serde_json::Value::Object(fields) = serde_json::to_value(Raw::default()).unwrap() else { panic!("a struct becomes an object") };
         let fields: BTreeSet<_> = fields.keys().cloned().collect();
         let names: BTreeSet<_> = settings::SETTINGS.iter().map(|setting| setting.name.to_lowercase()).collect();
         assert_eq!(fields, names);
@@ -123,10 +121,7 @@ mod tests {
     #[test]
     fn empty_is_unset_but_for_the_label_value() {
         let vars: Vec<_> = settings::SETTINGS.iter().map(|setting| (setting.name, "")).collect();
-        let expected = Raw {
-            label_value: Some(String::new()),
-            ..Raw::default()
-        };
+        let expected = Raw { label_value: Some(String::new()), ..Raw::default() };
         assert_eq!(raw(&vars, &Flags::default()), expected);
     }
 
@@ -155,26 +150,14 @@ mod tests {
 
     #[test]
     fn an_empty_flag_unsets_its_variable() {
-        let flags = Flags {
-            namespace: Some(String::new()),
-            ..Flags::default()
-        };
+        let flags = Flags { namespace: Some(String::new()), ..Flags::default() };
         assert_eq!(raw(&[("NAMESPACE", "a")], &flags), Raw::default());
     }
 
     #[test]
     fn other_names_other_cases_and_second_values_are_ignored() {
-        let vars = [
-            ("PATH", "/bin"),
-            ("label", "lower"),
-            ("LABEL", "first"),
-            ("Label", "mixed"),
-            ("LABEL", "second"),
-        ];
-        let expected = Raw {
-            label: Some("first".into()),
-            ..Raw::default()
-        };
+        let vars = [("PATH", "/bin"), ("label", "lower"), ("LABEL", "first"), ("Label", "mixed"), ("LABEL", "second")];
+        let expected = Raw { label: Some("first".into()), ..Raw::default() };
         assert_eq!(raw(&vars, &Flags::default()), expected);
     }
 }

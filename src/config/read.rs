@@ -56,12 +56,7 @@ pub struct Ownership {
 impl<'a> Reader<'a> {
     /// A reader of what was given.
     pub fn new(given: &'a Given) -> Self {
-        Self {
-            raw: &given.raw,
-            by_flag: &given.by_flag,
-            problems: Vec::new(),
-            warnings: Vec::new(),
-        }
+        Self { raw: &given.raw, by_flag: &given.by_flag, problems: Vec::new(), warnings: Vec::new() }
     }
 
     /// The value, unless anything was wrong.
@@ -75,10 +70,7 @@ impl<'a> Reader<'a> {
     pub fn selector(&mut self) -> Option<Selector> {
         let label = self.value("LABEL", &self.raw.label, parse::label_key);
         let value = self.optional("LABEL_VALUE", &self.raw.label_value, parse::label_value);
-        Some(Selector {
-            label: label?,
-            value: value?,
-        })
+        Some(Selector { label: label?, value: value? })
     }
 
     pub fn scope(&mut self, current_dir: &Path) -> Option<Scope> {
@@ -87,11 +79,7 @@ impl<'a> Reader<'a> {
         let folder = self.value("SOURCE", &self.raw.source, |text| Ok(paths::origin_folder(text, current_dir)));
         let kubeconfig = self.optional("KUBECONFIG", &self.raw.kubeconfig, |text| paths::kubeconfig(text, current_dir));
         let (folder, kubeconfig) = (folder?, kubeconfig?);
-        Some(Scope {
-            namespaces: namespaces?,
-            kinds: kinds?,
-            origin: folder.unwrap_or(Origin::Cluster { kubeconfig }),
-        })
+        Some(Scope { namespaces: namespaces?, kinds: kinds?, origin: folder.unwrap_or(Origin::Cluster { kubeconfig }) })
     }
 
     pub fn method(&mut self) -> Option<Method> {
@@ -107,17 +95,14 @@ impl<'a> Reader<'a> {
     pub fn files(&mut self, current_dir: &Path) -> Option<Files> {
         let folder = self.value("FOLDER", &self.raw.folder, |text| Ok(paths::path(text, current_dir)));
         let folder_annotation = self.value("FOLDER_ANNOTATION", &self.raw.folder_annotation, parse::annotation_key);
-        let allowed = self.optional("ALLOWED_FOLDERS", &self.raw.allowed_folders, |text| {
-            Ok(paths::paths(text, current_dir))
-        });
+        let allowed = self.optional("ALLOWED_FOLDERS", &self.raw.allowed_folders, |text| Ok(paths::paths(text, current_dir)));
         let unique_filenames = self.value("UNIQUE_FILENAMES", &self.raw.unique_filenames, parse::boolean);
         let file_mode = self.value("DEFAULT_FILE_MODE", &self.raw.default_file_mode, parse::mode);
         let folder_mode = self.value("FOLDER_MODE", &self.raw.folder_mode, parse::mode);
         let resync = self.value("RESYNC", &self.raw.resync, parse::seconds_or_never);
         let durability = self.value("DURABILITY", &self.raw.durability, parse::durability);
         if folder_mode.is_some_and(|mode| mode & 0o300 != 0o300) {
-            self.warnings
-                .push("FOLDER_MODE keeps the owner from writing to the folders that we make".to_owned());
+            self.warnings.push("FOLDER_MODE keeps the owner from writing to the folders that we make".to_owned());
         }
         let folder = folder?;
         let mut allowed_folders = allowed?.unwrap_or_default();
@@ -139,12 +124,7 @@ impl<'a> Reader<'a> {
         let adopt = self.value("ADOPT", &self.raw.adopt, parse::adopt);
         let instance = self.optional("INSTANCE", &self.raw.instance, parse::instance);
         let ledger = self.optional("LEDGER", &self.raw.ledger, |text| paths::ledger(text, current_dir));
-        Some(Ownership {
-            conflict: conflict?,
-            adopt: adopt?,
-            instance: instance?,
-            ledger: ledger?.unwrap_or(LedgerPlace::Default),
-        })
+        Some(Ownership { conflict: conflict?, adopt: adopt?, instance: instance?, ledger: ledger?.unwrap_or(LedgerPlace::Default) })
     }
 
     /// Timeouts of the server and of the client. The client's is raised where it would end watches that the server still holds.
@@ -155,9 +135,8 @@ impl<'a> Reader<'a> {
         let least = server + WATCH_TIMEOUT_GAP;
         if client < least {
             let (client, least) = (client.as_secs(), least.as_secs());
-            self.warnings.push(format!(
-                "WATCH_CLIENT_TIMEOUT={client} is raised to {least}, which is WATCH_SERVER_TIMEOUT and 5 seconds more"
-            ));
+            self.warnings
+                .push(format!("WATCH_CLIENT_TIMEOUT={client} is raised to {least}, which is WATCH_SERVER_TIMEOUT and 5 seconds more"));
         }
         Some((server, client.max(least)))
     }
@@ -172,16 +151,10 @@ impl<'a> Reader<'a> {
         let (alias, mut port) = (alias?, port?);
         match alias {
             Some(alias) if self.raw.health_port.is_none() => port = alias,
-            Some(alias) if alias != port => self
-                .warnings
-                .push(format!("HEALTH_PORT={port} is used, HEALTHCHECK_PORT={alias} is not")),
+            Some(alias) if alias != port => self.warnings.push(format!("HEALTH_PORT={port} is used, HEALTHCHECK_PORT={alias} is not")),
             _ => {}
         }
-        let health = Health {
-            host: host?,
-            port,
-            stale_after: stale_after?,
-        };
+        let health = Health { host: host?, port, stale_after: stale_after? };
         liveness.map(|liveness| liveness.then_some(health))
     }
 
@@ -200,10 +173,7 @@ impl<'a> Reader<'a> {
         match origin? {
             Origin::Cluster { .. } => Some((finalizers, events)),
             Origin::Manifests(_) => {
-                let asked = [
-                    ("FINALIZERS", finalizers && self.raw.finalizers.is_some()),
-                    ("EVENT_LOGGING", events),
-                ];
+                let asked = [("FINALIZERS", finalizers && self.raw.finalizers.is_some()), ("EVENT_LOGGING", events)];
                 for (name, _) in asked.into_iter().filter(|(_, asked)| *asked) {
                     self.warnings.push(format!("{name} has no effect while SOURCE is a folder"));
                 }
@@ -217,21 +187,13 @@ impl<'a> Reader<'a> {
         let format = self.optional("LOG_FORMAT", &self.raw.log_format, parse::log_format);
         let verbose = self.value("VERBOSE", &self.raw.verbose, parse::boolean);
         let debug = self.value("DEBUG", &self.raw.debug, parse::boolean);
-        let level = if self.raw.log_level.is_none() && (verbose? || debug?) {
-            LogLevel::Debug
-        } else {
-            level?
-        };
-        Some(Log {
-            level,
-            format: format?.unwrap_or(default_format),
-        })
+        let level = if self.raw.log_level.is_none() && (verbose? || debug?) { LogLevel::Debug } else { level? };
+        Some(Log { level, format: format?.unwrap_or(default_format) })
     }
 
     /// Notes a problem that no single value has.
     pub fn note(&mut self, name: &'static str, text: &str) {
-        self.problems
-            .extend(settings::find(name).map(|setting| Problem::other(setting, text)));
+        self.problems.extend(settings::find(name).map(|setting| Problem::other(setting, text)));
     }
 
     /// A setting that is required or has a default value.
@@ -265,12 +227,7 @@ impl<'a> Reader<'a> {
             false => parse(text),
         };
         let flag = setting.flag.filter(|_| self.by_flag.contains(setting.name));
-        parsed
-            .map_err(|expected| {
-                self.problems
-                    .push(Problem::value(setting, flag.unwrap_or(setting.name), text, &expected))
-            })
-            .ok()
+        parsed.map_err(|expected| self.problems.push(Problem::value(setting, flag.unwrap_or(setting.name), text, &expected))).ok()
     }
 }
 

@@ -71,14 +71,7 @@ fn read_release(reader: &mut Reader<'_>, given: &Given, context: &Context, scope
     let name = name.or_else(|| selector.map(|selector| default_finalizer(&selector, &selected.namespaces)));
     let names: BTreeSet<_> = name.into_iter().chain(former).collect();
     let names = names.into_iter().collect();
-    Some(Release {
-        names,
-        scope,
-        namespaces: selected.namespaces,
-        kinds: selected.kinds,
-        kubeconfig,
-        log: log?,
-    })
+    Some(Release { names, scope, namespaces: selected.namespaces, kinds: selected.kinds, kubeconfig, log: log? })
 }
 
 #[cfg(test)]
@@ -94,15 +87,9 @@ mod tests {
     fn a_release_needs_a_label_only_for_the_default_name() {
         let names = |vars, scope| release(vars, scope).map(|release| release.names);
         let default = default_config().finalizers.unwrap().name;
-        assert_eq!(
-            names(&[LEAST[0], ("DEFAULT_FILE_MODE", "9x9")], ReleaseScope::Deployment),
-            Ok(vec![default])
-        );
+        assert_eq!(names(&[LEAST[0], ("DEFAULT_FILE_MODE", "9x9")], ReleaseScope::Deployment), Ok(vec![default]));
         let named = [("FINALIZER_NAME", "b.dev/x"), ("FINALIZER_FORMER", "a.dev/x")];
-        assert_eq!(
-            names(&named, ReleaseScope::Deployment),
-            Ok(vec!["a.dev/x".to_owned(), "b.dev/x".to_owned()])
-        );
+        assert_eq!(names(&named, ReleaseScope::Deployment), Ok(vec!["a.dev/x".to_owned(), "b.dev/x".to_owned()]));
         assert_eq!(names(&[], ReleaseScope::Domain), Ok(vec![]));
         assert_eq!(names(&named[1..], ReleaseScope::Domain), Ok(vec!["a.dev/x".to_owned()]));
         let problems = names(&[("LOG_LEVEL", "x"), ("NAMESPACE", "X")], ReleaseScope::Deployment).unwrap_err();
@@ -112,9 +99,6 @@ mod tests {
     #[test]
     fn a_release_needs_a_cluster() {
         let problems = release(&[LEAST[0], ("SOURCE", "examples")], ReleaseScope::Deployment).unwrap_err();
-        assert!(
-            problems.len() == 1 && problems[0].starts_with("SOURCE: release works on a cluster only"),
-            "{problems:?}"
-        );
+        assert!(problems.len() == 1 && problems[0].starts_with("SOURCE: release works on a cluster only"), "{problems:?}");
     }
 }

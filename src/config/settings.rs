@@ -49,15 +49,7 @@ pub enum Group {
 
 impl Group {
     /// All groups in the order in which they are documented.
-    pub const ALL: [Self; 7] = [
-        Self::Objects,
-        Self::Files,
-        Self::Ownership,
-        Self::Watches,
-        Self::Health,
-        Self::Cluster,
-        Self::Log,
-    ];
+    pub const ALL: [Self; 7] = [Self::Objects, Self::Files, Self::Ownership, Self::Watches, Self::Health, Self::Cluster, Self::Log];
 
     /// The heading.
     pub const fn title(self) -> &'static str {
@@ -79,20 +71,11 @@ pub fn find(name: &str) -> Option<&'static Setting> {
 }
 
 const fn setting(group: Group, name: &'static str, default: Fallback, meaning: &'static str) -> Setting {
-    Setting {
-        name,
-        default,
-        flag: None,
-        meaning,
-        group,
-    }
+    Setting { name, default, flag: None, meaning, group }
 }
 
 const fn flagged(flag: &'static str, setting: Setting) -> Setting {
-    Setting {
-        flag: Some(flag),
-        ..setting
-    }
+    Setting { flag: Some(flag), ..setting }
 }
 
 use Fallback::{Described, Required, Unset, Value};
@@ -100,18 +83,10 @@ use Group::{Cluster, Files, Health, Log, Objects, Ownership, Watches};
 
 /// Every setting, in the order in which it is documented and in which problems are reported.
 pub const SETTINGS: &[Setting] = &[
-    flagged(
-        "--label",
-        setting(Objects, "LABEL", Required, "Key of the label that an object must carry."),
-    ),
+    flagged("--label", setting(Objects, "LABEL", Required, "Key of the label that an object must carry.")),
     flagged(
         "--label-value",
-        setting(
-            Objects,
-            "LABEL_VALUE",
-            Unset,
-            "Value that the label must have. Unset: any value. Set but empty: the empty value.",
-        ),
+        setting(Objects, "LABEL_VALUE", Unset, "Value that the label must have. Unset: any value. Set but empty: the empty value."),
     ),
     flagged(
         "--namespace",
@@ -132,12 +107,7 @@ pub const SETTINGS: &[Setting] = &[
             "WATCH follows changes. LIST writes once, removes what is no longer wanted and ends. SLEEP lists every SLEEP_TIME seconds. The flag means LIST.",
         ),
     ),
-    setting(
-        Objects,
-        "SLEEP_TIME",
-        Value("60"),
-        "Seconds between two lists with METHOD=SLEEP, at least 1.",
-    ),
+    setting(Objects, "SLEEP_TIME", Value("60"), "Seconds between two lists with METHOD=SLEEP, at least 1."),
     flagged(
         "--source",
         setting(
@@ -147,21 +117,8 @@ pub const SETTINGS: &[Setting] = &[
             "cluster, or a folder with manifests of ConfigMaps and Secrets that is read instead, without finalizers and Events (one that is named cluster: ./cluster).",
         ),
     ),
-    setting(
-        Objects,
-        "KUBECONFIG",
-        Described("the pod's service account"),
-        "File that says how to reach the cluster. One file, no list.",
-    ),
-    flagged(
-        "--folder",
-        setting(
-            Files,
-            "FOLDER",
-            Required,
-            "Folder that is kept equal to what the objects say. It is made if missing.",
-        ),
-    ),
+    setting(Objects, "KUBECONFIG", Described("the pod's service account"), "File that says how to reach the cluster. One file, no list."),
+    flagged("--folder", setting(Files, "FOLDER", Required, "Folder that is kept equal to what the objects say. It is made if missing.")),
     setting(
         Files,
         "FOLDER_ANNOTATION",
@@ -180,18 +137,8 @@ pub const SETTINGS: &[Setting] = &[
         Value("false"),
         "Files are named NAMESPACE.KIND_NAME.KEY (kind in lower case) instead of KEY, so that no two objects claim one path.",
     ),
-    setting(
-        Files,
-        "DEFAULT_FILE_MODE",
-        Value("644"),
-        "Mode of every file, whatever the umask: three or four octal digits.",
-    ),
-    setting(
-        Files,
-        "FOLDER_MODE",
-        Value("755"),
-        "Mode of every folder that we make below FOLDER: three or four octal digits.",
-    ),
+    setting(Files, "DEFAULT_FILE_MODE", Value("644"), "Mode of every file, whatever the umask: three or four octal digits."),
+    setting(Files, "FOLDER_MODE", Value("755"), "Mode of every folder that we make below FOLDER: three or four octal digits."),
     setting(
         Files,
         "RESYNC",
@@ -228,12 +175,7 @@ pub const SETTINGS: &[Setting] = &[
         Described("a dot-file in FOLDER"),
         "Where the list of the files that are ours is kept: a name in FOLDER, or a path if it contains a slash.",
     ),
-    setting(
-        Watches,
-        "WATCH_SERVER_TIMEOUT",
-        Value("600"),
-        "Seconds after which the API server ends a watch, at least 1.",
-    ),
+    setting(Watches, "WATCH_SERVER_TIMEOUT", Value("600"), "Seconds after which the API server ends a watch, at least 1."),
     setting(
         Watches,
         "WATCH_CLIENT_TIMEOUT",
@@ -241,24 +183,9 @@ pub const SETTINGS: &[Setting] = &[
         "Seconds after which we end a watch. Raised to WATCH_SERVER_TIMEOUT + 5 if it is less.",
     ),
     setting(Health, "LIVENESS", Value("true"), "Whether /healthz and /readyz are served."),
-    setting(
-        Health,
-        "HEALTH_PORT",
-        Value("8080"),
-        "Port of the health endpoint. A port that is taken does not stop the projector.",
-    ),
-    setting(
-        Health,
-        "HEALTHCHECK_PORT",
-        Unset,
-        "Other name of HEALTH_PORT, which wins if both are set.",
-    ),
-    setting(
-        Health,
-        "HEALTH_HOST",
-        Described("all addresses, IPv4 and IPv6"),
-        "IP address that the health endpoint listens on.",
-    ),
+    setting(Health, "HEALTH_PORT", Value("8080"), "Port of the health endpoint. A port that is taken does not stop the projector."),
+    setting(Health, "HEALTHCHECK_PORT", Unset, "Other name of HEALTH_PORT, which wins if both are set."),
+    setting(Health, "HEALTH_HOST", Described("all addresses, IPv4 and IPv6"), "IP address that the health endpoint listens on."),
     setting(
         Health,
         "HEALTH_STALE_AFTER",
@@ -283,24 +210,9 @@ pub const SETTINGS: &[Setting] = &[
         Unset,
         "Names of finalizers that this deployment used before, with commas between them. They are removed, never added.",
     ),
-    setting(
-        Cluster,
-        "EVENT_LOGGING",
-        Value("false"),
-        "Whether outcomes are told as Kubernetes Events on the objects.",
-    ),
+    setting(Cluster, "EVENT_LOGGING", Value("false"), "Whether outcomes are told as Kubernetes Events on the objects."),
     setting(Log, "LOG_LEVEL", Value("info"), "error, warn, info, debug or trace."),
-    setting(
-        Log,
-        "LOG_FORMAT",
-        Described("json, or text if stderr is a terminal"),
-        "text or json.",
-    ),
-    setting(
-        Log,
-        "VERBOSE",
-        Value("false"),
-        "The same as LOG_LEVEL=debug, unless LOG_LEVEL is set.",
-    ),
+    setting(Log, "LOG_FORMAT", Described("json, or text if stderr is a terminal"), "text or json."),
+    setting(Log, "VERBOSE", Value("false"), "The same as LOG_LEVEL=debug, unless LOG_LEVEL is set."),
     setting(Log, "DEBUG", Value("false"), "The same as VERBOSE."),
 ];

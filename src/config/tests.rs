@@ -8,17 +8,11 @@ use crate::config::settings::{Fallback, SETTINGS};
 pub const LEAST: [(&str, &str); 2] = [("LABEL", "findme"), ("FOLDER", "/rules")];
 
 pub fn owned(vars: &[(&str, &str)]) -> std::vec::IntoIter<(String, String)> {
-    vars.iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect::<Vec<_>>()
-        .into_iter()
+    vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>().into_iter()
 }
 
 pub fn context() -> Context {
-    Context {
-        current_dir: "/work".into(),
-        stderr_is_terminal: false,
-    }
+    Context { current_dir: "/work".into(), stderr_is_terminal: false }
 }
 
 /// Reads these variables alone.
@@ -37,10 +31,7 @@ pub fn lines(problems: Problems) -> Vec<String> {
 
 pub fn default_config() -> Config {
     Config {
-        selector: Selector {
-            label: "findme".into(),
-            value: None,
-        },
+        selector: Selector { label: "findme".into(), value: None },
         folder: "/rules".into(),
         allowed_folders: vec![],
         namespaces: Namespaces::All,
@@ -56,20 +47,10 @@ pub fn default_config() -> Config {
         resync: Some(Duration::from_secs(600)),
         watch_server_timeout: Duration::from_secs(600),
         watch_client_timeout: Duration::from_secs(660),
-        health: Some(Health {
-            host: None,
-            port: 8080,
-            stale_after: None,
-        }),
+        health: Some(Health { host: None, port: 8080, stale_after: None }),
         event_logging: false,
-        finalizers: Some(Finalizers {
-            name: "kube-projector.dev/ad0fb7c4".into(),
-            former: vec![],
-        }),
-        log: Log {
-            level: LogLevel::Info,
-            format: LogFormat::Json,
-        },
+        finalizers: Some(Finalizers { name: "kube-projector.dev/ad0fb7c4".into(), former: vec![] }),
+        log: Log { level: LogLevel::Info, format: LogFormat::Json },
         durability: Durability::None,
         ledger: LedgerPlace::Default,
         origin: Origin::Cluster { kubeconfig: None },
@@ -126,10 +107,7 @@ fn every_setting_can_be_set() {
         ("DEBUG", "1"),
     ];
     let expected = Config {
-        selector: Selector {
-            label: "findme".into(),
-            value: Some("yea".into()),
-        },
+        selector: Selector { label: "findme".into(), value: Some("yea".into()) },
         folder: "/work/rules".into(),
         allowed_folders: vec!["/work/y".into(), "/x".into()],
         namespaces: Namespaces::Only(vec!["a".into(), "b".into()]),
@@ -145,25 +123,13 @@ fn every_setting_can_be_set() {
         resync: None,
         watch_server_timeout: Duration::from_secs(60),
         watch_client_timeout: Duration::from_secs(70),
-        health: Some(Health {
-            host: Some(Ipv6Addr::LOCALHOST.into()),
-            port: 9000,
-            stale_after: Some(Duration::from_secs(90)),
-        }),
+        health: Some(Health { host: Some(Ipv6Addr::LOCALHOST.into()), port: 9000, stale_after: Some(Duration::from_secs(90)) }),
         event_logging: true,
-        finalizers: Some(Finalizers {
-            name: "a.dev/new".into(),
-            former: vec!["a.dev/old".into()],
-        }),
-        log: Log {
-            level: LogLevel::Warn,
-            format: LogFormat::Text,
-        },
+        finalizers: Some(Finalizers { name: "a.dev/new".into(), former: vec!["a.dev/old".into()] }),
+        log: Log { level: LogLevel::Warn, format: LogFormat::Text },
         durability: Durability::Batch,
         ledger: LedgerPlace::Path("/tmp/ledger".into()),
-        origin: Origin::Cluster {
-            kubeconfig: Some("/work/k".into()),
-        },
+        origin: Origin::Cluster { kubeconfig: Some("/work/k".into()) },
         warnings: vec![],
     };
     assert_eq!(read(&vars), Ok(expected));
@@ -178,37 +144,15 @@ fn a_set_but_empty_label_value_selects_the_empty_value() {
 
 #[test]
 fn once_is_one_list() {
-    let config = exactly(
-        &[("METHOD", "WATCH"), LEAST[0], LEAST[1]],
-        &Flags {
-            once: true,
-            ..Flags::default()
-        },
-    );
-    assert_eq!(
-        config,
-        Ok(Config {
-            method: Method::List,
-            ..default_config()
-        })
-    );
+    let config = exactly(&[("METHOD", "WATCH"), LEAST[0], LEAST[1]], &Flags { once: true, ..Flags::default() });
+    assert_eq!(config, Ok(Config { method: Method::List, ..default_config() }));
 }
 
 #[test]
 fn too_short_a_client_timeout_is_raised_and_told() {
-    for (server, client, expected, warnings) in [
-        ("600", "604", 605, 1),
-        ("600", "605", 605, 0),
-        ("60", "60", 65, 1),
-        ("700", "", 705, 1),
-    ] {
+    for (server, client, expected, warnings) in [("600", "604", 605, 1), ("600", "605", 605, 0), ("60", "60", 65, 1), ("700", "", 705, 1)] {
         let config = read(&[("WATCH_SERVER_TIMEOUT", server), ("WATCH_CLIENT_TIMEOUT", client)]).unwrap();
-        assert_eq!(
-            (config.watch_client_timeout.as_secs(), config.warnings.len()),
-            (expected, warnings),
-            "{:?}",
-            config.warnings
-        );
+        assert_eq!((config.watch_client_timeout.as_secs(), config.warnings.len()), (expected, warnings), "{:?}", config.warnings);
     }
 }
 
@@ -231,10 +175,7 @@ fn verbose_and_debug_count_only_without_a_level() {
 
 #[test]
 fn a_terminal_gets_text() {
-    let context = Context {
-        stderr_is_terminal: true,
-        ..context()
-    };
+    let context = Context { stderr_is_terminal: true, ..context() };
     let format =
         |vars: &[_]| Config::from_vars(owned(&[vars, &LEAST].concat()), &Flags::default(), &context).map(|config| config.log.format);
     assert_eq!(format(&[]), Ok(LogFormat::Text));
@@ -244,11 +185,7 @@ fn a_terminal_gets_text() {
 #[test]
 fn manifests_have_neither_finalizers_nor_events() {
     let source = ("SOURCE", "examples");
-    let expected = Config {
-        origin: Origin::Manifests("/work/examples".into()),
-        finalizers: None,
-        ..default_config()
-    };
+    let expected = Config { origin: Origin::Manifests("/work/examples".into()), finalizers: None, ..default_config() };
     assert_eq!(read(&[source]), Ok(expected.clone()));
     let warnings = read(&[source, ("EVENT_LOGGING", "true"), ("FINALIZERS", "true")]).map(|config| config.warnings.len());
     assert_eq!(warnings, Ok(2));
@@ -258,10 +195,7 @@ fn manifests_have_neither_finalizers_nor_events() {
 #[test]
 fn finalizers_can_be_off_and_stay_known_with_one_list() {
     assert_eq!(read(&[("FINALIZERS", "0")]).map(|config| config.finalizers), Ok(None));
-    assert_eq!(
-        read(&[("METHOD", "LIST")]).map(|config| config.finalizers),
-        Ok(default_config().finalizers)
-    );
+    assert_eq!(read(&[("METHOD", "LIST")]).map(|config| config.finalizers), Ok(default_config().finalizers));
 }
 
 #[test]
@@ -277,10 +211,7 @@ fn other_selections_have_other_finalizers_and_the_same_selection_the_same() {
     ];
     assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
     assert_eq!(name(&[("NAMESPACE", " b,a,b")]), names[5]);
-    assert_eq!(
-        name(&[("FOLDER", "/elsewhere"), ("INSTANCE", "x"), ("RESOURCE", "secret")]),
-        names[0]
-    );
+    assert_eq!(name(&[("FOLDER", "/elsewhere"), ("INSTANCE", "x"), ("RESOURCE", "secret")]), names[0]);
 }
 
 #[test]
@@ -299,16 +230,9 @@ fn the_identity_is_the_instance_or_follows_the_selection() {
 
 #[test]
 fn the_health_check_asks_where_the_endpoint_listens() {
-    let address = |vars| {
-        health_address(owned(vars))
-            .map(|address| address.map(|address| address.to_string()))
-            .map_err(lines)
-    };
+    let address = |vars| health_address(owned(vars)).map(|address| address.map(|address| address.to_string())).map_err(lines);
     assert_eq!(address(&[("METHOD", "FOO")]), Ok(Some("127.0.0.1:8080".into())));
-    assert_eq!(
-        address(&[("HEALTH_HOST", "::"), ("HEALTHCHECK_PORT", "1")]),
-        Ok(Some("[::1]:1".into()))
-    );
+    assert_eq!(address(&[("HEALTH_HOST", "::"), ("HEALTHCHECK_PORT", "1")]), Ok(Some("[::1]:1".into())));
     assert_eq!(address(&[("HEALTH_HOST", "0.0.0.0")]), Ok(Some("127.0.0.1:8080".into())));
     assert_eq!(address(&[("HEALTH_HOST", "10.0.0.1")]), Ok(Some("10.0.0.1:8080".into())));
     assert_eq!(address(&[("LIVENESS", "false")]), Ok(None));
@@ -321,11 +245,7 @@ fn what_is_not_utf8_is_no_setting() {
     use std::os::unix::ffi::OsStringExt;
 
     let folder = OsString::from_vec(b"/rules\xff".to_vec());
-    let vars = [
-        ("FOLDER".into(), folder),
-        ("LABEL".into(), "findme".into()),
-        (OsString::from_vec(vec![0xff]), "x".into()),
-    ];
+    let vars = [("FOLDER".into(), folder), ("LABEL".into(), "findme".into()), (OsString::from_vec(vec![0xff]), "x".into())];
     let problems = Config::from_vars(as_text(vars.into_iter()), &Flags::default(), &context()).map_err(lines);
     assert_eq!(problems, Err(vec!["FOLDER=\"/rules\u{fffd}\": expected text in UTF-8".to_owned()]));
 }

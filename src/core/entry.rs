@@ -117,8 +117,12 @@ impl Claims {
     pub fn at(&self, wanted: &TargetPath) -> Option<Content> {
         match self {
             Self::None => None,
-            Self::One { path, digest, length, mode } => (path == wanted).then_some(Content { digest: *digest, length: *length, mode: *mode }),
-            Self::Many(claims) => claims.binary_search_by(|claim| claim.path.cmp(wanted)).ok().and_then(|at| claims.get(at)).map(|claim| claim.content),
+            Self::One { path, digest, length, mode } => {
+                (path == wanted).then_some(Content { digest: *digest, length: *length, mode: *mode })
+            }
+            Self::Many(claims) => {
+                claims.binary_search_by(|claim| claim.path.cmp(wanted)).ok().and_then(|at| claims.get(at)).map(|claim| claim.content)
+            }
         }
     }
 
@@ -189,7 +193,6 @@ pub enum Claimants {
     /// One object.
     One(Arc<ObjectKey>),
     /// Several, in the order in which they came; at least two.
-    #[expect(clippy::box_collection, reason = "a word instead of three in every path's entry")]
     Many(Box<Vec<Arc<ObjectKey>>>),
 }
 

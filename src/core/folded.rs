@@ -1,6 +1,7 @@
 //! What folding one batch of events into the store brought to light.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::core::object::ObjectKey;
@@ -8,7 +9,39 @@ use crate::core::path::TargetPath;
 use crate::core::project::{FileProjection, Rejection};
 
 /// Bytes that arrived with the batch in hand, by path and object. Gone when the batch is done.
-pub type Bodies = HashMap<(TargetPath, Arc<ObjectKey>), FileProjection>;
+#[derive(Default)]
+pub struct Bodies(HashMap<Place, FileProjection>);
+
+/// A path, and who wants it.
+#[derive(PartialEq, Eq)]
+struct Place(TargetPath, Arc<ObjectKey>);
+
+impl Hash for Place {
+    /// By the path alone: few paths are wanted twice.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.0.hash(hasher);
+    }
+}
+
+impl Bodies {
+    /// Puts bytes in; those of an earlier state of the object go.
+    pub fn put(&mut self, path: &TargetPath, key: &Arc<ObjectKey>, file: FileProjection) {
+        self.0.insert(Place(path.clone(), key.clone()), file);
+    }
+
+    /// Whether the bytes that `key` wants at `path` are here.
+    pub fn has(&self, path: &TargetPath, key: &Arc<ObjectKey>) -> bool {
+        self.0.contains_key(&Place(path.clone(), key.clone()))
+    }
+
+    /// Takes them out.
+    pub fn take(&mut self, path: &TargetPath, key: &Arc<ObjectKey>) -> Option<FileProjection> {
+        if self.0.is_empty() {
+            return None;
+        }
+        self.0.remove(&Place(path.clone(), key.clone()))
+    }
+}
 
 /// What folding one event brought to light.
 #[derive(Default)]

@@ -237,8 +237,15 @@ impl SourceEvent {
     /// Bytes of payload that this event keeps in memory.
     pub fn payload_bytes(&self) -> usize {
         match self {
-            Self::Apply { object, .. } | Self::Fetched { object, .. } => object.data.iter().map(|(key, payload)| key.len() + payload.as_ref().map_or(0, |p| p.0.len())).sum(),
-            Self::ListBegin { .. } | Self::Unread { .. } | Self::Keep { .. } | Self::Delete { .. } | Self::ListEnd { .. } | Self::Refused { .. } => 0,
+            Self::Apply { object, .. } | Self::Fetched { object, .. } => {
+                object.data.iter().map(|(key, payload)| key.len() + payload.as_ref().map_or(0, |p| p.0.len())).sum()
+            }
+            Self::ListBegin { .. }
+            | Self::Unread { .. }
+            | Self::Keep { .. }
+            | Self::Delete { .. }
+            | Self::ListEnd { .. }
+            | Self::Refused { .. } => 0,
         }
     }
 
@@ -260,7 +267,9 @@ impl SourceEvent {
                 Self::Unread { source, generation, key, uid, resource_version }
             }
             // It was asked for once and will be asked for again.
-            Self::Fetched { source, object } => Self::Fetched { source, object: Box::new(Object { resource_version: 0, data: Vec::new(), ..*object }) },
+            Self::Fetched { source, object } => {
+                Self::Fetched { source, object: Box::new(Object { resource_version: 0, data: Vec::new(), ..*object }) }
+            }
             other => other,
         }
     }
@@ -268,7 +277,9 @@ impl SourceEvent {
     /// Whether this event, still waiting, is overtaken by `newer`. What was fetched never undoes what was watched.
     pub fn yields_to(&self, newer: &Self) -> bool {
         match (self, newer) {
-            (Self::Apply { object: old, .. } | Self::Fetched { object: old, .. }, Self::Fetched { object, .. }) => object.resource_version > old.resource_version,
+            (Self::Apply { object: old, .. } | Self::Fetched { object: old, .. }, Self::Fetched { object, .. }) => {
+                object.resource_version > old.resource_version
+            }
             // What was fetched may be older than the body that was dropped: it is asked for once more.
             (Self::Delete { .. } | Self::Unread { .. }, Self::Fetched { .. }) | (_, Self::Keep { .. }) => false,
             _ => true,

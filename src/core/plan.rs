@@ -7,11 +7,11 @@ use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
+use crate::core::entry::{Content, Obstacle, OnDisk, PathEntry};
 use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
 use crate::core::policy::Adopt;
 use crate::core::resolve::precedence;
-use crate::core::entry::{Content, Obstacle, OnDisk, PathEntry};
 use crate::core::store::Store;
 
 /// Why a step is taken, for people.
@@ -184,7 +184,8 @@ fn conflict(winner: &Arc<ObjectKey>, losers: &[Arc<ObjectKey>]) -> Option<Confli
 /// below this one and wins.
 fn rank(store: &Store, path: &TargetPath, entry: &PathEntry) -> Option<(Arc<ObjectKey>, Vec<Arc<ObjectKey>>)> {
     let winner = first(store, entry.claimants.iter())?;
-    let rival = path.ancestors().find_map(|ancestor| wins_over_folder(store, ancestor)).or_else(|| oldest_beneath(store, path.as_str(), &winner));
+    let rival =
+        path.ancestors().find_map(|ancestor| wins_over_folder(store, ancestor)).or_else(|| oldest_beneath(store, path.as_str(), &winner));
     if let Some(rival) = rival {
         return Some((rival, entry.claimants.to_vec()));
     }
@@ -192,7 +193,8 @@ fn rank(store: &Store, path: &TargetPath, entry: &PathEntry) -> Option<(Arc<Obje
         return Some((winner, Vec::new()));
     }
     let content = store.claim(path, &winner)?;
-    let losers = entry.claimants.iter().filter(|claimant| **claimant != winner && store.claim(path, claimant) != Some(content)).cloned().collect();
+    let losers =
+        entry.claimants.iter().filter(|claimant| **claimant != winner && store.claim(path, claimant) != Some(content)).cloned().collect();
     Some((winner, losers))
 }
 

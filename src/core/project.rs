@@ -99,7 +99,12 @@ mod tests {
 
     #[test]
     fn bytes_are_kept_exactly() {
-        check(object(None, &[("crlf", Some(b"a\r\nb")), ("empty", Some(b"")), ("binary", Some(b"\0\xff"))]), false, &[("crlf", b"a\r\nb"), ("empty", b""), ("binary", b"\0\xff")], &[]);
+        check(
+            object(None, &[("crlf", Some(b"a\r\nb")), ("empty", Some(b"")), ("binary", Some(b"\0\xff"))]),
+            false,
+            &[("crlf", b"a\r\nb"), ("empty", b""), ("binary", b"\0\xff")],
+            &[],
+        );
     }
 
     #[test]
@@ -115,11 +120,12 @@ mod tests {
 
     #[test]
     fn one_bad_key_does_not_stop_the_others() {
-        check(object(None, &[("a/b", Some(b"v")), ("bad", None), ("ok", Some(b"v")), (".kube-projector.x", Some(b""))]), false, &[("ok", b"v")], &[
-            (Some("a/b"), PathError::Key),
-            (Some("bad"), PathError::Undecodable),
-            (Some(".kube-projector.x"), PathError::Reserved),
-        ]);
+        check(
+            object(None, &[("a/b", Some(b"v")), ("bad", None), ("ok", Some(b"v")), (".kube-projector.x", Some(b""))]),
+            false,
+            &[("ok", b"v")],
+            &[(Some("a/b"), PathError::Key), (Some("bad"), PathError::Undecodable), (Some(".kube-projector.x"), PathError::Reserved)],
+        );
     }
 
     #[test]

@@ -58,7 +58,16 @@ impl Store {
     /// An empty store over these sources; a [`SourceId`] is a position in the list.
     pub fn new(scopes: impl IntoIterator<Item = SourceScope>, order: Order, digester: Digester) -> Self {
         let sources = scopes.into_iter().map(|scope| Source { scope, progress: Progress::Pending, accepts_older: false }).collect();
-        Self { objects: HashMap::new(), paths: HashMap::new(), folders: HashMap::new(), sources, namespaces: HashSet::new(), digester, order, owned: 0 }
+        Self {
+            objects: HashMap::new(),
+            paths: HashMap::new(),
+            folders: HashMap::new(),
+            sources,
+            namespaces: HashSet::new(),
+            digester,
+            order,
+            owned: 0,
+        }
     }
 
     /// Digests `bytes` as claims are digested.
@@ -131,7 +140,10 @@ impl Store {
 
     /// All claimed paths beneath a folder. Walks every path: only for the rare conflict of a file with a folder.
     pub fn beneath<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = &'a TargetPath> {
-        self.paths.iter().filter(move |(path, entry)| !entry.claimants.is_empty() && path.ancestors().any(|ancestor| ancestor == folder)).map(|(path, _)| path)
+        self.paths
+            .iter()
+            .filter(move |(path, entry)| !entry.claimants.is_empty() && path.ancestors().any(|ancestor| ancestor == folder))
+            .map(|(path, _)| path)
     }
 
     /// What decides between claims, for a live object.
@@ -188,12 +200,16 @@ impl Store {
             }
             SourceEvent::Apply { source, generation, object } => self.apply(source, generation, *object, rules, folded),
             SourceEvent::Fetched { source, object } => {
-                let live = self.object(&object.key).filter(|live| (live.uid() == 0 || live.uid() == object.uid) && live.resource_version <= object.resource_version);
+                let live = self
+                    .object(&object.key)
+                    .filter(|live| (live.uid() == 0 || live.uid() == object.uid) && live.resource_version <= object.resource_version);
                 if let Some(generation) = live.map(|live| live.generation) {
                     self.apply(source, generation, *object, rules, folded);
                 }
             }
-            SourceEvent::Unread { source, generation, key, uid, resource_version } => self.unread(source, generation, &key, (uid, resource_version), folded),
+            SourceEvent::Unread { source, generation, key, uid, resource_version } => {
+                self.unread(source, generation, &key, (uid, resource_version), folded)
+            }
             SourceEvent::Keep { generation, key, .. } => {
                 if let Some(live) = self.objects.get_mut(&key).and_then(|entry| entry.live.as_mut()) {
                     live.generation = generation;
@@ -222,32 +238,33 @@ impl Store {
     fn apply(&mut self, source: SourceId, generation: u32, mut object: Object, rules: &Rules, folded: &mut Folded) {
         let accepts_older = self.accepts_older(source);
         let key = self.intern(&object.key);
-        let live = self.objects.get_mut(&key).and_then(|entry| entry.live.as_mut());
-        if let Some(live) = live.filter(|live| live.resource_version > object.resource_version && !accepts_older) {
-            live.generation = live.generation.max(generation);
-            folded.stale += 1;
-            return;
-        }
+        let former = match self.objects.get_mut(&key).map(|entry| &mut entry.live) {
+            Some(Some(live)) if live.resource_version > object.resource_version && !accepts_older => {
+                live.generation = live.generation.max(generation);
+                folded.stale += 1;
+                return;
+            }
+            Some(live) => live.take(),
+            None => None,
+        };
         let mut new = Live::new(object.uid, object.resource_version, source, generation);
         (new.created, new.unread) = (object.created, false);
         let fate = if object.terminating { Fate::Terminating } else { Fate::Live };
         folded.seen.push(Seen { key: key.clone(), uid: object.uid, finalizers: std::mem::take(&mut object.finalizers), fate });
         let (projection, rejections) = project::files(object, rules);
         folded.rejections.push((key.clone(), new.uid(), rejections));
-        let mut wanted: Vec<(Claim, FileProjection)> = projection.into_iter().map(|(path, file)| (self.claim_of(path, &file), file)).collect();
+        let mut wanted: Vec<(Claim, FileProjection)> =
+            projection.into_iter().map(|(path, file)| (self.claim_of(path, &file), file)).collect();
         // Two keys of one object can give one name: the first one stands.
         wanted.sort_by(|(left, _), (right, _)| left.path.cmp(&right.path));
         wanted.dedup_by(|(later, _), (first, _)| later.path == first.path);
-        let former = self.objects.get_mut(&key).and_then(|entry| entry.live.take());
         let was_unread = former.as_ref().is_some_and(|former| former.unread);
         let same_rank = former.as_ref().is_some_and(|former| former.created == new.created && !former.unread);
         let old = former.map(|former| former.claims).unwrap_or_default();
         let renewed = |path: &TargetPath| wanted.binary_search_by(|(claim, _)| claim.path.cmp(path)).is_ok();
         self.unclaim(&key, &old, renewed, folded);
-        if !folded.bodies.is_empty() {
-            // Of two states in one batch the later counts.
-            old.paths().for_each(|path| drop(folded.bodies.remove(&(path.clone(), key.clone()))));
-        }
+        // Of two states in one batch the later counts.
+        old.paths().for_each(|path| drop(folded.bodies.take(path, &key)));
         let mut kept = Vec::with_capacity(wanted.len());
         for (claim, file) in wanted {
             let before = old.at(&claim.path);
@@ -256,7 +273,7 @@ impl Store {
             }
             if before != Some(claim.content) || !same_rank || !self.holds(&claim.path, &claim.content) {
                 self.touch(&claim.path, folded);
-                folded.bodies.insert((claim.path.clone(), key.clone()), file);
+                folded.bodies.put(&claim.path, &key, file);
             }
             kept.push(claim);
         }
@@ -279,7 +296,7 @@ impl Store {
         for path in old.paths().filter(|path| !renewed(path)) {
             self.touch(path, folded);
             self.unclaim_path(path, key);
-            folded.bodies.remove(&(path.clone(), key.clone()));
+            folded.bodies.take(path, key);
         }
     }
 
@@ -288,7 +305,11 @@ impl Store {
         let key = self.intern(key);
         let entry = self.objects.entry(key.clone()).or_default();
         match &mut entry.live {
-            Some(live) if !accepts_older && (live.resource_version > resource_version || (live.resource_version == resource_version && live.uid() == uid && !live.unread)) => {
+            Some(live)
+                if !accepts_older
+                    && (live.resource_version > resource_version
+                        || (live.resource_version == resource_version && live.uid() == uid && !live.unread)) =>
+            {
                 // Nothing new: the bytes that were dropped are known.
                 folded.stale += u32::from(live.resource_version > resource_version);
                 live.generation = live.generation.max(generation);
@@ -309,7 +330,9 @@ impl Store {
     }
 
     fn remove(&mut self, key: &Arc<ObjectKey>, folded: &mut Folded) {
-        let Some(live) = self.objects.get_mut(key).and_then(|entry| entry.live.take()) else { return };
+        let Some(live) = self.objects.get_mut(key).and_then(|entry| entry.live.take()) else {
+            return;
+        };
         self.unclaim(key, &live.claims, |_| false, folded);
         folded.rejections.push((key.clone(), live.uid(), Vec::new()));
         if live.unread {
@@ -325,10 +348,16 @@ impl Store {
     }
 
     fn list_end(&mut self, id: SourceId, generation: u32, folded: &mut Folded) {
-        let Some(source) = self.sources.get_mut(usize::from(id.0)) else { return };
+        let Some(source) = self.sources.get_mut(usize::from(id.0)) else {
+            return;
+        };
         folded.progressed |= source.progress != Progress::Complete;
         (source.progress, source.accepts_older) = (Progress::Complete, false);
-        let gone: Vec<_> = self.live().filter(|(_, live)| live.source == id && live.generation != generation).map(|(key, live)| (key.clone(), live.uid())).collect();
+        let gone: Vec<_> = self
+            .live()
+            .filter(|(_, live)| live.source == id && live.generation != generation)
+            .map(|(key, live)| (key.clone(), live.uid()))
+            .collect();
         for (key, uid) in gone {
             folded.seen.push(Seen { key: key.clone(), uid, finalizers: Vec::new(), fate: Fate::Vanished });
             self.remove(&key, folded);
@@ -426,3 +455,7 @@ impl Store {
         self.paths.keys().map(|path| path.folder().into()).collect()
     }
 }
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

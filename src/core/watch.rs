@@ -263,7 +263,9 @@ impl Machine {
     fn ended(&mut self, now: Duration) -> Next {
         match self.state {
             // The server's timeout: go on at once, unless it hangs up on us again and again.
-            State::Watching { revision } if now >= self.opened + Duration::from_secs(1) => self.call(Tell::Nothing, Call::Watch { revision }),
+            State::Watching { revision } if now >= self.opened + Duration::from_secs(1) => {
+                self.call(Tell::Nothing, Call::Watch { revision })
+            }
             // A resourceVersion that the server hangs up on again and again is dropped.
             State::Watching { .. } => self.failed(Trouble::Status { retry_after: None }, now),
             State::Idle | State::Streaming | State::Paging { .. } => self.failed(Trouble::Transport, now),

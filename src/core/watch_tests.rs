@@ -59,7 +59,10 @@ fn gone_in_any_form_lists_again() {
             machine.next(Input::Object { revision: 101 }, at(1));
         }
         waited(&machine.next(Input::Failed(Trouble::Gone), at(2)));
-        assert_eq!(machine.next(Input::Ready, at(3)), Next { tell: Tell::ListBegin { consistent: false }, then: Then::Call(Call::StreamList) });
+        assert_eq!(
+            machine.next(Input::Ready, at(3)),
+            Next { tell: Tell::ListBegin { consistent: false }, then: Then::Call(Call::StreamList) }
+        );
         assert_eq!(machine.counts().relists, 1);
     }
 }
@@ -306,7 +309,9 @@ fn a_revision_that_the_server_hangs_up_on_is_dropped() {
 #[test]
 fn a_frozen_or_rewound_server_is_listed_again_within_180_seconds_of_its_last_bookmark() {
     let made = requests(1, at(400), |call| match call {
-        Call::StreamList => vec![Input::Opened, Input::Bookmark { revision: 100, ends_list: true }, Input::Bookmark { revision: 101, ends_list: false }],
+        Call::StreamList => {
+            vec![Input::Opened, Input::Bookmark { revision: 100, ends_list: true }, Input::Bookmark { revision: 101, ends_list: false }]
+        }
         Call::Page { .. } => failed(Trouble::Transport),
         Call::Watch { .. } => vec![Input::Opened],
     });
@@ -334,11 +339,22 @@ fn inputs() -> impl Strategy<Value = Input> {
         Just(Input::Opened),
         (1..50_u64).prop_map(|revision| Input::Object { revision }),
         (1..50_u64, any::<bool>()).prop_map(|(revision, ends_list)| Input::Bookmark { revision, ends_list }),
-        (1..50_u64, any::<bool>(), 0..99_u32, 0..99_999_u64)
-            .prop_map(|(revision, more, objects, bytes)| Input::PageEnd { revision, token: more.then(|| "t".into()), objects, bytes }),
+        (1..50_u64, any::<bool>(), 0..99_u32, 0..99_999_u64).prop_map(|(revision, more, objects, bytes)| Input::PageEnd {
+            revision,
+            token: more.then(|| "t".into()),
+            objects,
+            bytes
+        }),
         Just(Input::Ended),
         Just(Input::Silent),
-        prop_oneof![Just(Trouble::Gone), Just(Trouble::Refused), Just(Trouble::Unsupported), Just(Trouble::Transport), Just(Trouble::Garbage)].prop_map(Input::Failed),
+        prop_oneof![
+            Just(Trouble::Gone),
+            Just(Trouble::Refused),
+            Just(Trouble::Unsupported),
+            Just(Trouble::Transport),
+            Just(Trouble::Garbage)
+        ]
+        .prop_map(Input::Failed),
         Just(Input::Relist),
     ]
 }

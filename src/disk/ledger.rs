@@ -104,7 +104,16 @@ impl<F: Fs> LedgerFile<F> {
         };
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let live = contents.owned.len();
-        let file = Self { home, file, name: place.name.clone(), header: contents.header.clone(), length, torn: false, live, garbage: contents.garbage };
+        let file = Self {
+            home,
+            file,
+            name: place.name.clone(),
+            header: contents.header.clone(),
+            length,
+            torn: false,
+            live,
+            garbage: contents.garbage,
+        };
         // Left by a crash in a compaction.
         let _ = fs.unlink(&file.home, &temp_name(&place.name));
         let mut opened = Opened { ids: vec![contents.header.id.clone()], file, contents, taken_over: Vec::new(), unreadable };
@@ -183,7 +192,13 @@ impl<F: Fs> LedgerFile<F> {
     ///
     /// # Errors
     /// When the file system refuses; the old ledger stays then.
-    pub fn compact(&mut self, fs: &mut F, owned: &BTreeMap<TargetPath, ObjectKey>, folders: &BTreeSet<String>, siblings: &BTreeSet<String>) -> io::Result<()> {
+    pub fn compact(
+        &mut self,
+        fs: &mut F,
+        owned: &BTreeMap<TargetPath, ObjectKey>,
+        folders: &BTreeSet<String>,
+        siblings: &BTreeSet<String>,
+    ) -> io::Result<()> {
         let temp = temp_name(&self.name);
         let mut bytes = ledger::line(&self.header);
         siblings.iter().for_each(|id| bytes.extend(ledger::line(&Record::Sibling(id.clone()))));
@@ -192,7 +207,10 @@ impl<F: Fs> LedgerFile<F> {
         // Left by a crash in this very place.
         let _ = fs.unlink(&self.home, &temp);
         let file = fs.create(&self.home, &temp)?;
-        let done = write_all(fs, &file, &bytes).and_then(|()| fs.lock(&file)).and_then(|_| fs.sync(&file)).and_then(|()| fs.rename(&self.home, &temp, &self.name, true));
+        let done = write_all(fs, &file, &bytes)
+            .and_then(|()| fs.lock(&file))
+            .and_then(|_| fs.sync(&file))
+            .and_then(|()| fs.rename(&self.home, &temp, &self.name, true));
         if let Err(error) = done {
             let _ = fs.unlink(&self.home, &temp);
             return Err(error);
@@ -208,7 +226,9 @@ impl<F: Fs> Opened<F> {
     fn meet_others(&mut self, fs: &mut F, place: &Place, roots: &Roots) -> io::Result<Vec<Former<F>>> {
         let mut former = Vec::new();
         for (folder, name) in others(fs, place)? {
-            let Some(theirs) = Other::open(fs, &folder, &name, roots)? else { continue };
+            let Some(theirs) = Other::open(fs, &folder, &name, roots)? else {
+                continue;
+            };
             match ledger::relation(&self.contents, &theirs.contents, !theirs.lock_is_ours) {
                 Relation::Sibling => {
                     let id = theirs.contents.header.id;
@@ -249,7 +269,9 @@ struct Other<F: Fs> {
 impl<F: Fs> Other<F> {
     /// `None` when there is nothing that we may or can read.
     fn open(fs: &mut F, folder: &Path, name: &str, roots: &Roots) -> io::Result<Option<Self>> {
-        let Some(file) = readable(fs.open_root(folder, None).and_then(|home| fs.open(&home, name)))? else { return Ok(None) };
+        let Some(file) = readable(fs.open_root(folder, None).and_then(|home| fs.open(&home, name)))? else {
+            return Ok(None);
+        };
         let lock_is_ours = fs.lock(&file)?;
         let bytes = slurp(fs, &file)?;
         Ok(ledger::read(&bytes, roots).ok().map(|contents| Self { contents, file, lock_is_ours }))
@@ -309,11 +331,19 @@ pub fn peek<F: Fs>(fs: &mut F, place: &Place, roots: &Roots, held: impl Fn((u64,
         let identity = fs.meta(&file).ok()?.identity;
         Some((ledger::read(&slurp(fs, &file).ok()?, roots).ok()?, identity))
     };
-    let nobody = Header { version: ledger::VERSION, id: String::new(), selection: String::new(), instance: place.instance.clone(), pod: place.pod.clone() };
+    let nobody = Header {
+        version: ledger::VERSION,
+        id: String::new(),
+        selection: String::new(),
+        instance: place.instance.clone(),
+        pod: place.pod.clone(),
+    };
     let mut ours = read(fs, &place.folder, &place.name).map_or_else(|| empty(nobody), |(contents, _)| contents);
     ours.header.pod.clone_from(&place.pod);
     for (folder, name) in others(fs, place).unwrap_or_default() {
-        let Some((theirs, identity)) = read(fs, &folder, &name) else { continue };
+        let Some((theirs, identity)) = read(fs, &folder, &name) else {
+            continue;
+        };
         if ledger::relation(&ours, &theirs, held(identity)) == Relation::Predecessor {
             for (path, key) in theirs.owned {
                 ours.owned.entry(path).or_insert(key);

@@ -10,10 +10,10 @@ use std::io;
 use std::path::Path;
 
 use crate::core::digest::{Digest, Digester};
+use crate::core::entry::{Content, Obstacle, OnDisk, Stamp};
 use crate::core::path::{RESERVED_PREFIX, Roots};
 use crate::core::plan::Replace;
 use crate::core::policy::Durability;
-use crate::core::entry::{Content, Obstacle, OnDisk, Stamp};
 use crate::disk::fs::{Confine, FileKind, Fs, Meta};
 
 /// FOLDER, the allowed folders, and the descriptors through which they are reached.
@@ -64,13 +64,39 @@ impl<F: Fs> Disk<F> {
         if let Some(first) = open.first_mut() {
             *first = folder;
         }
-        Ok(Self { fs, roots, folder_mode, durability, open, folders: HashMap::new(), id: String::new(), temps: 0, leftovers: Vec::new(), modes_owed: Vec::new(), buffer: Vec::new(), makes: true })
+        Ok(Self {
+            fs,
+            roots,
+            folder_mode,
+            durability,
+            open,
+            folders: HashMap::new(),
+            id: String::new(),
+            temps: 0,
+            leftovers: Vec::new(),
+            modes_owed: Vec::new(),
+            buffer: Vec::new(),
+            makes: true,
+        })
     }
 
     /// For looking only: nothing is made, not even FOLDER.
     pub fn for_looking(fs: F, roots: Roots) -> Self {
         let open = roots.iter().map(|_| None).collect();
-        Self { fs, roots, folder_mode: 0, durability: Durability::None, open, folders: HashMap::new(), id: String::new(), temps: 0, leftovers: Vec::new(), modes_owed: Vec::new(), buffer: Vec::new(), makes: false }
+        Self {
+            fs,
+            roots,
+            folder_mode: 0,
+            durability: Durability::None,
+            open,
+            folders: HashMap::new(),
+            id: String::new(),
+            temps: 0,
+            leftovers: Vec::new(),
+            modes_owed: Vec::new(),
+            buffer: Vec::new(),
+            makes: false,
+        }
     }
 
     /// FOLDER and the allowed folders.
@@ -177,7 +203,9 @@ impl<F: Fs> Disk<F> {
                     let file = match fs.open(handle, name) {
                         Ok(file) => file,
                         // Ours to replace, though not to read: its content counts as different.
-                        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(OnDisk::File(stamp(&meta, Digest::UNREAD))),
+                        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                            return Ok(OnDisk::File(stamp(&meta, Digest::UNREAD)));
+                        }
                         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(OnDisk::Absent),
                         Err(error) => return Err(error),
                     };
@@ -253,7 +281,9 @@ impl<F: Fs> Disk<F> {
             self.leftovers.push((folder.to_owned(), temp));
         }
         match written {
-            Ok(meta) if (meta.length, meta.mode) != (u64::try_from(bytes.len()).unwrap_or_default(), content.mode) => Err(WriteError::InPlace(io::Error::other("changed by somebody else meanwhile"))),
+            Ok(meta) if (meta.length, meta.mode) != (u64::try_from(bytes.len()).unwrap_or_default(), content.mode) => {
+                Err(WriteError::InPlace(io::Error::other("changed by somebody else meanwhile")))
+            }
             Ok(meta) => Ok(Stamp::new(content, meta.identity.1, meta.changed)),
             Err(error) if in_place => Err(WriteError::InPlace(error)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && replace == Replace::Nothing => Err(WriteError::Appeared),
@@ -267,7 +297,9 @@ impl<F: Fs> Disk<F> {
     /// When the file system refuses.
     pub fn remove(&mut self, folder: &str, name: &str) -> io::Result<()> {
         match self.in_folder(folder, |fs, handle| fs.unlink(handle, name)) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory) => Ok(()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory) => {
+                Ok(())
+            }
             result => result,
         }
     }
@@ -340,8 +372,11 @@ impl<F: Fs> Disk<F> {
         let mut leftovers = Vec::new();
         let swept = self.in_folder(folder, |fs, handle| {
             let names = fs.names(handle)?;
-            let ours = |name: &str| ids.iter().any(|id| !id.is_empty() && name.starts_with(&format!("{RESERVED_PREFIX}{id}.")) && name.ends_with(".tmp"));
-            let (swept, left): (Vec<_>, Vec<_>) = names.into_iter().filter(|name| ours(name)).partition(|name| fs.unlink(handle, name).is_ok());
+            let ours = |name: &str| {
+                ids.iter().any(|id| !id.is_empty() && name.starts_with(&format!("{RESERVED_PREFIX}{id}.")) && name.ends_with(".tmp"))
+            };
+            let (swept, left): (Vec<_>, Vec<_>) =
+                names.into_iter().filter(|name| ours(name)).partition(|name| fs.unlink(handle, name).is_ok());
             leftovers = left;
             Ok(swept.len())
         });

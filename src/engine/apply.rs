@@ -10,13 +10,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::entry::OnDisk;
+use crate::core::folded::Bodies;
 use crate::core::ledger::Record;
 use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
 use crate::core::plan::{Because, Plan, Replace, Write};
 use crate::core::policy::Durability;
-use crate::core::entry::OnDisk;
-use crate::core::folded::Bodies;
 use crate::disk::WriteError;
 use crate::disk::fs::Fs;
 use crate::engine::outcome::{Act, Change, Outcome, What};
@@ -35,7 +35,9 @@ impl<F: Fs> Engine<F> {
         let unmade = if refused.is_none() { self.make_folders(&folders) } else { BTreeMap::new() };
         let mut changed = BTreeSet::new();
         for write in write {
-            let Some(file) = bodies.remove(&(write.path.clone(), write.owner.clone())) else { continue };
+            let Some(file) = bodies.take(&write.path, &write.owner) else {
+                continue;
+            };
             let blocker = refused.as_ref().filter(|_| self.owner_of(&write.path) != Some(&write.owner));
             if let Some(error) = blocker.or_else(|| unmade.get(write.path.folder())) {
                 let error = error.clone();
@@ -61,7 +63,8 @@ impl<F: Fs> Engine<F> {
 
     /// Folders that writes need and that are not there, parents first.
     fn missing_folders(&mut self, writes: &[Write]) -> Vec<String> {
-        let wanted: BTreeSet<&str> = writes.iter().map(|write| write.path.folder()).filter(|folder| !folder.is_empty() && *folder != "/").collect();
+        let wanted: BTreeSet<&str> =
+            writes.iter().map(|write| write.path.folder()).filter(|folder| !folder.is_empty() && *folder != "/").collect();
         let mut missing = BTreeSet::new();
         for folder in wanted {
             let mut at = Some(folder);
@@ -83,8 +86,10 @@ impl<F: Fs> Engine<F> {
     /// Appends what must be in the ledger before anything is made.
     fn record_ours(&mut self, own: &[(TargetPath, Arc<ObjectKey>)], writes: &[Write], folders: &[String]) -> std::io::Result<()> {
         let new = writes.iter().map(|write| (&write.path, &write.owner)).filter(|(path, owner)| self.owner_of(path) != Some(owner));
-        let owned: Vec<(TargetPath, Arc<ObjectKey>)> = own.iter().map(|(path, owner)| (path, owner)).chain(new).map(|(path, owner)| (path.clone(), owner.clone())).collect();
-        let mut records: Vec<Record> = folders.iter().filter(|folder| !self.folders.contains(*folder)).map(|folder| Record::Folder(folder.clone())).collect();
+        let owned: Vec<(TargetPath, Arc<ObjectKey>)> =
+            own.iter().map(|(path, owner)| (path, owner)).chain(new).map(|(path, owner)| (path.clone(), owner.clone())).collect();
+        let mut records: Vec<Record> =
+            folders.iter().filter(|folder| !self.folders.contains(*folder)).map(|folder| Record::Folder(folder.clone())).collect();
         records.extend(owned.iter().map(|(path, owner)| Record::own(path, owner)));
         self.append(records)?;
         self.folders.extend(folders.iter().cloned());

@@ -12,16 +12,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::entry::{Obstacle, OnDisk};
+use crate::core::folded::Folded;
 use crate::core::object::{ObjectKey, SourceEvent};
 use crate::core::path::TargetPath;
 use crate::core::plan::{self, Batch, Blocked, Conflict};
 use crate::core::project::Rejection;
-use crate::core::entry::{Obstacle, OnDisk};
-use crate::core::folded::Folded;
 use crate::core::store::{SourceScope, Store};
+use crate::disk::Disk;
 use crate::disk::fs::Fs;
 use crate::disk::ledger::{LedgerError, LedgerFile, Place, sibling_paths};
-use crate::disk::Disk;
 
 use crate::engine::outcome::{Outcome, Settings};
 
@@ -100,7 +100,13 @@ impl<F: Fs> Engine<F> {
             let _ = disk.set_folder_mode(folder);
         }
         disk.end_batch();
-        let start = Start { owned: opened.contents.owned.len(), swept, taken_over: opened.taken_over, unreadable: opened.unreadable.map(|error| error.to_string()), skipped: opened.contents.skipped };
+        let start = Start {
+            owned: opened.contents.owned.len(),
+            swept,
+            taken_over: opened.taken_over,
+            unreadable: opened.unreadable.map(|error| error.to_string()),
+            skipped: opened.contents.skipped,
+        };
         let engine = Self {
             disk,
             ledger: opened.file,
@@ -193,7 +199,7 @@ impl<F: Fs> Engine<F> {
         let expired = self.take_due(now, &mut folded.touched);
         self.survey(&folded.touched, &mut outcome, now);
         let bodies = &folded.bodies;
-        let at_hand = |path: &TargetPath, key: &Arc<ObjectKey>| bodies.contains_key(&(path.clone(), key.clone()));
+        let at_hand = |path: &TargetPath, key: &Arc<ObjectKey>| bodies.has(path, key);
         let batch = Batch { touched: &folded.touched, at_hand: &at_hand, expired: &expired, adopt: self.settings.adopt };
         let plan = plan::plan(&batch, &self.store);
         self.note_conflicts(&plan.conflicts, &mut outcome);
@@ -217,9 +223,16 @@ impl<F: Fs> Engine<F> {
             self.compact();
         }
         self.wish(std::mem::take(&mut folded.seen), inherited, &mut outcome);
-        self.ready = self.ready || (self.store.settled() && self.retries.values().all(|retry| retry.attempted || retry.attempts > 3) && self.unread.is_empty());
+        self.ready = self.ready
+            || (self.store.settled() && self.retries.values().all(|retry| retry.attempted || retry.attempts > 3) && self.unread.is_empty());
         outcome.ready = self.ready;
-        outcome.wake = self.retries.values().map(|retry| retry.due).chain(self.handing_over.values().copied()).chain(self.unread.values().copied()).min();
+        outcome.wake = self
+            .retries
+            .values()
+            .map(|retry| retry.due)
+            .chain(self.handing_over.values().copied())
+            .chain(self.unread.values().copied())
+            .min();
         let again = (self.ledger_lost || self.disk.has_leftovers()).then(|| now + LOOK_AGAIN);
         outcome.wake = outcome.wake.into_iter().chain(self.prune_due).chain(again).min();
         outcome
@@ -256,7 +269,10 @@ impl<F: Fs> Engine<F> {
         touched.extend(self.retries.iter().filter(|(_, retry)| retry.due <= now).map(|(path, _)| path.clone()).take(limit));
         if self.degraded {
             let later = now + Duration::from_secs(1);
-            self.retries.iter_mut().filter(|(path, retry)| retry.due <= now && !touched.contains(*path)).for_each(|(_, retry)| retry.due = later);
+            self.retries
+                .iter_mut()
+                .filter(|(path, retry)| retry.due <= now && !touched.contains(*path))
+                .for_each(|(_, retry)| retry.due = later);
         }
         let expired: HashSet<_> = self.handing_over.iter().filter(|(_, due)| **due <= now).map(|(path, _)| path.clone()).collect();
         self.handing_over.retain(|_, due| *due > now);
@@ -307,7 +323,9 @@ impl<F: Fs> Engine<F> {
         if plan.fetch.is_empty() {
             return Vec::new();
         }
-        let fetched = |path: &TargetPath| self.store.path(path).is_some_and(|entry| entry.claimants.iter().any(|claimant| plan.fetch.contains(claimant)));
+        let fetched = |path: &TargetPath| {
+            self.store.path(path).is_some_and(|entry| entry.claimants.iter().any(|claimant| plan.fetch.contains(claimant)))
+        };
         let written: HashSet<&TargetPath> = plan.write.iter().map(|write| &write.path).collect();
         folded.touched.iter().filter(|path| !written.contains(path) && fetched(path)).cloned().collect()
     }
@@ -331,10 +349,17 @@ impl<F: Fs> Engine<F> {
         if !self.ledger.is_in_place(&mut self.disk.fs, &self.place) {
             self.ledger_lost = true;
             let roots = self.disk.roots().clone();
-            let Ok(opened) = LedgerFile::open(&mut self.disk.fs, &self.place, &roots) else { return replaced };
+            let Ok(opened) = LedgerFile::open(&mut self.disk.fs, &self.place, &roots) else {
+                return replaced;
+            };
             if replaced {
                 // Another folder: only what its own ledger says is ours there.
-                let lost: Vec<_> = self.store.paths().filter(|(path, entry)| entry.owner.is_some() && !opened.contents.owned.contains_key(*path)).map(|(path, _)| path.clone()).collect();
+                let lost: Vec<_> = self
+                    .store
+                    .paths()
+                    .filter(|(path, entry)| entry.owner.is_some() && !opened.contents.owned.contains_key(*path))
+                    .map(|(path, _)| path.clone())
+                    .collect();
                 lost.iter().for_each(|path| self.store.disown(path));
                 self.folders.clear();
             }
@@ -385,4 +410,3 @@ pub struct Start {
 pub fn store(scopes: impl IntoIterator<Item = SourceScope>, order: crate::core::policy::Order, key: (u64, u64)) -> Store {
     Store::new(scopes, order, crate::core::digest::Digester::new(key))
 }
-

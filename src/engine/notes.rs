@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::folded::{Fate, Seen};
 use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
 use crate::core::plan::{Blocked, Conflict};
 use crate::core::project::Rejection;
-use crate::core::folded::{Fate, Seen};
 use crate::disk::fs::Fs;
 use crate::engine::outcome::{Act, Finalizers, Note, Outcome, What, Wish};
 use crate::engine::{Engine, RETRY_MAX, Retry};
@@ -40,7 +40,9 @@ impl<F: Fs> Engine<F> {
                 None if self.conflicts.is_empty() => None,
                 None => self.conflicts.remove(path),
             };
-            let Some(conflict) = conflict.as_ref().filter(|conflict| before.as_ref() != Some(conflict)) else { continue };
+            let Some(conflict) = conflict.as_ref().filter(|conflict| before.as_ref() != Some(conflict)) else {
+                continue;
+            };
             let known = before.filter(|before| before.winner == conflict.winner).map(|before| before.losers).unwrap_or_default();
             for loser in conflict.losers.iter().filter(|loser| !known.contains(loser)) {
                 self.note(loser, What::Conflict { path: path.clone(), winner: conflict.winner.clone() }, outcome);
@@ -121,7 +123,9 @@ impl<F: Fs> Engine<F> {
     /// Turns what was seen of objects into wishes about their finalizers, now that their files are committed.
     /// `inherited`: objects that got files of others because their bytes are the same.
     pub(super) fn wish(&mut self, seen: Vec<Seen>, inherited: BTreeSet<Arc<ObjectKey>>, outcome: &mut Outcome) {
-        let Some(finalizers) = self.settings.finalizers.clone() else { return };
+        let Some(finalizers) = self.settings.finalizers.clone() else {
+            return;
+        };
         let mut guarded = BTreeSet::new();
         for seen in seen.into_iter().rev() {
             // The last state of an object in this batch is the one that counts.

@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use crate::core::entry::{Obstacle, OnDisk};
+use crate::core::folded::Folded;
 use crate::core::ledger::Contents;
 use crate::core::object::{ObjectKey, SourceEvent};
 use crate::core::path::TargetPath;
 use crate::core::plan::{self, Batch, Plan};
 use crate::core::policy::Adopt;
 use crate::core::project::{Rejection, Rules};
-use crate::core::entry::{Obstacle, OnDisk};
-use crate::core::folded::Folded;
 use crate::core::store::Store;
 use crate::disk::Disk;
 use crate::disk::fs::Fs;

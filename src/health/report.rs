@@ -108,14 +108,7 @@ impl State {
             version: env!("CARGO_PKG_VERSION"),
             ready: waiting_for.is_none(),
             waiting_for,
-            loops: self
-                .loops
-                .iter()
-                .map(|row| LoopReport {
-                    name: row.name,
-                    ok: !late(row.deadline),
-                })
-                .collect(),
+            loops: self.loops.iter().map(|row| LoopReport { name: row.name, ok: !late(row.deadline) }).collect(),
             watches,
             files: self.files,
             stuck: self.stuck.clone(),

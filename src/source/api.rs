@@ -124,11 +124,7 @@ impl ApiServer {
             }
             source => ApiError::Client { url: url.clone(), source },
         })?;
-        Ok(Self {
-            transport,
-            token,
-            url: url.into(),
-        })
+        Ok(Self { transport, token, url: url.into() })
     }
 
     /// Where the server is: scheme, host, port and path, never credentials.
@@ -151,10 +147,7 @@ impl ApiServer {
     pub async fn open(&self, request: Request<Vec<u8>>) -> Result<Response<ResponseBody>, Failure> {
         let asked = format!("{} {}", request.method(), request.uri().path());
         let answer = timeout(CALL_WITHIN, self.send(request)).await;
-        let response = answer.map_err(|_| Failure::Timeout {
-            what: "answer",
-            limit: CALL_WITHIN,
-        })??;
+        let response = answer.map_err(|_| Failure::Timeout { what: "answer", limit: CALL_WITHIN })??;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -181,23 +174,14 @@ impl ApiServer {
     /// As [`ApiServer::call`].
     pub async fn call_within<T: DeserializeOwned>(&self, request: Request<Vec<u8>>, limit_bytes: usize) -> Result<T, Failure> {
         let body = async { collect(self.open(request).await?.into_body(), limit_bytes).await };
-        let body = timeout(CALL_WITHIN, body).await.map_err(|_| Failure::Timeout {
-            what: "complete answer",
-            limit: CALL_WITHIN,
-        })??;
+        let body = timeout(CALL_WITHIN, body).await.map_err(|_| Failure::Timeout { what: "complete answer", limit: CALL_WITHIN })??;
         serde_json::from_slice(&body).map_err(|error| Failure::from_decoder("the answer", &error))
     }
 
     /// One exchange, and a second one after a 401 if the token file holds another token by now.
     async fn send(&self, mut request: Request<Vec<u8>>) -> Result<Response<ResponseBody>, Failure> {
-        request
-            .headers_mut()
-            .entry(ACCEPT)
-            .or_insert(HeaderValue::from_static("application/json"));
-        request.headers_mut().insert(
-            USER_AGENT,
-            HeaderValue::from_static(concat!("kube-projector/", env!("CARGO_PKG_VERSION"))),
-        );
+        request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(concat!("kube-projector/", env!("CARGO_PKG_VERSION"))));
         let Some(token) = &self.token else {
             return self.exchange(request).await;
         };
@@ -213,11 +197,7 @@ impl ApiServer {
     }
 
     async fn exchange(&self, request: Request<Vec<u8>>) -> Result<Response<ResponseBody>, Failure> {
-        self.transport
-            .clone()
-            .oneshot(request.map(Body::from))
-            .await
-            .map_err(|error| Failure::from_transport(error.as_ref()))
+        self.transport.clone().oneshot(request.map(Body::from)).await.map_err(|error| Failure::from_transport(error.as_ref()))
     }
 }
 
@@ -258,18 +238,12 @@ pub fn encoded(text: &str) -> String {
 
 fn build(method: Method, path: &str, query: &[(&str, &str)], body: Option<(&'static str, Vec<u8>)>) -> Result<Request<Vec<u8>>, Failure> {
     let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-    let uri = if pairs.is_empty() {
-        path.to_owned()
-    } else {
-        format!("{path}?{}", pairs.join("&"))
-    };
+    let uri = if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) };
     let mut request = Request::builder().method(method).uri(uri);
     if let Some((kind, _)) = &body {
         request = request.header(CONTENT_TYPE, *kind);
     }
-    request
-        .body(body.map(|(_, bytes)| bytes).unwrap_or_default())
-        .map_err(|error| Failure::Request(error.to_string()))
+    request.body(body.map(|(_, bytes)| bytes).unwrap_or_default()).map_err(|error| Failure::Request(error.to_string()))
 }
 
 fn authorized(request: &Request<Vec<u8>>, header: Option<&HeaderValue>) -> Request<Vec<u8>> {
@@ -298,18 +272,13 @@ async fn collect(mut body: ResponseBody, limit_bytes: usize) -> Result<Vec<u8>, 
 async fn from_kubeconfig(file: &Path) -> Result<kube::Config, ApiError> {
     let failed = |source| match source {
         KubeconfigError::Parse(_) => ApiError::Syntax { file: file.to_owned() },
-        source => ApiError::Kubeconfig {
-            file: file.to_owned(),
-            source,
-        },
+        source => ApiError::Kubeconfig { file: file.to_owned(), source },
     };
     let mut merged = Kubeconfig::default();
     for part in std::env::split_paths(file).filter(|part| !part.as_os_str().is_empty()) {
         merged = Kubeconfig::read_from(&part).and_then(|next| merged.merge(next)).map_err(failed)?;
     }
-    kube::Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default())
-        .await
-        .map_err(failed)
+    kube::Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default()).await.map_err(failed)
 }
 
 /// The connection pool with kube's TLS, address and credentials around it.
@@ -341,12 +310,7 @@ fn transport(config: &kube::Config) -> Result<Transport, kube::Error> {
 /// A URL without user information, which may hold a password.
 fn printable(url: &http::Uri) -> String {
     let port = url.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
-    let text = format!(
-        "{}://{}{port}{}",
-        url.scheme_str().unwrap_or("http"),
-        url.host().unwrap_or_default(),
-        url.path()
-    );
+    let text = format!("{}://{}{port}{}", url.scheme_str().unwrap_or("http"), url.host().unwrap_or_default(), url.path());
     text.trim_end_matches('/').to_owned()
 }
 

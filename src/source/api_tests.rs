@@ -9,9 +9,7 @@ use crate::status::stub::{Answer, Asked, server};
 
 /// The error of connecting with this kubeconfig, with all its causes.
 async fn refused(kubeconfig: &Path) -> String {
-    let Err(error) = ApiServer::connect(Some(kubeconfig)).await else {
-        panic!("a configuration error was expected")
-    };
+    let Err(error) = ApiServer::connect(Some(kubeconfig)).await else { panic!("a configuration error was expected") };
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -63,14 +61,8 @@ async fn kubeconfig_needs_no_server_that_answers() {
     std::fs::write(&file, text).expect("written");
     let api = ApiServer::connect(Some(&file)).await.expect("lazy");
     assert_eq!(api.url(), "http://127.0.0.1:1");
-    let failure = api
-        .call::<serde_json::Value>(get("/version", &[]).expect("a request"))
-        .await
-        .expect_err("nobody listens");
-    assert!(
-        matches!(&failure, Failure::Transport(text) if text.contains("refused")),
-        "{failure}"
-    );
+    let failure = api.call::<serde_json::Value>(get("/version", &[]).expect("a request")).await.expect_err("nobody listens");
+    assert!(matches!(&failure, Failure::Transport(text) if text.contains("refused")), "{failure}");
 }
 
 #[tokio::test]
@@ -78,11 +70,7 @@ async fn unauthorized_is_tried_once_more_with_a_new_token() {
     let stub = server(|asked: &Asked| Answer::json(if asked.authorization == "Bearer second" { 200 } else { 401 }, &json!({}))).await;
     let request = || get("/version", &[]).expect("a request");
     let failure = stub.api.call::<Value>(request()).await.expect_err("the first token is refused");
-    assert_eq!(
-        (failure.code(), stub.asked().len()),
-        (Some(401), 1),
-        "the same token is not tried twice"
-    );
+    assert_eq!((failure.code(), stub.asked().len()), (Some(401), 1), "the same token is not tried twice");
     std::fs::write(&stub.token, "second").expect("written");
     stub.api.call::<Value>(request()).await.expect("the second token is taken");
     let tokens: Vec<String> = stub.asked().into_iter().map(|asked| asked.authorization).collect();
@@ -105,20 +93,9 @@ async fn failures_hold_no_byte_of_the_answer() {
         _ => Answer::json(200, &json!({"metadata": "canary"})),
     })
     .await;
-    let failure = stub
-        .api
-        .call::<Vec<u8>>(get("/decoded", &[]).expect("a request"))
-        .await
-        .expect_err("no list");
-    assert!(
-        matches!(failure, Failure::Decode { .. }) && !format!("{failure} {failure:?}").contains("canary"),
-        "{failure:?}"
-    );
-    let failure = stub
-        .api
-        .call::<Value>(get("/refused", &[("a", "canary")]).expect("a request"))
-        .await
-        .expect_err("refused");
+    let failure = stub.api.call::<Vec<u8>>(get("/decoded", &[]).expect("a request")).await.expect_err("no list");
+    assert!(matches!(failure, Failure::Decode { .. }) && !format!("{failure} {failure:?}").contains("canary"), "{failure:?}");
+    let failure = stub.api.call::<Value>(get("/refused", &[("a", "canary")]).expect("a request")).await.expect_err("refused");
     let expected = Failure::Status {
         code: 429,
         reason: "TooManyRequests".to_owned(),

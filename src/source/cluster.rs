@@ -111,7 +111,20 @@ impl ClusterSource {
     pub fn new(api: ApiServer, scope: Scope, manner: Manner, ends: Ends, seed: u32) -> Self {
         let reader = Reader { kind: scope.kind, folder_annotation: scope.folder_annotation.clone() };
         let (Manner { after, timeouts }, Ends { mailbox, requests, contact }) = (manner, ends);
-        Self { api, scope, reader, after, timeouts, mailbox, requests, contact, machine: Machine::new(seed), started: Instant::now(), pauses: Duration::ZERO, warned: None }
+        Self {
+            api,
+            scope,
+            reader,
+            after,
+            timeouts,
+            mailbox,
+            requests,
+            contact,
+            machine: Machine::new(seed),
+            started: Instant::now(),
+            pauses: Duration::ZERO,
+            warned: None,
+        }
     }
 
     /// Lists and watches until dropped, or until the list is complete where nothing follows it.

@@ -81,19 +81,25 @@ impl Reader {
     /// # Errors
     /// [`DecodeError`] when the line is not one that an API server sends.
     pub fn line(&self, line: &[u8]) -> Result<Event, DecodeError> {
-        let (mut kind, mut slim) = (Cow::Borrowed(""), None);
+        let (mut kind, mut slim, mut is_there) = (Cow::Borrowed(""), Slim::default(), false);
         whole(line, |cursor| {
             cursor.object(|cursor, key| match &*key {
                 "type" => cursor.string().map(|text| kind = text),
                 // The type comes first: a deleted object's content is passed over.
-                "object" => self.slim(cursor, None, kind != "DELETED").map(|object| slim = Some(object)),
+                "object" => {
+                    is_there = true;
+                    self.slim(cursor, None, kind != "DELETED", &mut slim)
+                }
                 _ => cursor.skip().map(drop),
             })
         })?;
-        let slim = slim.ok_or(DecodeError::Missing("`object`"))?;
         match &*kind {
+            _ if !is_there => Err(DecodeError::Missing("`object`")),
             "ADDED" | "MODIFIED" => slim.into_object(self.kind).map(Event::Applied),
-            "DELETED" => Slim { data: Vec::new(), ..slim }.into_object(self.kind).map(Event::Deleted),
+            "DELETED" => {
+                slim.data.clear();
+                slim.into_object(self.kind).map(Event::Deleted)
+            }
             "BOOKMARK" => Ok(Event::Bookmark { revision: slim.revision, ends_list: slim.ends_list }),
             "ERROR" => Ok(Event::Error(slim.code)),
             _ => Err(DecodeError::Missing("a known type")),
@@ -105,7 +111,9 @@ impl Reader {
     /// # Errors
     /// [`DecodeError`]
     pub fn object(&self, json: &[u8]) -> Result<Object, DecodeError> {
-        whole(json, |cursor| self.slim(cursor, None, true))?.into_object(self.kind)
+        let mut slim = Slim::default();
+        whole(json, |cursor| self.slim(cursor, None, true, &mut slim))?;
+        slim.into_object(self.kind)
     }
 
     /// Reads one object and the value of one of its labels.
@@ -113,21 +121,20 @@ impl Reader {
     /// # Errors
     /// [`DecodeError`]
     pub fn labelled(&self, json: &[u8], label: &str) -> Result<(Object, Option<String>), DecodeError> {
-        let mut slim = whole(json, |cursor| self.slim(cursor, Some(label), true))?;
+        let mut slim = Slim::default();
+        whole(json, |cursor| self.slim(cursor, Some(label), true, &mut slim))?;
         let value = slim.label.take();
         Ok((slim.into_object(self.kind)?, value))
     }
 
-    fn slim<'a>(&self, cursor: &mut Cursor<'a>, label: Option<&str>, content: bool) -> Result<Slim<'a>, Unreadable> {
-        let mut slim = Slim::default();
+    fn slim<'a>(&self, cursor: &mut Cursor<'a>, label: Option<&str>, content: bool, slim: &mut Slim<'a>) -> Result<(), Unreadable> {
         cursor.object(|cursor, key| match &*key {
-            "metadata" => cursor.object(|cursor, key| self.metadata(cursor, &key, label, &mut slim)),
+            "metadata" => cursor.object(|cursor, key| self.metadata(cursor, &key, label, slim)),
             "data" if content => values(cursor, self.kind == Kind::Secret, &mut slim.data),
             "binaryData" if content => values(cursor, true, &mut slim.data),
             "code" => cursor.skip().map(|code| slim.code = code.parse().unwrap_or_default()),
             _ => cursor.skip().map(drop),
-        })?;
-        Ok(slim)
+        })
     }
 
     fn metadata<'a>(&self, cursor: &mut Cursor<'a>, key: &str, label: Option<&str>, slim: &mut Slim<'a>) -> Result<(), Unreadable> {
@@ -191,7 +198,7 @@ impl Slim<'_> {
 }
 
 /// Reads a text that holds one value and nothing else. It is checked to be UTF-8 once, so that no string in it is checked again.
-fn whole<'a, T>(json: &'a [u8], read: impl FnOnce(&mut Cursor<'a>) -> Result<T, Unreadable>) -> Result<T, DecodeError> {
+fn whole<'a>(json: &'a [u8], read: impl FnOnce(&mut Cursor<'a>) -> Result<(), Unreadable>) -> Result<(), DecodeError> {
     let place = |at: usize| {
         let before = json.get(..at).unwrap_or(json);
         let line = before.iter().filter(|byte| **byte == b'\n').count();
@@ -200,9 +207,7 @@ fn whole<'a, T>(json: &'a [u8], read: impl FnOnce(&mut Cursor<'a>) -> Result<T, 
     };
     let text = std::str::from_utf8(json).map_err(|error| place(error.valid_up_to()))?;
     let mut cursor = Cursor::new(text);
-    let value = read(&mut cursor).map_err(|error| place(error.at))?;
-    cursor.end().map_err(|error| place(error.at))?;
-    Ok(value)
+    read(&mut cursor).and_then(|()| cursor.end()).map_err(|error| place(error.at))
 }
 
 /// What a list says of itself: everything but its items.
@@ -259,7 +264,11 @@ fn seconds(text: &str) -> Option<i64> {
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
     // Days from the civil calendar, with years that begin in March.
     let (shifted_year, shifted_month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * shifted_year + shifted_year.div_euclid(4) - shifted_year.div_euclid(100) + shifted_year.div_euclid(400) + (153 * shifted_month + 2) / 5 + day - 719_469;
+    let days = 365 * shifted_year + shifted_year.div_euclid(4) - shifted_year.div_euclid(100)
+        + shifted_year.div_euclid(400)
+        + (153 * shifted_month + 2) / 5
+        + day
+        - 719_469;
     Some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
 
@@ -300,7 +309,8 @@ mod tests {
     #[test]
     fn bookmarks_deletions_and_errors() {
         let reader = reader(Kind::ConfigMap);
-        let end = br#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9","annotations":{"k8s.io/initial-events-end":"true"}}}}"#;
+        let end =
+            br#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9","annotations":{"k8s.io/initial-events-end":"true"}}}}"#;
         assert!(matches!(reader.line(end), Ok(Event::Bookmark { revision: 9, ends_list: true })));
         let plain = br#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9","creationTimestamp":null}}}"#;
         assert!(matches!(reader.line(plain), Ok(Event::Bookmark { revision: 9, ends_list: false })));
@@ -311,7 +321,12 @@ mod tests {
 
     #[test]
     fn errors_tell_a_position_and_never_a_value() {
-        for bad in [&br#"{"type":"ADDED","object":{"metadata":{"name":"a","namespace":"n"},"data":{"k":canary}}}"#[..], b"canary", br#"{"type":"canary","object":{}}"#, b"\xff"] {
+        for bad in [
+            &br#"{"type":"ADDED","object":{"metadata":{"name":"a","namespace":"n"},"data":{"k":canary}}}"#[..],
+            b"canary",
+            br#"{"type":"canary","object":{}}"#,
+            b"\xff",
+        ] {
             let Err(error) = reader(Kind::Secret).line(bad) else { panic!("expected an error") };
             assert!(!format!("{error} {error:?}").contains("canary"));
         }
@@ -319,7 +334,12 @@ mod tests {
 
     #[test]
     fn times_are_seconds_since_1970() {
-        for (text, expected) in [("1970-01-01T00:00:00Z", Some(0)), ("2000-02-29T12:00:00Z", Some(951_825_600)), ("2024-12-31T23:59:59Z", Some(1_735_689_599)), ("garbage", None)] {
+        for (text, expected) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2000-02-29T12:00:00Z", Some(951_825_600)),
+            ("2024-12-31T23:59:59Z", Some(1_735_689_599)),
+            ("garbage", None),
+        ] {
             assert_eq!(seconds(text), expected, "{text}");
         }
     }

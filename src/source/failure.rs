@@ -85,21 +85,12 @@ impl Failure {
 
     /// The failure that an unsuccessful answer stands for.
     pub fn from_answer(asked: &str, code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
-        Self::Status {
-            code: code.as_u16(),
-            reason: status_reason(body),
-            retry_after: retry_after(headers),
-            message: asked.to_owned(),
-        }
+        Self::Status { code: code.as_u16(), reason: status_reason(body), retry_after: retry_after(headers), message: asked.to_owned() }
     }
 
     /// The failure that a decoder's error stands for.
     pub fn from_decoder(what: &'static str, error: &serde_json::Error) -> Self {
-        Self::Decode {
-            what,
-            line: error.line(),
-            column: error.column(),
-        }
+        Self::Decode { what, line: error.line(), column: error.column() }
     }
 
     /// The failure that a broken connection stands for: the texts of the error and of all its causes.
@@ -143,10 +134,7 @@ fn status_reason(body: &[u8]) -> String {
     if causes.iter().any(|cause| cause.reason.as_deref() == Some(TERMINATING)) {
         return TERMINATING.to_owned();
     }
-    status
-        .reason
-        .filter(|reason| reason.len() <= 64 && reason.bytes().all(|byte| byte.is_ascii_alphanumeric()))
-        .unwrap_or_default()
+    status.reason.filter(|reason| reason.len() <= 64 && reason.bytes().all(|byte| byte.is_ascii_alphanumeric())).unwrap_or_default()
 }
 
 /// `Retry-After` in seconds, capped; dates and garbage count as absent.
@@ -185,10 +173,7 @@ mod tests {
     fn only_one_word_of_a_body_is_kept() {
         let table: [(&str, &str); 6] = [
             (r#"{"kind":"Status","reason":"Forbidden","message":"canary"}"#, "Forbidden"),
-            (
-                r#"{"reason":"Forbidden","details":{"causes":[{"reason":"NamespaceTerminating"}]}}"#,
-                "NamespaceTerminating",
-            ),
+            (r#"{"reason":"Forbidden","details":{"causes":[{"reason":"NamespaceTerminating"}]}}"#, "NamespaceTerminating"),
             (r#"{"reason":"the canary value"}"#, ""),
             (r#"{"message":"canary"}"#, ""),
             ("canary", ""),
@@ -197,9 +182,7 @@ mod tests {
         for (body, expected) in table {
             let failure = Failure::from_answer("GET /x", StatusCode::FORBIDDEN, &HeaderMap::new(), body.as_bytes());
             assert!(!format!("{failure} {failure:?}").contains("canary"), "{body}");
-            let Failure::Status { reason, .. } = failure else {
-                panic!("a status")
-            };
+            let Failure::Status { reason, .. } = failure else { panic!("a status") };
             assert_eq!(reason, expected, "{body}");
         }
     }
@@ -208,13 +191,6 @@ mod tests {
     fn decoder_errors_say_where_and_not_what() {
         let error = serde_json::from_str::<u8>("\n \"canary\"").expect_err("no number");
         let failure = Failure::from_decoder("the answer", &error);
-        assert_eq!(
-            failure,
-            Failure::Decode {
-                what: "the answer",
-                line: 2,
-                column: 9
-            }
-        );
+        assert_eq!(failure, Failure::Decode { what: "the answer", line: 2, column: 9 });
     }
 }

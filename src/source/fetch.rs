@@ -12,7 +12,8 @@ use crate::source::mailbox::Mailbox;
 /// Reads single objects again for the engine, one after another, and says nothing of those that are gone: their watch does.
 pub async fn fetch(api: ApiServer, scopes: Vec<Scope>, mailbox: Mailbox, mut requests: mpsc::Receiver<ObjectKey>) {
     while let Some(key) = requests.recv().await {
-        let covers = |scope: &&Scope| scope.kind == key.kind && scope.namespace.as_deref().is_none_or(|namespace| namespace == &*key.namespace);
+        let covers =
+            |scope: &&Scope| scope.kind == key.kind && scope.namespace.as_deref().is_none_or(|namespace| namespace == &*key.namespace);
         let Some(scope) = scopes.iter().find(covers) else { continue };
         match read(&api, scope, &key).await {
             Ok(Some(object)) => {

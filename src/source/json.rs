@@ -17,8 +17,12 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-/// Strings up to this length are read byte by byte: a search costs more to begin than they are long.
-const SHORT: usize = 32;
+/// Strings up to so many words are read word by word: a search costs more to begin than they are long.
+const SHORT: usize = 8;
+/// Bytes of a word.
+const WORD: usize = size_of::<u64>();
+/// A word of ones.
+const ONES: u64 = u64::from_ne_bytes([1; WORD]);
 
 /// A place in a JSON text. Only moves forward.
 pub struct Cursor<'a> {
@@ -97,7 +101,7 @@ impl<'a> Cursor<'a> {
     pub fn string(&mut self) -> Result<Cow<'a, str>, Unreadable> {
         self.expect(b'"')?;
         let from = self.at;
-        match self.to_quote()? {
+        match self.until_quote()? {
             (raw, None) => Ok(Cow::Borrowed(raw)),
             (raw, Some(first)) => unescaped(raw, first).map(Cow::Owned).ok_or(Unreadable { at: from }),
         }
@@ -113,10 +117,12 @@ impl<'a> Cursor<'a> {
         match first {
             Some(b'"') => {
                 self.at += 1;
-                self.to_quote()?;
+                self.until_quote()?;
             }
-            Some(b'{' | b'[') => self.to_end_of_nesting()?,
-            _ => self.at += self.rest().iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.')).count(),
+            Some(b'{' | b'[') => self.skip_nesting()?,
+            _ => {
+                self.at += self.rest().iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.')).count()
+            }
         }
         self.text.get(from..self.at).filter(|value| !value.is_empty()).ok_or(Unreadable { at: from })
     }
@@ -163,17 +169,11 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes the rest of a string and its closing quote. Gives what is before the quote, and where the first escape in it is.
-    fn to_quote(&mut self) -> Result<(&'a str, Option<usize>), Unreadable> {
-        let from = self.at;
-        for (length, byte) in self.rest().iter().enumerate().take(SHORT) {
-            match byte {
-                b'"' => {
-                    self.at = from + length + 1;
-                    return self.text.get(from..from + length).map(|inside| (inside, None)).ok_or(Unreadable { at: from });
-                }
-                b'\\' => break,
-                _ => {}
-            }
+    fn until_quote(&mut self) -> Result<(&'a str, Option<usize>), Unreadable> {
+        let (from, rest) = (self.at, self.rest());
+        if let Some(length) = short_string(rest) {
+            self.at = from + length + 1;
+            return self.text.get(from..self.at - 1).map(|inside| (inside, None)).ok_or(Unreadable { at: from });
         }
         while let Some(quote) = memchr(b'"', self.rest()) {
             let end = self.at + quote;
@@ -187,12 +187,15 @@ impl<'a> Cursor<'a> {
         Err(Unreadable { at: from })
     }
 
-    fn to_end_of_nesting(&mut self) -> Result<(), Unreadable> {
+    fn skip_nesting(&mut self) -> Result<(), Unreadable> {
         let (from, mut depth) = (self.at, 0_u32);
         while let Some(byte) = self.text.as_bytes().get(self.at) {
             self.at += 1;
             match byte {
-                b'"' => drop(self.to_quote()?),
+                b'"' => match short_string(self.rest()) {
+                    Some(length) => self.at += length + 1,
+                    None => drop(self.until_quote()?),
+                },
                 b'{' | b'[' => depth += 1,
                 b'}' | b']' => {
                     depth -= 1;
@@ -209,6 +212,26 @@ impl<'a> Cursor<'a> {
     const fn unreadable(&self) -> Unreadable {
         Unreadable { at: self.at }
     }
+}
+
+/// Length of the string that begins here, if it is short and nothing in it is escaped.
+fn short_string(text: &[u8]) -> Option<usize> {
+    let (words, _) = text.as_chunks::<WORD>();
+    for (index, word) in words.iter().enumerate().take(SHORT) {
+        let word = u64::from_le_bytes(*word);
+        let (quotes, escapes) = (places(word, b'"'), places(word, b'\\'));
+        if quotes | escapes != 0 {
+            let is_quote = quotes.trailing_zeros() < escapes.trailing_zeros();
+            return is_quote.then(|| index * WORD + (quotes.trailing_zeros() / u8::BITS) as usize);
+        }
+    }
+    None
+}
+
+/// Sets the highest bit of the first byte that is `byte`, counted from the lowest; what is above it has no meaning.
+const fn places(word: u64, byte: u8) -> u64 {
+    let zero_where_equal = word ^ (ONES * byte as u64);
+    zero_where_equal.wrapping_sub(ONES) & !zero_where_equal & (ONES << 7)
 }
 
 /// The text of a string whose first escape stands at `at`.
@@ -291,14 +314,32 @@ mod tests {
 
     #[test]
     fn lists_of_strings() {
-        for (json, expected) in [("null", Some(&[][..])), ("[]", Some(&[])), (" [ \"a\" , \"b\\n\" ] ", Some(&["a", "b\n"])), ("[1]", None), ("[\"a\"", None), ("{}", None)] {
+        for (json, expected) in [
+            ("null", Some(&[][..])),
+            ("[]", Some(&[])),
+            (" [ \"a\" , \"b\\n\" ] ", Some(&["a", "b\n"])),
+            ("[1]", None),
+            ("[\"a\"", None),
+            ("{}", None),
+        ] {
             assert_eq!(Cursor::new(json).strings().ok(), expected.map(|list| list.iter().map(ToString::to_string).collect()), "{json}");
         }
     }
 
     #[test]
     fn what_is_left_over_or_missing_is_an_error_and_tells_where() {
-        for (json, at) in [("{", 1), ("{\"a\"}", 4), ("{\"a\":}", 5), ("{\"a\":1", 6), ("{\"a\":1,}", 7), ("{\"a\":1 2}", 7), ("{\"a\":[1}", 5), ("{\"a\":\"b}", 6), ("{} x", 3), ("canary", 0)] {
+        for (json, at) in [
+            ("{", 1),
+            ("{\"a\"}", 4),
+            ("{\"a\":}", 5),
+            ("{\"a\":1", 6),
+            ("{\"a\":1,}", 7),
+            ("{\"a\":1 2}", 7),
+            ("{\"a\":[1}", 5),
+            ("{\"a\":\"b}", 6),
+            ("{} x", 3),
+            ("canary", 0),
+        ] {
             let mut cursor = Cursor::new(json);
             let read = cursor.object(|cursor, _| cursor.skip().map(drop)).and_then(|()| cursor.end());
             // Brackets are counted, not matched: only where the text ends is the fault found.
@@ -309,10 +350,18 @@ mod tests {
 
     fn value() -> impl Strategy<Value = Value> {
         let text = "[a\"\\\\/{}\\[\\]:, \n\té😀\u{1}]{0,8}";
-        let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), any::<i64>().prop_map(Value::from), text.prop_map(Value::from)];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            text.prop_map(Value::from)
+        ];
         leaf.prop_recursive(4, 32, 6, move |inner| {
             let members = prop::collection::vec((text, inner.clone()), 0..6);
-            prop_oneof![prop::collection::vec(inner, 0..6).prop_map(Value::from), members.prop_map(|members| Value::Object(members.into_iter().collect()))]
+            prop_oneof![
+                prop::collection::vec(inner, 0..6).prop_map(Value::from),
+                members.prop_map(|members| Value::Object(members.into_iter().collect()))
+            ]
         })
     }
 

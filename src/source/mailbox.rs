@@ -169,7 +169,13 @@ mod tests {
     }
 
     fn delete(name: &str) -> SourceEvent {
-        SourceEvent::Delete { source: SOURCE, generation: 1, key: ObjectKey::new(Kind::ConfigMap, "ns", name), uid: 1, finalizers: Vec::new() }
+        SourceEvent::Delete {
+            source: SOURCE,
+            generation: 1,
+            key: ObjectKey::new(Kind::ConfigMap, "ns", name),
+            uid: 1,
+            finalizers: Vec::new(),
+        }
     }
 
     fn fetched(name: &str, resource_version: u64) -> SourceEvent {
@@ -231,7 +237,9 @@ mod tests {
         let mailbox = Mailbox::default();
         (0..10).for_each(|n| mailbox.push(apply(&n.to_string(), 1, BUDGET_BYTES / 4)));
         let mut all = Vec::new();
-        while let batch = mailbox.take() && !batch.is_empty() {
+        while let batch = mailbox.take()
+            && !batch.is_empty()
+        {
             all.extend(seen(&batch));
         }
         assert_eq!(all.iter().filter(|event| event.starts_with("apply")).count(), 3, "the fourth quarter exceeds the budget with its key");

@@ -93,15 +93,8 @@ pub async fn run(
     requests: mpsc::Receiver<Request>,
     contact: Contact,
 ) -> Result<(), Error> {
-    let mut source = Source {
-        folder: folder.into(),
-        rules: Arc::new(rules),
-        mode,
-        mailbox,
-        contact,
-        book: Book::default(),
-        folder_missing: false,
-    };
+    let mut source =
+        Source { folder: folder.into(), rules: Arc::new(rules), mode, mailbox, contact, book: Book::default(), folder_missing: false };
     match mode.once {
         true => source.once().await,
         false => source.follow(requests).await,
@@ -134,29 +127,20 @@ impl Source {
         self.contact.waiting();
         match self.book.broken() {
             0 => Ok(()),
-            files => Err(Error::Broken {
-                folder: self.folder.to_path_buf(),
-                files,
-            }),
+            files => Err(Error::Broken { folder: self.folder.to_path_buf(), files }),
         }
     }
 
     async fn follow(&mut self, mut requests: mpsc::Receiver<Request>) -> Result<(), Error> {
-        let mut follow = Follow::new()
-            .inspect_err(|error| warn!(%error, "inotify is unavailable; the manifests are looked at every two seconds"))
-            .ok();
+        let mut follow =
+            Follow::new().inspect_err(|error| warn!(%error, "inotify is unavailable; the manifests are looked at every two seconds")).ok();
         let mut reread = Reread::All;
         loop {
             let watched = self.look(&mut follow, &reread).await;
-            let rest = if watched {
-                self.mode.rescan
-            } else {
-                self.mode.rescan.min(UNWATCHED)
-            };
+            let rest = if watched { self.mode.rescan } else { self.mode.rescan.min(UNWATCHED) };
             let deadline = Instant::now() + rest;
             reread = loop {
-                self.contact
-                    .expect_within(deadline.saturating_duration_since(Instant::now()) + GRACE);
+                self.contact.expect_within(deadline.saturating_duration_since(Instant::now()) + GRACE);
                 tokio::select! {
                     touched = follow::changed(&mut follow) => break Reread::Changed(touched),
                     () = sleep_until(deadline) => break Reread::Changed(HashSet::new()),
@@ -180,19 +164,14 @@ impl Source {
                 if std::mem::take(&mut self.folder_missing) {
                     info!(folder = %self.folder.display(), "the folder of manifests is there again");
                 }
-                let watched = follow
-                    .as_mut()
-                    .is_some_and(|follow| follow.adopt(std::mem::take(&mut walk.folders), walk.unwatched.take()));
+                let watched = follow.as_mut().is_some_and(|follow| follow.adopt(std::mem::take(&mut walk.folders), walk.unwatched.take()));
                 self.list(walk, reread).await;
                 wanted && watched
             }
             Err(error) => {
                 let text = text_of(&error);
                 if !std::mem::replace(&mut self.folder_missing, true) {
-                    error!(
-                        error = text,
-                        "the folder of manifests cannot be read; it is tried again, files stay"
-                    );
+                    error!(error = text, "the folder of manifests cannot be read; it is tried again, files stay");
                 }
                 self.contact.state(WatchState::BackingOff);
                 self.contact.counted(Counter::Error);
@@ -206,24 +185,14 @@ impl Source {
         self.contact.state(WatchState::Listing);
         self.contact.waiting();
         let folder = Arc::clone(&self.folder);
-        let walk = tokio::task::spawn_blocking(move || scan::walk(&folder, watches))
-            .await
-            .map_err(io::Error::other)
-            .flatten();
-        walk.map_err(|source| Error::Folder {
-            folder: self.folder.to_path_buf(),
-            source,
-        })
+        let walk = tokio::task::spawn_blocking(move || scan::walk(&folder, watches)).await.map_err(io::Error::other).flatten();
+        walk.map_err(|source| Error::Folder { folder: self.folder.to_path_buf(), source })
     }
 
     /// Sends one list: every object of every file, as it is now or as it was last known.
     async fn list(&mut self, walk: Walk, reread: &Reread) {
         let generation = self.book.begin();
-        self.mailbox.push(SourceEvent::ListBegin {
-            source: SOURCE,
-            generation,
-            consistent: true,
-        });
+        self.mailbox.push(SourceEvent::ListBegin { source: SOURCE, generation, consistent: true });
         for (path, failure) in walk.unreadable {
             let verdict = self.book.unreadable(&path, &failure);
             self.report(&path, verdict, &failure);
@@ -234,10 +203,7 @@ impl Source {
         let (kept, complete) = self.book.end();
         self.keep(kept);
         let end = match complete {
-            true => SourceEvent::ListEnd {
-                source: SOURCE,
-                generation,
-            },
+            true => SourceEvent::ListEnd { source: SOURCE, generation },
             false => SourceEvent::Refused { source: SOURCE },
         };
         self.mailbox.push(end);
@@ -282,19 +248,13 @@ impl Source {
     /// The selected objects of one file.
     async fn read(&self, path: &Arc<Path>) -> Result<(scan::Identity, Vec<Labelled>), Failure> {
         let (path, rules) = (Arc::clone(path), Arc::clone(&self.rules));
-        tokio::task::spawn_blocking(move || scan::read(&path, &rules))
-            .await
-            .unwrap_or_else(|error| Err(Failure::of(&error)))
+        tokio::task::spawn_blocking(move || scan::read(&path, &rules)).await.unwrap_or_else(|error| Err(Failure::of(&error)))
     }
 
     /// Sends the objects that the book says `won`, by their place in the file.
     async fn apply(&self, objects: Vec<Labelled>, won: &[bool]) {
         for (labelled, _) in objects.into_iter().zip(won).filter(|(_, won)| **won) {
-            let event = SourceEvent::Apply {
-                source: SOURCE,
-                generation: self.book.generation(),
-                object: Box::new(labelled.object),
-            };
+            let event = SourceEvent::Apply { source: SOURCE, generation: self.book.generation(), object: Box::new(labelled.object) };
             self.mailbox.has_room(event.payload_bytes()).await;
             self.mailbox.push(event);
         }
@@ -302,11 +262,7 @@ impl Source {
 
     fn keep(&self, keys: Vec<ObjectKey>) {
         for key in keys {
-            self.mailbox.push(SourceEvent::Keep {
-                source: SOURCE,
-                generation: self.book.generation(),
-                key,
-            });
+            self.mailbox.push(SourceEvent::Keep { source: SOURCE, generation: self.book.generation(), key });
         }
     }
 

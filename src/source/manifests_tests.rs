@@ -15,10 +15,7 @@ use super::*;
 
 fn rules() -> ManifestRules {
     ManifestRules {
-        selector: Selector {
-            label: "rules".into(),
-            value: None,
-        },
+        selector: Selector { label: "rules".into(), value: None },
         kinds: Kind::ALL.to_vec(),
         namespaces: Namespaces::All,
         folder_annotation: "folder".into(),
@@ -44,10 +41,7 @@ fn rig() -> Rig {
     let source = Source {
         folder: folder.path().into(),
         rules: Arc::new(rules()),
-        mode: Mode {
-            once: false,
-            rescan: Duration::from_secs(3600),
-        },
+        mode: Mode { once: false, rescan: Duration::from_secs(3600) },
         mailbox: mailbox.clone(),
         contact: contact(),
         book: Book::default(),
@@ -57,10 +51,7 @@ fn rig() -> Rig {
 }
 
 fn contact() -> Contact {
-    Health::new(None).watch(WatchName {
-        kind: None,
-        namespace: None,
-    })
+    Health::new(None).watch(WatchName { kind: None, namespace: None })
 }
 
 impl Rig {
@@ -102,18 +93,10 @@ fn sent(mailbox: &Mailbox) -> Vec<String> {
 
 fn in_words(event: &SourceEvent) -> String {
     match event {
-        SourceEvent::ListBegin {
-            source: SourceId(0),
-            generation,
-            consistent: true,
-        } => format!("begin {generation}"),
+        SourceEvent::ListBegin { source: SourceId(0), generation, consistent: true } => format!("begin {generation}"),
         SourceEvent::Apply { object, .. } => {
             let value = object.data.first().and_then(|(_, payload)| payload.as_ref());
-            format!(
-                "apply {} {}",
-                object.key.name,
-                value.map(|value| value.0.escape_ascii().to_string()).unwrap_or_default()
-            )
+            format!("apply {} {}", object.key.name, value.map(|value| value.0.escape_ascii().to_string()).unwrap_or_default())
         }
         SourceEvent::Keep { key, .. } => format!("keep {}", key.name),
         SourceEvent::ListEnd { generation, .. } => format!("end {generation}"),
@@ -259,10 +242,7 @@ async fn once_serves_the_good_objects_and_fails_for_the_broken() {
 async fn once(folder: &Path) -> (Mailbox, Result<(), Error>) {
     let mailbox = Mailbox::default();
     let (_ask, asked) = mpsc::channel(1);
-    let mode = Mode {
-        once: true,
-        rescan: Duration::from_secs(60),
-    };
+    let mode = Mode { once: true, rescan: Duration::from_secs(60) };
     let result = run(folder.to_path_buf(), rules(), mode, mailbox.clone(), asked, contact()).await;
     (mailbox, result)
 }
@@ -271,10 +251,7 @@ async fn once(folder: &Path) -> (Mailbox, Result<(), Error>) {
 async fn a_file_larger_than_the_mailbox_goes_through_piece_by_piece() {
     let mut rig = rig();
     let body = "x".repeat(900_000);
-    rig.put(
-        "a.yaml",
-        &(0..10).map(|number| config_map(&format!("a{number}"), &body)).collect::<String>(),
-    );
+    rig.put("a.yaml", &(0..10).map(|number| config_map(&format!("a{number}"), &body)).collect::<String>());
     let mailbox = rig.mailbox.clone();
     let looking = async {
         rig.source.look(&mut None, &Reread::All).await;
@@ -316,34 +293,17 @@ struct Running {
 fn running(folder: TempDir) -> Running {
     let mailbox = Mailbox::default();
     let (requests, asked) = mpsc::channel(8);
-    let mode = Mode {
-        once: false,
-        rescan: Duration::from_secs(3600),
-    };
+    let mode = Mode { once: false, rescan: Duration::from_secs(3600) };
     let task = tokio::spawn(run(folder.path().to_path_buf(), rules(), mode, mailbox.clone(), asked, contact()));
-    Running {
-        folder,
-        mailbox,
-        requests,
-        task,
-        objects: BTreeMap::new(),
-        lost: Vec::new(),
-        applied: 0,
-    }
+    Running { folder, mailbox, requests, task, objects: BTreeMap::new(), lost: Vec::new(), applied: 0 }
 }
 
 impl Running {
     /// Folds events until the objects and their values are these.
     async fn becomes(&mut self, expected: &[(&str, &str)]) {
-        let wanted: Vec<_> = expected
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let wanted: Vec<_> = expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         self.until(&format!("objects {wanted:?}"), |running| {
-            wanted
-                .iter()
-                .cloned()
-                .eq(running.objects.iter().map(|(name, (_, value))| (name.clone(), value.clone())))
+            wanted.iter().cloned().eq(running.objects.iter().map(|(name, (_, value))| (name.clone(), value.clone())))
         })
         .await;
     }
@@ -370,11 +330,7 @@ impl Running {
             }
             SourceEvent::Keep { generation, key, .. } => self.objects.get_mut(&*key.name).unwrap().0 = generation,
             SourceEvent::ListEnd { generation, .. } => {
-                self.lost.extend(
-                    self.objects
-                        .extract_if(.., |_, (seen, _)| *seen != generation)
-                        .map(|(name, _)| name),
-                );
+                self.lost.extend(self.objects.extract_if(.., |_, (seen, _)| *seen != generation).map(|(name, _)| name));
             }
             _ => {}
         }
@@ -458,11 +414,7 @@ async fn requests_are_answered() {
     running.requests.send(Request::Relist(SOURCE)).await.unwrap();
     running.until("all objects sent again", |running| running.applied == 7).await;
     drop(running.requests);
-    timeout(Duration::from_secs(20), running.task)
-        .await
-        .expect("the source ends with its engine")
-        .unwrap()
-        .unwrap();
+    timeout(Duration::from_secs(20), running.task).await.expect("the source ends with its engine").unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -470,10 +422,7 @@ async fn a_folder_that_comes_later_is_found() {
     let parent = TempDir::new().unwrap();
     let folder = parent.path().join("later");
     let (mailbox, (_requests, asked)) = (Mailbox::default(), mpsc::channel(1));
-    let mode = Mode {
-        once: false,
-        rescan: Duration::from_millis(5),
-    };
+    let mode = Mode { once: false, rescan: Duration::from_millis(5) };
     let task = tokio::spawn(run(folder.clone(), rules(), mode, mailbox.clone(), asked, contact()));
     tokio::task::yield_now().await;
     put(&folder, "a.yaml", &config_map("a", "1"));

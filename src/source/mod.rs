@@ -10,11 +10,11 @@ pub mod failure;
 pub mod fetch;
 pub(crate) mod json;
 pub mod lines;
-pub mod pages;
-pub mod token;
 pub mod mailbox;
 pub mod manifests;
 pub(crate) mod node;
+pub mod pages;
+pub mod token;
 pub mod yaml;
 
 /// What the engine asks of a source. Answered by ordinary events, or not at all where the source has nothing to say.

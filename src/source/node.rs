@@ -51,11 +51,7 @@ pub(crate) fn documents(text: &[u8]) -> Result<Vec<Node>, YamlError> {
 }
 
 fn syntax<E>(line: Result<u64, E>, column: Result<u64, E>, expected: &'static str) -> YamlError {
-    YamlError::Syntax {
-        line: line.unwrap_or(0),
-        column: column.unwrap_or(0),
-        expected,
-    }
+    YamlError::Syntax { line: line.unwrap_or(0), column: column.unwrap_or(0), expected }
 }
 
 /// Limits fit for the largest file that is read (64 MiB); they stop alias bombs, not big files.

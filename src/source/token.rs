@@ -36,13 +36,7 @@ impl TokenFile {
         if header.is_none() {
             warn!(path = %path.display(), "no token in the token file, going on without one");
         }
-        Self {
-            path,
-            state: Mutex::new(State {
-                header,
-                read_at: Instant::now(),
-            }),
-        }
+        Self { path, state: Mutex::new(State { header, read_at: Instant::now() }) }
     }
 
     /// The `Authorization` header; the file is read again when the last look is too long ago.
@@ -125,14 +119,7 @@ mod tests {
     fn pod_uid_is_read_from_the_claims() {
         let claims = r#"{"aud":["x"],"kubernetes.io":{"namespace":"a","pod":{"name":"p","uid":"u-1"}}}"#;
         assert_eq!(pod_uid(&token(claims)).as_deref(), Some("u-1"));
-        for other in [
-            "",
-            "admintoken",
-            "a.b.c",
-            &token("{}"),
-            &token(r#"{"kubernetes.io":{"namespace":"a"}}"#),
-            &token("["),
-        ] {
+        for other in ["", "admintoken", "a.b.c", &token("{}"), &token(r#"{"kubernetes.io":{"namespace":"a"}}"#), &token("[")] {
             assert_eq!(pod_uid(other), None, "{other}");
         }
     }

@@ -100,19 +100,12 @@ pub struct Place {
 
 impl Place {
     fn field(&self, field: &'static str) -> Self {
-        Self {
-            field: Some(field),
-            ..self.clone()
-        }
+        Self { field: Some(field), ..self.clone() }
     }
 
     fn key(&self, field: &'static str, key: &str) -> Self {
         // A key may be a mistyped line: enough of it to find the place, and no more.
-        Self {
-            field: Some(field),
-            key: Some(key.chars().take(64).collect()),
-            ..self.clone()
-        }
+        Self { field: Some(field), key: Some(key.chars().take(64).collect()), ..self.clone() }
     }
 
     fn expected(self, expected: &'static str) -> YamlError {
@@ -149,10 +142,7 @@ impl fmt::Display for Place {
 pub fn parse(text: &[u8], rules: &ManifestRules) -> Result<Vec<Labelled>, YamlError> {
     let mut found = Vec::new();
     for (index, document) in node::documents(text)?.into_iter().enumerate() {
-        let place = Place {
-            document: index + 1,
-            ..Place::default()
-        };
+        let place = Place { document: index + 1, ..Place::default() };
         manifest(document, None, &place, rules, &mut found)?;
     }
     Ok(found)
@@ -204,16 +194,7 @@ fn list(
         Some(_) => return Err(place.field("items").expected("a sequence of manifests")),
     };
     for (index, item) in items.into_iter().enumerate() {
-        manifest(
-            item,
-            implied,
-            &Place {
-                item: Some(index + 1),
-                ..place.clone()
-            },
-            rules,
-            found,
-        )?;
+        manifest(item, implied, &Place { item: Some(index + 1), ..place.clone() }, rules, found)?;
     }
     Ok(())
 }
@@ -226,39 +207,22 @@ fn object(kind: Kind, mut fields: Fields, place: &Place, rules: &ManifestRules) 
         return Err(named.expected("a name of lower case letters, digits, - and ., at most 253"));
     }
     let spaced = place.field("metadata.namespace");
-    let namespace = metadata
-        .text("namespace", &spaced)?
-        .filter(|namespace| !namespace.is_empty())
-        .unwrap_or_else(|| "default".to_owned());
+    let namespace = metadata.text("namespace", &spaced)?.filter(|namespace| !namespace.is_empty()).unwrap_or_else(|| "default".to_owned());
     if !is_name(&namespace, 63, false) {
         return Err(spaced.expected("a namespace of lower case letters, digits and -, at most 63"));
     }
     let key = ObjectKey::new(kind, namespace, name);
-    let place = &Place {
-        object: Some(key.clone()),
-        ..place.clone()
-    };
+    let place = &Place { object: Some(key.clone()), ..place.clone() };
     let label_place = place.key("metadata.labels", &rules.selector.label);
     let label = metadata.mapping("labels", place)?.text(&rules.selector.label, &label_place)?;
     let folder_place = place.key("metadata.annotations", &rules.folder_annotation);
-    let folder = metadata
-        .mapping("annotations", place)?
-        .text(&rules.folder_annotation, &folder_place)?;
+    let folder = metadata.mapping("annotations", place)?.text(&rules.folder_annotation, &folder_place)?;
     let data = match kind {
         Kind::ConfigMap => config_map_data(&mut fields, place)?,
         Kind::Secret => secret_data(&mut fields, place)?,
     };
     let data = data.into_iter().map(|(key, bytes)| (key, Some(Payload(bytes)))).collect();
-    let object = Object {
-        key,
-        uid: 0,
-        resource_version: 0,
-        created: 0,
-        terminating: false,
-        finalizers: Vec::new(),
-        folder,
-        data,
-    };
+    let object = Object { key, uid: 0, resource_version: 0, created: 0, terminating: false, finalizers: Vec::new(), folder, data };
     Ok(Labelled { object, label })
 }
 

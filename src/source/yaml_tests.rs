@@ -6,10 +6,7 @@ use super::*;
 
 fn rules() -> ManifestRules {
     ManifestRules {
-        selector: Selector {
-            label: "rules".into(),
-            value: None,
-        },
+        selector: Selector { label: "rules".into(), value: None },
         kinds: Kind::ALL.to_vec(),
         namespaces: Namespaces::All,
         folder_annotation: "folder".into(),
@@ -29,9 +26,7 @@ fn read(text: &str) -> Result<Vec<String>, String> {
         }
         line
     };
-    parse(text.as_bytes(), &rules())
-        .map(|found| found.into_iter().map(describe).collect())
-        .map_err(|error| error.to_string())
+    parse(text.as_bytes(), &rules()).map(|found| found.into_iter().map(describe).collect()).map_err(|error| error.to_string())
 }
 
 /// The bytes of the key `k` of the ConfigMap whose `data` is `data`, indented by the caller.
@@ -98,14 +93,10 @@ fn what_is_no_manifest_of_ours_is_passed_over() {
 
 #[test]
 fn a_kind_that_is_not_wanted_is_not_even_checked() {
-    let rules = ManifestRules {
-        kinds: vec![Kind::ConfigMap],
-        ..rules()
-    };
+    let rules = ManifestRules { kinds: vec![Kind::ConfigMap], ..rules() };
     let text = format!("{SECRET}data: {{k: 1}}\n---\n{HEAD}");
-    let keys: Vec<_> = parse(text.as_bytes(), &rules)
-        .map(|found| found.into_iter().map(|one| one.object.key.to_string()).collect())
-        .unwrap();
+    let keys: Vec<_> =
+        parse(text.as_bytes(), &rules).map(|found| found.into_iter().map(|one| one.object.key.to_string()).collect()).unwrap();
     assert_eq!(keys, ["ConfigMap/default/a"]);
 }
 
@@ -144,23 +135,9 @@ fn values_are_kept_as_yaml_says() {
 #[test]
 fn values_that_are_no_strings_are_refused() {
     // What kubectl 1.35 turns into a number or a boolean, and the API server then refuses.
-    for number in [
-        "1",
-        "-1",
-        "1.5",
-        "0x10",
-        "0o17",
-        "0777",
-        "089",
-        "1e3",
-        ".5",
-        "123456789012345678901234567890",
-        "1_000",
-        "+1",
-        "0b11",
-        "1.",
-        "-.5",
-    ] {
+    for number in
+        ["1", "-1", "1.5", "0x10", "0o17", "0777", "089", "1e3", ".5", "123456789012345678901234567890", "1_000", "+1", "0b11", "1.", "-.5"]
+    {
         let error = "document 1, ConfigMap/default/a, data, key \"k\": expected a string, found a number: put it in quotes";
         assert_eq!(value(&format!("  k: {number}\n")), Err(error.to_owned()), "{number}");
     }
@@ -173,14 +150,8 @@ fn values_that_are_no_strings_are_refused() {
 #[test]
 fn errors_name_the_place_and_what_was_expected() {
     let table: &[(String, &str)] = &[
-        (
-            format!("{HEAD}data: {{k: [1]}}\n"),
-            "document 1, ConfigMap/default/a, data, key \"k\": expected a string, found a sequence",
-        ),
-        (
-            format!("{HEAD}data: [k]\n"),
-            "document 1, ConfigMap/default/a, data: expected a mapping",
-        ),
+        (format!("{HEAD}data: {{k: [1]}}\n"), "document 1, ConfigMap/default/a, data, key \"k\": expected a string, found a sequence"),
+        (format!("{HEAD}data: [k]\n"), "document 1, ConfigMap/default/a, data: expected a mapping"),
         (
             format!("{HEAD}data: {{a/b: x}}\n"),
             "document 1, ConfigMap/default/a, data, key \"a/b\": expected letters, digits, -, _ and ., at most 253, not beginning with .., and not . alone",
@@ -189,22 +160,13 @@ fn errors_name_the_place_and_what_was_expected() {
             format!("{HEAD}data: {{k: x}}\nbinaryData: {{k: eA==}}\n"),
             "document 1, ConfigMap/default/a, binaryData, key \"k\": expected a key that data does not hold",
         ),
-        (
-            format!("{SECRET}data: {{k: hunter2}}\n"),
-            "document 1, Secret/ns/s, data, key \"k\": expected standard base64 with padding",
-        ),
-        (
-            format!("{SECRET}data: {{k: aGk}}\n"),
-            "document 1, Secret/ns/s, data, key \"k\": expected standard base64 with padding",
-        ),
+        (format!("{SECRET}data: {{k: hunter2}}\n"), "document 1, Secret/ns/s, data, key \"k\": expected standard base64 with padding"),
+        (format!("{SECRET}data: {{k: aGk}}\n"), "document 1, Secret/ns/s, data, key \"k\": expected standard base64 with padding"),
         (
             format!("{SECRET}stringData: {{k: 1}}\n"),
             "document 1, Secret/ns/s, stringData, key \"k\": expected a string, found a number: put it in quotes",
         ),
-        (
-            format!("{HEAD}---\napiVersion: v1\nkind: Secret\n"),
-            "document 2, metadata.name: expected a name",
-        ),
+        (format!("{HEAD}---\napiVersion: v1\nkind: Secret\n"), "document 2, metadata.name: expected a name"),
         (
             "apiVersion: v1\nkind: Secret\nmetadata: {name: 1}\n".to_owned(),
             "document 1, metadata.name: expected a string; numbers and booleans need quotes",
@@ -221,14 +183,8 @@ fn errors_name_the_place_and_what_was_expected() {
             "apiVersion: v1\nkind: ConfigMapList\nitems:\n- {metadata: {name: a}}\n- {metadata: {}}\n".to_owned(),
             "document 1, item 2, metadata.name: expected a name",
         ),
-        (
-            "kind: ConfigMap\nmetadata: {name: a}\n".to_owned(),
-            "document 1, apiVersion: expected a version, such as v1",
-        ),
-        (
-            "apiVersion: v1\nmetadata: {name: a}\n".to_owned(),
-            "document 1, kind: expected a kind",
-        ),
+        ("kind: ConfigMap\nmetadata: {name: a}\n".to_owned(), "document 1, apiVersion: expected a version, such as v1"),
+        ("apiVersion: v1\nmetadata: {name: a}\n".to_owned(), "document 1, kind: expected a kind"),
         (
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {rules: 1}}\n".to_owned(),
             "document 1, ConfigMap/default/a, metadata.labels, key \"rules\": expected a string; numbers and booleans need quotes",
@@ -240,10 +196,7 @@ fn errors_name_the_place_and_what_was_expected() {
         ("apiVersi".to_owned(), "document 1: expected a manifest"),
         (format!("{HEAD}data: {{k: a, k: b}}\n"), "line 4, column 14: expected each key once"),
         (format!("{HEAD}data:\n  k: \"hunter2\n"), "line 6, column 1: expected YAML"),
-        (
-            format!("{HEAD}data:\n  k: hunter2\n bad: hunter2\n"),
-            "line 6, column 2: expected YAML",
-        ),
+        (format!("{HEAD}data:\n  k: hunter2\n bad: hunter2\n"), "line 6, column 2: expected YAML"),
         (
             "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"a\"},\"data\":{\"k\":\"a\",\"k\":\"b\"}}".to_owned(),
             "line 1, column 79: expected each key once",
@@ -324,25 +277,14 @@ fn selection_is_by_label_and_namespace() {
             folder: None,
             data: Vec::new(),
         };
-        Labelled {
-            object,
-            label: label.map(str::to_owned),
-        }
+        Labelled { object, label: label.map(str::to_owned) }
     };
     let rules = ManifestRules {
-        selector: Selector {
-            label: "rules".into(),
-            value: Some("x".into()),
-        },
+        selector: Selector { label: "rules".into(), value: Some("x".into()) },
         namespaces: Namespaces::Only(vec!["n".into()]),
         ..rules()
     };
-    let table = [
-        ("n", Some("x"), true),
-        ("n", Some("y"), false),
-        ("n", None, false),
-        ("m", Some("x"), false),
-    ];
+    let table = [("n", Some("x"), true), ("n", Some("y"), false), ("n", None, false), ("m", Some("x"), false)];
     for (namespace, label, expected) in table {
         assert_eq!(rules.selects(&object(namespace, label)), expected, "{namespace} {label:?}");
     }

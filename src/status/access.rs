@@ -70,10 +70,7 @@ pub async fn check(api: &ApiServer, needs: &[Need]) -> Vec<Finding> {
         {
             outage = Some(failure.clone());
         }
-        findings.push(Finding {
-            need: need.clone(),
-            verdict,
-        });
+        findings.push(Finding { need: need.clone(), verdict });
     }
     findings
 }
@@ -112,12 +109,7 @@ mod tests {
     use crate::status::stub::{Answer, Asked, server};
 
     fn need(verb: &'static str) -> Need {
-        Need {
-            verb,
-            group: "",
-            resource: "secrets",
-            namespace: None,
-        }
+        Need { verb, group: "", resource: "secrets", namespace: None }
     }
 
     #[tokio::test]
@@ -127,11 +119,8 @@ mod tests {
             false => Answer::json(201, &json!({"status": {"allowed": false}})),
         })
         .await;
-        let verdicts: Vec<Verdict> = check(&stub.api, &[need("list"), need("patch")])
-            .await
-            .into_iter()
-            .map(|finding| finding.verdict)
-            .collect();
+        let verdicts: Vec<Verdict> =
+            check(&stub.api, &[need("list"), need("patch")]).await.into_iter().map(|finding| finding.verdict).collect();
         assert_eq!(verdicts, [Verdict::Allowed, Verdict::Denied]);
     }
 
@@ -146,12 +135,7 @@ mod tests {
     #[test]
     fn needs_read_like_a_rule() {
         assert_eq!(need("list").to_string(), "list secrets in all namespaces");
-        let need = Need {
-            verb: "create",
-            group: "events.k8s.io",
-            resource: "events",
-            namespace: Some("n".to_owned()),
-        };
+        let need = Need { verb: "create", group: "events.k8s.io", resource: "events", namespace: Some("n".to_owned()) };
         assert_eq!(need.to_string(), "create events.events.k8s.io in namespace n");
     }
 }

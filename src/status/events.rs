@@ -55,12 +55,7 @@ impl Report {
     pub fn new(key: ObjectKey, uid: impl Into<Box<str>>, reason: &'static Reason, mut note: String) -> Self {
         let end = (0..=NOTE_BYTES_MAX.min(note.len())).rev().find(|&end| note.is_char_boundary(end));
         note.truncate(end.unwrap_or_default());
-        Self {
-            key,
-            uid: uid.into(),
-            reason,
-            note,
-        }
+        Self { key, uid: uid.into(), reason, note }
     }
 
     /// Takes in a newer report of the same matter; says both things if there is room, else the newer.
@@ -68,10 +63,7 @@ impl Report {
         let both = format!("{}; {}", self.note, newer.note);
         let known = self.note.contains(&newer.note);
         *self = if known {
-            Self {
-                note: std::mem::take(&mut self.note),
-                ..newer
-            }
+            Self { note: std::mem::take(&mut self.note), ..newer }
         } else if both.len() <= NOTE_BYTES_MAX {
             Self { note: both, ..newer }
         } else {
@@ -88,11 +80,7 @@ impl EventSender {
     /// Queues a report; merges it with one that waits for the same object and reason; drops the oldest when full.
     pub fn send(&self, report: Report) {
         let mut state = self.0.lock();
-        match state
-            .reports
-            .iter_mut()
-            .find(|waiting| waiting.reason == report.reason && waiting.key == report.key)
-        {
+        match state.reports.iter_mut().find(|waiting| waiting.reason == report.reason && waiting.key == report.key) {
             Some(waiting) => waiting.merge(report),
             None => {
                 if state.reports.len() == QUEUE_MAX {
@@ -125,33 +113,14 @@ pub struct EventWriter {
 
 /// A writer and the way to send it reports. `instance` tells replicas apart, see [`instance_name`].
 pub fn writer(api: ApiServer, instance: String) -> (EventSender, EventWriter) {
-    let queue = Arc::new(Queue {
-        state: Mutex::default(),
-        changed: Notify::new(),
-    });
+    let queue = Arc::new(Queue { state: Mutex::default(), changed: Notify::new() });
     let (series, buckets) = (Series::default(), Buckets::default());
-    (
-        EventSender(Arc::clone(&queue)),
-        EventWriter {
-            api,
-            instance,
-            queue,
-            series,
-            buckets,
-            muted: HashMap::new(),
-            warned: false,
-        },
-    )
+    (EventSender(Arc::clone(&queue)), EventWriter { api, instance, queue, series, buckets, muted: HashMap::new(), warned: false })
 }
 
 /// A `reportingInstance` that the API server takes: the host's name, which is the pod's in a pod.
 pub fn instance_name(hostname: &str) -> String {
-    let name: String = hostname
-        .trim()
-        .chars()
-        .filter(|c| c.is_ascii_graphic())
-        .take(INSTANCE_BYTES_MAX)
-        .collect();
+    let name: String = hostname.trim().chars().filter(|c| c.is_ascii_graphic()).take(INSTANCE_BYTES_MAX).collect();
     if name.is_empty() { "kube-projector".to_owned() } else { name }
 }
 
@@ -217,16 +186,7 @@ impl EventWriter {
             let body = json!({"series": {"count": count, "lastObservedTime": MicroTime(Timestamp::now())}});
             match self.send(Method::PATCH, &path, "application/merge-patch+json", &body).await {
                 Ok(()) => {
-                    self.series.put(
-                        &report.key,
-                        report.reason,
-                        &report.note,
-                        Written {
-                            name: written.name,
-                            count,
-                            at: now,
-                        },
-                    );
+                    self.series.put(&report.key, report.reason, &report.note, Written { name: written.name, count, at: now });
                     return Ok(());
                 }
                 // Expired, or we may only create: a new Event tells the same.
@@ -236,11 +196,8 @@ impl EventWriter {
         }
         let name = name(&report.key.name, status::random());
         let body = event(report, &name, &self.instance, MicroTime(Timestamp::now()));
-        self.send(Method::POST, &path(&report.key), "application/json", &body)
-            .await
-            .map_err(|failure| ("create", failure))?;
-        self.series
-            .put(&report.key, report.reason, &report.note, Written { name, count: 1, at: now });
+        self.send(Method::POST, &path(&report.key), "application/json", &body).await.map_err(|failure| ("create", failure))?;
+        self.series.put(&report.key, report.reason, &report.note, Written { name, count: 1, at: now });
         Ok(())
     }
 
@@ -289,11 +246,7 @@ fn event(report: &Report, name: &str, instance: &str, time: MicroTime) -> Value 
 /// A name for an Event on this object: the object's and a number, or only the number where that would be too long.
 fn name(object: &str, random: u64) -> String {
     let name = format!("{object}.{random:016x}");
-    if name.len() <= NAME_BYTES_MAX {
-        name
-    } else {
-        format!("kube-projector.{random:016x}")
-    }
+    if name.len() <= NAME_BYTES_MAX { name } else { format!("kube-projector.{random:016x}") }
 }
 
 struct Queue {

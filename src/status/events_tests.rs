@@ -42,12 +42,7 @@ async fn waiting_reports_of_one_object_and_reason_are_one() {
     let stub = server(|_: &Asked| Answer::json(201, &json!({}))).await;
     let (events, _writer) = writer(stub.api.clone(), "i".to_owned());
     let long = "y".repeat(1020);
-    for (note, expected) in [
-        ("one", "one"),
-        ("two", "one; two"),
-        ("two", "one; two"),
-        (long.as_str(), long.as_str()),
-    ] {
+    for (note, expected) in [("one", "one"), ("two", "one; two"), ("two", "one; two"), (long.as_str(), long.as_str())] {
         events.send(report("a", &FILES_WRITTEN, note));
         assert_eq!(events.0.lock().reports[0].note, expected);
     }
@@ -93,14 +88,9 @@ async fn repeated_event_is_counted_up_and_another_note_is_new() {
     assert_eq!((methods.as_slice(), dropped), (["POST", "PATCH", "PATCH", "POST"].as_slice(), 0));
     let event: Value = serde_json::from_str(&asked[0].body).expect("JSON");
     let name = event["metadata"]["name"].as_str().expect("a name");
-    assert_eq!(
-        asked[1].path,
-        format!("/apis/events.k8s.io/v1/namespaces/n/events/{name}?fieldManager=kube-projector")
-    );
-    let counts: Vec<Value> = asked[1..3]
-        .iter()
-        .map(|asked| serde_json::from_str::<Value>(&asked.body).expect("JSON")["series"]["count"].clone())
-        .collect();
+    assert_eq!(asked[1].path, format!("/apis/events.k8s.io/v1/namespaces/n/events/{name}?fieldManager=kube-projector"));
+    let counts: Vec<Value> =
+        asked[1..3].iter().map(|asked| serde_json::from_str::<Value>(&asked.body).expect("JSON")["series"]["count"].clone()).collect();
     assert_eq!(counts, [2, 3]);
 }
 
@@ -134,10 +124,7 @@ async fn outage_is_retried_and_refusal_of_a_namespace_that_ends_is_not() {
     let stub = server(move |_: &Asked| match count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
         0 => Answer::json(503, &json!({})).with("retry-after", "0"),
         1 => Answer::json(201, &json!({})),
-        _ => Answer::json(
-            403,
-            &json!({"reason": "Forbidden", "details": {"causes": [{"reason": "NamespaceTerminating"}]}}),
-        ),
+        _ => Answer::json(403, &json!({"reason": "Forbidden", "details": {"causes": [{"reason": "NamespaceTerminating"}]}})),
     })
     .await;
     let (events, mut writer) = writer(stub.api.clone(), "i".to_owned());

@@ -136,10 +136,8 @@ impl FinalizerWriter {
         wanted.extend(std::mem::take(&mut self.blocked));
         wanted.extend(self.inbox.take_all());
         let busy: HashSet<&ObjectKey> = self.busy.iter().filter(|&(_, &release)| release).map(|(key, _)| key).collect();
-        let mut releases: Vec<(ObjectKey, Wanted)> = wanted
-            .into_iter()
-            .filter(|(key, wanted)| wanted.aim != WantedAim::Guard && !busy.contains(key))
-            .collect();
+        let mut releases: Vec<(ObjectKey, Wanted)> =
+            wanted.into_iter().filter(|(key, wanted)| wanted.aim != WantedAim::Guard && !busy.contains(key)).collect();
         releases.sort_by_key(|(_, wanted)| wanted.aim != WantedAim::ReleaseTerminating);
         releases.into()
     }
@@ -202,9 +200,7 @@ impl FinalizerWriter {
             }
             Err(Setback { failure, .. }) if failure.is_outage() => {
                 self.outages = self.outages.saturating_add(1);
-                let pause = failure
-                    .retry_after()
-                    .unwrap_or_else(|| status::backoff(self.outages, BACKOFF_MAX, status::random()));
+                let pause = failure.retry_after().unwrap_or_else(|| status::backoff(self.outages, BACKOFF_MAX, status::random()));
                 debug!(object = %key, %failure, ?pause, "finalizer patch failed, trying again");
                 self.paused_until = Some(now + pause);
                 if newer.is_none() {
@@ -243,12 +239,7 @@ impl FinalizerWriter {
                 info!(object = %key, finalizer = %self.ours.name, "finalizer removed");
                 if let Some(events) = &self.events {
                     let note = format!("finalizer {} removed", self.ours.name);
-                    events.send(Report::new(
-                        key.clone(),
-                        uid_text(wanted.known.uid),
-                        &reason::FINALIZER_RELEASED,
-                        note,
-                    ));
+                    events.send(Report::new(key.clone(), uid_text(wanted.known.uid), &reason::FINALIZER_RELEASED, note));
                 }
             }
             (_, Settled::Unchanged | Settled::Gone) => {}

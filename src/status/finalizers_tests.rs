@@ -13,10 +13,7 @@ use crate::status::stub::{Answer, Asked, Stub, server};
 const OURS: &str = "kube-projector.dev/x";
 
 fn ours() -> Finalizers {
-    Finalizers {
-        name: OURS.to_owned(),
-        former: Vec::new(),
-    }
+    Finalizers { name: OURS.to_owned(), former: Vec::new() }
 }
 
 fn key(name: &str) -> ObjectKey {
@@ -24,20 +21,11 @@ fn key(name: &str) -> ObjectKey {
 }
 
 fn guard(name: &str) -> Wish {
-    Wish::Guard {
-        key: key(name),
-        uid: 0,
-        finalizers: Vec::new(),
-    }
+    Wish::Guard { key: key(name), uid: 0, finalizers: Vec::new() }
 }
 
 fn release(name: &str, terminating: bool) -> Wish {
-    Wish::Release {
-        key: key(name),
-        uid: 0,
-        finalizers: vec![OURS.to_owned()],
-        terminating,
-    }
+    Wish::Release { key: key(name), uid: 0, finalizers: vec![OURS.to_owned()], terminating }
 }
 
 /// Runs the writer until the server was asked `count` times and every answer was dealt with.
@@ -52,9 +40,7 @@ async fn run_until(writer: &mut FinalizerWriter, stub: &Stub, count: usize) {
             assert!(turn.is_err(), "the writer never ends");
         }
     };
-    timeout(Duration::from_secs(20), asked)
-        .await
-        .unwrap_or_else(|_| panic!("waited for {count} requests, saw {:?}", stub.asked()));
+    timeout(Duration::from_secs(20), asked).await.unwrap_or_else(|_| panic!("waited for {count} requests, saw {:?}", stub.asked()));
 }
 
 /// The warnings that this thread logs until the guard is dropped.
@@ -72,11 +58,8 @@ fn warnings() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
     }
     let lines = Arc::new(Mutex::new(Vec::new()));
     let sink = Sink(Arc::clone(&lines));
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::WARN)
-        .with_ansi(false)
-        .with_writer(move || sink.clone())
-        .finish();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_ansi(false).with_writer(move || sink.clone()).finish();
     (lines, tracing::subscriber::set_default(subscriber))
 }
 
@@ -85,12 +68,7 @@ async fn latest_wish_of_an_object_counts() {
     let stub = server(|_: &Asked| Answer::json(200, &json!({}))).await;
     let (wishes, mut writer) = writer(stub.api.clone(), ours(), None);
     wishes.send(guard("a"));
-    wishes.send(Wish::Release {
-        key: key("a"),
-        uid: 0,
-        finalizers: Vec::new(),
-        terminating: false,
-    });
+    wishes.send(Wish::Release { key: key("a"), uid: 0, finalizers: Vec::new(), terminating: false });
     wishes.send(guard("b"));
     assert_eq!(wishes.waiting(), 2);
     run_until(&mut writer, &stub, 1).await;
@@ -113,10 +91,7 @@ async fn refused_patch_warns_once_names_the_verb_and_leaves_the_namespace_alone(
     assert_eq!((wishes.waiting(), std::mem::take(&mut writer.later).entries().count()), (0, 51));
     let text = String::from_utf8(lines.lock().expect("no panic").clone()).expect("text");
     assert_eq!(text.lines().count(), 1, "{text}");
-    assert!(
-        text.contains("verb=\"patch\"") && text.contains("resource=\"configmaps\""),
-        "{text}"
-    );
+    assert!(text.contains("verb=\"patch\"") && text.contains("resource=\"configmaps\""), "{text}");
 }
 
 #[tokio::test]
@@ -164,10 +139,7 @@ async fn wish_during_a_patch_of_the_same_object_follows_it() {
     wishes.send(guard("a"));
     run_until(&mut writer, &stub, 2).await;
     let bodies: Vec<String> = stub.asked().into_iter().map(|asked| asked.body).collect();
-    assert!(
-        bodies[0].contains(r#""op":"add""#) && bodies[1].contains(r#""op":"remove""#),
-        "{bodies:?}"
-    );
+    assert!(bodies[0].contains(r#""op":"add""#) && bodies[1].contains(r#""op":"remove""#), "{bodies:?}");
 }
 
 #[tokio::test]
@@ -194,16 +166,10 @@ async fn drain_releases_everything_guards_nobody_and_reports_it() {
         wishes.send(release(&number.to_string(), false));
     }
     assert_eq!(writer.drain(Duration::from_secs(20)).await, 0);
-    assert_eq!(
-        stub.asked().iter().filter(|asked| asked.body.contains(r#""op":"remove""#)).count(),
-        20
-    );
+    assert_eq!(stub.asked().iter().filter(|asked| asked.body.contains(r#""op":"remove""#)).count(), 20);
     assert_eq!(stub.asked().len(), 20);
     event_writer.drain(Duration::from_secs(20)).await;
-    assert_eq!(
-        stub.asked().iter().filter(|asked| asked.body.contains("FinalizerReleased")).count(),
-        20
-    );
+    assert_eq!(stub.asked().iter().filter(|asked| asked.body.contains("FinalizerReleased")).count(), 20);
 }
 
 #[tokio::test]

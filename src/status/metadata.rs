@@ -55,10 +55,7 @@ impl Scope {
             Namespaces::All => vec![None],
             Namespaces::Only(names) => names.iter().cloned().map(Some).collect(),
         };
-        kinds
-            .iter()
-            .flat_map(|&kind| namespaces.iter().cloned().map(move |namespace| Self { kind, namespace }))
-            .collect()
+        kinds.iter().flat_map(|&kind| namespaces.iter().cloned().map(move |namespace| Self { kind, namespace })).collect()
     }
 
     fn path(&self) -> String {
@@ -116,14 +113,7 @@ enum Position {
 impl<'a> Pages<'a> {
     /// A listing that begins with the first page.
     pub fn new(api: &'a ApiServer, scope: &'a Scope, patience: Patience) -> Self {
-        Self {
-            api,
-            scope,
-            patience,
-            limit: PAGE_OBJECTS,
-            position: Position::Start,
-            restarts: 0,
-        }
+        Self { api, scope, patience, limit: PAGE_OBJECTS, position: Position::Start, restarts: 0 }
     }
 
     /// The next page, `None` after the last. A listing that expires begins again, so an object may be seen twice.
@@ -168,22 +158,12 @@ impl<'a> Pages<'a> {
             Some(token) if !token.is_empty() => Position::At(token),
             Some(_) | None => Position::End,
         };
-        Ok(page
-            .items
-            .unwrap_or_default()
-            .into_iter()
-            .map(|item| item.metadata.into_metadata(self.scope.kind))
-            .collect())
+        Ok(page.items.unwrap_or_default().into_iter().map(|item| item.metadata.into_metadata(self.scope.kind)).collect())
     }
 }
 
 fn path(key: &ObjectKey) -> String {
-    format!(
-        "/api/v1/namespaces/{}/{}/{}",
-        encoded(&key.namespace),
-        key.kind.plural(),
-        encoded(&key.name)
-    )
+    format!("/api/v1/namespaces/{}/{}/{}", encoded(&key.namespace), key.kind.plural(), encoded(&key.name))
 }
 
 fn accepting(mut request: Request<Vec<u8>>, kind: &'static str) -> Request<Vec<u8>> {
@@ -243,20 +223,14 @@ mod tests {
     use crate::status::stub::{Answer, Asked, server};
 
     fn page(names: &[&str], next: &str) -> Answer {
-        let items: Vec<Value> = names
-            .iter()
-            .map(|name| json!({"metadata": {"name": name, "namespace": "n"}}))
-            .collect();
+        let items: Vec<Value> = names.iter().map(|name| json!({"metadata": {"name": name, "namespace": "n"}})).collect();
         Answer::json(200, &json!({"metadata": {"continue": next}, "items": items}))
     }
 
     /// The names that a listing yields, and what was asked for it.
     async fn listed(script: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> (Result<Vec<String>, Option<u16>>, Vec<String>) {
         let stub = server(script).await;
-        let scope = Scope {
-            kind: Kind::Secret,
-            namespace: None,
-        };
+        let scope = Scope { kind: Kind::Secret, namespace: None };
         let mut pages = Pages::new(&stub.api, &scope, Patience::Tries(2));
         let mut names = Vec::new();
         let result = loop {
@@ -271,14 +245,8 @@ mod tests {
 
     #[tokio::test]
     async fn pages_follow_each_other_and_null_is_empty() {
-        let (names, asked) = listed(|asked: &Asked| {
-            if asked.path.contains("continue=x%2B1") {
-                page(&["b"], "")
-            } else {
-                page(&["a"], "x+1")
-            }
-        })
-        .await;
+        let (names, asked) =
+            listed(|asked: &Asked| if asked.path.contains("continue=x%2B1") { page(&["b"], "") } else { page(&["a"], "x+1") }).await;
         assert_eq!(names, Ok(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(asked, ["/api/v1/secrets?limit=500", "/api/v1/secrets?limit=500&continue=x%2B1"]);
         let (names, _) = listed(|_: &Asked| Answer::json(200, &json!({"metadata": {}, "items": null}))).await;
@@ -288,14 +256,8 @@ mod tests {
     #[tokio::test]
     async fn page_that_is_too_large_is_asked_for_in_smaller_parts() {
         let large = "x".repeat(PAGE_BYTES_MAX);
-        let (names, asked) = listed(move |asked: &Asked| {
-            if asked.path.ends_with("=500") {
-                page(&[&large], "")
-            } else {
-                page(&["a"], "")
-            }
-        })
-        .await;
+        let (names, asked) =
+            listed(move |asked: &Asked| if asked.path.ends_with("=500") { page(&[&large], "") } else { page(&["a"], "") }).await;
         assert_eq!(names, Ok(vec!["a".to_owned()]));
         assert_eq!(asked, ["/api/v1/secrets?limit=500", "/api/v1/secrets?limit=125"]);
     }

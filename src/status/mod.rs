@@ -27,9 +27,7 @@ use std::time::Duration;
 /// # Guarantees
 /// Between half of and the whole nominal time, never more than `max`.
 pub fn backoff(failures: u32, max: Duration, random: u64) -> Duration {
-    let nominal = Duration::from_millis(500)
-        .saturating_mul(1 << failures.saturating_sub(1).min(16))
-        .min(max);
+    let nominal = Duration::from_millis(500).saturating_mul(1 << failures.saturating_sub(1).min(16)).min(max);
     let half = nominal / 2;
     half + half.mul_f64(f64::from(u32::try_from(random >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX))
 }

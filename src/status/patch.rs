@@ -67,12 +67,7 @@ pub fn patch_for(current: &[String], uid: &str, aim: Aim<'_>) -> Option<Value> {
         Aim::Guard(ours) => ours.former.contains(finalizer),
         Aim::Release(which) => which.takes(finalizer),
     };
-    let leaving: Vec<usize> = current
-        .iter()
-        .enumerate()
-        .filter(|(_, finalizer)| leaves(finalizer))
-        .map(|(index, _)| index)
-        .collect();
+    let leaving: Vec<usize> = current.iter().enumerate().filter(|(_, finalizer)| leaves(finalizer)).map(|(index, _)| index).collect();
     let joining = match aim {
         Aim::Guard(ours) if !seen => Some(ours.name.as_str()),
         Aim::Guard(_) | Aim::Release(_) => None,
@@ -102,10 +97,7 @@ fn changes(length: usize, leaving: &[usize], joining: Option<&str>) -> Vec<Value
         };
     }
     // From the end, so that the indices before stay true.
-    let removed = leaving
-        .iter()
-        .rev()
-        .map(|index| json!({"op": "remove", "path": format!("{LIST}/{index}")}));
+    let removed = leaving.iter().rev().map(|index| json!({"op": "remove", "path": format!("{LIST}/{index}")}));
     let added = joining.map(|name| json!({"op": "add", "path": format!("{LIST}/-"), "value": name}));
     removed.chain(added).collect()
 }
@@ -119,10 +111,7 @@ mod tests {
     const OTHER: &str = "example.com/o";
 
     fn finalizers() -> Finalizers {
-        Finalizers {
-            name: OURS.to_owned(),
-            former: vec![FORMER.to_owned()],
-        }
+        Finalizers { name: OURS.to_owned(), former: vec![FORMER.to_owned()] }
     }
 
     fn patch(current: &[&str], guard: bool) -> Option<Value> {
@@ -166,11 +155,7 @@ mod tests {
         ];
         for (current, expected) in table {
             let list = patch(current, true).map(|patch| applied(current, &patch));
-            assert_eq!(
-                list,
-                expected.map(|list| list.iter().map(|&text| text.to_owned()).collect()),
-                "{current:?}"
-            );
+            assert_eq!(list, expected.map(|list| list.iter().map(|&text| text.to_owned()).collect()), "{current:?}");
         }
     }
 
@@ -187,11 +172,7 @@ mod tests {
         ];
         for (current, expected) in table {
             let list = patch(current, false).map(|patch| applied(current, &patch));
-            assert_eq!(
-                list,
-                expected.map(|list| list.iter().map(|&text| text.to_owned()).collect()),
-                "{current:?}"
-            );
+            assert_eq!(list, expected.map(|list| list.iter().map(|&text| text.to_owned()).collect()), "{current:?}");
         }
     }
 

@@ -35,29 +35,17 @@ pub struct Reason {
 }
 
 /// Files of the object were written or changed.
-pub static FILES_WRITTEN: Reason = normal(
-    "FilesWritten",
-    "Write",
-    "files of this object were written or changed; the note tells how many and where",
-);
+pub static FILES_WRITTEN: Reason =
+    normal("FilesWritten", "Write", "files of this object were written or changed; the note tells how many and where");
 /// Files of the object were removed.
-pub static FILES_REMOVED: Reason = normal(
-    "FilesRemoved",
-    "Remove",
-    "files of this object were removed: it is gone, no longer selected, or dropped the keys",
-);
+pub static FILES_REMOVED: Reason =
+    normal("FilesRemoved", "Remove", "files of this object were removed: it is gone, no longer selected, or dropped the keys");
 /// Our finalizer was taken off the object.
-pub static FINALIZER_RELEASED: Reason = normal(
-    "FinalizerReleased",
-    "Release",
-    "our finalizer was taken off: the object's files are removed, or it left the selector",
-);
+pub static FINALIZER_RELEASED: Reason =
+    normal("FinalizerReleased", "Release", "our finalizer was taken off: the object's files are removed, or it left the selector");
 /// Another object keeps the path.
-pub static PATH_CONFLICT: Reason = warning(
-    "PathConflict",
-    "Resolve",
-    "another object claims the same path and keeps it; the note names the path and the winner",
-);
+pub static PATH_CONFLICT: Reason =
+    warning("PathConflict", "Resolve", "another object claims the same path and keeps it; the note names the path and the winner");
 /// The folder annotation leads nowhere allowed.
 pub static PATH_REJECTED: Reason = warning(
     "PathRejected",
@@ -71,23 +59,14 @@ pub static KEY_REJECTED: Reason = warning(
     "one key cannot be a file: its name is reserved, too long or not a file name, or its value cannot be decoded; other keys are written",
 );
 /// A file could not be written or removed.
-pub static WRITE_FAILED: Reason = warning(
-    "WriteFailed",
-    "Write",
-    "a file could not be written or removed; it is tried again, the note names the path and the error",
-);
+pub static WRITE_FAILED: Reason =
+    warning("WriteFailed", "Write", "a file could not be written or removed; it is tried again, the note names the path and the error");
 /// A foreign file was replaced.
-pub static FOREIGN_FILE_REPLACED: Reason = warning(
-    "ForeignFileReplaced",
-    "Write",
-    "a file that was not ours stood at a wanted path and was replaced (ADOPT)",
-);
+pub static FOREIGN_FILE_REPLACED: Reason =
+    warning("ForeignFileReplaced", "Write", "a file that was not ours stood at a wanted path and was replaced (ADOPT)");
 /// A foreign file was kept.
-pub static FOREIGN_FILE_KEPT: Reason = warning(
-    "ForeignFileKept",
-    "Write",
-    "a file that is not ours stands at a wanted path and was kept (ADOPT)",
-);
+pub static FOREIGN_FILE_KEPT: Reason =
+    warning("ForeignFileKept", "Write", "a file that is not ours stands at a wanted path and was kept (ADOPT)");
 
 /// Every reason there is.
 pub static REASONS: [&Reason; 9] = [
@@ -105,13 +84,7 @@ pub static REASONS: [&Reason; 9] = [
 /// The table of `docs/events.md`.
 pub fn table() -> String {
     let mut out = String::from("| Reason | Type | Action | Meaning |\n|---|---|---|---|\n");
-    for Reason {
-        name,
-        action,
-        severity,
-        meaning,
-    } in REASONS
-    {
+    for Reason { name, action, severity, meaning } in REASONS {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "| `{name}` | {} | {action} | {meaning} |", severity.as_str());
     }
@@ -119,21 +92,11 @@ pub fn table() -> String {
 }
 
 const fn normal(name: &'static str, action: &'static str, meaning: &'static str) -> Reason {
-    Reason {
-        name,
-        action,
-        severity: Severity::Normal,
-        meaning,
-    }
+    Reason { name, action, severity: Severity::Normal, meaning }
 }
 
 const fn warning(name: &'static str, action: &'static str, meaning: &'static str) -> Reason {
-    Reason {
-        name,
-        action,
-        severity: Severity::Warning,
-        meaning,
-    }
+    Reason { name, action, severity: Severity::Warning, meaning }
 }
 
 #[cfg(test)]
@@ -155,10 +118,7 @@ mod tests {
         for reason in REASONS {
             let pascal =
                 |text: &str| text.starts_with(|first: char| first.is_ascii_uppercase()) && text.chars().all(|c| c.is_ascii_alphabetic());
-            assert!(
-                pascal(reason.name) && pascal(reason.action) && reason.name.len() <= 128 && reason.action.len() <= 128,
-                "{reason:?}"
-            );
+            assert!(pascal(reason.name) && pascal(reason.action) && reason.name.len() <= 128 && reason.action.len() <= 128, "{reason:?}");
         }
     }
 }

@@ -67,17 +67,12 @@ pub async fn release(api: &ApiServer, kinds: &[Kind], namespaces: &Namespaces, w
 }
 
 async fn strip(api: &ApiServer, page: Vec<Metadata>, which: &Which, mode: Mode, outcome: &mut Released) {
-    let carriers: Vec<Metadata> = page
-        .into_iter()
-        .filter(|object| object.finalizers.iter().any(|name| which.takes(name)))
-        .collect();
+    let carriers: Vec<Metadata> = page.into_iter().filter(|object| object.finalizers.iter().any(|name| which.takes(name))).collect();
     outcome.found.extend(carriers.iter().map(|object| object.key.clone()));
     if mode == Mode::DryRun {
         return;
     }
-    let mut results = stream::iter(carriers)
-        .map(|object| release_one(api, object, which))
-        .buffer_unordered(CONCURRENCY);
+    let mut results = stream::iter(carriers).map(|object| release_one(api, object, which)).buffer_unordered(CONCURRENCY);
     while let Some((key, result)) = results.next().await {
         match result {
             Ok(()) => outcome.released.push(key),
@@ -87,10 +82,7 @@ async fn strip(api: &ApiServer, page: Vec<Metadata>, which: &Which, mode: Mode, 
 }
 
 async fn release_one(api: &ApiServer, object: Metadata, which: &Which) -> (ObjectKey, Result<(), Failure>) {
-    let known = Known {
-        uid: uid_number(&object.uid),
-        finalizers: object.finalizers,
-    };
+    let known = Known { uid: uid_number(&object.uid), finalizers: object.finalizers };
     let mut failures = 1;
     loop {
         match settle(api, &object.key, known.clone(), Aim::Release(which)).await {
@@ -138,10 +130,7 @@ mod tests {
             names
         };
         let failed: Vec<ObjectKey> = outcome.failed.into_iter().map(|(key, _)| key).collect();
-        assert_eq!(
-            outcome.unlisted.iter().map(|(scope, _)| scope.kind).collect::<Vec<_>>(),
-            [Kind::Secret]
-        );
+        assert_eq!(outcome.unlisted.iter().map(|(scope, _)| scope.kind).collect::<Vec<_>>(), [Kind::Secret]);
         let patches = stub.asked().iter().filter(|asked| asked.method == "PATCH").count();
         (names(&outcome.found), names(&outcome.released), names(&failed), patches)
     }
@@ -153,25 +142,16 @@ mod tests {
     #[tokio::test]
     async fn ours_are_released_and_what_failed_is_told() {
         let which = Which::Ours(vec!["kube-projector.dev/x".to_owned()]);
-        assert_eq!(
-            outcome(which, Mode::Apply).await,
-            (owned(&["a", "d"]), owned(&["a"]), owned(&["d"]), 2)
-        );
+        assert_eq!(outcome(which, Mode::Apply).await, (owned(&["a", "d"]), owned(&["a"]), owned(&["d"]), 2));
     }
 
     #[tokio::test]
     async fn whole_domain_is_released() {
-        assert_eq!(
-            outcome(Which::Domain(Vec::new()), Mode::Apply).await,
-            (owned(&["a", "c", "d"]), owned(&["a", "c"]), owned(&["d"]), 3)
-        );
+        assert_eq!(outcome(Which::Domain(Vec::new()), Mode::Apply).await, (owned(&["a", "c", "d"]), owned(&["a", "c"]), owned(&["d"]), 3));
     }
 
     #[tokio::test]
     async fn dry_run_changes_nothing() {
-        assert_eq!(
-            outcome(Which::Domain(Vec::new()), Mode::DryRun).await,
-            (owned(&["a", "c", "d"]), owned(&[]), owned(&[]), 0)
-        );
+        assert_eq!(outcome(Which::Domain(Vec::new()), Mode::DryRun).await, (owned(&["a", "c", "d"]), owned(&[]), owned(&[]), 0));
     }
 }

@@ -43,11 +43,7 @@ impl Buckets {
         if !self.0.contains_key(key) {
             make_room(&mut self.0, |tokens| tokens.used);
         }
-        let tokens = self.0.entry(key.clone()).or_insert(Tokens {
-            left: BURST,
-            since: now,
-            used: now,
-        });
+        let tokens = self.0.entry(key.clone()).or_insert(Tokens { left: BURST, since: now, used: now });
         while tokens.left < BURST && now.duration_since(tokens.since) >= REFILL {
             tokens.left += 1;
             tokens.since += REFILL;
@@ -84,10 +80,7 @@ pub struct Series(HashMap<(ObjectKey, &'static str, u64), Written>);
 impl Series {
     /// The Event that said the same about the same object not long ago.
     pub fn find(&self, key: &ObjectKey, reason: &'static Reason, note: &str, now: Instant) -> Option<Written> {
-        self.0
-            .get(&topic(key, reason, note))
-            .filter(|written| now.duration_since(written.at) < SERIES_FOR)
-            .cloned()
+        self.0.get(&topic(key, reason, note)).filter(|written| now.duration_since(written.at) < SERIES_FOR).cloned()
     }
 
     /// Remembers an Event as written.
@@ -154,11 +147,7 @@ mod tests {
     #[test]
     fn same_words_are_a_series_for_six_minutes() {
         let (mut series, start) = (Series::default(), Instant::now());
-        let written = Written {
-            name: "a.1".to_owned(),
-            count: 1,
-            at: start,
-        };
+        let written = Written { name: "a.1".to_owned(), count: 1, at: start };
         series.put(&key("a"), &FILES_WRITTEN, "x", written.clone());
         let soon = start + SERIES_FOR - Duration::from_millis(1);
         assert_eq!(series.find(&key("a"), &FILES_WRITTEN, "x", soon), Some(written));

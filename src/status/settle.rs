@@ -71,10 +71,7 @@ pub async fn settle(api: &ApiServer, key: &ObjectKey, known: Known, aim: Aim<'_>
             Some(404) => return Ok(Settled::Gone),
             Some(409 | 422) if round < ROUNDS_MAX => round += 1,
             _ => {
-                return Err(Setback {
-                    verb: "patch",
-                    failure: lost,
-                });
+                return Err(Setback { verb: "patch", failure: lost });
             }
         }
         if round > 1 {
@@ -125,20 +122,10 @@ mod tests {
             _ => found(),
         })
         .await;
-        let ours = Finalizers {
-            name: "kube-projector.dev/x".to_owned(),
-            former: Vec::new(),
-        };
-        let known = Known {
-            uid: uid_number(UID),
-            finalizers: Vec::new(),
-        };
+        let ours = Finalizers { name: "kube-projector.dev/x".to_owned(), former: Vec::new() };
+        let known = Known { uid: uid_number(UID), finalizers: Vec::new() };
         let result = settle(&api.api, &ObjectKey::new(Kind::Secret, "n", "a"), known, Aim::Guard(&ours)).await;
-        let asked = api
-            .asked()
-            .into_iter()
-            .map(|asked| format!("{} {}", asked.method, asked.body))
-            .collect();
+        let asked = api.asked().into_iter().map(|asked| format!("{} {}", asked.method, asked.body)).collect();
         (result.map_err(|setback| setback.failure.code()), asked)
     }
 
@@ -148,19 +135,12 @@ mod tests {
         assert_eq!(result, Ok(Settled::Changed));
         assert_eq!(asked.len(), 3, "{asked:?}");
         assert!(asked[0].contains(UID) && asked[0].contains("null"), "{asked:?}");
-        assert!(
-            asked[2].contains(r#"["example.com/o"]"#) && asked[2].contains("/metadata/finalizers/-"),
-            "{asked:?}"
-        );
+        assert!(asked[2].contains(r#"["example.com/o"]"#) && asked[2].contains("/metadata/finalizers/-"), "{asked:?}");
     }
 
     #[tokio::test]
     async fn terminating_replaced_and_gone_objects_are_left_alone() {
-        for found in [
-            || object(UID, &[], true),
-            || object("other", &[], false),
-            || Answer::json(404, &json!({})),
-        ] {
+        for found in [|| object(UID, &[], true), || object("other", &[], false), || Answer::json(404, &json!({}))] {
             let (result, asked) = guard(422, found).await;
             assert_eq!((result, asked.len()), (Ok(Settled::Gone), 2), "{asked:?}");
         }

@@ -35,11 +35,7 @@ pub struct Answer {
 impl Answer {
     /// A JSON body with a status.
     pub fn json(code: u16, body: &serde_json::Value) -> Self {
-        Self {
-            code,
-            header: None,
-            body: body.to_string().into_bytes(),
-        }
+        Self { code, header: None, body: body.to_string().into_bytes() }
     }
 
     /// The same with a header.
@@ -95,12 +91,7 @@ pub async fn server(script: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -
     );
     std::fs::write(&config, text).expect("written");
     let api = ApiServer::connect(Some(&config)).await.expect("a client");
-    Stub {
-        api,
-        token,
-        asked,
-        _folder: folder,
-    }
+    Stub { api, token, asked, _folder: folder }
 }
 
 async fn answer(
@@ -113,12 +104,7 @@ async fn answer(
     let asked = Asked {
         method: head.method.to_string(),
         path: head.uri.to_string(),
-        authorization: head
-            .headers
-            .get("authorization")
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-            .to_owned(),
+        authorization: head.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned(),
         body: String::from_utf8_lossy(&body).into_owned(),
     };
     let answer = script(&asked);

@@ -27,33 +27,16 @@ pub async fn sweep(api: &ApiServer, scopes: &[Scope], selector: &Selector, ours:
             match pages.next().await {
                 Ok(Some(page)) => {
                     let selected = |object: &Metadata| selector.matches(object.labels.get(&selector.label).map(String::as_str));
-                    let orphans = page
-                        .into_iter()
-                        .filter(|object| !selected(object) && object.finalizers.iter().any(|name| which.takes(name)));
-                    for Metadata {
-                        key,
-                        uid,
-                        terminating,
-                        finalizers,
-                        labels: _,
-                    } in orphans
-                    {
+                    let orphans =
+                        page.into_iter().filter(|object| !selected(object) && object.finalizers.iter().any(|name| which.takes(name)));
+                    for Metadata { key, uid, terminating, finalizers, labels: _ } in orphans {
                         debug!(object = %key, "object carries our finalizer but is not selected");
-                        wishes.send(Wish::Release {
-                            key,
-                            uid: uid_number(&uid),
-                            finalizers,
-                            terminating,
-                        });
+                        wishes.send(Wish::Release { key, uid: uid_number(&uid), finalizers, terminating });
                     }
                 }
                 Ok(None) => break,
                 Err(failure) if failure.code() == Some(403) => {
-                    debug!(
-                        resource = scope.kind.plural(),
-                        namespace = scope.namespace,
-                        "may not list, looking for no orphans here"
-                    );
+                    debug!(resource = scope.kind.plural(), namespace = scope.namespace, "may not list, looking for no orphans here");
                     break;
                 }
                 Err(failure) => {
@@ -87,23 +70,12 @@ mod tests {
             _ => Answer::json(200, &json!({})),
         })
         .await;
-        let ours = Finalizers {
-            name: "kube-projector.dev/x".to_owned(),
-            former: vec!["kube-projector.dev/old".to_owned()],
-        };
+        let ours = Finalizers { name: "kube-projector.dev/x".to_owned(), former: vec!["kube-projector.dev/old".to_owned()] };
         let (wishes, mut writer) = finalizers::writer(stub.api.clone(), ours.clone(), None);
-        let selector = Selector {
-            label: "findme".to_owned(),
-            value: Some("yea".to_owned()),
-        };
+        let selector = Selector { label: "findme".to_owned(), value: Some("yea".to_owned()) };
         sweep(&stub.api, &Scope::all(&Kind::ALL, &Namespaces::All), &selector, &ours, &wishes).await;
         writer.drain(std::time::Duration::from_secs(20)).await;
-        let mut patched: Vec<String> = stub
-            .asked()
-            .into_iter()
-            .filter(|asked| asked.method == "PATCH")
-            .map(|asked| asked.path)
-            .collect();
+        let mut patched: Vec<String> = stub.asked().into_iter().filter(|asked| asked.method == "PATCH").map(|asked| asked.path).collect();
         patched.sort();
         let expected = ["former", "relabelled"].map(|name| format!("/api/v1/namespaces/n/configmaps/{name}?fieldManager=kube-projector"));
         assert_eq!(patched, expected);

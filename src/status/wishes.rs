@@ -61,27 +61,10 @@ impl Wanted {
     pub fn from_wish(wish: Wish) -> (ObjectKey, Self) {
         let (key, aim, uid, finalizers) = match wish {
             Wish::Guard { key, uid, finalizers } => (key, WantedAim::Guard, uid, finalizers),
-            Wish::Release {
-                key,
-                uid,
-                finalizers,
-                terminating: false,
-            } => (key, WantedAim::Release, uid, finalizers),
-            Wish::Release {
-                key,
-                uid,
-                finalizers,
-                terminating: true,
-            } => (key, WantedAim::ReleaseTerminating, uid, finalizers),
+            Wish::Release { key, uid, finalizers, terminating: false } => (key, WantedAim::Release, uid, finalizers),
+            Wish::Release { key, uid, finalizers, terminating: true } => (key, WantedAim::ReleaseTerminating, uid, finalizers),
         };
-        (
-            key,
-            Self {
-                aim,
-                known: Known { uid, finalizers },
-                failures: 0,
-            },
-        )
+        (key, Self { aim, known: Known { uid, finalizers }, failures: 0 })
     }
 }
 
@@ -215,12 +198,7 @@ mod tests {
 
     fn release(name: &str, uid: u128) -> (ObjectKey, Wanted) {
         let key = ObjectKey::new(Kind::Secret, "n", name);
-        Wanted::from_wish(Wish::Release {
-            key,
-            uid,
-            finalizers: Vec::new(),
-            terminating: false,
-        })
+        Wanted::from_wish(Wish::Release { key, uid, finalizers: Vec::new(), terminating: false })
     }
 
     #[test]
@@ -232,9 +210,8 @@ mod tests {
         }
         let (key, older) = release("b", 0);
         inbox.put_back(key, older);
-        let taken: Vec<(String, u128)> = std::iter::from_fn(|| inbox.take())
-            .map(|(key, wanted)| (key.name.to_string(), wanted.known.uid))
-            .collect();
+        let taken: Vec<(String, u128)> =
+            std::iter::from_fn(|| inbox.take()).map(|(key, wanted)| (key.name.to_string(), wanted.known.uid)).collect();
         assert_eq!(taken, [("a".to_owned(), 3), ("b".to_owned(), 2)]);
         assert!(inbox.is_empty());
     }
@@ -248,16 +225,7 @@ mod tests {
             later.put(at(seconds), key, wanted);
         }
         later.forget(&release("c", 0).0);
-        let mut due = |seconds| {
-            later
-                .due(at(seconds))
-                .into_iter()
-                .map(|(_, wanted)| wanted.known.uid)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            [due(4), due(5), due(8), due(9), due(99)],
-            [vec![], vec![5], vec![], vec![9], vec![]]
-        );
+        let mut due = |seconds| later.due(at(seconds)).into_iter().map(|(_, wanted)| wanted.known.uid).collect::<Vec<_>>();
+        assert_eq!([due(4), due(5), due(8), due(9), due(99)], [vec![], vec![5], vec![], vec![9], vec![]]);
     }
 }

@@ -22,18 +22,9 @@ fn life_of_an_object_is_told_without_its_content() {
     setup.cluster.wait_gone("secrets", "a");
     setup.event("a", "FilesRemoved");
     setup.event("a", "FinalizerReleased");
-    assert_eq!(
-        setup.cluster.reasons_for("a"),
-        ["FilesRemoved", "FilesWritten", "FinalizerReleased"]
-    );
-    assert_eq!(
-        (&written["type"], &written["regarding"]["kind"], &written["regarding"]["uid"]),
-        (&"Normal".into(), &"Secret".into(), &uid)
-    );
-    assert!(
-        written["note"].as_str().unwrap().contains(&setup.path("key").display().to_string()),
-        "{written}"
-    );
+    assert_eq!(setup.cluster.reasons_for("a"), ["FilesRemoved", "FilesWritten", "FinalizerReleased"]);
+    assert_eq!((&written["type"], &written["regarding"]["kind"], &written["regarding"]["uid"]), (&"Normal".into(), &"Secret".into(), &uid));
+    assert!(written["note"].as_str().unwrap().contains(&setup.path("key").display().to_string()), "{written}");
     for event in setup.cluster.events_for("a") {
         assert_eq!(event["regarding"]["uid"], uid, "kubectl describe finds it by uid: {event}");
         assert_no_leak("an Event", event.to_string(), &[CANARY]);
@@ -60,14 +51,8 @@ fn conflict_is_told_on_the_loser_only() {
     let _projector = started(&audited(&setup));
     let conflict = setup.event("a", "PathConflict");
     let note = conflict["note"].as_str().unwrap();
-    assert!(
-        note.contains(&setup.path("key").display().to_string()) && note.contains("ConfigMap/"),
-        "{note}"
-    );
-    assert_eq!(
-        (&conflict["type"], conflict["note"].as_str().unwrap().contains("/b")),
-        (&"Warning".into(), true)
-    );
+    assert!(note.contains(&setup.path("key").display().to_string()) && note.contains("ConfigMap/"), "{note}");
+    assert_eq!((&conflict["type"], conflict["note"].as_str().unwrap().contains("/b")), (&"Warning".into(), true));
     setup.event("b", "FilesWritten");
     assert_eq!(setup.cluster.reasons_for("b"), ["FilesWritten"]);
 }
@@ -83,10 +68,7 @@ fn equal_bytes_are_not_told_as_a_conflict() {
     }
     setup.cluster.configmap("last", &[("last", "")]).create();
     setup.event("last", "FilesWritten");
-    assert_eq!(
-        [setup.cluster.reasons_for("a"), setup.cluster.reasons_for("b")],
-        [["FilesWritten"], ["FilesWritten"]]
-    );
+    assert_eq!([setup.cluster.reasons_for("a"), setup.cluster.reasons_for("b")], [["FilesWritten"], ["FilesWritten"]]);
 }
 
 /// The reason and note that an object gets in a folder that was prepared.
@@ -104,13 +86,7 @@ const NONE: (&str, &str) = ("ADOPT", "");
 
 #[test]
 fn rejected_folder_is_told() {
-    told(
-        NONE,
-        |_| (),
-        |setup| drop(setup.cluster.configmap("a", &[("a", "1")]).target("../x").create()),
-        "PathRejected",
-        "`..`",
-    );
+    told(NONE, |_| (), |setup| drop(setup.cluster.configmap("a", &[("a", "1")]).target("../x").create()), "PathRejected", "`..`");
 }
 
 #[test]
@@ -127,49 +103,25 @@ fn rejected_key_is_told_by_name() {
 #[test]
 fn failed_write_is_told() {
     let folder = |setup: &Setup| std::fs::create_dir(setup.path("a")).unwrap();
-    told(
-        NONE,
-        folder,
-        |setup| drop(setup.cluster.configmap("a", &[("a", "1")]).create()),
-        "WriteFailed",
-        "a folder is in the way",
-    );
+    told(NONE, folder, |setup| drop(setup.cluster.configmap("a", &[("a", "1")]).create()), "WriteFailed", "a folder is in the way");
 }
 
 #[test]
 fn symlink_on_the_way_is_told() {
     let link = |setup: &Setup| std::os::unix::fs::symlink("/tmp", setup.path("link")).unwrap();
-    told(
-        NONE,
-        link,
-        |setup| drop(setup.cluster.configmap("a", &[("a", "1")]).target("link").create()),
-        "WriteFailed",
-        "link/a",
-    );
+    told(NONE, link, |setup| drop(setup.cluster.configmap("a", &[("a", "1")]).target("link").create()), "WriteFailed", "link/a");
 }
 
 #[test]
 fn replaced_foreign_file_is_told() {
     let foreign = |setup: &Setup| setup.foreign("a", "theirs");
-    told(
-        NONE,
-        foreign,
-        |setup| drop(setup.cluster.configmap("a", &[("a", "1")]).create()),
-        "ForeignFileReplaced",
-        "/a",
-    );
+    told(NONE, foreign, |setup| drop(setup.cluster.configmap("a", &[("a", "1")]).create()), "ForeignFileReplaced", "/a");
 }
 
 #[test]
 fn kept_foreign_file_is_told() {
     let foreign = |setup: &Setup| setup.foreign("a", "theirs");
-    told(
-        ("ADOPT", "never"),
-        foreign,
-        |setup| drop(setup.cluster.configmap("a", &[("a", "1")]).create()),
-        "ForeignFileKept",
-        "/a",
-    );
+    told(("ADOPT", "never"), foreign, |setup| drop(setup.cluster.configmap("a", &[("a", "1")]).create()), "ForeignFileKept", "/a");
 }
 
 #[test]

@@ -68,13 +68,9 @@ fn key_moved_between_data_and_binary_data_keeps_the_file() {
     setup.cluster.configmap("a", &[("a", "1"), ("b", "1")]).create();
     let _projector = setup.start();
     let before = inode(&setup.path("a"));
-    setup
-        .cluster
-        .patch("configmaps", "a", &json!({"data": {"a": Value::Null}, "binaryData": {"a": "MQ=="}}));
+    setup.cluster.patch("configmaps", "a", &json!({"data": {"a": Value::Null}, "binaryData": {"a": "MQ=="}}));
     setup.settles_at(&tree! { "a" => "1", "b" => "1" });
-    setup
-        .cluster
-        .patch("configmaps", "a", &json!({"data": {"a": "1"}, "binaryData": {"a": Value::Null}}));
+    setup.cluster.patch("configmaps", "a", &json!({"data": {"a": "1"}, "binaryData": {"a": Value::Null}}));
     setup.settles_at(&tree! { "a" => "1", "b" => "1" });
     assert_eq!(inode(&setup.path("a")), before);
 }
@@ -128,9 +124,7 @@ fn recreated_object_replaces_the_files() {
         if down {
             projector.kill9();
             // Nobody releases it: the finalizer is taken off by hand.
-            setup
-                .cluster
-                .patch("configmaps", "a", &json!({"metadata": {"finalizers": Value::Null}}));
+            setup.cluster.patch("configmaps", "a", &json!({"metadata": {"finalizers": Value::Null}}));
         }
         setup.cluster.delete("configmaps", "a");
         setup.cluster.wait_gone("configmaps", "a");
@@ -194,10 +188,7 @@ fn label_changed_between_runs_leaves_only_what_is_wanted_now() {
         setup.cluster.configmap("b", &[("b", "1")]).unlabelled().label("seek", "x").create();
     };
     let (setup, _projector) = rerun(prepare, |_, builder| builder, |_, builder| builder.env("LABEL", "seek"));
-    assert_tree(
-        &setup.folder(),
-        &tree! { "b" => "1", "foreign" => "theirs", "folder/foreign" => "theirs" },
-    );
+    assert_tree(&setup.folder(), &tree! { "b" => "1", "foreign" => "theirs", "folder/foreign" => "theirs" });
     assert_eq!(ledgers(&setup.folder()).len(), 1, "the predecessor's ledger was taken over");
 }
 
@@ -211,10 +202,7 @@ fn namespace_changed_between_runs_leaves_only_what_is_wanted_now() {
     };
     let other = |setup: &Setup, builder: Builder| builder.env("NAMESPACE", &std::fs::read_to_string(setup.beside("other")).unwrap());
     let (setup, _projector) = rerun(prepare, |_, builder| builder, other);
-    assert_tree(
-        &setup.folder(),
-        &tree! { "b" => "1", "foreign" => "theirs", "folder/foreign" => "theirs" },
-    );
+    assert_tree(&setup.folder(), &tree! { "b" => "1", "foreign" => "theirs", "folder/foreign" => "theirs" });
 }
 
 #[test]
@@ -224,10 +212,7 @@ fn unique_filenames_changed_between_runs_renames_every_file() {
         setup.cluster.secret("b", &[("b", "1")]).target("folder").create();
     };
     let (setup, _projector) = rerun(prepare, |_, builder| builder.env("UNIQUE_FILENAMES", "true"), |_, builder| builder);
-    assert_tree(
-        &setup.folder(),
-        &tree! { "a" => "1", "folder/b" => "1", "foreign" => "theirs", "folder/foreign" => "theirs" },
-    );
+    assert_tree(&setup.folder(), &tree! { "a" => "1", "folder/b" => "1", "foreign" => "theirs", "folder/foreign" => "theirs" });
 }
 
 #[test]
@@ -307,8 +292,6 @@ fn without_finalizers_a_terminating_object_keeps_its_files_until_it_is_gone() {
     let _projector = started(&setup.projector().env("FINALIZERS", "false"));
     setup.cluster.delete("configmaps", "a");
     setup.settles_at(&tree! { "a" => "1" });
-    setup
-        .cluster
-        .patch("configmaps", "a", &json!({"metadata": {"finalizers": Value::Null}}));
+    setup.cluster.patch("configmaps", "a", &json!({"metadata": {"finalizers": Value::Null}}));
     setup.holds(&tree! {});
 }

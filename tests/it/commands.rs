@@ -19,10 +19,7 @@ fn steps(setup: &Setup, plan: &Value) -> Vec<[String; 3]> {
     let (folder, namespace) = (format!("{}/", setup.folder().display()), format!("/{}/", setup.cluster.namespace()));
     let text = |step: &Value, field: &str| step[field].as_str().unwrap().replace(&folder, "").replace(&namespace, "/");
     let steps = plan["steps"].as_array().unwrap();
-    let mut steps: Vec<_> = steps
-        .iter()
-        .map(|step| ["action", "path", "object"].map(|field| text(step, field)))
-        .collect();
+    let mut steps: Vec<_> = steps.iter().map(|step| ["action", "path", "object"].map(|field| text(step, field))).collect();
     steps.sort();
     steps
 }
@@ -30,17 +27,11 @@ fn steps(setup: &Setup, plan: &Value) -> Vec<[String; 3]> {
 /// A folder that a projector has left, and a cluster that has moved on.
 fn pending() -> Setup {
     let setup = Setup::new();
-    let old = setup
-        .cluster
-        .configmap("old", &[("changed", "1"), ("dropped", "1"), ("same", "1"), ("lost", "old")])
-        .create();
+    let old = setup.cluster.configmap("old", &[("changed", "1"), ("dropped", "1"), ("same", "1"), ("lost", "old")]).create();
     started(&setup.projector().env("FINALIZERS", "false")).terminate();
     two_seconds_after(&old);
     setup.cluster.set_data("old", &[("changed", "2"), ("same", "1"), ("lost", "old")]);
-    setup
-        .cluster
-        .secret("new", &[("new", "1"), ("lost", "new"), ("foreign", "1")])
-        .create();
+    setup.cluster.secret("new", &[("new", "1"), ("lost", "new"), ("foreign", "1")]).create();
     setup.cluster.configmap("bad", &[("x", "1")]).target("../x").create();
     std::fs::create_dir(setup.path("blocked")).unwrap();
     setup.cluster.configmap("blocked", &[("blocked", "1")]).create();
@@ -62,10 +53,7 @@ fn plan_names_every_step_and_ends_with_2() {
         ["replace", "foreign", "Secret/new"],
         ["write", "new", "Secret/new"],
     ];
-    assert_eq!(
-        (steps(&setup, &plan), finished.code),
-        (expected.map(|step| step.map(str::to_owned)).to_vec(), Some(2))
-    );
+    assert_eq!((steps(&setup, &plan), finished.code), (expected.map(|step| step.map(str::to_owned)).to_vec(), Some(2)));
     assert_eq!(plan["pending"], true);
     assert_eq!(tree_with_dots(&setup.folder()), before, "plan writes nothing");
 }
@@ -77,10 +65,7 @@ fn plan_as_a_table_is_for_people() {
     let lines: Vec<_> = finished.stdout.lines().collect();
     assert!(lines[0].starts_with("ACTION") && lines[0].ends_with("WHY"), "{lines:?}");
     let removal = lines.iter().find(|line| line.starts_with("remove")).unwrap();
-    assert!(
-        removal.contains("/files/dropped") && removal.ends_with("no object wants it"),
-        "{removal}"
-    );
+    assert!(removal.contains("/files/dropped") && removal.ends_with("no object wants it"), "{removal}");
     assert_eq!(finished.code, Some(2));
 }
 
@@ -115,10 +100,7 @@ fn plan_with_a_changed_label_shows_what_the_change_would_remove() {
     setup.start().terminate();
     let before = tree_with_dots(&setup.folder());
     let (finished, plan) = planned(&setup.projector().env("LABEL", "seek"));
-    assert_eq!(
-        (steps(&setup, &plan), finished.code),
-        (vec![["remove", "a", "ConfigMap/a"].map(str::to_owned)], Some(2))
-    );
+    assert_eq!((steps(&setup, &plan), finished.code), (vec![["remove", "a", "ConfigMap/a"].map(str::to_owned)], Some(2)));
     assert_eq!(tree_with_dots(&setup.folder()), before);
 }
 
@@ -135,12 +117,7 @@ fn plan_does_not_make_the_folder() {
 fn check_with_all_rights_ends_with_0_and_writes_nothing() {
     let setup = Setup::new();
     let finished = setup.projector().env("EVENT_LOGGING", "true").arg("check").run();
-    assert_eq!(
-        (finished.code, finished.stdout.contains("PROBLEM")),
-        (Some(0), false),
-        "{}",
-        finished.stdout
-    );
+    assert_eq!((finished.code, finished.stdout.contains("PROBLEM")), (Some(0), false), "{}", finished.stdout);
     for right in ["may watch configmaps", "may patch secrets", "may create events.events.k8s.io"] {
         assert!(finished.stdout.contains(right), "{right}: {}", finished.stdout);
     }
@@ -150,17 +127,11 @@ fn check_with_all_rights_ends_with_0_and_writes_nothing() {
 #[test]
 fn check_names_each_missing_right_and_ends_with_1() {
     let setup = Setup::new();
-    let account = setup.cluster.restricted(&[
-        ("", "configmaps", &["get", "list", "watch", "patch"]),
-        ("", "secrets", &["get", "watch"]),
-    ]);
+    let account = setup.cluster.restricted(&[("", "configmaps", &["get", "list", "watch", "patch"]), ("", "secrets", &["get", "watch"])]);
     let finished = setup.projector().kubeconfig(&account.kubeconfig).arg("check").run();
     let problems: Vec<_> = finished.stdout.lines().filter(|line| line.starts_with("PROBLEM")).collect();
     assert_eq!((finished.code, problems.len()), (Some(1), 2), "{}", finished.stdout);
-    assert!(
-        problems[0].contains("may not list secrets") && problems[1].contains("may not patch secrets"),
-        "{problems:?}"
-    );
+    assert!(problems[0].contains("may not list secrets") && problems[1].contains("may not patch secrets"), "{problems:?}");
 }
 
 #[test]
@@ -176,20 +147,11 @@ fn check_names_a_folder_that_cannot_be_one() {
 fn check_names_bad_settings() {
     let finished = Projector::builder().env("METHOD", "FOO").arg("check").run();
     let problems = finished.stdout.lines().filter(|line| line.starts_with("PROBLEM")).count();
-    assert_eq!(
-        (finished.code, problems),
-        (Some(1), 3),
-        "LABEL, FOLDER, METHOD: {}",
-        finished.stdout
-    );
+    assert_eq!((finished.code, problems), (Some(1), 3), "LABEL, FOLDER, METHOD: {}", finished.stdout);
 }
 
 fn healthcheck(port: u16) -> Option<i32> {
-    Projector::builder()
-        .env("HEALTH_PORT", &port.to_string())
-        .arg("healthcheck")
-        .run()
-        .code
+    Projector::builder().env("HEALTH_PORT", &port.to_string()).arg("healthcheck").run().code
 }
 
 #[test]
@@ -222,10 +184,7 @@ fn taken_health_port_is_reported_and_does_not_stop_the_files() {
     setup.cluster.configmap("a", &[("a", "1")]).create();
     setup.holds(&tree! { "a" => "1" });
     let output = projector.output();
-    let error = output
-        .lines()
-        .find(|line| line.contains("ERROR"))
-        .unwrap_or_else(|| panic!("no error: {output}"));
+    let error = output.lines().find(|line| line.contains("ERROR")).unwrap_or_else(|| panic!("no error: {output}"));
     assert!(error.contains("HEALTH_PORT") && error.contains(&port.to_string()), "{error}");
     assert_eq!(projector.terminate().code(), Some(0));
 }
@@ -242,9 +201,7 @@ fn health_names_each_watch() {
         .map(|watch| [watch["kind"].clone(), watch["namespace"].clone(), watch["state"].clone()])
         .collect();
     watches.sort_by_key(|watch| watch[0].to_string());
-    let expected = ["ConfigMap", "Secret"]
-        .map(|kind| [kind, setup.cluster.namespace(), "watching"].map(Value::from))
-        .to_vec();
+    let expected = ["ConfigMap", "Secret"].map(|kind| [kind, setup.cluster.namespace(), "watching"].map(Value::from)).to_vec();
     assert_eq!((status, watches), (200, expected), "{body}");
 }
 

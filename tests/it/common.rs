@@ -35,11 +35,7 @@ impl Setup {
     fn on(cluster: Cluster) -> Self {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join("files")).unwrap();
-        Self {
-            cluster,
-            home,
-            markers: AtomicUsize::new(0),
-        }
+        Self { cluster, home, markers: AtomicUsize::new(0) }
     }
 
     /// FOLDER.
@@ -88,9 +84,7 @@ impl Setup {
         let (name, map, secret) = (format!("marker-{number}"), format!(".map-{number}"), format!(".secret-{number}"));
         self.cluster.configmap(&name, &[(&map, "")]).create();
         self.cluster.secret(&name, &[(&secret, "")]).create();
-        wait_for("the files of objects created last", DEADLINE, || {
-            folder.join(&map).exists() && folder.join(&secret).exists()
-        });
+        wait_for("the files of objects created last", DEADLINE, || folder.join(&map).exists() && folder.join(&secret).exists());
     }
 
     /// Once everything so far is through, there are exactly these files.

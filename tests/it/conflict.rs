@@ -87,11 +87,7 @@ fn tie(winner_namespace: bool, loser: (&str, bool), winner: (&str, bool)) {
     let mut names = [setup.cluster.namespace().to_owned(), setup.cluster.create_namespace()];
     names.sort();
     let create = |(name, secret): (&str, bool), namespace: &str, bytes: &str| {
-        let draft = if secret {
-            setup.cluster.secret(name, &[("key", bytes)])
-        } else {
-            setup.cluster.configmap(name, &[("key", bytes)])
-        };
+        let draft = if secret { setup.cluster.secret(name, &[("key", bytes)]) } else { setup.cluster.configmap(name, &[("key", bytes)]) };
         draft.in_namespace(namespace).create()
     };
     let plural = |secret| if secret { "secrets" } else { "configmaps" };
@@ -227,10 +223,7 @@ fn path_changes_hands_without_absence_or_torn_read() {
 #[test]
 fn slow_bytes_of_the_loser_stretch_the_hand_over_without_absence() {
     let setup = Setup::in_process();
-    let slow = setup
-        .cluster
-        .server()
-        .fault(Matcher::get("configmaps"), Times::Always, Fault::Delay(Duration::from_millis(500)));
+    let slow = setup.cluster.server().fault(Matcher::get("configmaps"), Times::Always, Fault::Delay(Duration::from_millis(500)));
     let reads = hand_over(&setup, "a", "b", false);
     assert!(setup.cluster.server().hits(slow) > 0, "the loser's bytes were read again");
     assert!(reads >= 100, "{reads} reads inside the hand-over");

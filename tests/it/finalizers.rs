@@ -13,10 +13,7 @@ const FOREIGN: &str = "example.com/theirs";
 #[test]
 fn file_is_written_first_and_the_finalizer_added_after() {
     let setup = Setup::in_process();
-    let held = setup
-        .cluster
-        .server()
-        .fault(Matcher::patch("configmaps"), Times::Always, Fault::Delay(Duration::from_secs(60)));
+    let held = setup.cluster.server().fault(Matcher::patch("configmaps"), Times::Always, Fault::Delay(Duration::from_secs(60)));
     let _projector = setup.start();
     setup.cluster.configmap("a", &[("a", "1")]).create();
     wait_for("the patch to be asked for", DEADLINE, || setup.cluster.server().hits(held) == 1);
@@ -106,12 +103,7 @@ fn object_relabelled_while_running_is_released() {
 #[test]
 fn foreign_finalizer_stays_where_it_is() {
     let setup = Setup::new();
-    setup
-        .cluster
-        .configmap("a", &[("a", "1")])
-        .finalizer(FOREIGN)
-        .finalizer("example.com/second")
-        .create();
+    setup.cluster.configmap("a", &[("a", "1")]).finalizer(FOREIGN).finalizer("example.com/second").create();
     let _projector = setup.start();
     setup.has_finalizers("configmaps", "a", &[FOREIGN, "example.com/second", OURS]);
     setup.cluster.delete("configmaps", "a");
@@ -136,27 +128,19 @@ fn foreign_finalizers_survive_an_actor_that_edits_all_the_time() {
                     let add = json!([{"op": "add", "path": "/metadata/finalizers/0", "value": "example.com/front"}]);
                     let test = json!({"op": "test", "path": "/metadata/finalizers/0", "value": "example.com/front"});
                     setup.cluster.json_patch("configmaps", name, &add);
-                    setup.cluster.json_patch(
-                        "configmaps",
-                        name,
-                        &json!([test, {"op": "remove", "path": "/metadata/finalizers/0"}]),
-                    );
+                    setup.cluster.json_patch("configmaps", name, &json!([test, {"op": "remove", "path": "/metadata/finalizers/0"}]));
                     edits.fetch_add(1, Ordering::SeqCst);
                 }
             }
         });
         wait_for("finalizers among all the edits", DEADLINE, || {
-            names
-                .iter()
-                .all(|name| setup.cluster.finalizers_of("configmaps", name).contains(&OURS.to_owned()))
+            names.iter().all(|name| setup.cluster.finalizers_of("configmaps", name).contains(&OURS.to_owned()))
         });
         for name in &names {
             setup.cluster.relabel("configmaps", name, &[("find", None)]);
         }
         wait_for("releases among all the edits", DEADLINE, || {
-            names
-                .iter()
-                .all(|name| !setup.cluster.finalizers_of("configmaps", name).contains(&OURS.to_owned()))
+            names.iter().all(|name| !setup.cluster.finalizers_of("configmaps", name).contains(&OURS.to_owned()))
         });
         stop.store(true, Ordering::SeqCst);
     });
@@ -169,18 +153,8 @@ fn foreign_finalizers_survive_an_actor_that_edits_all_the_time() {
 #[test]
 fn former_names_are_replaced() {
     let setup = Setup::new();
-    setup
-        .cluster
-        .configmap("a", &[("a", "1")])
-        .finalizer("old.example.com/x")
-        .finalizer(FOREIGN)
-        .create();
-    setup
-        .cluster
-        .secret("b", &[("b", "1")])
-        .finalizer("old.example.com/y")
-        .unlabelled()
-        .create();
+    setup.cluster.configmap("a", &[("a", "1")]).finalizer("old.example.com/x").finalizer(FOREIGN).create();
+    setup.cluster.secret("b", &[("b", "1")]).finalizer("old.example.com/y").unlabelled().create();
     let _projector = started(&setup.projector().env("FINALIZER_FORMER", "old.example.com/x, old.example.com/y"));
     setup.has_finalizers("configmaps", "a", &[FOREIGN, OURS]);
     setup.has_finalizers("secrets", "b", &[]);
@@ -226,10 +200,7 @@ fn without_finalizers_none_is_added() {
 #[test]
 fn two_refused_patches_are_one_warning_and_the_files_work() {
     let setup = Setup::new();
-    let account = setup.cluster.restricted(&[
-        ("", "configmaps", &["get", "list", "watch"]),
-        ("", "secrets", &["get", "list", "watch"]),
-    ]);
+    let account = setup.cluster.restricted(&[("", "configmaps", &["get", "list", "watch"]), ("", "secrets", &["get", "list", "watch"])]);
     setup.cluster.configmap("a", &[("a", "1")]).create();
     setup.cluster.secret("b", &[("b", "1")]).create();
     let projector = started(&setup.projector().kubeconfig(&account.kubeconfig));
@@ -244,18 +215,9 @@ fn two_refused_patches_are_one_warning_and_the_files_work() {
 
 /// Objects with finalizers of ours, of another deployment, and of somebody else.
 fn guarded(setup: &Setup) {
-    setup
-        .cluster
-        .configmap("a", &[("a", "1")])
-        .finalizer(FOREIGN)
-        .finalizer(OURS)
-        .create();
+    setup.cluster.configmap("a", &[("a", "1")]).finalizer(FOREIGN).finalizer(OURS).create();
     setup.cluster.secret("b", &[("b", "1")]).unlabelled().finalizer(OURS).create();
-    setup
-        .cluster
-        .configmap("c", &[("c", "1")])
-        .finalizer("kube-projector.dev/other")
-        .create();
+    setup.cluster.configmap("c", &[("c", "1")]).finalizer("kube-projector.dev/other").create();
 }
 
 fn finalizers(setup: &Setup) -> [Vec<String>; 3] {
@@ -265,18 +227,9 @@ fn finalizers(setup: &Setup) -> [Vec<String>; 3] {
 fn released(arguments: &[&str], expected: [&[&str]; 3]) {
     let setup = Setup::new();
     guarded(&setup);
-    let finished = setup
-        .projector()
-        .without("LABEL")
-        .without("FOLDER")
-        .arg("release")
-        .args(arguments)
-        .run();
+    let finished = setup.projector().without("LABEL").without("FOLDER").arg("release").args(arguments).run();
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    assert_eq!(
-        finalizers(&setup),
-        expected.map(|names| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
-    );
+    assert_eq!(finalizers(&setup), expected.map(|names| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()));
     assert!(setup.folder().read_dir().unwrap().next().is_none(), "release writes no file");
 }
 
@@ -293,23 +246,9 @@ fn release_all_takes_every_name_of_our_domain() {
 #[test]
 fn release_all_takes_a_name_of_another_domain_that_is_ours() {
     let setup = Setup::new();
-    setup
-        .cluster
-        .configmap("a", &[("a", "1")])
-        .finalizer("example.org/ours")
-        .finalizer(FOREIGN)
-        .create();
-    let finished = setup
-        .projector()
-        .env("FINALIZER_NAME", "example.org/ours")
-        .args(&["release", "--all", "--yes"])
-        .run();
-    assert_eq!(
-        (finished.code, setup.cluster.finalizers_of("configmaps", "a")),
-        (Some(0), vec![FOREIGN.to_owned()]),
-        "{}",
-        finished.stdout
-    );
+    setup.cluster.configmap("a", &[("a", "1")]).finalizer("example.org/ours").finalizer(FOREIGN).create();
+    let finished = setup.projector().env("FINALIZER_NAME", "example.org/ours").args(&["release", "--all", "--yes"]).run();
+    assert_eq!((finished.code, setup.cluster.finalizers_of("configmaps", "a")), (Some(0), vec![FOREIGN.to_owned()]), "{}", finished.stdout);
 }
 
 #[test]
@@ -320,10 +259,6 @@ fn dry_run_names_the_objects_and_changes_nothing() {
     let finished = setup.projector().args(&["release", "--dry-run"]).run();
     assert_eq!((finished.code, finalizers(&setup)), (Some(0), before));
     for name in ["ConfigMap", "Secret"] {
-        assert!(
-            finished.stdout.contains(&format!("would be released  {name}/")),
-            "{}",
-            finished.stdout
-        );
+        assert!(finished.stdout.contains(&format!("would be released  {name}/")), "{}", finished.stdout);
     }
 }

@@ -14,9 +14,7 @@ struct Manifests {
 
 impl Manifests {
     fn new(files: &[(&str, &str)]) -> Self {
-        let manifests = Self {
-            home: tempfile::tempdir().unwrap(),
-        };
+        let manifests = Self { home: tempfile::tempdir().unwrap() };
         std::fs::create_dir(manifests.source()).unwrap();
         files.iter().for_each(|(name, text)| manifests.put(name, text));
         manifests
@@ -35,10 +33,7 @@ impl Manifests {
     }
 
     fn projector(&self) -> Builder {
-        Projector::builder()
-            .folder(&self.folder())
-            .env("SOURCE", &self.source().display().to_string())
-            .env("LABEL", "find")
+        Projector::builder().folder(&self.folder()).env("SOURCE", &self.source().display().to_string()).env("LABEL", "find")
     }
 
     fn holds(&self, files: &Tree) {
@@ -54,18 +49,11 @@ fn map(name: &str, key: &str, value: &str) -> String {
 #[test]
 fn documents_lists_and_string_data_become_files() {
     let list = "apiVersion: v1\nkind: List\nitems:\n- kind: Secret\n  apiVersion: v1\n  metadata: {name: s, labels: {find: x}, annotations: {k8s-sidecar-target-directory: sub}}\n  data: {bytes: /wD+}\n  stringData: {text: \"crlf\\r\\n\"}\n";
-    let two = format!(
-        "{}---\n{}---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d}}\n",
-        map("a", "a", "1"),
-        map("b", "b", "")
-    );
+    let two =
+        format!("{}---\n{}---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d}}\n", map("a", "a", "1"), map("b", "b", ""));
     let other = map("c", "c", "1").replace("find", "seek");
-    let manifests = Manifests::new(&[
-        ("two.yaml", &two),
-        ("deep/list.yml", list),
-        ("other.yaml", &other),
-        ("note.txt", &map("n", "n", "1")),
-    ]);
+    let manifests =
+        Manifests::new(&[("two.yaml", &two), ("deep/list.yml", list), ("other.yaml", &other), ("note.txt", &map("n", "n", "1"))]);
     let _projector = started(&manifests.projector());
     let expected = tree! { "a" => "1", "b" => "", "sub/bytes" => b"\xff\x00\xfe", "sub/text" => b"crlf\r\n" };
     assert_tree(&manifests.folder(), &expected);
@@ -132,10 +120,7 @@ fn once_writes_prunes_and_ends() {
 #[test]
 fn plan_works_on_manifests() {
     let manifests = Manifests::new(&[("a.yaml", &map("a", "a", "1"))]);
-    assert_eq!(
-        (manifests.projector().arg("plan").run().code, manifests.folder().exists()),
-        (Some(2), false)
-    );
+    assert_eq!((manifests.projector().arg("plan").run().code, manifests.folder().exists()), (Some(2), false));
     let _projector = started(&manifests.projector());
     assert_eq!(manifests.projector().arg("plan").run().code, Some(0));
 }

@@ -13,9 +13,7 @@ fn shipped() -> Vec<Right> {
     for file in ["read", "finalizers", "events"] {
         let path = format!("{}/rbac/namespace/{file}.yaml", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(&path).unwrap();
-        let documents = text
-            .split("\n---\n")
-            .map(|document| serde_saphyr::from_str::<serde_json::Value>(document).unwrap());
+        let documents = text.split("\n---\n").map(|document| serde_saphyr::from_str::<serde_json::Value>(document).unwrap());
         let role = documents.into_iter().find(|document| document["kind"] == "Role").unwrap();
         let words = |rule: &serde_json::Value, field: &str| -> Vec<String> { serde_json::from_value(rule[field].clone()).unwrap() };
         for rule in role["rules"].as_array().unwrap() {
@@ -55,20 +53,12 @@ impl Limited {
 
     fn grant(&self, rights: &[Right]) {
         let verbs: Vec<[&str; 1]> = rights.iter().map(|right| [right.2.as_str()]).collect();
-        let rights: Vec<_> = rights
-            .iter()
-            .zip(&verbs)
-            .map(|(right, verb)| (&*right.0, &*right.1, &verb[..]))
-            .collect();
+        let rights: Vec<_> = rights.iter().zip(&verbs).map(|(right, verb)| (&*right.0, &*right.1, &verb[..])).collect();
         self.setup.cluster.grant(&self.account, &rights);
     }
 
     fn projector(&self) -> Builder {
-        self.setup
-            .projector()
-            .kubeconfig(&self.account.kubeconfig)
-            .env("EVENT_LOGGING", "true")
-            .env("DEBUG", "true")
+        self.setup.projector().kubeconfig(&self.account.kubeconfig).env("EVENT_LOGGING", "true").env("DEBUG", "true")
     }
 
     fn create(&self, resource: &str, name: &str, data: &[(&str, &str)]) -> serde_json::Value {
@@ -97,21 +87,12 @@ fn shipped_verbs_are_enough_for_everything() {
     setup.cluster.wait_gone("configmaps", "a");
     setup.holds(&tree! { "b" => "1", "key" => "b" });
     setup.event("a", "FinalizerReleased");
-    assert!(
-        !projector.output().contains("403") && !projector.output().contains("forbidden"),
-        "{}",
-        projector.output()
-    );
+    assert!(!projector.output().contains("403") && !projector.output().contains("forbidden"), "{}", projector.output());
     let check = limited.projector().arg("check").run();
     assert_eq!(check.code, Some(0), "{}", check.stdout);
     projector.terminate();
     let release = limited.projector().arg("release").run();
-    assert_eq!(
-        (release.code, setup.cluster.finalizers_of("secrets", "b").len()),
-        (Some(0), 0),
-        "{}",
-        release.stdout
-    );
+    assert_eq!((release.code, setup.cluster.finalizers_of("secrets", "b").len()), (Some(0), 0), "{}", release.stdout);
 }
 
 #[test]
@@ -217,9 +198,7 @@ fn told_three_times(rights: &[Right]) -> (usize, u64) {
         (events.len(), events.iter().map(count).sum::<u64>())
     };
     for round in 1..=3 {
-        wait_until("an Event for each change", DEADLINE, || {
-            if told().1 == round { Ok(()) } else { Err(told()) }
-        });
+        wait_until("an Event for each change", DEADLINE, || if told().1 == round { Ok(()) } else { Err(told()) });
         if round < 3 {
             limited.setup.cluster.set_data("a", &[("a", &round.to_string().repeat(2))]);
         }
@@ -244,12 +223,7 @@ fn methods_without_a_watch_need_no_watch() {
     let plan = limited.projector().env("METHOD", "LIST").arg("plan").run();
     assert_eq!(plan.code, Some(2), "{plan:?}");
     let list = limited.projector().env("METHOD", "LIST").run();
-    assert_eq!(
-        (list.code, tree(&limited.setup.folder())),
-        (Some(0), tree! { "a" => "1", "b" => "1" }),
-        "{}",
-        list.stderr
-    );
+    assert_eq!((list.code, tree(&limited.setup.folder())), (Some(0), tree! { "a" => "1", "b" => "1" }), "{}", list.stderr);
     let _projector = started(&limited.projector().env("METHOD", "SLEEP").env("SLEEP_TIME", "1"));
     limited.setup.cluster.set_data("a", &[("a", "2")]);
     limited.setup.holds(&tree! { "a" => "2", "b" => "1" });

@@ -9,27 +9,14 @@ use crate::support::*;
 fn acceptance_7_all_problems_at_once_and_no_call() {
     let setup = Setup::in_process();
     let kubeconfig = setup.cluster.kubeconfig().display().to_string();
-    let finished = Projector::builder()
-        .env("LABEL", "")
-        .env("DEFAULT_FILE_MODE", "9x9")
-        .env("METHOD", "FOO")
-        .env("KUBECONFIG", &kubeconfig)
-        .run();
+    let finished =
+        Projector::builder().env("LABEL", "").env("DEFAULT_FILE_MODE", "9x9").env("METHOD", "FOO").env("KUBECONFIG", &kubeconfig).run();
     assert_eq!(finished.code, Some(2));
     let lines: Vec<_> = finished.stderr.lines().collect();
     for name in ["LABEL", "FOLDER", "DEFAULT_FILE_MODE", "METHOD"] {
-        assert_eq!(
-            lines.iter().filter(|line| line.starts_with(name)).count(),
-            1,
-            "{name}: {}",
-            finished.stderr
-        );
+        assert_eq!(lines.iter().filter(|line| line.starts_with(name)).count(), 1, "{name}: {}", finished.stderr);
     }
-    assert!(
-        finished.stderr.contains("9x9") && finished.stderr.contains("FOO"),
-        "{}",
-        finished.stderr
-    );
+    assert!(finished.stderr.contains("9x9") && finished.stderr.contains("FOO"), "{}", finished.stderr);
     assert!(setup.cluster.server().connections().iter().len() <= 2, "only the rig has called");
     assert_eq!(setup.cluster.server().requests().len(), 0);
 }
@@ -38,34 +25,12 @@ fn acceptance_7_all_problems_at_once_and_no_call() {
 fn flag_beats_its_variable() {
     let setup = Setup::new();
     let other = setup.cluster.create_namespace();
-    setup
-        .cluster
-        .configmap("a", &[("a", "1")])
-        .in_namespace(&other)
-        .label("seek", "it")
-        .create();
+    setup.cluster.configmap("a", &[("a", "1")]).in_namespace(&other).label("seek", "it").create();
     let folder = setup.beside("flagged");
     let shown = folder.display().to_string();
-    let finished = setup
-        .projector()
-        .args(&[
-            "--once",
-            "--label",
-            "seek",
-            "--label-value",
-            "it",
-            "--namespace",
-            &other,
-            "--folder",
-            &shown,
-        ])
-        .run();
-    assert_eq!(
-        (finished.code, tree(&folder), tree(&setup.folder())),
-        (Some(0), tree! { "a" => "1" }, tree! {}),
-        "{}",
-        finished.stderr
-    );
+    let finished =
+        setup.projector().args(&["--once", "--label", "seek", "--label-value", "it", "--namespace", &other, "--folder", &shown]).run();
+    assert_eq!((finished.code, tree(&folder), tree(&setup.folder())), (Some(0), tree! { "a" => "1" }, tree! {}), "{}", finished.stderr);
 }
 
 /// A foreign file with wanted bytes and one with others; what there is after a start, and after the object has gone.
@@ -74,10 +39,7 @@ fn adopt(setting: &str, during: &Tree, after: &Tree) {
     setup.foreign("same", "wanted");
     setup.foreign("other", "theirs");
     setup.foreign("unwanted", "theirs");
-    setup
-        .cluster
-        .configmap("a", &[("same", "wanted"), ("other", "wanted"), ("new", "wanted")])
-        .create();
+    setup.cluster.configmap("a", &[("same", "wanted"), ("other", "wanted"), ("new", "wanted")]).create();
     let projector = started(&setup.projector().env("ADOPT", setting));
     let mut unwanted = tree! { "unwanted" => "theirs" };
     unwanted.extend(during.clone());
@@ -93,30 +55,18 @@ fn adopt(setting: &str, during: &Tree, after: &Tree) {
 
 #[test]
 fn adopt_overwrite_replaces_a_foreign_file_at_a_wanted_path() {
-    adopt(
-        "overwrite",
-        &tree! { "same" => "wanted", "other" => "wanted", "new" => "wanted" },
-        &tree! {},
-    );
+    adopt("overwrite", &tree! { "same" => "wanted", "other" => "wanted", "new" => "wanted" }, &tree! {});
 }
 
 #[test]
 fn adopt_equal_takes_only_a_file_with_the_wanted_bytes() {
-    adopt(
-        "equal",
-        &tree! { "same" => "wanted", "other" => "theirs", "new" => "wanted" },
-        &tree! { "other" => "theirs" },
-    );
+    adopt("equal", &tree! { "same" => "wanted", "other" => "theirs", "new" => "wanted" }, &tree! { "other" => "theirs" });
 }
 
 #[test]
 fn adopt_never_keeps_every_foreign_file() {
     let kept = tree! { "same" => "wanted", "other" => "theirs" };
-    adopt(
-        "never",
-        &tree! { "same" => "wanted", "other" => "theirs", "new" => "wanted" },
-        &kept,
-    );
+    adopt("never", &tree! { "same" => "wanted", "other" => "theirs", "new" => "wanted" }, &kept);
 }
 
 #[test]
@@ -189,12 +139,7 @@ fn method_list_fails_when_a_file_cannot_be_written() {
     std::fs::create_dir(setup.path("a")).unwrap();
     setup.cluster.configmap("a", &[("a", "1"), ("b", "1")]).create();
     let finished = setup.projector().env("METHOD", "LIST").run();
-    assert_eq!(
-        (finished.code, tree(&setup.folder())),
-        (Some(1), tree! { "b" => "1" }),
-        "{}",
-        finished.stderr
-    );
+    assert_eq!((finished.code, tree(&setup.folder())), (Some(1), tree! { "b" => "1" }), "{}", finished.stderr);
 }
 
 #[test]
@@ -237,11 +182,7 @@ fn sigterm_while_starting_ends_with_0_and_leaves_a_whole_ledger() {
     let setup = Setup::in_process();
     setup.cluster.configmap("a", &[("a", "1")]).create();
     for round in 0..20 {
-        let mut projector = setup
-            .projector()
-            .folder(&setup.beside("started"))
-            .env("INSTANCE", &format!("x{round}"))
-            .start();
+        let mut projector = setup.projector().folder(&setup.beside("started")).env("INSTANCE", &format!("x{round}")).start();
         projector.wait_output("starting");
         assert_eq!(projector.terminate().code(), Some(0), "{}", projector.output());
         assert_eq!(temps(&setup.beside("started")), Vec::<String>::new());
@@ -265,10 +206,7 @@ fn ledger_may_lie_elsewhere() {
     setup.cluster.configmap("a", &[("a", "1")]).create();
     let ledger = setup.beside("state").join("mine");
     std::fs::create_dir(setup.beside("state")).unwrap();
-    let builder = setup
-        .projector()
-        .env("LEDGER", &ledger.display().to_string())
-        .env("FINALIZERS", "false");
+    let builder = setup.projector().env("LEDGER", &ledger.display().to_string()).env("FINALIZERS", "false");
     started(&builder).terminate();
     assert!(ledger.exists());
     assert_eq!(tree_with_dots(&setup.folder()), tree! { "a" => "1" });

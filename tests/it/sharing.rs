@@ -18,24 +18,11 @@ impl Pair {
         let setup = Setup::new();
         setup.foreign("sub/foreign", "theirs");
         for (name, label) in [("first", "one"), ("second", "two")] {
-            let draft = setup
-                .cluster
-                .configmap(name, &[(name, "1"), ("gone", "1")])
-                .target(&format!("sub/{name}"));
+            let draft = setup.cluster.configmap(name, &[(name, "1"), ("gone", "1")]).target(&format!("sub/{name}"));
             draft.label(label, "").create();
-            setup
-                .cluster
-                .secret(name, &[(&format!("{name}-secret"), "1")])
-                .target("sub")
-                .label(label, "")
-                .create();
+            setup.cluster.secret(name, &[(&format!("{name}-secret"), "1")]).target("sub").label(label, "").create();
         }
-        let builder = |label: &str| {
-            setup
-                .projector()
-                .env("LABEL", label)
-                .env("FINALIZER_NAME", &format!("kube-projector.dev/{label}"))
-        };
+        let builder = |label: &str| setup.projector().env("LABEL", label).env("FINALIZER_NAME", &format!("kube-projector.dev/{label}"));
         let builders = [builder("one"), builder("two")];
         let running = [Some(started(&builders[0])), Some(started(&builders[1]))];
         let pair = Self { setup, builders, running };
@@ -120,16 +107,8 @@ fn sibling_stays_one_over_several_restarts_of_the_other() {
 #[test]
 fn path_that_both_want_stays_with_whom_it_is() {
     let setup = Setup::new();
-    setup
-        .cluster
-        .configmap("first", &[("shared", "first"), ("a", "")])
-        .label("one", "")
-        .create();
-    setup
-        .cluster
-        .configmap("second", &[("shared", "second"), ("b", "")])
-        .label("two", "")
-        .create();
+    setup.cluster.configmap("first", &[("shared", "first"), ("a", "")]).label("one", "").create();
+    setup.cluster.configmap("second", &[("shared", "second"), ("b", "")]).label("two", "").create();
     let builder = |label: &str| setup.projector().env("LABEL", label).env("FINALIZERS", "false");
     let mut first = started(&builder("one"));
     let mut second = started(&builder("two"));
@@ -150,10 +129,7 @@ fn temporary_files_of_a_sibling_are_not_swept() {
     let ids = ledgers(&pair.setup.folder()).into_iter().map(|name| {
         let header = std::fs::read_to_string(pair.setup.path(&name)).unwrap();
         let header: serde_json::Value = serde_json::from_str(&header.lines().next().unwrap()[9..]).unwrap();
-        (
-            header["selection"].as_str().unwrap().contains("label=one"),
-            header["id"].as_str().unwrap().to_owned(),
-        )
+        (header["selection"].as_str().unwrap().contains("label=one"), header["id"].as_str().unwrap().to_owned())
     });
     let ids: std::collections::BTreeMap<_, _> = ids.collect();
     pair.kill(0);
@@ -185,12 +161,7 @@ fn same_selection_twice_waits_for_the_other_to_end() {
 fn instances_with_one_selection_share_a_folder() {
     let setup = Setup::new();
     setup.cluster.configmap("a", &[("a", "1")]).create();
-    let builder = |name: &str| {
-        setup
-            .projector()
-            .env("INSTANCE", name)
-            .env("UNIQUE_FILENAMES", if name == "x" { "false" } else { "true" })
-    };
+    let builder = |name: &str| setup.projector().env("INSTANCE", name).env("UNIQUE_FILENAMES", if name == "x" { "false" } else { "true" });
     let mut first = started(&builder("x"));
     let mut second = started(&builder("y"));
     let expected = tree! { "a" => "1", format!("{}.configmap_a.a", setup.cluster.namespace()) => "1" };

@@ -55,11 +55,7 @@ impl Cluster {
             command.extend(["--kubeconfig", &self.kubeconfig]);
             command.extend(arguments);
             let finished = run(&command, stdin);
-            if !finished.success && is_unreachable(&finished.stderr) {
-                Err(finished.stderr)
-            } else {
-                Ok(finished)
-            }
+            if !finished.success && is_unreachable(&finished.stderr) { Err(finished.stderr) } else { Ok(finished) }
         })
     }
 
@@ -70,10 +66,7 @@ impl Cluster {
 
     /// Runs a command inside the node, where containerd, the API server and the pods' bridge are.
     pub fn node(&self, arguments: &[&str]) -> String {
-        let prefix = words(&required(
-            "PROJECTOR_TEST_NODE_ENTER",
-            "a command prefix that runs a command inside the node",
-        ));
+        let prefix = words(&required("PROJECTOR_TEST_NODE_ENTER", "a command prefix that runs a command inside the node"));
         let mut command: Vec<&str> = prefix.iter().map(String::as_str).collect();
         command.extend(arguments);
         run(&command, "").checked(&format!("inside the node: {}", arguments.join(" ")))
@@ -99,11 +92,8 @@ impl Cluster {
         let beside = PathBuf::from(&self.kubeconfig).with_file_name("pids");
         let path = env::var_os("PROJECTOR_TEST_NODE_PIDS").map_or(beside, PathBuf::from);
         let pids = fs::read_to_string(&path).map_err(|error| format!("reading {}: {error}", path.display()))?;
-        let pid = pids
-            .split_inclusive('\n')
-            .find_map(|line| line.strip_prefix("apiserver ")?.strip_suffix('\n'));
-        pid.map(str::to_owned)
-            .ok_or_else(|| format!("{} names no apiserver", path.display()))
+        let pid = pids.split_inclusive('\n').find_map(|line| line.strip_prefix("apiserver ")?.strip_suffix('\n'));
+        pid.map(str::to_owned).ok_or_else(|| format!("{} names no apiserver", path.display()))
     }
 }
 
@@ -142,9 +132,7 @@ impl Namespace {
 
     /// Applies YAML or JSON text.
     pub fn apply(&self, manifest: &str) {
-        self.cluster
-            .try_kubectl(&self.inside(&["apply", "--filename", "-"]), manifest)
-            .checked("kubectl apply");
+        self.cluster.try_kubectl(&self.inside(&["apply", "--filename", "-"]), manifest).checked("kubectl apply");
     }
 
     /// The object as the API server has it; an error when there is none.
@@ -273,17 +261,11 @@ fn is_unreachable(stderr: &str) -> bool {
 }
 
 fn required(name: &str, what: &str) -> String {
-    env::var(name)
-        .ok()
-        .filter(|value| !value.is_empty())
-        .unwrap_or_else(|| panic!("{name} is not set: it names {what}"))
+    env::var(name).ok().filter(|value| !value.is_empty()).unwrap_or_else(|| panic!("{name} is not set: it names {what}"))
 }
 
 fn optional(name: &str, default: &str) -> String {
-    env::var(name)
-        .ok()
-        .filter(|value| !value.is_empty())
-        .unwrap_or_else(|| default.to_owned())
+    env::var(name).ok().filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned())
 }
 
 fn words(command: &str) -> Vec<String> {

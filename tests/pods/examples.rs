@@ -20,25 +20,14 @@ fn deployment_example_works_from_installing_to_releasing() {
     }
     let prefix = &namespace.name;
     let wanted = [
-        (
-            format!("{prefix}.configmap_sample-tests.test-first-file"),
-            "The first of two files out of one object.",
-        ),
-        (
-            format!("{prefix}.configmap_sample-tests.test-second-file"),
-            "The second of two files out of one object.",
-        ),
+        (format!("{prefix}.configmap_sample-tests.test-first-file"), "The first of two files out of one object."),
+        (format!("{prefix}.configmap_sample-tests.test-second-file"), "The second of two files out of one object."),
         (format!("{prefix}.configmap_sample-default.default-file"), "One object, one file."),
         (format!("{prefix}.secret_sample-secret.secret.world"), "Nobody must know this."),
     ];
     until("the reader to show every file of the example", PATIENCE, || {
-        let shown = namespace
-            .try_kubectl(&["logs", "deployment/projector-sample", "--container", "reader"])
-            .stdout;
-        let missing: Vec<_> = wanted
-            .iter()
-            .filter(|(file, content)| !shown.contains(&format!("== {file}\n{content}\n")))
-            .collect();
+        let shown = namespace.try_kubectl(&["logs", "deployment/projector-sample", "--container", "reader"]).stdout;
+        let missing: Vec<_> = wanted.iter().filter(|(file, content)| !shown.contains(&format!("== {file}\n{content}\n"))).collect();
         equal(&missing, &vec![])
     });
     until("an Event about a written file", SOON, || {
@@ -48,11 +37,7 @@ fn deployment_example_works_from_installing_to_releasing() {
     namespace.delete("configmap", "sample-default");
 
     namespace.kubectl(&["delete", "deployment", "projector-sample", "--cascade=foreground", "--timeout=60s"]);
-    assert_eq!(
-        carriers(&namespace, SAMPLE),
-        ["sample-secret", "sample-tests"],
-        "nobody has released these yet"
-    );
+    assert_eq!(carriers(&namespace, SAMPLE), ["sample-secret", "sample-tests"], "nobody has released these yet");
     apply_example(&namespace, "release");
     wait_complete(&namespace, "projector-release");
     assert_eq!(carriers(&namespace, SAMPLE), [""; 0]);
@@ -63,25 +48,13 @@ fn deployment_example_works_from_installing_to_releasing() {
 fn sidecar_example_serves_pages_and_follows_an_edit() {
     let namespace = Namespace::with_powers("web", &["read"]);
     apply_example(&namespace, "sidecar");
-    let pod = Pod {
-        namespace: &namespace,
-        name: "web".to_owned(),
-    };
+    let pod = Pod { namespace: &namespace, name: "web".to_owned() };
     pod.wait_ready();
     let page = || pod.exec("web", &["wget", "-q", "-O", "-", "http://127.0.0.1:8000/"]);
     assert_eq!(page(), Ok("<p>Hello.</p>\n".to_owned()), "the page was not there before the server");
-    namespace.kubectl(&[
-        "patch",
-        "configmap",
-        "web-pages",
-        "--patch",
-        r#"{"data":{"index.html":"<p>Changed.</p>\n"}}"#,
-    ]);
+    namespace.kubectl(&["patch", "configmap", "web-pages", "--patch", r#"{"data":{"index.html":"<p>Changed.</p>\n"}}"#]);
     until("the page to change", SOON, || equal(&page()?, &"<p>Changed.</p>\n".to_owned()));
-    assert_eq!(
-        finalizers(&namespace.object("configmap", "web-pages").expect("it was just patched")),
-        [""; 0]
-    );
+    assert_eq!(finalizers(&namespace.object("configmap", "web-pages").expect("it was just patched")), [""; 0]);
 }
 
 #[test]
@@ -97,20 +70,13 @@ fn release_in_a_job_strips_ours_and_leaves_others() {
     namespace.kubectl(&["patch", "configmap", "first", "--type=merge", "--patch", &foreign]);
     let pod = Pod::sidecar(&namespace, &[]);
     until("the finalizer to be everywhere", SOON, || {
-        equal(
-            &carriers(&namespace, "kube-projector.dev/sidecar"),
-            &["first", "second", "third"].map(str::to_owned).to_vec(),
-        )
+        equal(&carriers(&namespace, "kube-projector.dev/sidecar"), &["first", "second", "third"].map(str::to_owned).to_vec())
     });
     namespace.delete("pod", &pod.name);
 
     // Relabelled while nobody ran: release must find it all the same.
     namespace.kubectl(&["label", "configmap", "second", &format!("{LABEL}-")]);
-    let mut container = without_probes(projector(
-        &namespace,
-        "release",
-        &[("FINALIZER_NAME", "kube-projector.dev/sidecar")],
-    ));
+    let mut container = without_probes(projector(&namespace, "release", &[("FINALIZER_NAME", "kube-projector.dev/sidecar")]));
     container["args"] = json!(["release"]);
     container.as_object_mut().expect("a container is an object").remove("volumeMounts");
     namespace.apply(&job("release", &container).to_string());
@@ -135,23 +101,15 @@ fn job(name: &str, container: &Value) -> Value {
 fn wait_complete(namespace: &Namespace, job: &str) {
     until(&format!("job {job} to complete"), Duration::from_secs(60), || {
         let status = namespace.object("job", job)?["status"].clone();
-        if status["succeeded"] == 1 {
-            Ok(())
-        } else {
-            Err(status.to_string())
-        }
+        if status["succeeded"] == 1 { Ok(()) } else { Err(status.to_string()) }
     });
 }
 
 /// The names of the ConfigMaps and Secrets that carry the finalizer, in order.
 fn carriers(namespace: &Namespace, finalizer: &str) -> Vec<String> {
     let objects = namespace.objects("configmaps,secrets");
-    let carrying = objects
-        .iter()
-        .filter(|object| finalizers(object).iter().any(|name| name == finalizer));
-    let mut names: Vec<String> = carrying
-        .filter_map(|object| object["metadata"]["name"].as_str().map(str::to_owned))
-        .collect();
+    let carrying = objects.iter().filter(|object| finalizers(object).iter().any(|name| name == finalizer));
+    let mut names: Vec<String> = carrying.filter_map(|object| object["metadata"]["name"].as_str().map(str::to_owned)).collect();
     names.sort();
     names
 }
@@ -176,9 +134,7 @@ impl ClusterRoles {
         for power in CLUSTER_POWERS {
             namespace.apply(&namespace.bound_here(&shipped(&format!("rbac/cluster/{power}.yaml"))));
         }
-        Self {
-            cluster: Cluster::from_environment(),
-        }
+        Self { cluster: Cluster::from_environment() }
     }
 }
 

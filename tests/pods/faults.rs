@@ -22,11 +22,7 @@ fn killed_sidecar_comes_back_and_converges() {
         pod.signal("sidecar", "SIGKILL");
         namespace.config_map("edited", LABEL, &json!({ "edited": value }));
         until("the killed sidecar to be restarted", PATIENCE, || {
-            assert_eq!(
-                pod.files()?.get("kept").map(String::as_str),
-                Some("1"),
-                "a wanted file went missing"
-            );
+            assert_eq!(pod.files()?.get("kept").map(String::as_str), Some("1"), "a wanted file went missing");
             equal(&pod.restarts("sidecar")?, &round)
         });
         pod.wait_files(SOON, &[("kept", "1"), ("edited", &value)]);
@@ -44,9 +40,7 @@ fn stopped_sidecar_is_restarted_by_its_probe() {
 
     pod.signal("sidecar", "SIGSTOP");
     namespace.config_map("object", LABEL, &json!({ "kept": "2" }));
-    until("the liveness probe to restart the stopped sidecar", PATIENCE, || {
-        equal(&pod.restarts("sidecar")?, &1)
-    });
+    until("the liveness probe to restart the stopped sidecar", PATIENCE, || equal(&pod.restarts("sidecar")?, &1));
     pod.wait_files(SOON, &[("kept", "2")]);
     assert_eq!(pod.never_absent(), Ok(()));
 }
@@ -116,10 +110,7 @@ struct Cut<'a> {
 
 impl<'a> Cut<'a> {
     fn of(pod: &Pod<'a>) -> Self {
-        let cut = Self {
-            cluster: &pod.namespace.cluster,
-            address: pod.address(),
-        };
+        let cut = Self { cluster: &pod.namespace.cluster, address: pod.address() };
         cut.iptables("--insert");
         cut
     }

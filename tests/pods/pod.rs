@@ -19,10 +19,7 @@ pub type Files = BTreeMap<String, String>;
 
 /// The files by name.
 pub fn files(wanted: &[(&str, &str)]) -> Files {
-    wanted
-        .iter()
-        .map(|(path, content)| ((*path).to_owned(), (*content).to_owned()))
-        .collect()
+    wanted.iter().map(|(path, content)| ((*path).to_owned(), (*content).to_owned())).collect()
 }
 
 /// A projector container. `extra` is added to, and beats, the environment that every test uses.
@@ -124,10 +121,7 @@ impl<'a> Pod<'a> {
             },
         });
         namespace.apply(&manifest.to_string());
-        let pod = Self {
-            namespace,
-            name: name.to_owned(),
-        };
+        let pod = Self { namespace, name: name.to_owned() };
         pod.wait_ready();
         pod
     }
@@ -135,51 +129,28 @@ impl<'a> Pod<'a> {
     /// One projector beside one reader, as most tests want it.
     pub fn sidecar(namespace: &'a Namespace, extra: &[(&str, &str)]) -> Self {
         let main = vec![projector(namespace, "sidecar", extra), reader(namespace)];
-        Self::start(
-            namespace,
-            "app",
-            Containers {
-                main,
-                ..Containers::default()
-            },
-        )
+        Self::start(namespace, "app", Containers { main, ..Containers::default() })
     }
 
     /// The same with a witness beside them, who has seen the file `kept` when this returns.
     pub fn witnessed(namespace: &'a Namespace, extra: &[(&str, &str)]) -> Self {
         let main = vec![projector(namespace, "sidecar", extra), reader(namespace), witness(namespace)];
-        let pod = Self::start(
-            namespace,
-            "app",
-            Containers {
-                main,
-                ..Containers::default()
-            },
-        );
+        let pod = Self::start(namespace, "app", Containers { main, ..Containers::default() });
         until("the witness to see the file", PATIENCE, || pod.never_absent());
         pod
     }
 
     /// Whether the witness has seen the file `kept` at every one of its looks.
     pub fn never_absent(&self) -> Result<(), String> {
-        equal(
-            &self.namespace.kubectl(&["logs", &self.name, "--container", "witness"]),
-            &"present\n".to_owned(),
-        )
+        equal(&self.namespace.kubectl(&["logs", &self.name, "--container", "witness"]), &"present\n".to_owned())
     }
 
     pub fn wait_ready(&self) {
         until(&format!("pod {} to be ready", self.name), PATIENCE, || {
             let pod = self.namespace.object("pod", &self.name)?;
             let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
-            let ready = conditions
-                .iter()
-                .any(|condition| condition["type"] == "Ready" && condition["status"] == "True");
-            if ready {
-                Ok(())
-            } else {
-                Err(pod["status"]["containerStatuses"].to_string())
-            }
+            let ready = conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True");
+            if ready { Ok(()) } else { Err(pod["status"]["containerStatuses"].to_string()) }
         });
     }
 
@@ -188,11 +159,7 @@ impl<'a> Pod<'a> {
         let mut arguments = vec!["exec", self.name.as_str(), "--container", container, "--"];
         arguments.extend(command);
         let finished = self.namespace.try_kubectl(&arguments);
-        if finished.success {
-            Ok(finished.stdout)
-        } else {
-            Err(finished.stderr)
-        }
+        if finished.success { Ok(finished.stdout) } else { Err(finished.stderr) }
     }
 
     /// Every file that a consumer sees below the folder, dot-files left out. Contents must hold neither `|` nor a newline.
@@ -205,9 +172,7 @@ impl<'a> Pod<'a> {
 
     /// Waits until the folder holds `wanted` and nothing else.
     pub fn wait_files(&self, limit: Duration, wanted: &[(&str, &str)]) {
-        until("the folder to hold the wanted files", limit, || {
-            equal(&self.files()?, &files(wanted))
-        });
+        until("the folder to hold the wanted files", limit, || equal(&self.files()?, &files(wanted)));
     }
 
     /// The container's entry in the pod's status.
@@ -223,17 +188,12 @@ impl<'a> Pod<'a> {
     }
 
     pub fn restarts(&self, container: &str) -> Result<u64, String> {
-        self.status(container)?["restartCount"]
-            .as_u64()
-            .ok_or_else(|| "no restart count".to_owned())
+        self.status(container)?["restartCount"].as_u64().ok_or_else(|| "no restart count".to_owned())
     }
 
     pub fn address(&self) -> String {
         let pod = self.namespace.object("pod", &self.name).expect("a pod that was ready exists");
-        pod["status"]["podIP"]
-            .as_str()
-            .expect("a pod that was ready has an address")
-            .to_owned()
+        pod["status"]["podIP"].as_str().expect("a pod that was ready has an address").to_owned()
     }
 
     /// Sends a signal to the container's process, from the node: the pod cannot refuse it.
@@ -241,9 +201,7 @@ impl<'a> Pod<'a> {
         let status = self.status(container).expect("a running container has a status");
         let id = status["containerID"].as_str().expect("a running container has an id");
         let id = id.trim_start_matches("containerd://");
-        self.namespace
-            .cluster
-            .node(&["ctr", "--namespace", "k8s.io", "tasks", "kill", "--signal", signal, id]);
+        self.namespace.cluster.node(&["ctr", "--namespace", "k8s.io", "tasks", "kill", "--signal", signal, id]);
     }
 
     /// The body of `/healthz`, read beside the projector; an error unless it answers 200.

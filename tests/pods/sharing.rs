@@ -14,17 +14,10 @@ fn list_as_init_container_hands_over_to_a_native_sidecar() {
     namespace.config_map("other", LABEL, &json!({ "more": "2" }));
     let list = without_probes(projector(&namespace, "list", &[("METHOD", "LIST")]));
     // Fails, and would be restarted, if the list left nothing behind.
-    let witness = busybox(
-        &namespace,
-        "witness",
-        r#"[ "$(cat /projected/file)" = 1 ] && [ "$(cat /projected/more)" = 2 ]"#,
-    );
+    let witness = busybox(&namespace, "witness", r#"[ "$(cat /projected/file)" = 1 ] && [ "$(cat /projected/more)" = 2 ]"#);
     let mut watch = projector(&namespace, "watch", &[("METHOD", "WATCH")]);
     watch["restartPolicy"] = json!("Always");
-    let containers = Containers {
-        init: vec![list, witness, watch],
-        main: vec![reader(&namespace)],
-    };
+    let containers = Containers { init: vec![list, witness, watch], main: vec![reader(&namespace)] };
     let pod = Pod::start(&namespace, "app", containers);
     assert_eq!((pod.restarts("list"), pod.restarts("witness")), (Ok(0), Ok(0)));
 
@@ -42,18 +35,12 @@ fn two_sidecars_with_other_labels_leave_each_other_alone() {
     namespace.config_map("second", "two", &json!({ "c": "2", "d": "2" }));
     let one: Value = projector(&namespace, "one", &[("LABEL", "one")]);
     let two: Value = projector(&namespace, "two", &[("LABEL", "two"), ("HEALTH_PORT", "8081")]);
-    let containers = Containers {
-        main: vec![one, two, reader(&namespace)],
-        ..Containers::default()
-    };
+    let containers = Containers { main: vec![one, two, reader(&namespace)], ..Containers::default() };
     let pod = Pod::start(&namespace, "app", containers);
     pod.wait_files(SOON, &[("a", "1"), ("b", "1"), ("c", "2"), ("d", "2")]);
 
     // Each dies once while the other's object changes, and must find its own files and only them.
-    for (victim, changed) in [
-        ("one", ("second", "two", json!({ "c": "3" }))),
-        ("two", ("first", "one", json!({ "a": "3" }))),
-    ] {
+    for (victim, changed) in [("one", ("second", "two", json!({ "c": "3" }))), ("two", ("first", "one", json!({ "a": "3" })))] {
         pod.signal(victim, "SIGKILL");
         namespace.config_map(changed.0, changed.1, &changed.2);
         until("the killed sidecar to be restarted", PATIENCE, || equal(&pod.restarts(victim)?, &1));

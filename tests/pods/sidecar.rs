@@ -25,9 +25,7 @@ fn files_appear_and_follow_every_edit() {
 
     namespace.kubectl(&["label", "configmap", "early", &format!("{LABEL}-")]);
     pod.wait_files(SOON, &[("password", "s3cret")]);
-    until("the relabelled object to be released", SOON, || {
-        equal(&finalizers(&namespace.object("configmap", "early")?), &vec![])
-    });
+    until("the relabelled object to be released", SOON, || equal(&finalizers(&namespace.object("configmap", "early")?), &vec![]));
 }
 
 #[test]
@@ -37,9 +35,7 @@ fn any_uid_owns_what_it_writes_on_a_read_only_root() {
     namespace.config_map("object", LABEL, &json!({ "file": "1" }));
     let pod = Pod::sidecar(&namespace, &[("DEFAULT_FILE_MODE", "440")]);
     pod.wait_files(SOON, &[("file", "1")]);
-    let owner = pod
-        .exec("reader", &["stat", "-c", "%u:%g %a", "/projected/file"])
-        .expect("the file is there");
+    let owner = pod.exec("reader", &["stat", "-c", "%u:%g %a", "/projected/file"]).expect("the file is there");
     assert_eq!(owner.trim(), format!("{UID}:{UID} 440"));
     // Mode 440 forbids even the owner to write, but a new version is a new file.
     namespace.config_map("object", LABEL, &json!({ "file": "2" }));
@@ -55,9 +51,7 @@ fn deletion_returns_because_the_finalizer_is_released() {
     let pod = Pod::sidecar(&namespace, &[]);
     pod.wait_files(SOON, &[("file", "1"), ("key", "2")]);
     for (kind, name) in [("configmap", "object"), ("secret", "private")] {
-        until("the finalizer to be there", SOON, || {
-            equal(&finalizers(&namespace.object(kind, name)?), &vec![OURS.to_owned()])
-        });
+        until("the finalizer to be there", SOON, || equal(&finalizers(&namespace.object(kind, name)?), &vec![OURS.to_owned()]));
         namespace.delete(kind, name);
     }
     // The API server lets go only after the files went, so nothing is waited for here.
@@ -90,22 +84,14 @@ fn events_are_seen_by_get_and_by_describe_and_hold_no_content() {
     pod.wait_files(SOON, &[("file", "1"), ("key", CANARY)]);
 
     for (kind, name) in [("ConfigMap", "told"), ("Secret", "hushed")] {
-        until("an Event FilesWritten", SOON, || {
-            has_event(&namespace, (kind, name), "FilesWritten")
-        });
+        until("an Event FilesWritten", SOON, || has_event(&namespace, (kind, name), "FilesWritten"));
     }
     until("kubectl describe to show the Event", SOON, || {
         let description = namespace.kubectl(&["describe", "configmap", "told"]);
-        if description.contains("FilesWritten") {
-            Ok(())
-        } else {
-            Err(description)
-        }
+        if description.contains("FilesWritten") { Ok(()) } else { Err(description) }
     });
     namespace.delete("configmap", "told");
-    until("an Event FilesRemoved", SOON, || {
-        has_event(&namespace, ("ConfigMap", "told"), "FilesRemoved")
-    });
+    until("an Event FilesRemoved", SOON, || has_event(&namespace, ("ConfigMap", "told"), "FilesRemoved"));
 
     let events = namespace.kubectl(&["get", "events", "--output", "json"]);
     let logs = namespace.kubectl(&["logs", &pod.name, "--container", "sidecar"]);
@@ -117,11 +103,7 @@ fn has_event(namespace: &Namespace, (kind, name): (&str, &str), reason: &str) ->
     let events = namespace.objects("events");
     let about = |event: &&Value| event["involvedObject"]["kind"] == kind && event["involvedObject"]["name"] == name;
     let reasons: Vec<&str> = events.iter().filter(about).filter_map(|event| event["reason"].as_str()).collect();
-    if reasons.contains(&reason) {
-        Ok(())
-    } else {
-        Err(format!("of {kind} {name}: {reasons:?}"))
-    }
+    if reasons.contains(&reason) { Ok(()) } else { Err(format!("of {kind} {name}: {reasons:?}")) }
 }
 
 #[test]
@@ -129,7 +111,6 @@ fn has_event(namespace: &Namespace, (kind, name): (&str, &str), reason: &str) ->
 fn healthcheck_answers_in_an_image_without_a_shell() {
     let namespace = Namespace::with_powers("health", &["read", "finalizers"]);
     let pod = Pod::sidecar(&namespace, &[("HEALTH_PORT", "9090")]);
-    pod.exec("sidecar", &["/kube-projector", "healthcheck"])
-        .expect("a ready projector is healthy");
+    pod.exec("sidecar", &["/kube-projector", "healthcheck"]).expect("a ready projector is healthy");
     pod.health(9090).expect("the body of /healthz is JSON");
 }

@@ -36,9 +36,5 @@ pub fn throughout(what: &str, span: Duration, mut probe: impl FnMut() -> Result<
 
 /// `Ok` when both are equal, else a refusal that shows both.
 pub fn equal<T: PartialEq + std::fmt::Debug>(seen: &T, wanted: &T) -> Result<(), String> {
-    if seen == wanted {
-        Ok(())
-    } else {
-        Err(format!("{seen:?} instead of {wanted:?}"))
-    }
+    if seen == wanted { Ok(()) } else { Err(format!("{seen:?} instead of {wanted:?}")) }
 }

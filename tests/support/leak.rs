@@ -11,31 +11,19 @@ pub fn forms(canary: &str) -> Vec<(String, String)> {
         ("raw".to_owned(), canary.to_owned()),
         ("hex".to_owned(), hex(canary)),
         ("upper-case hex".to_owned(), hex(canary).to_uppercase()),
-        (
-            "JSON-escaped".to_owned(),
-            serde_json::Value::from(canary).to_string().trim_matches('"').to_owned(),
-        ),
+        ("JSON-escaped".to_owned(), serde_json::Value::from(canary).to_string().trim_matches('"').to_owned()),
         ("Debug-escaped".to_owned(), format!("{canary:?}").trim_matches('"').to_owned()),
         ("URL-escaped".to_owned(), url_escaped(canary, false)),
         ("form-escaped".to_owned(), url_escaped(canary, true)),
-        (
-            "list of bytes".to_owned(),
-            format!("{:?}", canary.as_bytes()).trim_matches(['[', ']']).to_owned(),
-        ),
+        ("list of bytes".to_owned(), format!("{:?}", canary.as_bytes()).trim_matches(['[', ']']).to_owned()),
     ];
     for lead in 0..3 {
         // The first and last digits also depend on the neighbours: only those between them are certain.
         let padded: Vec<u8> = [vec![0; lead], canary.as_bytes().to_vec()].concat();
-        for (name, text) in [
-            ("base64", STANDARD_NO_PAD.encode(&padded)),
-            ("base64url", URL_SAFE_NO_PAD.encode(&padded)),
-        ] {
+        for (name, text) in [("base64", STANDARD_NO_PAD.encode(&padded)), ("base64url", URL_SAFE_NO_PAD.encode(&padded))] {
             let first = (lead * 8).div_ceil(6);
             let certain = padded.len() * 8 / 6;
-            forms.push((
-                format!("{name} at offset {lead}"),
-                text.get(first..certain).unwrap_or_default().to_owned(),
-            ));
+            forms.push((format!("{name} at offset {lead}"), text.get(first..certain).unwrap_or_default().to_owned()));
         }
     }
     forms
@@ -53,11 +41,7 @@ fn url_escaped(text: &str, plus: bool) -> String {
 /// The forms in which a canary occurs.
 pub fn find(text: &[u8], canary: &str) -> Vec<String> {
     let occurs = |needle: &str| !needle.is_empty() && memchr::memmem::find(text, needle.as_bytes()).is_some();
-    forms(canary)
-        .into_iter()
-        .filter(|(_, form)| occurs(form))
-        .map(|(name, _)| name)
-        .collect()
+    forms(canary).into_iter().filter(|(_, form)| occurs(form)).map(|(name, _)| name).collect()
 }
 
 /// Fails if any canary occurs in any form; `place` says where it was looked for.

@@ -47,12 +47,7 @@
 //! // "namespace": cluster.namespace(), "labels": {"find": "me"}, "creationTimestamp": "2020-01-01T00:00:00Z"}, "data": {}})).
 //! ```
 
-#![allow(
-    dead_code,
-    unused_imports,
-    unused_macros,
-    reason = "each target that includes the rig uses another part of it"
-)]
+#![allow(dead_code, unused_imports, unused_macros, reason = "each target that includes the rig uses another part of it")]
 
 pub mod api;
 pub mod cluster;

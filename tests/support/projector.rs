@@ -52,23 +52,12 @@ impl Projector {
     /// Begins a launch of the binary under test.
     pub fn builder() -> Builder {
         let binary = PathBuf::from(BINARY.unwrap_or("kube-projector"));
-        Builder {
-            binary,
-            wrapper: Vec::new(),
-            arguments: Vec::new(),
-            variables: Vec::new(),
-            folder: None,
-            working: None,
-        }
+        Builder { binary, wrapper: Vec::new(), arguments: Vec::new(), variables: Vec::new(), folder: None, working: None }
     }
 
     /// A launch for the usual test: the cluster's kubeconfig, its namespace, `LABEL=find`, and the folder.
     pub fn on(cluster: &Cluster, folder: &Path) -> Builder {
-        Self::builder()
-            .folder(folder)
-            .kubeconfig(&cluster.kubeconfig())
-            .env("NAMESPACE", cluster.namespace())
-            .env("LABEL", "find")
+        Self::builder().folder(folder).kubeconfig(&cluster.kubeconfig()).env("NAMESPACE", cluster.namespace()).env("LABEL", "find")
     }
 }
 
@@ -137,11 +126,7 @@ impl Builder {
         let mut words = self.wrapper.iter().chain([&binary]).chain(&self.arguments);
         let mut command = Command::new(words.next().expect("at least the binary"));
         command.args(words).env_clear().stdin(Stdio::null());
-        if !self
-            .variables
-            .iter()
-            .any(|(name, _)| name == "HEALTH_PORT" || name == "HEALTHCHECK_PORT")
-        {
+        if !self.variables.iter().any(|(name, _)| name == "HEALTH_PORT" || name == "HEALTHCHECK_PORT") {
             command.env("HEALTH_PORT", port.to_string());
         }
         if let Some(path) = &self.working {
@@ -153,10 +138,7 @@ impl Builder {
 
     /// The port that health will answer on.
     fn port(&self) -> u16 {
-        let set = self
-            .variables
-            .iter()
-            .find(|(name, _)| name == "HEALTH_PORT" || name == "HEALTHCHECK_PORT");
+        let set = self.variables.iter().find(|(name, _)| name == "HEALTH_PORT" || name == "HEALTHCHECK_PORT");
         set.and_then(|(_, value)| value.parse().ok()).unwrap_or_else(free_port)
     }
 
@@ -168,12 +150,7 @@ impl Builder {
         let port = self.port();
         let child = self.command(port).stdout(file).stderr(second).spawn();
         let child = child.unwrap_or_else(|error| panic!("launching {}: {error}", self.binary.display()));
-        Projector {
-            child,
-            folder: self.folder.clone().unwrap_or_default(),
-            port,
-            output,
-        }
+        Projector { child, folder: self.folder.clone().unwrap_or_default(), port, output }
     }
 
     /// Launches and waits for the end, by default 20 s.
@@ -186,27 +163,14 @@ impl Builder {
         let output = TempDir::new().expect("a temporary folder");
         let (out, err) = (output.path().join("stdout"), output.path().join("stderr"));
         let mut command = self.command(self.port());
-        command
-            .stdout(File::create(&out).expect("a file for the output"))
-            .stderr(File::create(&err).expect("a file for the errors"));
-        let child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("launching {}: {error}", self.binary.display()));
+        command.stdout(File::create(&out).expect("a file for the output")).stderr(File::create(&err).expect("a file for the errors"));
+        let child = command.spawn().unwrap_or_else(|error| panic!("launching {}: {error}", self.binary.display()));
         let read = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
-        let mut running = Projector {
-            child,
-            folder: PathBuf::new(),
-            port: 0,
-            output,
-        };
+        let mut running = Projector { child, folder: PathBuf::new(), port: 0, output };
         let status = running.exit_by(Instant::now() + deadline);
         let (stdout, stderr) = (read(&out), read(&err));
         let status = status.unwrap_or_else(|| panic!("waited {deadline:?} for the end of {:?}\n{stdout}{stderr}", self.arguments));
-        Finished {
-            code: status.code(),
-            stdout,
-            stderr,
-        }
+        Finished { code: status.code(), stdout, stderr }
     }
 }
 
@@ -269,9 +233,7 @@ impl Projector {
 
     /// Waits until the output contains a text.
     pub fn wait_output(&self, text: &str) {
-        wait_until(&format!("{text:?} in the output"), DEADLINE, || {
-            if self.output().contains(text) { Ok(()) } else { Err(self.output()) }
-        });
+        wait_until(&format!("{text:?} in the output"), DEADLINE, || if self.output().contains(text) { Ok(()) } else { Err(self.output()) });
     }
 
     /// The port of the health server.
@@ -304,16 +266,8 @@ impl Projector {
                 return self;
             }
             let ended = self.child.try_wait().expect("waiting for a child");
-            assert!(
-                ended.is_none(),
-                "the projector ended ({ended:?}) before it was ready; output:\n{}",
-                self.output()
-            );
-            assert!(
-                Instant::now() < end,
-                "waited {DEADLINE:?} for readiness; last: {status} {body}; output:\n{}",
-                self.output()
-            );
+            assert!(ended.is_none(), "the projector ended ({ended:?}) before it was ready; output:\n{}", self.output());
+            assert!(Instant::now() < end, "waited {DEADLINE:?} for readiness; last: {status} {body}; output:\n{}", self.output());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -330,14 +284,8 @@ impl Projector {
 
     fn status_field(&self, field: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with(field))
-            .unwrap_or_else(|| panic!("the projector has no {field}"));
-        line.split_whitespace()
-            .nth(1)
-            .and_then(|number| number.parse().ok())
-            .expect("/proc prints numbers")
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap_or_else(|| panic!("the projector has no {field}"));
+        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("/proc prints numbers")
     }
 
     /// Fails if output or health show one of these values in any form.

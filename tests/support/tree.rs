@@ -84,10 +84,7 @@ pub fn ledgers(folder: &Path) -> Vec<String> {
 }
 
 fn named(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<String> {
-    tree_with_dots(folder)
-        .into_keys()
-        .filter(|path| wanted(path.rsplit('/').next().unwrap_or(path)))
-        .collect()
+    tree_with_dots(folder).into_keys().filter(|path| wanted(path.rsplit('/').next().unwrap_or(path))).collect()
 }
 
 /// Permission bits, with setuid, setgid and sticky.
@@ -98,9 +95,7 @@ pub fn mode(path: &Path) -> u32 {
 
 /// Inode number: equal as long as a file was not replaced.
 pub fn inode(path: &Path) -> u64 {
-    fs::symlink_metadata(path)
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-        .ino()
+    fs::symlink_metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).ino()
 }
 
 /// Polls until the condition holds, or fails with `what`.
@@ -142,12 +137,7 @@ pub fn wait_tree_within(folder: &Path, expected: &Tree, deadline: Duration) {
         if &found == expected {
             return;
         }
-        assert!(
-            Instant::now() < end,
-            "waited {deadline:?} for the files of {}:\n{}",
-            folder.display(),
-            difference(expected, &found)
-        );
+        assert!(Instant::now() < end, "waited {deadline:?} for the files of {}:\n{}", folder.display(), difference(expected, &found));
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -155,12 +145,7 @@ pub fn wait_tree_within(folder: &Path, expected: &Tree, deadline: Duration) {
 /// Fails, with the difference, unless the folder holds exactly these files now.
 pub fn assert_tree(folder: &Path, expected: &Tree) {
     let found = tree(folder);
-    assert!(
-        &found == expected,
-        "files of {}:\n{}",
-        folder.display(),
-        difference(expected, &found)
-    );
+    assert!(&found == expected, "files of {}:\n{}", folder.display(), difference(expected, &found));
 }
 
 fn difference(expected: &Tree, found: &Tree) -> String {
@@ -177,10 +162,7 @@ fn difference(expected: &Tree, found: &Tree) -> String {
         }
     }
     lines.extend(
-        found
-            .iter()
-            .filter(|(path, _)| !expected.contains_key(*path))
-            .map(|(path, bytes)| format!("  too much {path}: {}", show(bytes))),
+        found.iter().filter(|(path, _)| !expected.contains_key(*path)).map(|(path, bytes)| format!("  too much {path}: {}", show(bytes))),
     );
     let more = lines.len().saturating_sub(20);
     lines.truncate(20);

@@ -101,41 +101,16 @@ impl Book {
     pub(super) fn good(&mut self, path: &Arc<Path>, identity: Identity, keys: Vec<ObjectKey>) -> (Verdict, Vec<bool>) {
         let before = self.before.remove(path);
         let won = keys.iter().map(|key| self.claim(key, path)).collect();
-        self.files.insert(
-            Arc::clone(path),
-            Known {
-                identity: Some(identity),
-                keys,
-                trouble: None,
-                good: true,
-            },
-        );
-        let verdict = if before.is_some_and(|known| known.trouble.is_some()) {
-            Verdict::Changed
-        } else {
-            Verdict::Same
-        };
+        self.files.insert(Arc::clone(path), Known { identity: Some(identity), keys, trouble: None, good: true });
+        let verdict = if before.is_some_and(|known| known.trouble.is_some()) { Verdict::Changed } else { Verdict::Same };
         (verdict, won)
     }
 
     /// Notes a file that is not taken; its last good objects.
     pub(super) fn broken_file(&mut self, path: &Arc<Path>, failure: &Failure) -> (Verdict, Vec<ObjectKey>) {
-        let before = self.before.remove(path).unwrap_or(Known {
-            identity: None,
-            keys: Vec::new(),
-            trouble: None,
-            good: false,
-        });
-        let verdict = if before.trouble.as_ref() == Some(&failure.text) {
-            Verdict::Same
-        } else {
-            Verdict::Changed
-        };
-        let known = Known {
-            identity: failure.identity,
-            trouble: Some(failure.text.clone()),
-            ..before
-        };
+        let before = self.before.remove(path).unwrap_or(Known { identity: None, keys: Vec::new(), trouble: None, good: false });
+        let verdict = if before.trouble.as_ref() == Some(&failure.text) { Verdict::Same } else { Verdict::Changed };
+        let known = Known { identity: failure.identity, trouble: Some(failure.text.clone()), ..before };
         (verdict, self.note(path, known))
     }
 

@@ -74,10 +74,7 @@ impl Follow {
         if let Some(error) = &unwatched
             && !std::mem::replace(&mut self.told, true)
         {
-            warn!(
-                error,
-                "inotify watches not all folders; the manifests are looked at every two seconds"
-            );
+            warn!(error, "inotify watches not all folders; the manifests are looked at every two seconds");
         }
         unwatched.is_none()
     }
@@ -99,13 +96,8 @@ impl Follow {
                     Err(_) => return Ok(()),
                 },
             };
-            let read = ready.try_io(|inotify| {
-                Ok(inotify
-                    .get_mut()
-                    .read_events(&mut buffer)?
-                    .map(|event| event.to_owned())
-                    .collect::<Vec<_>>())
-            });
+            let read =
+                ready.try_io(|inotify| Ok(inotify.get_mut().read_events(&mut buffer)?.map(|event| event.to_owned()).collect::<Vec<_>>()));
             match read {
                 Ok(events) => events?.iter().for_each(|event| self.note(event)),
                 // All are read.
@@ -226,10 +218,7 @@ mod tests {
     async fn told(follow: &mut Option<Follow>) -> (Vec<String>, u128) {
         let began = Instant::now();
         let touched = changed(follow).await;
-        let mut names: Vec<_> = touched
-            .iter()
-            .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
-            .collect();
+        let mut names: Vec<_> = touched.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
         names.sort();
         (names, began.elapsed().as_millis() / 10 * 10)
     }

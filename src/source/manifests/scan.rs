@@ -52,11 +52,7 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn of(error: &impl Display) -> Self {
-        Self {
-            text: error.to_string(),
-            identity: None,
-            gone: false,
-        }
+        Self { text: error.to_string(), identity: None, gone: false }
     }
 }
 
@@ -141,19 +137,13 @@ fn list(folder: &Path, seen: &mut HashSet<(u64, u64)>, files: &mut Vec<Found>) -
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => folders.push(path),
             Ok(metadata) if metadata.is_file() && is_manifest(&name) => {
-                files.push(Found {
-                    path: path.into(),
-                    identity: Ok(Identity::of(&metadata)),
-                });
+                files.push(Found { path: path.into(), identity: Ok(Identity::of(&metadata)) });
             }
             // Pipes, devices, other suffixes.
             Ok(_) => {}
             // Gone meanwhile, unless it is a link that leads nowhere: that may hold objects again.
             Err(error) if is_manifest(&name) && fs::symlink_metadata(&path).is_ok() => {
-                files.push(Found {
-                    path: path.into(),
-                    identity: Err(Failure::of(&error)),
-                });
+                files.push(Found { path: path.into(), identity: Err(Failure::of(&error)) });
             }
             Err(_) => {}
         }
@@ -168,24 +158,15 @@ fn list(folder: &Path, seen: &mut HashSet<(u64, u64)>, files: &mut Vec<Found>) -
 /// # Errors
 /// When the file cannot be read or any part of it is not valid.
 pub(super) fn read(path: &Path, rules: &ManifestRules) -> Result<(Identity, Vec<Labelled>), Failure> {
-    let file = File::open(path).map_err(|error| Failure {
-        gone: error.kind() == io::ErrorKind::NotFound,
-        ..Failure::of(&error)
-    })?;
+    let file = File::open(path).map_err(|error| Failure { gone: error.kind() == io::ErrorKind::NotFound, ..Failure::of(&error) })?;
     // Before the content, so that a write meanwhile shows as another identity later.
     let identity = Identity::of(&file.metadata().map_err(|error| Failure::of(&error))?);
-    let refused = |text: String| Failure {
-        text,
-        identity: Some(identity),
-        gone: false,
-    };
+    let refused = |text: String| Failure { text, identity: Some(identity), gone: false };
     if identity.size > LARGEST_BYTES {
         return Err(refused(format!("larger than {LARGEST_BYTES} bytes")));
     }
     let mut text = Vec::new();
-    file.take(LARGEST_BYTES)
-        .read_to_end(&mut text)
-        .map_err(|error| Failure::of(&error))?;
+    file.take(LARGEST_BYTES).read_to_end(&mut text).map_err(|error| Failure::of(&error))?;
     let mut objects = yaml::parse(&text, rules).map_err(|error| refused(error.to_string()))?;
     objects.retain(|labelled| rules.selects(labelled));
     Ok((identity, objects))

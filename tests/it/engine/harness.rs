@@ -89,7 +89,9 @@ impl World {
 
     /// Tells of an object once more, or tells of it without its bytes.
     pub fn tell_again(&mut self, key: &ObjectKey, bytes: bool) {
-        let Some(thing) = self.objects.get(key).filter(|thing| thing.labels.contains(self.label)) else { return };
+        let Some(thing) = self.objects.get(key).filter(|thing| thing.labels.contains(self.label)) else {
+            return;
+        };
         let event = self.applied(thing);
         self.waiting.push(if bytes { event } else { event.without_body() });
     }
@@ -168,7 +170,8 @@ impl World {
         let ((source, kind), generation) = (SOURCES[index], self.generations[index]);
         self.waiting.retain(|event| event.key().is_none_or(|key| key.kind != kind));
         self.waiting.push(SourceEvent::ListBegin { source, generation, consistent: true });
-        let listed: Vec<Thing> = self.objects.values().filter(|thing| thing.kind == kind && thing.labels.contains(self.label)).cloned().collect();
+        let listed: Vec<Thing> =
+            self.objects.values().filter(|thing| thing.kind == kind && thing.labels.contains(self.label)).cloned().collect();
         for thing in listed {
             let event = self.applied(&thing);
             self.waiting.push(if bodies(&thing) { event } else { event.without_body() });
@@ -301,6 +304,8 @@ impl World {
 }
 
 pub fn show(files: &Files) -> String {
-    let line = |(path, bytes): (&String, &Vec<u8>)| format!("{path}={:?}({})", String::from_utf8_lossy(&bytes[..bytes.len().min(12)]), bytes.len());
+    let line = |(path, bytes): (&String, &Vec<u8>)| {
+        format!("{path}={:?}({})", String::from_utf8_lossy(&bytes[..bytes.len().min(12)]), bytes.len())
+    };
     files.iter().map(line).collect::<Vec<_>>().join(" ")
 }

@@ -29,7 +29,17 @@ impl std::fmt::Debug for Thing {
     /// One line, so that a failing history can be read.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let data: Vec<_> = self.data.iter().map(|(key, bytes)| format!("{key}={}", String::from_utf8_lossy(bytes))).collect();
-        write!(f, "{:?}/{}/{} of {} {:?} in {:?}: {}", self.kind, self.namespace, self.name, self.created, self.labels, self.folder, data.join(" "))
+        write!(
+            f,
+            "{:?}/{}/{} of {} {:?} in {:?}: {}",
+            self.kind,
+            self.namespace,
+            self.name,
+            self.created,
+            self.labels,
+            self.folder,
+            data.join(" ")
+        )
     }
 }
 

@@ -38,17 +38,19 @@ fn a_thing() -> impl Strategy<Value = Thing> {
     let data = btree_map(select(&KEYS[..4]).prop_map(str::to_owned), vec(select(&b"abc"[..]), 0..3), 0..4);
     let labels = select(vec![vec!["a"], vec!["a"], vec!["a", "b"], vec!["b"], vec![]]);
     let who = (select(&Kind::ALL[..]), select(&["n", "m"][..]), select(&NAMES[..]));
-    (who, 0..3_i64, labels, option::of(select(&FOLDERS[..])), data).prop_map(|((kind, namespace, name), created, labels, folder, data)| Thing {
-        kind,
-        namespace,
-        name: name.to_owned(),
-        // Another age is another object of the same name.
-        uid: u128::from(created.unsigned_abs()) + 1,
-        version: 0,
-        created,
-        labels: labels.into_iter().collect::<BTreeSet<_>>(),
-        folder,
-        data,
+    (who, 0..3_i64, labels, option::of(select(&FOLDERS[..])), data).prop_map(|((kind, namespace, name), created, labels, folder, data)| {
+        Thing {
+            kind,
+            namespace,
+            name: name.to_owned(),
+            // Another age is another object of the same name.
+            uid: u128::from(created.unsigned_abs()) + 1,
+            version: 0,
+            created,
+            labels: labels.into_iter().collect::<BTreeSet<_>>(),
+            folder,
+            data,
+        }
     })
 }
 

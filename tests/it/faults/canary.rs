@@ -5,7 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::{DEADLINE, Stage, relists, row, wait_content};
-use crate::support::{Fault, Injection, Matcher, PROJECTOR_TOKEN, Projector, Times, assert_no_leak, leak, ledgers, tree, wait_for, wait_tree};
+use crate::support::{
+    Fault, Injection, Matcher, PROJECTOR_TOKEN, Projector, Times, assert_no_leak, leak, ledgers, tree, wait_for, wait_tree,
+};
 
 /// With characters that JSON, URLs and Debug escape.
 const IN_CONFIG_MAP: &str = "Cnry+\"config/é <7d1f03>";

@@ -71,7 +71,9 @@ fn a5_streams_that_end_before_their_mark_remove_nothing_and_after_two_are_not_tr
     let ends = server.fault(Matcher::stream_list("configmaps"), Times::Always, Fault::close_after(1));
     let dies = server.fault(Matcher::list("configmaps"), Times::N(2), Fault::Reset);
     stage.in_a_gap(|| stage.delete("deleted"));
-    wait_for("the end of the stream, and two failures of the list that goes on", DEADLINE, || server.hits(ends) == 1 && server.hits(dies) == 2);
+    wait_for("the end of the stream, and two failures of the list that goes on", DEADLINE, || {
+        server.hits(ends) == 1 && server.hits(dies) == 2
+    });
     wait_tree(stage.path(), &tree! { "a" => "1", "b" => "1" });
     for round in 0..3 {
         // An event is the proof that the watch works: the next loss begins with a short wait again.
@@ -164,7 +166,8 @@ fn a9_lists_are_consistent_reads() {
     server.fault(Matcher::stream_list("configmaps"), Times::Always, Fault::RejectSendInitialEvents);
     let _projector = stage.start();
     let requests = server.requests();
-    let lists: Vec<_> = requests.iter().filter(|request| request.query.contains("sendInitialEvents") || !request.query.contains("watch=")).collect();
+    let lists: Vec<_> =
+        requests.iter().filter(|request| request.query.contains("sendInitialEvents") || !request.query.contains("watch=")).collect();
     assert!(lists.len() >= 3, "{requests:?}");
     for list in lists {
         assert!(!list.query.contains("resourceVersion=0"), "{list:?} may be answered from any cache");

@@ -39,10 +39,7 @@ impl Stage {
     }
 
     fn with(options: Options) -> Self {
-        Self {
-            cluster: Cluster::in_process_with(options),
-            folder: TempDir::new().unwrap(),
-        }
+        Self { cluster: Cluster::in_process_with(options), folder: TempDir::new().unwrap() }
     }
 
     fn server(&self) -> &ApiServer {
@@ -79,8 +76,7 @@ impl Stage {
 
     /// Changes the content of the file of a ConfigMap made by `create`.
     fn edit(&self, name: &str, content: &str) {
-        self.server()
-            .patch("configmaps", self.cluster.namespace(), name, &json!({"data": {name: content}}));
+        self.server().patch("configmaps", self.cluster.namespace(), name, &json!({"data": {name: content}}));
     }
 
     fn delete(&self, name: &str) {
@@ -159,10 +155,7 @@ impl Presence {
             }
             Ok(reads)
         });
-        Self {
-            stop,
-            thread: Some(thread),
-        }
+        Self { stop, thread: Some(thread) }
     }
 
     /// Fails if anything was ever missing or wrong.

@@ -230,7 +230,9 @@ fn p1_killed_between_the_file_and_its_finalizer_on_deletion() {
     let server = stage.server();
     let mut projector = with_finalizers(&stage).start();
     projector.wait_ready();
-    wait_for("the finalizers", DEADLINE, || ["kept", "deleted"].iter().all(|name| !stage.cluster.finalizers_of("configmaps", name).is_empty()));
+    wait_for("the finalizers", DEADLINE, || {
+        ["kept", "deleted"].iter().all(|name| !stage.cluster.finalizers_of("configmaps", name).is_empty())
+    });
     let hangs = server.fault(Matcher::patch("configmaps"), Times::Always, Fault::Hang);
     stage.delete("deleted");
     wait_for("the release", DEADLINE, || server.hits(hangs) >= 1);

@@ -52,7 +52,8 @@ fn a15_a_right_that_is_taken_away_takes_no_file_along() {
     stage.server().drop_connections();
     wait_for("the refusal", DEADLINE, || row(&projector, "Secret")["state"] == "refused");
     stage.server().delete("secrets", stage.cluster.namespace(), "private");
-    let lists = |stage: &Stage| stage.server().requests().iter().filter(|request| request.resource == "secrets" && request.status == 403).count();
+    let lists =
+        |stage: &Stage| stage.server().requests().iter().filter(|request| request.resource == "secrets" && request.status == 403).count();
     wait_for("the watch to be given up for lists", DEADLINE, || lists(&stage) >= 4);
     stage.marker("marker");
     presence.assert_unbroken();

@@ -146,7 +146,9 @@ fn a10_a_server_that_went_back_in_time_is_listed_again_and_obeyed() {
     server.restore(&snapshot);
     server.restart();
     let bookmark = json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"resourceVersion": snapshot.version.to_string()}});
-    wait_for("the watch on the restored server", DEADLINE, || server.requests().iter().any(|request| request.resource == "configmaps" && request.verb == Verb::Watch && request.open));
+    wait_for("the watch on the restored server", DEADLINE, || {
+        server.requests().iter().any(|request| request.resource == "configmaps" && request.verb == Verb::Watch && request.open)
+    });
     server.inject(Matcher::any_watch("configmaps"), Injection::Event("BOOKMARK", bookmark));
     wait_tree(stage.path(), &tree! { "kept" => "1", "edited" => "1", "deleted" => "1" });
     presence.assert_unbroken();

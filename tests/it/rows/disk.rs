@@ -173,7 +173,8 @@ fn f19_a_reader_keeps_the_old_file_and_inotify_tells_each_change_once() {
         }
         seen.contains(&("z".to_owned(), EventMask::MOVED_TO))
     });
-    let changes = EventMask::CREATE | EventMask::MOVED_TO | EventMask::MOVED_FROM | EventMask::MODIFY | EventMask::DELETE | EventMask::CLOSE_WRITE;
+    let changes =
+        EventMask::CREATE | EventMask::MOVED_TO | EventMask::MOVED_FROM | EventMask::MODIFY | EventMask::DELETE | EventMask::CLOSE_WRITE;
     let of_a: Vec<_> = seen.iter().filter(|(name, mask)| name == "a" && changes.intersects(*mask)).map(|(_, mask)| *mask).collect();
     assert_eq!(of_a, [EventMask::MOVED_TO, EventMask::MOVED_TO]);
     let mut text = String::new();

@@ -35,7 +35,8 @@ fn f9_folder_fifo_and_link_at_a_target_stay_and_others_continue() {
     for name in ["fifo", "link", "linked-folder"] {
         fs::remove_file(at(name)).unwrap();
     }
-    let files = tree! { "dir" => "1", "fifo" => "1", "link" => "1", "plain" => "1", "linked-folder/secret" => "1", "linked-folder/new" => "1" };
+    let files =
+        tree! { "dir" => "1", "fifo" => "1", "link" => "1", "plain" => "1", "linked-folder/secret" => "1", "linked-folder/new" => "1" };
     wait_tree(folder.path(), &files);
     assert_tree(outside.path(), &tree! { "secret" => "outside" });
 }
@@ -129,7 +130,11 @@ fn a_damaged_ledger(damage: impl Fn(Vec<u8>) -> Vec<u8>, removes: bool) {
     fs::write(&path, damage(fs::read(&path).unwrap())).unwrap();
     let mut projector = Projector::on(&cluster, folder.path()).env("FINALIZERS", "false").start();
     projector.wait_ready();
-    let files = if removes { tree! { "kept" => "1" } } else { tree! { "kept" => "1", "stale" => "1" } };
+    let files = if removes {
+        tree! { "kept" => "1" }
+    } else {
+        tree! { "kept" => "1", "stale" => "1" }
+    };
     assert_tree(folder.path(), &files);
     // What is wanted was taken over: it goes with its object.
     cluster.delete("configmaps", "kept");
@@ -171,7 +176,7 @@ fn f14_a_ledger_that_may_not_be_read_is_waited_for() {
     projector.wait_ready();
     projector.kill9();
     let path = account.folder().join(&ledgers(&account.folder())[0]);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o0)).unwrap();
     fs::remove_file(account.folder().join("kept")).unwrap();
     let mut projector = account.launch(&cluster, "022", NOBODY).start();
     projector.wait_output("Permission denied");

@@ -23,7 +23,8 @@ fn gets_over(calls: &str, errno: &str, aim: impl Fn(&Path) -> Option<std::path::
     let cluster = Cluster::in_process();
     let home = tempfile::tempdir().unwrap();
     let (folder, ledger) = (home.path().join("folder"), home.path().join(".kube-projector.test.ledger"));
-    let launch = Projector::on(&cluster, &folder).env("RESYNC", "0").env("FINALIZERS", "false").env("LEDGER", &ledger.display().to_string());
+    let launch =
+        Projector::on(&cluster, &folder).env("RESYNC", "0").env("FINALIZERS", "false").env("LEDGER", &ledger.display().to_string());
     cluster.configmap("stale", &[("stale", "1")]).target("old").create();
     cluster.configmap("rules", &[("a", "1"), ("b", "1")]).create();
     let mut before = launch.clone().start();

@@ -66,7 +66,8 @@ impl Objects<'_> {
         });
         object[field] = json!(data);
         if kind == Kind::Secret {
-            object["data"] = data.iter().map(|(key, value)| (key.clone(), Value::from(base64(value)))).collect::<serde_json::Map<_, _>>().into();
+            object["data"] =
+                data.iter().map(|(key, value)| (key.clone(), Value::from(base64(value)))).collect::<serde_json::Map<_, _>>().into();
         }
         if let Some(folder) = folder {
             object["metadata"]["annotations"] = json!({"k8s-sidecar-target-directory": folder});

@@ -23,12 +23,7 @@ pub struct Rule {
 impl Rule {
     /// A rule from its four parts: `Rule::new("", "configmaps", "list", "*")`.
     pub fn new(group: &str, resource: &str, verb: &str, namespace: &str) -> Self {
-        Self {
-            group: group.to_owned(),
-            resource: resource.to_owned(),
-            verb: verb.to_owned(),
-            namespace: namespace.to_owned(),
-        }
+        Self { group: group.to_owned(), resource: resource.to_owned(), verb: verb.to_owned(), namespace: namespace.to_owned() }
     }
 
     fn allows(&self, group: &str, resource: &str, verb: &str, namespace: Option<&str>) -> bool {
@@ -50,17 +45,12 @@ pub struct User {
 impl User {
     /// A user who may do everything.
     pub fn admin(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            rules: None,
-        }
+        Self { name: name.to_owned(), rules: None }
     }
 
     /// Whether the user may do this.
     pub fn may(&self, verb: &str, group: &str, resource: &str, namespace: Option<&str>) -> bool {
-        self.rules
-            .as_ref()
-            .is_none_or(|rules| rules.iter().any(|rule| rule.allows(group, resource, verb, namespace)))
+        self.rules.as_ref().is_none_or(|rules| rules.iter().any(|rule| rule.allows(group, resource, verb, namespace)))
     }
 
     /// As `may`, for a resource of the table.

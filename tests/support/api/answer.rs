@@ -50,10 +50,7 @@ pub fn answer(state: &mut State, call: Call<'_>) -> Result<Answer, Failure> {
     match call.path {
         "/readyz" | "/livez" | "/healthz" => return Ok(Answer::Text(200, "ok")),
         "/version" => {
-            return Ok(Answer::Json(
-                200,
-                json!({"major": "1", "minor": "35", "gitVersion": "v1.35.4-rig"}).to_string(),
-            ));
+            return Ok(Answer::Json(200, json!({"major": "1", "minor": "35", "gitVersion": "v1.35.4-rig"}).to_string()));
         }
         _ => {}
     }
@@ -65,11 +62,7 @@ pub fn answer(state: &mut State, call: Call<'_>) -> Result<Answer, Failure> {
         return Ok(Answer::Text(404, "404 page not found"));
     };
     if call.asked.verb == Verb::Other {
-        return Err(Failure::new(
-            405,
-            "MethodNotAllowed",
-            "the server does not allow this method on the requested resource",
-        ));
+        return Err(Failure::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource"));
     }
     authorize(user, call.asked, def)?;
     match call.asked.verb {
@@ -77,10 +70,7 @@ pub fn answer(state: &mut State, call: Call<'_>) -> Result<Answer, Failure> {
         Verb::StreamList | Verb::Watch => watch(state, call, def),
         Verb::Get => {
             let (namespace, name) = place(call.asked);
-            let found = state
-                .store
-                .get(def.plural, namespace, name)
-                .ok_or_else(|| Failure::not_found(def.plural, name))?;
+            let found = state.store.get(def.plural, namespace, name).ok_or_else(|| Failure::not_found(def.plural, name))?;
             Ok(Answer::Json(200, found.render(def, route::form(call.accept))))
         }
         Verb::Create | Verb::Update | Verb::Patch | Verb::Delete => write(&mut state.store, &call, def),
@@ -90,11 +80,7 @@ pub fn answer(state: &mut State, call: Call<'_>) -> Result<Answer, Failure> {
 
 fn authorize(user: &User, asked: &Asked, def: &Definition) -> Result<(), Failure> {
     let (verb, namespace, name) = (asked.verb.in_rbac(), asked.namespace.as_deref(), asked.name.as_deref());
-    if user.may_use(verb, def, namespace) {
-        Ok(())
-    } else {
-        Err(Failure::forbidden(&user.name, verb, def, namespace, name))
-    }
+    if user.may_use(verb, def, namespace) { Ok(()) } else { Err(Failure::forbidden(&user.name, verb, def, namespace, name)) }
 }
 
 fn review(user: &User, review: &Value) -> Result<Answer, Failure> {
@@ -107,10 +93,7 @@ fn review(user: &User, review: &Value) -> Result<Answer, Failure> {
 }
 
 fn place(asked: &Asked) -> (&str, &str) {
-    (
-        asked.namespace.as_deref().unwrap_or_default(),
-        asked.name.as_deref().unwrap_or_default(),
-    )
+    (asked.namespace.as_deref().unwrap_or_default(), asked.name.as_deref().unwrap_or_default())
 }
 
 fn json_body(body: &[u8]) -> Result<Value, Failure> {
@@ -120,17 +103,9 @@ fn json_body(body: &[u8]) -> Result<Value, Failure> {
 fn version_parameter(asked: &Asked) -> Result<u64, Failure> {
     let text = asked.parameter("resourceVersion");
     let wrong = || {
-        Failure::new(
-            500,
-            "",
-            &format!("resourceVersion: Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax"),
-        )
+        Failure::new(500, "", &format!("resourceVersion: Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax"))
     };
-    if text.is_empty() {
-        Ok(0)
-    } else {
-        text.parse().map_err(|_| wrong())
-    }
+    if text.is_empty() { Ok(0) } else { text.parse().map_err(|_| wrong()) }
 }
 
 fn selectors(asked: &Asked) -> Result<Selectors, Failure> {
@@ -148,19 +123,13 @@ fn select(store: &Store, version: u64, asked: &Asked, def: &Definition, selector
     let mine = objects
         .iter()
         .filter(|((plural, namespace, _), _)| *plural == def.plural && asked.namespace.as_ref().is_none_or(|wanted| wanted == namespace));
-    mine.map(|(_, stored)| stored)
-        .filter(|stored| selectors.matches(&stored.value))
-        .cloned()
-        .collect()
+    mine.map(|(_, stored)| stored).filter(|stored| selectors.matches(&stored.value)).cloned().collect()
 }
 
 fn list(store: &Store, call: &Call<'_>, def: &Definition) -> Result<Answer, Failure> {
     let asked = call.asked;
     if !asked.parameter("sendInitialEvents").is_empty() {
-        return Err(Failure::list_options(
-            "sendInitialEvents",
-            "Forbidden: sendInitialEvents is forbidden for list",
-        ));
+        return Err(Failure::list_options("sendInitialEvents", "Forbidden: sendInitialEvents is forbidden for list"));
     }
     let (selectors, newest, wanted) = (selectors(asked)?, newest(store, &call.tweaks), version_parameter(asked)?);
     let invalid = || Failure::bad_request("invalid continue token: continue key is not valid");
@@ -169,28 +138,16 @@ fn list(store: &Store, call: &Call<'_>, def: &Definition) -> Result<Answer, Fail
         text => Some(Token::parse(text).ok_or_else(invalid)?),
     };
     let version = match &token {
-        Some(Token {
-            version: Some(version),
-            after,
-            page,
-        }) => {
+        Some(Token { version: Some(version), after, page }) => {
             if *version < store.floor() {
-                let go_on = Token {
-                    version: None,
-                    after: after.clone(),
-                    page: *page,
-                };
+                let go_on = Token { version: None, after: after.clone(), page: *page };
                 return Err(Failure::continue_expired(&go_on.encode()));
             }
             *version
         }
         _ if wanted > newest => return Err(Failure::too_large(wanted, newest)),
         _ if asked.parameter("resourceVersionMatch") == "Exact" && wanted < store.floor() => {
-            return Err(Failure::new(
-                410,
-                "Expired",
-                "The resourceVersion for the provided list is too old.",
-            ));
+            return Err(Failure::new(410, "Expired", "The resourceVersion for the provided list is too old."));
         }
         _ if asked.parameter("resourceVersionMatch") == "Exact" => wanted,
         _ => newest,
@@ -200,23 +157,12 @@ fn list(store: &Store, call: &Call<'_>, def: &Definition) -> Result<Answer, Fail
     if let Some(Token { after, .. }) = &token {
         items.retain(|stored| &sort_key(stored) > after);
     }
-    let limit = asked
-        .parameter("limit")
-        .parse()
-        .ok()
-        .filter(|limit| *limit > 0)
-        .unwrap_or(usize::MAX);
+    let limit = asked.parameter("limit").parse().ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let remaining = items.len().saturating_sub(limit);
     items.truncate(limit);
     let mut metadata = json!({"resourceVersion": version.to_string()});
     if let Some(last) = items.last().filter(|_| remaining > 0) {
-        metadata["continue"] = Token {
-            version: Some(version),
-            after: sort_key(last),
-            page: page + 1,
-        }
-        .encode()
-        .into();
+        metadata["continue"] = Token { version: Some(version), after: sort_key(last), page: page + 1 }.encode().into();
         if selectors.is_empty() {
             metadata["remainingItemCount"] = remaining.into();
         }
@@ -232,10 +178,7 @@ fn list(store: &Store, call: &Call<'_>, def: &Definition) -> Result<Answer, Fail
 }
 
 fn sort_key(stored: &Stored) -> (String, String) {
-    (
-        text(&stored.value, "/metadata/namespace").to_owned(),
-        text(&stored.value, "/metadata/name").to_owned(),
-    )
+    (text(&stored.value, "/metadata/namespace").to_owned(), text(&stored.value, "/metadata/name").to_owned())
 }
 
 fn watch(state: &State, call: Call<'_>, def: &'static Definition) -> Result<Answer, Failure> {
@@ -261,11 +204,7 @@ fn watch(state: &State, call: Call<'_>, def: &'static Definition) -> Result<Answ
         definition: def,
         form: route::form(call.accept),
         cursor: if streaming || wanted == 0 { newest } else { wanted },
-        initial: if begins {
-            select(&state.store, newest, asked, def, &selectors)
-        } else {
-            Vec::new()
-        },
+        initial: if begins { select(&state.store, newest, asked, def, &selectors) } else { Vec::new() },
         end_mark: streaming && begins,
         refusal: too_old.then(|| Failure::expired(wanted, state.store.floor())),
         selectors,
@@ -290,24 +229,12 @@ fn write(store: &mut Store, call: &Call<'_>, def: &'static Definition) -> Result
             if is_new_event {
                 event::validate(&value, namespace)?;
             }
-            Ok(Answer::Json(
-                201,
-                shown(&*store.create(kept, namespace, to_core(value), Origin::Client)?),
-            ))
+            Ok(Answer::Json(201, shown(&*store.create(kept, namespace, to_core(value), Origin::Client)?)))
         }
-        Verb::Update => Ok(Answer::Json(
-            200,
-            shown(&*store.update(kept, namespace, name, to_core(json_body(call.body)?))?),
-        )),
+        Verb::Update => Ok(Answer::Json(200, shown(&*store.update(kept, namespace, name, to_core(json_body(call.body)?))?))),
         Verb::Patch => {
-            let found = store
-                .get(def.plural, namespace, name)
-                .ok_or_else(|| Failure::not_found(def.plural, name))?;
-            let mut value = if is_new_event {
-                event::to_new(&found.value)
-            } else {
-                found.value.clone()
-            };
+            let found = store.get(def.plural, namespace, name).ok_or_else(|| Failure::not_found(def.plural, name))?;
+            let mut value = if is_new_event { event::to_new(&found.value) } else { found.value.clone() };
             match call.content_type {
                 "application/json-patch+json" => patch::json_patch(&mut value, &json_body(call.body)?)?,
                 "application/merge-patch+json" => patch::merge_patch(&mut value, &json_body(call.body)?),

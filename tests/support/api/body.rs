@@ -59,24 +59,14 @@ pub struct Out {
 /// A body that is there as a whole.
 pub fn whole(content: String, record: &Record) -> Body {
     record.sent(content.len());
-    Full::new(Bytes::from(content))
-        .map_err(|never: Infallible| match never {})
-        .boxed_unsync()
+    Full::new(Bytes::from(content)).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
 /// A body that is sent piece by piece; a client that takes no piece for `patience` is cut off.
 pub fn channel(record: &Arc<Record>, shape: Shape, patience: Option<Duration>) -> (Out, Body) {
     let (tx, mut rx) = mpsc::channel(1);
     let frames = stream::poll_fn(move |cx| rx.poll_recv(cx));
-    (
-        Out {
-            tx,
-            record: Arc::clone(record),
-            shape,
-            patience,
-        },
-        StreamBody::new(frames).boxed_unsync(),
-    )
+    (Out { tx, record: Arc::clone(record), shape, patience }, StreamBody::new(frames).boxed_unsync())
 }
 
 impl Out {

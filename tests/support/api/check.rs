@@ -18,11 +18,7 @@ pub fn validate(def: &Definition, value: &Value) -> Result<(), Failure> {
     }
     if let Some(odd) = finalizers(value).into_iter().find(|finalizer| !finalizer.contains('/')) {
         let rule = "name is neither a standard finalizer name nor is it fully qualified";
-        return invalid(
-            "metadata.finalizers[0]",
-            "FieldValueInvalid",
-            format!("Invalid value: \"{odd}\": {rule}"),
-        );
+        return invalid("metadata.finalizers[0]", "FieldValueInvalid", format!("Invalid value: \"{odd}\": {rule}"));
     }
     let none = Map::new();
     let members = |field: &str| value.get(field).and_then(Value::as_object).unwrap_or(&none);
@@ -31,29 +27,19 @@ pub fn validate(def: &Definition, value: &Value) -> Result<(), Failure> {
             let fine = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
             if key.is_empty() || key.len() > 253 || !key.chars().all(fine) || key == "." || key.starts_with("..") {
                 let rule = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
-                return invalid(
-                    &format!("{field}[{key}]"),
-                    "FieldValueInvalid",
-                    format!("Invalid value: \"{key}\": {rule}"),
-                );
+                return invalid(&format!("{field}[{key}]"), "FieldValueInvalid", format!("Invalid value: \"{key}\": {rule}"));
             }
             let encoded = def.plural == "secrets" || field == "binaryData";
             if !content.is_string() || encoded && BASE64.decode(content.as_str().unwrap_or_default()).is_err() {
-                let what = format!(
-                    "{} in version \"v1\" cannot be handled as a {}: illegal base64 data at input byte 0",
-                    def.kind, def.kind
-                );
+                let what =
+                    format!("{} in version \"v1\" cannot be handled as a {}: illegal base64 data at input byte 0", def.kind, def.kind);
                 return Err(Failure::bad_request(&what));
             }
         }
     }
     if let Some((key, _)) = members("data").iter().find(|(key, _)| members("binaryData").contains_key(*key)) {
         let rule = "duplicate of key present in binaryData";
-        return invalid(
-            &format!("data[{key}]"),
-            "FieldValueInvalid",
-            format!("Invalid value: \"{key}\": {rule}"),
-        );
+        return invalid(&format!("data[{key}]"), "FieldValueInvalid", format!("Invalid value: \"{key}\": {rule}"));
     }
     Ok(())
 }

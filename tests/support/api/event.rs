@@ -47,13 +47,7 @@ pub fn validate(event: &Value, namespace: &str) -> Result<(), Failure> {
     if !["Normal", "Warning"].contains(&text(event, "/type")) {
         return invalid("type", "Invalid value: \"\": has invalid value: ");
     }
-    for (field, max) in [
-        ("eventTime", 64),
-        ("reportingController", 253),
-        ("reportingInstance", 128),
-        ("action", 128),
-        ("reason", 128),
-    ] {
+    for (field, max) in [("eventTime", 64), ("reportingController", 253), ("reportingInstance", 128), ("action", 128), ("reason", 128)] {
         let length = event[field].as_str().unwrap_or_default().len();
         if length == 0 {
             return invalid(field, "Required value");

@@ -16,10 +16,7 @@ pub struct Failure {
 impl Failure {
     /// A refusal with a reason and a message.
     pub fn new(code: u16, reason: &str, message: &str) -> Self {
-        Self {
-            code,
-            status: json!({"metadata": {}, "reason": reason, "message": message}),
-        }
+        Self { code, status: json!({"metadata": {}, "reason": reason, "message": message}) }
     }
 
     fn with_details(mut self, details: Value) -> Self {
@@ -67,12 +64,8 @@ impl Failure {
     /// 422 for list options.
     pub fn list_options(field: &str, message: &str) -> Self {
         let causes = json!([{"reason": "FieldValueForbidden", "message": message, "field": field}]);
-        Self::new(
-            422,
-            "Invalid",
-            &format!("ListOptions.meta.k8s.io \"\" is invalid: {field}: {message}"),
-        )
-        .with_details(json!({"group": "meta.k8s.io", "kind": "ListOptions", "causes": causes}))
+        Self::new(422, "Invalid", &format!("ListOptions.meta.k8s.io \"\" is invalid: {field}: {message}"))
+            .with_details(json!({"group": "meta.k8s.io", "kind": "ListOptions", "causes": causes}))
     }
 
     /// 400.
@@ -87,10 +80,7 @@ impl Failure {
 
     /// 403 by RBAC.
     pub fn forbidden(user: &str, verb: &str, def: &Definition, namespace: Option<&str>, name: Option<&str>) -> Self {
-        let place = namespace.map_or_else(
-            || "at the cluster scope".to_owned(),
-            |namespace| format!("in the namespace \"{namespace}\""),
-        );
+        let place = namespace.map_or_else(|| "at the cluster scope".to_owned(), |namespace| format!("in the namespace \"{namespace}\""));
         let object = name.map_or_else(|| def.plural.to_owned(), |name| format!("{} \"{name}\"", def.plural));
         let (plural, group) = (def.plural, def.group);
         let message =
@@ -133,12 +123,8 @@ impl Failure {
     /// 504 for a resourceVersion from the future.
     pub fn too_large(asked: u64, current: u64) -> Self {
         let causes = json!([{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]);
-        Self::new(
-            504,
-            "Timeout",
-            &format!("Timeout: Too large resource version: {asked}, current: {current}"),
-        )
-        .with_details(json!({"causes": causes, "retryAfterSeconds": 1}))
+        Self::new(504, "Timeout", &format!("Timeout: Too large resource version: {asked}, current: {current}"))
+            .with_details(json!({"causes": causes, "retryAfterSeconds": 1}))
     }
 
     /// A refusal known by its HTTP code alone.

@@ -27,11 +27,7 @@ impl Matcher {
     /// Requests of these kinds for one resource; an empty resource means any.
     pub fn verbs(verbs: &[Verb], resource: &str) -> Self {
         let resource = Some(resource.to_owned()).filter(|resource| !resource.is_empty());
-        Self {
-            verbs: verbs.to_vec(),
-            resource,
-            ..Self::default()
-        }
+        Self { verbs: verbs.to_vec(), resource, ..Self::default() }
     }
 
     /// Everything that is asked of one resource.
@@ -86,34 +82,22 @@ impl Matcher {
 
     /// Only this namespace.
     pub fn namespace(self, namespace: &str) -> Self {
-        Self {
-            namespace: Some(namespace.to_owned()),
-            ..self
-        }
+        Self { namespace: Some(namespace.to_owned()), ..self }
     }
 
     /// Only the object of this name.
     pub fn name(self, name: &str) -> Self {
-        Self {
-            name: Some(name.to_owned()),
-            ..self
-        }
+        Self { name: Some(name.to_owned()), ..self }
     }
 
     /// Only requests with this parameter: `resourceVersion=0`.
     pub fn query(self, parameter: &str) -> Self {
-        Self {
-            query: Some(parameter.to_owned()),
-            ..self
-        }
+        Self { query: Some(parameter.to_owned()), ..self }
     }
 
     /// Only requests with this bearer token.
     pub fn token(self, token: &str) -> Self {
-        Self {
-            token: Some(token.to_owned()),
-            ..self
-        }
+        Self { token: Some(token.to_owned()), ..self }
     }
 
     /// Whether a request is meant.
@@ -226,20 +210,12 @@ pub enum Fault {
 impl Fault {
     /// An answer with this status.
     pub fn status(code: u16) -> Self {
-        Self::Status {
-            code,
-            headers: Vec::new(),
-            body: None,
-        }
+        Self::Status { code, headers: Vec::new(), body: None }
     }
 
     /// An answer with this status and Retry-After, which may be garbage.
     pub fn retry_after(code: u16, after: &str) -> Self {
-        Self::Status {
-            code,
-            headers: vec![("Retry-After", after.to_owned())],
-            body: None,
-        }
+        Self::Status { code, headers: vec![("Retry-After", after.to_owned())], body: None }
     }
 
     /// ERROR 410 in the stream, at once.
@@ -290,14 +266,7 @@ impl Faults {
             Times::N(times) => Some(times),
             Times::Always => None,
         };
-        self.0.push(Script {
-            id,
-            matcher,
-            fault,
-            left,
-            hits: 0,
-            cleared: false,
-        });
+        self.0.push(Script { id, matcher, fault, left, hits: 0, cleared: false });
         id
     }
 

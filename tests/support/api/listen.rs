@@ -28,10 +28,7 @@ pub async fn accept_all(
     ready: std_mpsc::Sender<u16>,
 ) {
     let first = bind(0).await;
-    let port = first
-        .local_addr()
-        .map(|address| address.port())
-        .expect("a bound socket has an address");
+    let port = first.local_addr().map(|address| address.port()).expect("a bound socket has an address");
     let mut listener = Some(first);
     ready.send(port).expect("the test waits for the port");
     loop {

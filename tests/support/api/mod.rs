@@ -57,12 +57,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            bookmark_interval: Duration::from_millis(500),
-            managed_fields: true,
-            streaming_lists: true,
-            slow_reader_cut: None,
-        }
+        Self { bookmark_interval: Duration::from_millis(500), managed_fields: true, streaming_lists: true, slow_reader_cut: None }
     }
 }
 
@@ -117,43 +112,25 @@ impl ApiServer {
         let users = [(RIG_TOKEN, "rig"), (PROJECTOR_TOKEN, "projector")];
         let state = State {
             store: Store::new(options.managed_fields),
-            access: users
-                .into_iter()
-                .map(|(token, name)| (token.to_owned(), User::admin(name)))
-                .collect(),
+            access: users.into_iter().map(|(token, name)| (token.to_owned(), User::admin(name))).collect(),
             faults: Faults::default(),
             injections: Vec::new(),
             requests: Vec::new(),
             connections: Vec::new(),
             frozen: false,
         };
-        let shared = Arc::new(Shared {
-            state: Mutex::new(state),
-            tick: channel::Sender::new(0),
-            drops: channel::Sender::new(0),
-            options,
-        });
+        let shared = Arc::new(Shared { state: Mutex::new(state), tick: channel::Sender::new(0), drops: channel::Sender::new(0), options });
         let tls = tls::generate();
         let (control, commands) = mpsc::unbounded_channel();
         let (ready, port) = std_mpsc::channel();
         let (for_thread, acceptor) = (Arc::clone(&shared), tls.acceptor);
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime for the API server");
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime for the API server");
             runtime.block_on(listen::accept_all(for_thread, acceptor, commands, ready));
         });
         let port = port.recv().expect("the API server listens");
         let folder = TempDir::new().expect("a temporary folder");
-        let server = Self {
-            shared,
-            port,
-            authority_pem: tls.authority_pem,
-            control,
-            thread: Some(thread),
-            folder,
-        };
+        let server = Self { shared, port, authority_pem: tls.authority_pem, control, thread: Some(thread), folder };
         for name in ["default", "kube-system"] {
             server.create(&json!({"kind": "Namespace", "metadata": {"name": name}}));
         }
@@ -195,10 +172,7 @@ impl ApiServer {
         let (def, namespace) = home(value);
         let created = self.shared.state().store.create(def, &namespace, value.clone(), Origin::Test);
         self.shared.wake();
-        created
-            .unwrap_or_else(|failure| panic!("creating {}: {}", text(value, "/metadata/name"), failure.body()))
-            .value
-            .clone()
+        created.unwrap_or_else(|failure| panic!("creating {}: {}", text(value, "/metadata/name"), failure.body())).value.clone()
     }
 
     /// Puts an object there unchecked: bad base64, odd names, any time stamp. The counter moves as ever.
@@ -213,49 +187,32 @@ impl ApiServer {
     pub fn patch(&self, plural: &str, namespace: &str, name: &str, merge: &Value) -> Value {
         let def = Definition::named(plural);
         let mut state = self.shared.state();
-        let found = state
-            .store
-            .get(def.plural, namespace, name)
-            .unwrap_or_else(|| panic!("no {plural} {namespace}/{name} to patch"));
+        let found = state.store.get(def.plural, namespace, name).unwrap_or_else(|| panic!("no {plural} {namespace}/{name} to patch"));
         let mut value = found.value.clone();
         patch::merge_patch(&mut value, merge);
         let patched = state.store.update(def, namespace, name, value);
         drop(state);
         self.shared.wake();
-        patched
-            .unwrap_or_else(|failure| panic!("patching {namespace}/{name}: {}", failure.body()))
-            .value
-            .clone()
+        patched.unwrap_or_else(|failure| panic!("patching {namespace}/{name}: {}", failure.body())).value.clone()
     }
 
     /// Deletes an object; with finalizers it stays, marked. Whether it is gone.
     pub fn delete(&self, plural: &str, namespace: &str, name: &str) -> bool {
         let deleted = self.shared.state().store.delete(Definition::named(plural), namespace, name, None);
         self.shared.wake();
-        matches!(
-            deleted.unwrap_or_else(|failure| panic!("deleting {namespace}/{name}: {}", failure.body())),
-            Deleted::Gone(_)
-        )
+        matches!(deleted.unwrap_or_else(|failure| panic!("deleting {namespace}/{name}: {}", failure.body())), Deleted::Gone(_))
     }
 
     /// The object now.
     pub fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
-        self.shared
-            .state()
-            .store
-            .get(Definition::named(plural).plural, namespace, name)
-            .map(|stored| stored.value.clone())
+        self.shared.state().store.get(Definition::named(plural).plural, namespace, name).map(|stored| stored.value.clone())
     }
 
     /// All objects of a resource, cluster-wide.
     pub fn list(&self, plural: &str) -> Vec<Value> {
         let state = self.shared.state();
         let objects = state.store.at(state.store.version());
-        objects
-            .iter()
-            .filter(|(key, _)| key.0 == plural)
-            .map(|(_, stored)| stored.value.clone())
-            .collect()
+        objects.iter().filter(|(key, _)| key.0 == plural).map(|(_, stored)| stored.value.clone()).collect()
     }
 
     /// The newest resourceVersion.
@@ -310,9 +267,7 @@ impl ApiServer {
 
     fn command(&self, command: impl FnOnce(std_mpsc::Sender<()>) -> Control) {
         let (done, finished) = std_mpsc::channel();
-        self.control
-            .send(command(done))
-            .unwrap_or_else(|_| panic!("the API server's thread has ended"));
+        self.control.send(command(done)).unwrap_or_else(|_| panic!("the API server's thread has ended"));
         finished.recv().expect("the API server obeys");
     }
 }
@@ -339,14 +294,7 @@ pub fn kubeconfig(server: &str, authority_base64: &str, token: &str) -> Value {
 
 fn home(value: &Value) -> (&'static Definition, String) {
     let kind = text(value, "/kind");
-    let def = object::RESOURCES
-        .iter()
-        .find(|def| def.kind == kind)
-        .unwrap_or_else(|| panic!("the in-process server has no kind {kind:?}"));
-    let namespace = if text(value, "/metadata/namespace").is_empty() {
-        "default"
-    } else {
-        text(value, "/metadata/namespace")
-    };
+    let def = object::RESOURCES.iter().find(|def| def.kind == kind).unwrap_or_else(|| panic!("the in-process server has no kind {kind:?}"));
+    let namespace = if text(value, "/metadata/namespace").is_empty() { "default" } else { text(value, "/metadata/namespace") };
     (def, if def.namespaced { namespace.to_owned() } else { String::new() })
 }

@@ -27,66 +27,23 @@ pub struct Definition {
 
 /// Every resource served. Both groups of `events` share one store.
 pub const RESOURCES: &[Definition] = &[
-    Definition {
-        group: "",
-        version: "v1",
-        plural: "configmaps",
-        kind: "ConfigMap",
-        namespaced: true,
-    },
-    Definition {
-        group: "",
-        version: "v1",
-        plural: "secrets",
-        kind: "Secret",
-        namespaced: true,
-    },
-    Definition {
-        group: "",
-        version: "v1",
-        plural: "namespaces",
-        kind: "Namespace",
-        namespaced: false,
-    },
-    Definition {
-        group: "",
-        version: "v1",
-        plural: "events",
-        kind: "Event",
-        namespaced: true,
-    },
-    Definition {
-        group: "events.k8s.io",
-        version: "v1",
-        plural: "events",
-        kind: "Event",
-        namespaced: true,
-    },
-    Definition {
-        group: "coordination.k8s.io",
-        version: "v1",
-        plural: "leases",
-        kind: "Lease",
-        namespaced: true,
-    },
+    Definition { group: "", version: "v1", plural: "configmaps", kind: "ConfigMap", namespaced: true },
+    Definition { group: "", version: "v1", plural: "secrets", kind: "Secret", namespaced: true },
+    Definition { group: "", version: "v1", plural: "namespaces", kind: "Namespace", namespaced: false },
+    Definition { group: "", version: "v1", plural: "events", kind: "Event", namespaced: true },
+    Definition { group: "events.k8s.io", version: "v1", plural: "events", kind: "Event", namespaced: true },
+    Definition { group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease", namespaced: true },
 ];
 
 impl Definition {
     /// The first resource of that plural name.
     pub fn named(plural: &str) -> &'static Self {
-        RESOURCES
-            .iter()
-            .find(|def| def.plural == plural)
-            .unwrap_or_else(|| panic!("the in-process server has no resource {plural:?}"))
+        RESOURCES.iter().find(|def| def.plural == plural).unwrap_or_else(|| panic!("the in-process server has no resource {plural:?}"))
     }
 
     /// `v1`, or `group/version`.
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() {
-            self.version.to_owned()
-        } else {
-            format!("{}/{}", self.group, self.version)
-        }
+        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
     }
 }
 
@@ -109,10 +66,7 @@ pub struct Stored {
 impl Stored {
     /// Wraps a version.
     pub fn new(value: Value) -> Self {
-        Self {
-            value,
-            rendered: OnceLock::new(),
-        }
+        Self { value, rendered: OnceLock::new() }
     }
 
     /// The JSON of the object as a client of `def` sees it.
@@ -200,11 +154,7 @@ fn write_ordered(out: &mut String, value: &Value, order: &[&str]) {
         }
         out.push_str(&Value::from(name.as_str()).to_string());
         out.push(':');
-        if name == "metadata" && order == TOP {
-            write_ordered(out, member, METADATA)
-        } else {
-            out.push_str(&member.to_string())
-        }
+        if name == "metadata" && order == TOP { write_ordered(out, member, METADATA) } else { out.push_str(&member.to_string()) }
     }
     out.push('}');
 }
@@ -242,15 +192,8 @@ fn is_empty(value: &Value) -> bool {
 /// What the real server records about who set which field: not used by anybody, but a third of the bytes of small objects.
 pub fn managed_fields(value: &Value, at: &str) -> Value {
     let set = |members: Option<&Value>| -> Value {
-        let names = members
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| (format!("f:{name}"), json!({})));
-        std::iter::once((".".to_owned(), json!({})))
-            .chain(names)
-            .collect::<Map<_, _>>()
-            .into()
+        let names = members.and_then(Value::as_object).into_iter().flatten().map(|(name, _)| (format!("f:{name}"), json!({})));
+        std::iter::once((".".to_owned(), json!({}))).chain(names).collect::<Map<_, _>>().into()
     };
     let mut fields = Map::new();
     for member in ["data", "binaryData"].into_iter().filter(|member| value.get(member).is_some()) {
@@ -285,10 +228,5 @@ pub fn rfc3339(seconds: u64) -> String {
     let day = day_of_year - (153 * from_march + 2) / 5 + 1;
     let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        rest / 3_600,
-        rest / 60 % 60,
-        rest % 60
-    )
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3_600, rest / 60 % 60, rest % 60)
 }

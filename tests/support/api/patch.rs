@@ -13,9 +13,7 @@ pub fn json_patch(target: &mut Value, patch: &Value) -> Result<(), Failure> {
             "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
         ));
     };
-    operations
-        .iter()
-        .try_for_each(|operation| apply(target, operation).ok_or_else(Failure::patch_rejected))
+    operations.iter().try_for_each(|operation| apply(target, operation).ok_or_else(Failure::patch_rejected))
 }
 
 /// One operation; nothing if it does not apply.

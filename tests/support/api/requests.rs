@@ -116,12 +116,7 @@ impl Record {
             bytes_sent: 0,
             open: false,
         };
-        Arc::new(Self {
-            start,
-            status: AtomicU16::new(0),
-            bytes: AtomicU64::new(0),
-            open: AtomicBool::new(false),
-        })
+        Arc::new(Self { start, status: AtomicU16::new(0), bytes: AtomicU64::new(0), open: AtomicBool::new(false) })
     }
 
     /// Notes the status.

@@ -65,14 +65,7 @@ impl Asked {
     /// Reads method, path and query.
     pub fn parse(method: &str, path: &str, query: &str) -> Self {
         let parameters: Vec<_> = query.split('&').filter(|part| !part.is_empty()).map(pair).collect();
-        let mut asked = Self {
-            verb: Verb::Other,
-            definition: None,
-            namespace: None,
-            name: None,
-            parameters,
-            page: 1,
-        };
+        let mut asked = Self { verb: Verb::Other, definition: None, namespace: None, name: None, parameters, page: 1 };
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         if path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" && method == "POST" {
             asked.verb = Verb::Review;
@@ -117,10 +110,7 @@ impl Asked {
 
     /// A query parameter, or nothing.
     pub fn parameter(&self, name: &str) -> &str {
-        self.parameters
-            .iter()
-            .find(|(known, _)| known == name)
-            .map_or("", |(_, value)| value)
+        self.parameters.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
     /// The plural name of the resource, or nothing.
@@ -156,11 +146,7 @@ fn decode(text: &str) -> String {
 
 /// Form of the answer that the `Accept` header asks for.
 pub fn form(accept: &str) -> Form {
-    if accept.contains("as=PartialObjectMetadata") {
-        Form::Metadata
-    } else {
-        Form::Full
-    }
+    if accept.contains("as=PartialObjectMetadata") { Form::Metadata } else { Form::Full }
 }
 
 /// A continue token: where the next page starts, and of which snapshot.
@@ -180,11 +166,7 @@ impl Token {
         let number = parts.next()??;
         let version = number.parse().ok();
         let page = parts.next()??.parse().ok()?;
-        Some(Self {
-            version,
-            page,
-            after: (parts.next()??, parts.next()??),
-        })
+        Some(Self { version, page, after: (parts.next()??, parts.next()??) })
     }
 
     /// The opaque text.
@@ -202,10 +184,7 @@ pub fn hex(text: impl AsRef<[u8]>) -> String {
 
 fn unhex(text: &str) -> Option<String> {
     let digits: Vec<_> = text.as_bytes().chunks(2).collect();
-    let bytes: Option<Vec<u8>> = digits
-        .into_iter()
-        .map(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok())
-        .collect();
+    let bytes: Option<Vec<u8>> = digits.into_iter().map(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok()).collect();
     String::from_utf8(bytes?).ok()
 }
 
@@ -227,22 +206,9 @@ enum Requirement {
 impl Selectors {
     /// Reads `labelSelector` and `fieldSelector`.
     pub fn parse(asked: &Asked) -> Result<Self, String> {
-        let parts = |name: &str| {
-            asked
-                .parameter(name)
-                .split(',')
-                .filter(|part| !part.is_empty())
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
-        let labels = parts("labelSelector")
-            .iter()
-            .map(|part| requirement(part))
-            .collect::<Result<_, _>>()?;
-        let fields = parts("fieldSelector")
-            .iter()
-            .map(|part| field(part, asked.plural()))
-            .collect::<Result<_, _>>()?;
+        let parts = |name: &str| asked.parameter(name).split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+        let labels = parts("labelSelector").iter().map(|part| requirement(part)).collect::<Result<_, _>>()?;
+        let fields = parts("fieldSelector").iter().map(|part| field(part, asked.plural())).collect::<Result<_, _>>()?;
         Ok(Self { labels, fields })
     }
 
@@ -284,17 +250,10 @@ fn requirement(part: &str) -> Result<Requirement, String> {
 }
 
 fn field(part: &str, plural: &str) -> Result<(String, String), String> {
-    let (path, value) = part
-        .split_once("==")
-        .or_else(|| part.split_once('='))
-        .ok_or_else(|| format!("invalid selector: '{part}'"))?;
+    let (path, value) = part.split_once("==").or_else(|| part.split_once('=')).ok_or_else(|| format!("invalid selector: '{part}'"))?;
     if !["metadata.name", "metadata.namespace"].contains(&path) && plural != "events" {
-        return Err(format!(
-            "\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
-        ));
+        return Err(format!("\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""));
     }
-    let path = path
-        .replace("regarding.", "involvedObject.")
-        .replace("reportingController", "reportingComponent");
+    let path = path.replace("regarding.", "involvedObject.").replace("reportingController", "reportingComponent");
     Ok((format!("/{}", path.replace('.', "/")), value.to_owned()))
 }

@@ -14,13 +14,7 @@ impl ApiServer {
     /// Gives a token exactly these rights; a new token gets the user name `system:serviceaccount:default:TOKEN`.
     pub fn set_rbac(&self, token: &str, rules: &[Rule]) {
         let name = format!("system:serviceaccount:default:{token}");
-        self.shared.state().access.insert(
-            token.to_owned(),
-            User {
-                name,
-                rules: Some(rules.to_vec()),
-            },
-        );
+        self.shared.state().access.insert(token.to_owned(), User { name, rules: Some(rules.to_vec()) });
     }
 
     /// Lets a token do everything.
@@ -37,9 +31,7 @@ impl ApiServer {
     pub fn set_tokens(&self, tokens: &[&str]) {
         let mut state = self.shared.state();
         state.access.retain(|token, _| token == RIG_TOKEN);
-        state
-            .access
-            .extend(tokens.iter().map(|token| ((*token).to_owned(), User::admin(token))));
+        state.access.extend(tokens.iter().map(|token| ((*token).to_owned(), User::admin(token))));
     }
 
     // ---- faults ----
@@ -99,11 +91,7 @@ impl ApiServer {
     /// How many watches of a resource are open.
     pub fn open_watches(&self, resource: &str) -> usize {
         let watches = |request: &&Request| matches!(request.verb, Verb::StreamList | Verb::Watch);
-        self.requests()
-            .iter()
-            .filter(watches)
-            .filter(|request| request.open && request.resource == resource)
-            .count()
+        self.requests().iter().filter(watches).filter(|request| request.open && request.resource == resource).count()
     }
 
     /// When each connection was accepted, the rig's own included.

@@ -36,10 +36,7 @@ pub async fn connection(shared: Arc<Shared>, socket: TcpStream, tls: TlsAcceptor
         socket.set_nodelay(true)?;
         let stream = tls.accept(socket).await?;
         let service = service_fn(|request| request_of(Arc::clone(&shared), request));
-        http1::Builder::new()
-            .serve_connection(TokioIo::new(stream), service)
-            .await
-            .map_err(io::Error::other)
+        http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.map_err(io::Error::other)
     };
     tokio::select! {
         // A broken connection is the client's business, or a fault that we made.
@@ -57,23 +54,13 @@ enum Verdict {
 
 async fn request_of(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> io::Result<Response> {
     let (parts, incoming) = request.into_parts();
-    let header = |name: HeaderName| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let header = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let token = header(AUTHORIZATION).trim_start_matches("Bearer ").to_owned();
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
     let asked = Asked::parse(parts.method.as_str(), path, query);
     let body = incoming.collect().await.map_err(io::Error::other)?.to_bytes();
     let record = Record::new(parts.method.as_str(), path, query, &token, &asked, &body);
-    let mut verdict = Verdict::Answer {
-        tweaks: Tweaks::default(),
-        shape: Shape::default(),
-    };
+    let mut verdict = Verdict::Answer { tweaks: Tweaks::default(), shape: Shape::default() };
     if token != RIG_TOKEN {
         shared.state().requests.push(Arc::clone(&record));
         thawed(&shared).await;
@@ -86,16 +73,8 @@ async fn request_of(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> i
     };
     let (accept, content_type) = (header(ACCEPT), header(CONTENT_TYPE));
     let streaming_lists = shared.options.streaming_lists;
-    let call = Call {
-        asked: &asked,
-        path,
-        token: &token,
-        accept: &accept,
-        content_type: &content_type,
-        body: &body,
-        tweaks,
-        streaming_lists,
-    };
+    let call =
+        Call { asked: &asked, path, token: &token, accept: &accept, content_type: &content_type, body: &body, tweaks, streaming_lists };
     let answered = answer(&mut shared.state(), call);
     shared.wake();
     match answered {

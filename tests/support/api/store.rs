@@ -71,13 +71,7 @@ pub struct Store {
 impl Store {
     /// An empty store with a counter that is not near zero.
     pub fn new(managed_fields: bool) -> Self {
-        Self {
-            objects: BTreeMap::new(),
-            log: Vec::new(),
-            version: 1_000,
-            floor: 0,
-            managed_fields,
-        }
+        Self { objects: BTreeMap::new(), log: Vec::new(), version: 1_000, floor: 0, managed_fields }
     }
 
     /// The newest resourceVersion.
@@ -122,10 +116,7 @@ impl Store {
 
     /// Content and counter now.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            version: self.version,
-            objects: self.objects.clone(),
-        }
+        Snapshot { version: self.version, objects: self.objects.clone() }
     }
 
     /// Sets content and counter back, as a restored etcd does; nobody is told.
@@ -148,9 +139,7 @@ impl Store {
         }
         let name = text(&value, "/metadata/name").to_owned();
         if def.namespaced {
-            let home = self
-                .get("namespaces", "", namespace)
-                .ok_or_else(|| Failure::not_found("namespaces", namespace))?;
+            let home = self.get("namespaces", "", namespace).ok_or_else(|| Failure::not_found("namespaces", namespace))?;
             if home.value["metadata"].get("deletionTimestamp").is_some() {
                 return Err(Failure::namespace_terminating(def.plural, &name, namespace));
             }
@@ -176,10 +165,7 @@ impl Store {
 
     /// Replaces an object, as PUT and PATCH do. An update that changes nothing is no change.
     pub fn update(&mut self, def: &Definition, namespace: &str, name: &str, mut value: Value) -> Result<Arc<Stored>, Failure> {
-        let old = self
-            .get(plural(def), namespace, name)
-            .cloned()
-            .ok_or_else(|| Failure::not_found(def.plural, name))?;
+        let old = self.get(plural(def), namespace, name).cloned().ok_or_else(|| Failure::not_found(def.plural, name))?;
         let asked = text(&value, "/metadata/resourceVersion");
         if !asked.is_empty() && asked != old.resource_version() {
             return Err(Failure::conflict(def.plural, name));
@@ -207,19 +193,10 @@ impl Store {
         check::validate(def, &value)?;
         let terminating = old.value["metadata"].get("deletionTimestamp").is_some();
         let before = old.finalizers();
-        if let Some(added) = object::finalizers(&value)
-            .into_iter()
-            .find(|finalizer| terminating && !before.contains(finalizer))
-        {
+        if let Some(added) = object::finalizers(&value).into_iter().find(|finalizer| terminating && !before.contains(finalizer)) {
             let rule = "no new finalizers can be added if the object is being deleted, found new finalizers []string";
             let message = format!("Forbidden: {rule}{{\"{added}\"}}");
-            return Err(Failure::invalid(
-                def.kind,
-                name,
-                "metadata.finalizers",
-                "FieldValueForbidden",
-                &message,
-            ));
+            return Err(Failure::invalid(def.kind, name, "metadata.finalizers", "FieldValueForbidden", &message));
         }
         if value == old.value {
             return Ok(old);
@@ -234,10 +211,7 @@ impl Store {
 
     /// Deletes an object, or marks it while finalizers keep it.
     pub fn delete(&mut self, def: &Definition, namespace: &str, name: &str, uid: Option<&str>) -> Result<Deleted, Failure> {
-        let old = self
-            .get(plural(def), namespace, name)
-            .cloned()
-            .ok_or_else(|| Failure::not_found(def.plural, name))?;
+        let old = self.get(plural(def), namespace, name).cloned().ok_or_else(|| Failure::not_found(def.plural, name))?;
         let found = text(&old.value, "/metadata/uid");
         if let Some(asked) = uid.filter(|asked| *asked != found) {
             return Err(Failure::wrong_uid(def.kind, name, asked, found));
@@ -270,9 +244,7 @@ impl Store {
         let name = text(&value, "/metadata/name").to_owned();
         match self.get(plural(def), namespace, &name).cloned() {
             Some(old) => self.write((plural(def), namespace.to_owned(), name), Some(old), value),
-            None => self
-                .create(def, namespace, value, Origin::Raw)
-                .unwrap_or_else(|failure| panic!("raw object: {}", failure.body())),
+            None => self.create(def, namespace, value, Origin::Raw).unwrap_or_else(|failure| panic!("raw object: {}", failure.body())),
         }
     }
 
@@ -305,12 +277,7 @@ impl Store {
         value["metadata"]["resourceVersion"] = self.version.to_string().into();
         let new = Arc::new(Stored::new(value));
         self.objects.insert(key.clone(), Arc::clone(&new));
-        self.log.push(Change {
-            version: self.version,
-            key,
-            old,
-            new: Some(Arc::clone(&new)),
-        });
+        self.log.push(Change { version: self.version, key, old, new: Some(Arc::clone(&new)) });
         new
     }
 
@@ -318,12 +285,7 @@ impl Store {
         self.version += 1;
         self.objects.remove(&key);
         let namespace = key.1.clone();
-        self.log.push(Change {
-            version: self.version,
-            key,
-            old: Some(Arc::clone(old)),
-            new: None,
-        });
+        self.log.push(Change { version: self.version, key, old: Some(Arc::clone(old)), new: None });
         if !namespace.is_empty() {
             self.bury(&namespace);
         }

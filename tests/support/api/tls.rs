@@ -38,8 +38,5 @@ pub fn generate() -> Tls {
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], private)
         .expect("key and certificate belong together");
-    Tls {
-        acceptor: TlsAcceptor::from(Arc::new(config)),
-        authority_pem: authority_certificate.pem(),
-    }
+    Tls { acceptor: TlsAcceptor::from(Arc::new(config)), authority_pem: authority_certificate.pem() }
 }

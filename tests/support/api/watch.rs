@@ -65,12 +65,7 @@ impl Tweaks {
 
 /// One line to send, or one thing to do.
 enum Output {
-    Event {
-        kind: &'static str,
-        name: String,
-        line: String,
-        older: Option<String>,
-    },
+    Event { kind: &'static str, name: String, line: String, older: Option<String> },
     Bookmark(String),
     Do(Injection),
 }
@@ -159,11 +154,7 @@ impl Watch {
             return Vec::new();
         }
         let mut outputs = Vec::new();
-        let stale = self
-            .tweaks
-            .stale
-            .filter(|(id, _)| state.faults.is_active(*id))
-            .map(|(_, version)| version);
+        let stale = self.tweaks.stale.filter(|(id, _)| state.faults.is_active(*id)).map(|(_, version)| version);
         let newest = state.store.version();
         let upper = stale.map_or(newest, |version| version.min(newest));
         if self.cursor <= upper {
@@ -175,10 +166,7 @@ impl Watch {
         }
         let fresh = state.injections.get(self.injections_seen..).unwrap_or_default();
         outputs.extend(
-            fresh
-                .iter()
-                .filter(|(matcher, _)| matcher.matches(&self.asked, &self.token))
-                .map(|(_, what)| Output::Do(what.clone())),
+            fresh.iter().filter(|(matcher, _)| matcher.matches(&self.asked, &self.token)).map(|(_, what)| Output::Do(what.clone())),
         );
         self.injections_seen = state.injections.len();
         outputs
@@ -186,11 +174,7 @@ impl Watch {
 
     fn changes(&self, store: &Store, upper: u64, outputs: &mut Vec<Output>) {
         let changes = store.since(self.cursor).iter().take_while(|change| change.version <= upper);
-        outputs.extend(
-            changes
-                .filter(|change| self.is_mine(change))
-                .filter_map(|change| self.translate(change)),
-        );
+        outputs.extend(changes.filter(|change| self.is_mine(change)).filter_map(|change| self.translate(change)));
     }
 
     fn is_mine(&self, change: &Change) -> bool {
@@ -220,12 +204,7 @@ impl Watch {
             |kind: &str, stored: &Stored| format!("{{\"type\":\"{kind}\",\"object\":{}}}\n", stored.render(self.definition, self.form));
         let name = text(&stored.value, "/metadata/name").to_owned();
         let older = older.filter(|_| self.tweaks.replay_old).map(|older| line("MODIFIED", older));
-        Output::Event {
-            kind,
-            name,
-            line: line(kind, stored),
-            older,
-        }
+        Output::Event { kind, name, line: line(kind, stored), older }
     }
 
     fn bookmark(&self, version: u64, end: bool) -> String {
@@ -306,10 +285,7 @@ impl Watch {
                 }
                 Ok(())
             }
-            Injection::Event(kind, object) => {
-                out.send(format!("{{\"type\":\"{kind}\",\"object\":{}}}\n", render(&object)).into())
-                    .await
-            }
+            Injection::Event(kind, object) => out.send(format!("{{\"type\":\"{kind}\",\"object\":{}}}\n", render(&object)).into()).await,
             Injection::Stall(pause) => tokio::select! {
                 () = sleep(pause) => Ok(()),
                 () = out.closed() => Err(Ended),

@@ -40,60 +40,36 @@ impl Cluster {
     fn account(&self, rights: Rights<'_>, cluster_wide: bool) -> Account {
         let name = format!("rig-account-{}", self.accounts.fetch_add(1, Ordering::SeqCst));
         let unique = format!("{}-{name}", self.namespace);
-        let token = if self.is_real() {
-            self.create_account(&name, &unique, cluster_wide)
-        } else {
-            unique
-        };
-        let account = Account {
-            kubeconfig: self.kubeconfig_for(&token),
-            token,
-            name,
-            cluster_wide,
-        };
+        let token = if self.is_real() { self.create_account(&name, &unique, cluster_wide) } else { unique };
+        let account = Account { kubeconfig: self.kubeconfig_for(&token), token, name, cluster_wide };
         self.grant(&account, rights);
         account
     }
 
     fn create_account(&self, name: &str, unique: &str, cluster_wide: bool) -> String {
         let accounts = self.path("serviceaccounts", &self.namespace, "");
-        self.client
-            .post(&accounts, &json!({"metadata": {"name": name}}))
-            .ok("creating a service account");
+        self.client.post(&accounts, &json!({"metadata": {"name": name}})).ok("creating a service account");
         let (kind, role) = if cluster_wide { ("ClusterRole", unique) } else { ("Role", name) };
-        self.client
-            .post(&self.rbac(kind, ""), &json!({"metadata": {"name": role}, "rules": []}))
-            .ok("creating a role");
+        self.client.post(&self.rbac(kind, ""), &json!({"metadata": {"name": role}, "rules": []})).ok("creating a role");
         let binding = json!({
             "metadata": {"name": role},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
             "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": self.namespace}],
         });
-        self.client
-            .post(&self.rbac(&format!("{kind}Binding"), ""), &binding)
-            .ok("binding a role");
+        self.client.post(&self.rbac(&format!("{kind}Binding"), ""), &binding).ok("binding a role");
         if cluster_wide {
             self.remember(self.rbac("ClusterRoleBinding", role));
             self.remember(self.rbac("ClusterRole", role));
         }
         let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200}});
-        let answer = self
-            .client
-            .post(&format!("{accounts}/{name}/token"), &request)
-            .ok("asking for a token");
+        let answer = self.client.post(&format!("{accounts}/{name}/token"), &request).ok("asking for a token");
         text(&answer, "/status/token").to_owned()
     }
 
     fn rbac(&self, kind: &str, name: &str) -> String {
         let plural = format!("{}s", kind.to_lowercase());
-        let place = if kind.starts_with("Cluster") {
-            String::new()
-        } else {
-            format!("namespaces/{}/", self.namespace)
-        };
-        format!("/apis/rbac.authorization.k8s.io/v1/{place}{plural}/{name}")
-            .trim_end_matches('/')
-            .to_owned()
+        let place = if kind.starts_with("Cluster") { String::new() } else { format!("namespaces/{}/", self.namespace) };
+        format!("/apis/rbac.authorization.k8s.io/v1/{place}{plural}/{name}").trim_end_matches('/').to_owned()
     }
 
     /// Gives an account exactly these rights, and returns when the server has noticed.
@@ -115,9 +91,7 @@ impl Cluster {
             |(group, resource, verbs): &(&str, &str, &[&str])| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
         let rules: Vec<_> = rights.iter().map(rule).collect();
         let before = self.client.get(&self.rbac(kind, &role)).ok("reading a role");
-        self.client
-            .merge_patch(&self.rbac(kind, &role), &json!({"rules": rules}))
-            .ok("changing a role");
+        self.client.merge_patch(&self.rbac(kind, &role), &json!({"rules": rules})).ok("changing a role");
         // The authorizer follows the role with a delay: wait until it allows what is new and no longer what is not.
         let theirs = self.client.for_token(&account.token);
         let review = |group: &str, resource: &str, verb: &str| {
@@ -126,15 +100,11 @@ impl Cluster {
                 attributes["namespace"] = self.namespace.clone().into();
             }
             let body = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": attributes}});
-            let answer = theirs
-                .post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &body)
-                .ok("a review of rights");
+            let answer = theirs.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &body).ok("a review of rights");
             answer["status"]["allowed"] == true
         };
         let granted = |group: &str, resource: &str, verb: &str| {
-            rights
-                .iter()
-                .any(|(groups, resources, verbs)| *groups == group && *resources == resource && verbs.contains(&verb))
+            rights.iter().any(|(groups, resources, verbs)| *groups == group && *resources == resource && verbs.contains(&verb))
         };
         let mut expected: Vec<(String, String, String)> = Vec::new();
         for rule in rules.iter().chain(before["rules"].as_array().into_iter().flatten()) {
@@ -144,9 +114,7 @@ impl Cluster {
             }
         }
         wait_until("the authorizer to follow the role", DEADLINE, || {
-            let late = expected
-                .iter()
-                .find(|(group, resource, verb)| review(group, resource, verb) != granted(group, resource, verb));
+            let late = expected.iter().find(|(group, resource, verb)| review(group, resource, verb) != granted(group, resource, verb));
             late.map_or(Ok(()), Err)
         });
     }

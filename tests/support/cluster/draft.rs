@@ -69,8 +69,6 @@ impl Draft<'_> {
 
     /// Creates it; the answer may be a refusal.
     pub fn try_create(self) -> Response {
-        self.cluster
-            .client
-            .post(&self.cluster.path(self.plural, &self.namespace, ""), &self.object)
+        self.cluster.client.post(&self.cluster.path(self.plural, &self.namespace, ""), &self.object)
     }
 }

@@ -20,12 +20,7 @@ pub fn real(path: &Path) -> (Backend, Client) {
         .unwrap_or_else(|error| panic!("{VARIABLE}={}: {error}", path.display()));
     let named = |list: &str, name: &str, member: &str| -> Value {
         let items = config[list].as_array().into_iter().flatten();
-        items
-            .clone()
-            .find(|item| item["name"] == name)
-            .or(items.clone().next())
-            .map(|item| item[member].clone())
-            .unwrap_or_default()
+        items.clone().find(|item| item["name"] == name).or(items.clone().next()).map(|item| item[member].clone()).unwrap_or_default()
     };
     let context = named("contexts", text(&config, "/current-context"), "context");
     let cluster = named("clusters", text(&context, "/cluster"), "cluster");
@@ -34,14 +29,10 @@ pub fn real(path: &Path) -> (Backend, Client) {
         if let Some(encoded) = owner[&format!("{field}-data")].as_str() {
             return Some(String::from_utf8(BASE64.decode(encoded).expect("base64 in the kubeconfig")).expect("PEM in the kubeconfig"));
         }
-        owner[field]
-            .as_str()
-            .map(|file| std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}")))
+        owner[field].as_str().map(|file| std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}")))
     };
     let server = text(&cluster, "/server").trim_end_matches('/').to_owned();
-    let address = server
-        .strip_prefix("https://")
-        .unwrap_or_else(|| panic!("{server:?} is no https URL"));
+    let address = server.strip_prefix("https://").unwrap_or_else(|| panic!("{server:?} is no https URL"));
     let (host, port) = address.rsplit_once(':').unwrap_or((address, "443"));
     let port = port.parse().unwrap_or_else(|_| panic!("{server:?} has no port that is a number"));
     let authority = content_of(&cluster, "certificate-authority").expect("the kubeconfig names a certificate authority");
@@ -53,13 +44,5 @@ pub fn real(path: &Path) -> (Backend, Client) {
     }
     let folder = TempDir::new().expect("a temporary folder");
     let kubeconfig = path.canonicalize().expect("the kubeconfig was just read");
-    (
-        Backend::Real {
-            kubeconfig,
-            server,
-            authority_base64: encode(authority.as_bytes()),
-            folder,
-        },
-        client,
-    )
+    (Backend::Real { kubeconfig, server, authority_base64: encode(authority.as_bytes()), folder }, client)
 }

@@ -37,12 +37,7 @@ pub struct Cluster {
 
 enum Backend {
     InProcess(Box<ApiServer>),
-    Real {
-        kubeconfig: PathBuf,
-        server: String,
-        authority_base64: String,
-        folder: TempDir,
-    },
+    Real { kubeconfig: PathBuf, server: String, authority_base64: String, folder: TempDir },
 }
 
 impl Cluster {
@@ -68,13 +63,7 @@ impl Cluster {
 
     fn on((backend, client): (Backend, Client)) -> Self {
         let namespace = String::new();
-        let mut cluster = Self {
-            backend,
-            client,
-            namespace,
-            garbage: Mutex::new(Vec::new()),
-            accounts: AtomicUsize::new(0),
-        };
+        let mut cluster = Self { backend, client, namespace, garbage: Mutex::new(Vec::new()), accounts: AtomicUsize::new(0) };
         cluster.namespace = cluster.create_namespace();
         cluster
     }
@@ -105,9 +94,7 @@ impl Cluster {
     /// Another namespace, deleted with this cluster.
     pub fn create_namespace(&self) -> String {
         let name = format!("rig-{}", &random_uid()[..13]);
-        self.client
-            .post("/api/v1/namespaces", &json!({"metadata": {"name": name}}))
-            .ok("creating a namespace");
+        self.client.post("/api/v1/namespaces", &json!({"metadata": {"name": name}})).ok("creating a namespace");
         self.remember(format!("/api/v1/namespaces/{name}"));
         name
     }
@@ -140,12 +127,7 @@ impl Cluster {
     pub fn kubeconfig_for(&self, token: &str) -> PathBuf {
         match &self.backend {
             Backend::InProcess(server) => server.kubeconfig_for(token),
-            Backend::Real {
-                server,
-                authority_base64,
-                folder,
-                ..
-            } => {
+            Backend::Real { server, authority_base64, folder, .. } => {
                 let path = folder.path().join(format!("kubeconfig-{}.json", &random_uid()[..8]));
                 let config = api::kubeconfig(server, authority_base64, token);
                 std::fs::write(&path, config.to_string()).expect("writing a kubeconfig");
@@ -159,31 +141,17 @@ impl Cluster {
     /// A ConfigMap to be created, labelled `find: me`.
     pub fn configmap(&self, name: &str, data: &[(&str, &str)]) -> Draft<'_> {
         let data: Map<_, _> = data.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect();
-        self.draft(
-            "configmaps",
-            json!({"metadata": {"name": name, "labels": {"find": "me"}}, "data": data}),
-        )
+        self.draft("configmaps", json!({"metadata": {"name": name, "labels": {"find": "me"}}, "data": data}))
     }
 
     /// A Secret to be created, labelled `find: me`; values as plain bytes.
     pub fn secret<V: AsRef<[u8]>>(&self, name: &str, data: &[(&str, V)]) -> Draft<'_> {
-        let data: Map<_, _> = data
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), encode(value.as_ref()).into()))
-            .collect();
-        self.draft(
-            "secrets",
-            json!({"metadata": {"name": name, "labels": {"find": "me"}}, "data": data}),
-        )
+        let data: Map<_, _> = data.iter().map(|(key, value)| ((*key).to_owned(), encode(value.as_ref()).into())).collect();
+        self.draft("secrets", json!({"metadata": {"name": name, "labels": {"find": "me"}}, "data": data}))
     }
 
     fn draft(&self, plural: &'static str, object: Value) -> Draft<'_> {
-        Draft {
-            cluster: self,
-            plural,
-            namespace: self.namespace.clone(),
-            object,
-        }
+        Draft { cluster: self, plural, namespace: self.namespace.clone(), object }
     }
 
     /// Path of an object, or of a list if the name is empty: `configmaps`, `secrets`, `events`.
@@ -228,16 +196,12 @@ impl Cluster {
 
     /// Replaces all `data` of a Secret by these keys.
     pub fn set_secret<V: AsRef<[u8]>>(&self, name: &str, data: &[(&str, V)]) -> Value {
-        let data: Map<_, _> = data
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), encode(value.as_ref()).into()))
-            .collect();
+        let data: Map<_, _> = data.iter().map(|(key, value)| ((*key).to_owned(), encode(value.as_ref()).into())).collect();
         self.replace_data("secrets", name, &data)
     }
 
     fn replace_data(&self, plural: &str, name: &str, data: &Map<String, Value>) -> Value {
-        self.json_patch(plural, name, &json!([{"op": "add", "path": "/data", "value": data}]))
-            .ok(name)
+        self.json_patch(plural, name, &json!([{"op": "add", "path": "/data", "value": data}])).ok(name)
     }
 
     /// Sets labels, or with `None` removes them.
@@ -259,9 +223,7 @@ impl Cluster {
 
     /// Waits until an object is gone.
     pub fn wait_gone(&self, plural: &str, name: &str) {
-        wait_until(&format!("the end of {plural} {name}"), DEADLINE, || {
-            self.get(plural, name).map_or(Ok(()), Err)
-        });
+        wait_until(&format!("the end of {plural} {name}"), DEADLINE, || self.get(plural, name).map_or(Ok(()), Err));
     }
 
     /// The finalizers of an object; none if it is gone.
@@ -272,21 +234,14 @@ impl Cluster {
     /// The Events that regard the objects of this name, in the form of events.k8s.io/v1.
     pub fn events_for(&self, name: &str) -> Vec<Value> {
         let (namespace, name) = name.split_once('/').unwrap_or((&self.namespace, name));
-        let list = self
-            .client
-            .get(&format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events"))
-            .ok("listing events");
+        let list = self.client.get(&format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events")).ok("listing events");
         let items = list["items"].as_array().cloned().unwrap_or_default();
         items.into_iter().filter(|event| text(event, "/regarding/name") == name).collect()
     }
 
     /// The reasons of the Events for an object, sorted.
     pub fn reasons_for(&self, name: &str) -> Vec<String> {
-        let mut reasons: Vec<_> = self
-            .events_for(name)
-            .iter()
-            .map(|event| text(event, "/reason").to_owned())
-            .collect();
+        let mut reasons: Vec<_> = self.events_for(name).iter().map(|event| text(event, "/reason").to_owned()).collect();
         reasons.sort();
         reasons
     }

@@ -62,13 +62,7 @@ impl Response {
 impl Client {
     /// A client without TLS.
     pub fn http(host: &str, port: u16) -> Self {
-        Self {
-            host: host.to_owned(),
-            port,
-            tls: None,
-            token: None,
-            idle: Mutex::new(None),
-        }
+        Self { host: host.to_owned(), port, tls: None, token: None, idle: Mutex::new(None) }
     }
 
     /// A client that trusts only this authority, and shows a certificate (PEM, with its key) if there is one.
@@ -84,38 +78,22 @@ impl Client {
         let config = match identity {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
-                let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
-                    .collect::<Result<_, _>>()
-                    .expect("a PEM certificate");
+                let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<_, _>>().expect("a PEM certificate");
                 let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a PEM key");
-                builder
-                    .with_client_auth_cert(chain, key)
-                    .expect("key and certificate belong together")
+                builder.with_client_auth_cert(chain, key).expect("key and certificate belong together")
             }
         };
-        Self {
-            tls: Some(Arc::new(config)),
-            ..Self::http(host, port)
-        }
+        Self { tls: Some(Arc::new(config)), ..Self::http(host, port) }
     }
 
     /// The same server with a bearer token.
     pub fn with_token(self, token: &str) -> Self {
-        Self {
-            token: Some(token.to_owned()),
-            ..self
-        }
+        Self { token: Some(token.to_owned()), ..self }
     }
 
     /// A second client for the same server, with another token.
     pub fn for_token(&self, token: &str) -> Self {
-        Self {
-            host: self.host.clone(),
-            port: self.port,
-            tls: self.tls.clone(),
-            token: Some(token.to_owned()),
-            idle: Mutex::new(None),
-        }
+        Self { host: self.host.clone(), port: self.port, tls: self.tls.clone(), token: Some(token.to_owned()), idle: Mutex::new(None) }
     }
 
     /// GET.
@@ -135,22 +113,12 @@ impl Client {
 
     /// PATCH by JSON merge.
     pub fn merge_patch(&self, path: &str, body: &Value) -> Response {
-        self.send(
-            "PATCH",
-            path,
-            &[("Content-Type", "application/merge-patch+json")],
-            body.to_string().as_bytes(),
-        )
+        self.send("PATCH", path, &[("Content-Type", "application/merge-patch+json")], body.to_string().as_bytes())
     }
 
     /// PATCH by JSON patch.
     pub fn json_patch(&self, path: &str, body: &Value) -> Response {
-        self.send(
-            "PATCH",
-            path,
-            &[("Content-Type", "application/json-patch+json")],
-            body.to_string().as_bytes(),
-        )
+        self.send("PATCH", path, &[("Content-Type", "application/json-patch+json")], body.to_string().as_bytes())
     }
 
     /// DELETE.
@@ -160,8 +128,7 @@ impl Client {
 
     /// Any request. Panics if no answer comes.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
-        self.try_send(method, path, headers, body)
-            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+        self.try_send(method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
     /// Any request; an error if the connection breaks. A kept connection that has died is replaced once.
@@ -186,11 +153,7 @@ impl Client {
         if keep {
             *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream.connection);
         }
-        Ok(Response {
-            status: stream.status,
-            headers: stream.headers,
-            body: stream.body,
-        })
+        Ok(Response { status: stream.status, headers: stream.headers, body: stream.body })
     }
 
     /// GET whose answer is read line by line, such as a watch.
@@ -211,20 +174,11 @@ impl Client {
                 Box::new(StreamOwned::new(session, plain))
             }
         };
-        Ok(Connection {
-            io,
-            socket,
-            raw: Vec::new(),
-        })
+        Ok(Connection { io, socket, raw: Vec::new() })
     }
 
     fn begin(&self, mut connection: Connection, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Stream> {
-        let mut request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}:{}\r\nContent-Length: {}\r\n",
-            self.host,
-            self.port,
-            body.len()
-        );
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}:{}\r\nContent-Length: {}\r\n", self.host, self.port, body.len());
         if let Some(token) = &self.token {
             request.push_str(&format!("Authorization: Bearer {token}\r\n"));
         }

@@ -99,23 +99,10 @@ impl Stream {
             }
         }
         let wrong = || io::Error::other("no HTTP answer");
-        let status = lines
-            .first()
-            .and_then(|line| line.split(' ').nth(1)?.parse().ok())
-            .ok_or_else(wrong)?;
-        let header = |line: &String| {
-            line.split_once(':')
-                .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-        };
+        let status = lines.first().and_then(|line| line.split(' ').nth(1)?.parse().ok()).ok_or_else(wrong)?;
+        let header = |line: &String| line.split_once(':').map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()));
         let headers = lines.iter().skip(1).filter_map(header).collect();
-        let mut stream = Self {
-            status,
-            headers,
-            connection,
-            length: Length::UntilClose,
-            body: Vec::new(),
-            finished: false,
-        };
+        let mut stream = Self { status, headers, connection, length: Length::UntilClose, body: Vec::new(), finished: false };
         if stream.header("transfer-encoding") == "chunked" {
             stream.length = Length::Chunk(0);
         } else if let Ok(length) = stream.header("content-length").parse() {
@@ -151,9 +138,7 @@ impl Stream {
     pub fn event(&mut self) -> (String, Value) {
         loop {
             let line = self.line(PATIENCE);
-            let Line::Text(text) = &line else {
-                panic!("expected an event, found {line:?}")
-            };
+            let Line::Text(text) = &line else { panic!("expected an event, found {line:?}") };
             let event: Value = serde_json::from_slice(text).unwrap_or_else(|error| panic!("{error} in {}", String::from_utf8_lossy(text)));
             let is_end = event.pointer("/object/metadata/annotations/k8s.io~1initial-events-end").is_some();
             if event["type"] != "BOOKMARK" || is_end {
@@ -179,11 +164,7 @@ impl Stream {
                 return Ok(false);
             }
             if !self.connection.read(deadline)? {
-                return if self.length == Length::UntilClose {
-                    Ok(false)
-                } else {
-                    Err(ErrorKind::UnexpectedEof.into())
-                };
+                return if self.length == Length::UntilClose { Ok(false) } else { Err(ErrorKind::UnexpectedEof.into()) };
             }
         }
     }

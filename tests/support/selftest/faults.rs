@@ -14,10 +14,7 @@ pub const QUIET: Duration = Duration::from_millis(50);
 
 /// A cluster with ConfigMaps a, b, c; a client that faults hit; and the path of their list.
 pub fn setup() -> (Cluster, Client, String) {
-    let cluster = Cluster::in_process_with(Options {
-        bookmark_interval: Duration::from_secs(3_600),
-        ..Options::default()
-    });
+    let cluster = Cluster::in_process_with(Options { bookmark_interval: Duration::from_secs(3_600), ..Options::default() });
     for name in ["a", "b", "c"] {
         cluster.configmap(name, &[("k", name)]).create();
     }
@@ -37,11 +34,7 @@ fn events(cluster: &Cluster, client: &Client) -> (Vec<String>, Line) {
                 if event["type"] == "BOOKMARK" {
                     return (seen, Line::Quiet);
                 }
-                seen.push(
-                    format!("{} {}", text(&event, "/type"), text(&event, "/object/metadata/name"))
-                        .trim()
-                        .to_owned(),
-                );
+                seen.push(format!("{} {}", text(&event, "/type"), text(&event, "/object/metadata/name")).trim().to_owned());
             }
             end => return (seen, end),
         }
@@ -58,26 +51,10 @@ fn statuses_strike_so_often_and_in_order() {
     assert_eq!((busy.status, busy.json()["reason"].clone()), (429, json!("TooManyRequests")));
     assert!(busy.headers.contains(&("retry-after".to_owned(), "30".to_owned())));
     assert_eq!(cluster.client().get(&path).status, 200, "the rig itself is not hit");
-    assert_eq!(
-        [client.get(&path).status, client.get(&path).status, client.get(&path).status],
-        [429, 410, 200]
-    );
+    assert_eq!([client.get(&path).status, client.get(&path).status, client.get(&path).status], [429, 410, 200]);
     assert_eq!(server.hits(first), 2);
-    assert_eq!(
-        server.counts(),
-        Counts {
-            lists: 4,
-            ..Counts {
-                bytes: server.counts().bytes,
-                ..Counts::default()
-            }
-        }
-    );
-    let body = Fault::Status {
-        code: 500,
-        headers: Vec::new(),
-        body: Some(b"<html>".to_vec()),
-    };
+    assert_eq!(server.counts(), Counts { lists: 4, ..Counts { bytes: server.counts().bytes, ..Counts::default() } });
+    let body = Fault::Status { code: 500, headers: Vec::new(), body: Some(b"<html>".to_vec()) };
     let always = server.fault(Matcher::any(), Times::Always, body);
     assert_eq!(client.get(&path).text(), "<html>");
     server.clear(always);
@@ -107,10 +84,7 @@ fn watches_from_before_a_compaction_are_told_in_the_stream() {
     cluster.server().compact();
     let mut late = watch(&client, &cluster, "1001");
     let (kind, status) = late.event();
-    assert_eq!(
-        (late.status, kind.as_str(), &status["code"], &status["reason"]),
-        (200, "ERROR", &json!(410), &json!("Expired"))
-    );
+    assert_eq!((late.status, kind.as_str(), &status["code"], &status["reason"]), (200, "ERROR", &json!(410), &json!("Expired")));
     assert_eq!(late.line(DEADLINE), Line::End(Vec::new()));
     cluster.configmap("d", &[]).create();
     let seen = std::iter::repeat_with(|| open.event().1).find(|object| text(object, "/metadata/name") == "d");
@@ -126,44 +100,21 @@ fn streams_end_in_every_way() {
         (Fault::cut_after(2), vec!["ADDED a", "ADDED b"], Line::Broken(half.clone())),
         (Fault::AfterEvents(1, Injection::HalfLine), vec!["ADDED a"], Line::End(half)),
         (Fault::gone_in_stream(), vec!["ERROR"], Line::End(Vec::new())),
-        (
-            Fault::AfterEvents(3, Injection::Error(500)),
-            vec!["ADDED a", "ADDED b", "ADDED c", "ERROR"],
-            Line::End(Vec::new()),
-        ),
+        (Fault::AfterEvents(3, Injection::Error(500)), vec!["ADDED a", "ADDED b", "ADDED c", "ERROR"], Line::End(Vec::new())),
         (Fault::AfterEvents(2, Injection::Silence), vec!["ADDED a", "ADDED b"], Line::Quiet),
         (Fault::NoEndBookmark, vec!["ADDED a", "ADDED b", "ADDED c"], Line::Quiet),
         (Fault::IgnoreSendInitialEvents, vec![], Line::Quiet),
         (Fault::raw_line("{garbage"), vec!["", "ADDED a", "ADDED b", "ADDED c"], Line::Quiet),
         (Fault::raw_line(b"\xff\xfe"), vec!["", "ADDED a", "ADDED b", "ADDED c"], Line::Quiet),
-        (
-            Fault::AfterEvents(1, Injection::HugeLine(1 << 20)),
-            vec!["ADDED a", "ADDED huge", "ADDED b", "ADDED c"],
-            Line::Quiet,
-        ),
+        (Fault::AfterEvents(1, Injection::HugeLine(1 << 20)), vec!["ADDED a", "ADDED huge", "ADDED b", "ADDED c"], Line::Quiet),
         (
             Fault::AfterEvents(0, Injection::Event("DELETED", json!({"metadata": {"name": "z"}}))),
             vec!["DELETED z", "ADDED a", "ADDED b", "ADDED c"],
             Line::Quiet,
         ),
-        (
-            Fault::AfterEvents(1, Injection::Stall(QUIET)),
-            vec!["ADDED a", "ADDED b", "ADDED c"],
-            Line::Quiet,
-        ),
-        (
-            Fault::Lose(Loss {
-                name: Some("b".to_owned()),
-                ..Loss::default()
-            }),
-            vec!["ADDED a", "ADDED c"],
-            Line::Quiet,
-        ),
-        (
-            Fault::Duplicate,
-            vec!["ADDED a", "ADDED a", "ADDED b", "ADDED b", "ADDED c", "ADDED c"],
-            Line::Quiet,
-        ),
+        (Fault::AfterEvents(1, Injection::Stall(QUIET)), vec!["ADDED a", "ADDED b", "ADDED c"], Line::Quiet),
+        (Fault::Lose(Loss { name: Some("b".to_owned()), ..Loss::default() }), vec!["ADDED a", "ADDED c"], Line::Quiet),
+        (Fault::Duplicate, vec!["ADDED a", "ADDED a", "ADDED b", "ADDED b", "ADDED c", "ADDED c"], Line::Quiet),
         (Fault::Reorder(3), vec!["ADDED c", "ADDED b", "ADDED a"], Line::Quiet),
     ];
     for (fault, seen, end) in cases {
@@ -179,15 +130,10 @@ fn streams_end_in_every_way() {
 #[test]
 fn streaming_lists_can_be_refused_for_good() {
     let (cluster, client, _) = setup();
-    cluster
-        .server()
-        .fault(Matcher::stream_list(""), Times::Once, Fault::RejectSendInitialEvents);
+    cluster.server().fault(Matcher::stream_list(""), Times::Once, Fault::RejectSendInitialEvents);
     assert_eq!(stream_list(&client, &cluster, "").status, 422);
     assert_eq!(stream_list(&client, &cluster, "").status, 200);
-    let old = Cluster::in_process_with(Options {
-        streaming_lists: false,
-        ..Options::default()
-    });
+    let old = Cluster::in_process_with(Options { streaming_lists: false, ..Options::default() });
     assert_eq!(stream_list(old.client(), &old, "").status, 422);
 }
 
@@ -239,10 +185,7 @@ fn old_events_come_again() {
     let mut watch = watch(&client, &cluster, &cluster.server().version().to_string());
     cluster.set_data("a", &[("k", "new")]);
     let (new, old) = (watch.event(), watch.event());
-    assert_eq!(
-        (new.1["data"].clone(), old.1["data"].clone()),
-        (json!({"k": "new"}), json!({"k": "a"}))
-    );
+    assert_eq!((new.1["data"].clone(), old.1["data"].clone()), (json!({"k": "new"}), json!({"k": "a"})));
 }
 
 #[test]
@@ -257,7 +200,5 @@ fn open_watches_can_be_injected() {
     assert_eq!(watch.line(DEADLINE), Line::Text(b"{".to_vec()));
     assert_eq!(watch.event().1["code"], 410);
     assert_eq!(watch.line(DEADLINE), Line::End(Vec::new()));
-    wait_for("the end of the watch in the log", DEADLINE, || {
-        server.open_watches("configmaps") == 0
-    });
+    wait_for("the end of the watch in the log", DEADLINE, || server.open_watches("configmaps") == 0);
 }

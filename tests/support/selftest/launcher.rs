@@ -27,12 +27,7 @@ fn shell(script: &str) -> Builder {
 fn launches_with_a_clean_environment() {
     let folder = tempfile::tempdir().expect("a folder");
     let launch = shell("echo \"$FOLDER|$A|$HOME|$HEALTH_PORT\"; echo oops >&2; exit 3");
-    let launch = launch
-        .folder(folder.path())
-        .env("A", "1")
-        .env("B", "2")
-        .without("B")
-        .env("HEALTH_PORT", "7");
+    let launch = launch.folder(folder.path()).env("A", "1").env("B", "2").without("B").env("HEALTH_PORT", "7");
     let finished = launch.run();
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(3), "oops\n"));
     assert_eq!(finished.stdout, format!("{}|1||7\n", folder.path().display()));
@@ -42,9 +37,7 @@ fn launches_with_a_clean_environment() {
 
 #[test]
 fn signals_kills_and_output() {
-    let mut running = shell("trap 'echo bye; exit 0' TERM; echo hello; while :; do sleep 0.01; done")
-        .env("PATH", "/usr/bin:/bin")
-        .start();
+    let mut running = shell("trap 'echo bye; exit 0' TERM; echo hello; while :; do sleep 0.01; done").env("PATH", "/usr/bin:/bin").start();
     running.wait_output("hello");
     assert!(running.is_running());
     assert!(running.rss_kib() > 0 && running.peak_kib() >= running.rss_kib());
@@ -77,10 +70,7 @@ fn health_is_asked_over_plain_http() {
             socket.write_all(answer.as_bytes()).expect("an answer");
         }
     });
-    let mut running = shell("while :; do sleep 0.01; done")
-        .env("PATH", "/usr/bin:/bin")
-        .env("HEALTH_PORT", &port.to_string())
-        .start();
+    let mut running = shell("while :; do sleep 0.01; done").env("PATH", "/usr/bin:/bin").env("HEALTH_PORT", &port.to_string()).start();
     assert_eq!(running.health(), (503, serde_json::json!({"a": 1})));
     running.wait_ready();
     serving.join().expect("no panic");
@@ -99,9 +89,8 @@ fn a_projector_that_ends_before_it_is_ready_fails_the_test() {
 fn projector_on_a_cluster_knows_where_it_is() {
     let cluster = Cluster::new();
     let folder = tempfile::tempdir().expect("a folder");
-    let launch = Projector::on(&cluster, folder.path())
-        .binary(Path::new("/bin/sh"))
-        .args(&["-c", "cat $KUBECONFIG; echo $NAMESPACE $LABEL"]);
+    let launch =
+        Projector::on(&cluster, folder.path()).binary(Path::new("/bin/sh")).args(&["-c", "cat $KUBECONFIG; echo $NAMESPACE $LABEL"]);
     let finished = launch.env("PATH", "/usr/bin:/bin").run();
     assert!(finished.stdout.contains("certificate-authority-data"));
     assert!(finished.stdout.ends_with(&format!("{} find\n", cluster.namespace())));
@@ -122,13 +111,7 @@ fn trees_show_what_is_there() {
     assert_tree(root, &expected);
     assert_eq!(tree_with_dots(root).len(), 5);
     assert_eq!(folders(root), ["sub", "sub/deep"]);
-    assert_eq!(
-        (temps(root), ledgers(root)),
-        (
-            vec![".kube-projector.x1.tmp".to_owned()],
-            vec!["sub/.kube-projector.y.ledger".to_owned()]
-        )
-    );
+    assert_eq!((temps(root), ledgers(root)), (vec![".kube-projector.x1.tmp".to_owned()], vec!["sub/.kube-projector.y.ledger".to_owned()]));
     fs::set_permissions(root.join("a"), fs::Permissions::from_mode(0o640)).expect("a mode");
     assert_eq!(mode(&root.join("a")), 0o640);
     let before = inode(&root.join("a"));
@@ -183,10 +166,7 @@ fn planted_leaks_are_found_in_every_form() {
     ];
     for leak in planted {
         let text = format!("level=info value={leak} end");
-        assert!(
-            catch_unwind(|| assert_no_leak("a log", &text, &[canary])).is_err(),
-            "not found: {text}"
-        );
+        assert!(catch_unwind(|| assert_no_leak("a log", &text, &[canary])).is_err(), "not found: {text}");
     }
     assert_no_leak("a log", "level=info key=password bytes=18", &[canary]);
 }

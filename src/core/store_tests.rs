@@ -1,0 +1,89 @@
+//! Which of two versions of an object counts, when they come late, twice, or without their bytes.
+
+use super::*;
+use crate::core::object::Payload;
+use crate::core::path::Roots;
+
+const SOURCE: SourceId = SourceId(0);
+
+fn key() -> ObjectKey {
+    ObjectKey::new(Kind::ConfigMap, "n", "a")
+}
+
+fn object(uid: u128, resource_version: u64) -> Box<Object> {
+    Box::new(Object {
+        key: key(),
+        uid,
+        resource_version,
+        created: 0,
+        terminating: false,
+        finalizers: Vec::new(),
+        folder: None,
+        data: vec![("file".into(), Some(Payload(resource_version.to_string().into_bytes())))],
+    })
+}
+
+fn apply(uid: u128, resource_version: u64) -> SourceEvent {
+    SourceEvent::Apply { source: SOURCE, generation: 1, object: object(uid, resource_version) }
+}
+
+fn fetched(uid: u128, resource_version: u64) -> SourceEvent {
+    SourceEvent::Fetched { source: SOURCE, object: object(uid, resource_version) }
+}
+
+fn dropped(uid: u128, resource_version: u64) -> SourceEvent {
+    apply(uid, resource_version).without_body()
+}
+
+fn begin(consistent: bool) -> SourceEvent {
+    SourceEvent::ListBegin { source: SOURCE, generation: 1, consistent }
+}
+
+/// uid and resourceVersion of the object after these events, whether its bytes are missing, and how often they were asked for.
+fn check(events: Vec<SourceEvent>, expected: Option<(u128, u64, bool)>, asked: usize) {
+    let rules = Rules { roots: Roots::new("/f", []), unique_filenames: false, file_mode: 0o644, terminating_is_gone: false };
+    let mut store = Store::new([SourceScope { kind: None, namespace: None }], Order::Oldest, Digester::new((1, 2)));
+    let mut folded = Folded::default();
+    events.into_iter().for_each(|event| store.fold(event, &rules, &mut folded));
+    assert_eq!(store.object(&key()).map(|live| (live.uid(), live.resource_version, live.unread)), expected);
+    assert_eq!(folded.unread.len(), asked);
+}
+
+#[test]
+fn older_versions_are_ignored_unless_a_consistent_list_brings_them() {
+    check(vec![apply(1, 7), apply(1, 6)], Some((1, 7, false)), 0);
+    check(vec![apply(1, 7), begin(true), apply(1, 6)], Some((1, 6, false)), 0);
+}
+
+#[test]
+fn an_older_namesake_from_a_stale_cache_is_ignored() {
+    check(vec![apply(2, 7), begin(false), apply(1, 6)], Some((2, 7, false)), 0);
+    check(vec![apply(1, 6), apply(2, 7)], Some((2, 7, false)), 0);
+}
+
+#[test]
+fn what_was_fetched_before_a_body_was_dropped_does_not_stand_for_it() {
+    check(vec![apply(1, 5), dropped(1, 7), fetched(1, 6)], Some((1, 7, true)), 1);
+    check(vec![apply(1, 5), dropped(1, 7), fetched(1, 7)], Some((1, 7, false)), 1);
+    check(vec![dropped(1, 7), fetched(1, 9)], Some((1, 9, false)), 1);
+}
+
+#[test]
+fn a_namesake_whose_body_was_dropped_is_fetched_under_its_own_uid() {
+    check(vec![apply(1, 5), dropped(2, 7), fetched(2, 7)], Some((2, 7, false)), 1);
+    check(vec![apply(1, 5), dropped(2, 7), fetched(1, 8)], Some((2, 7, true)), 1);
+}
+
+#[test]
+fn a_body_that_was_dropped_and_is_known_is_not_asked_for() {
+    check(vec![apply(1, 5), begin(false), dropped(1, 5)], Some((1, 5, false)), 0);
+    check(vec![apply(1, 5), begin(false), dropped(1, 4)], Some((1, 5, false)), 0);
+}
+
+#[test]
+fn a_deletion_counts_for_its_own_object_only() {
+    let delete = |uid| SourceEvent::Delete { source: SOURCE, generation: 1, key: key(), uid, finalizers: Vec::new() };
+    check(vec![apply(1, 5), delete(1)], None, 0);
+    check(vec![apply(2, 5), delete(1)], Some((2, 5, false)), 0);
+    check(vec![dropped(2, 5), delete(1)], Some((2, 5, true)), 1);
+}
