@@ -155,7 +155,7 @@ impl<F: Fs> Engine<F> {
         let ours = |folder: &&str| self.folders.contains(*folder) && !self.is_root(folder) && !needed.contains(folder);
         let mut emptied: BTreeSet<String> = gone.iter().flat_map(TargetPath::ancestors).filter(ours).map(str::to_owned).collect();
         if all {
-            let idle = |folder: &&str| self.store.claimed_beneath(folder) == 0 || self.claimed_as_file(folder).is_some();
+            let idle = |folder: &&str| self.store.claimed_beneath(folder) == 0 || self.stands_in_the_way(folder);
             emptied.extend(self.folders.iter().map(String::as_str).filter(ours).filter(idle).map(str::to_owned));
         }
         let mut records = Vec::new();
@@ -176,6 +176,18 @@ impl<F: Fs> Engine<F> {
             }
         }
         self.append_or_owe(records);
+    }
+
+    /// Whether somebody wants a file where the folder, or one above it, stands: it may go although paths beneath are claimed.
+    fn stands_in_the_way(&self, folder: &str) -> bool {
+        let mut at = Some(folder);
+        while let Some(folder) = at.filter(|folder| !folder.is_empty() && *folder != "/") {
+            if self.claimed_as_file(folder).is_some() {
+                return true;
+            }
+            at = parent(folder).map(|(above, _)| above);
+        }
+        false
     }
 
     /// The path of a folder, when somebody wants a file there.
