@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::{DEADLINE, Stage, relists, row, wait_content};
+use super::{DEADLINE, Stage, row, wait_content};
 use crate::support::{
     Fault, Injection, Matcher, PROJECTOR_TOKEN, Projector, Times, assert_no_leak, leak, ledgers, tree, wait_for, wait_tree,
 };
@@ -146,7 +146,7 @@ fn pages_break(stage: &Stage, projector: &Projector) {
         let before = row(projector, "Secret")["relists"].as_u64();
         stage.in_a_gap(|| stage.create(&format!("after-{}", name.replace(' ', "-")), IN_CONFIG_MAP));
         wait_for(name, super::LONG, || server.hits(broken) == 1 && row(projector, "Secret")["state"] == "watching");
-        assert!(row(projector, "Secret")["relists"].as_u64() > before && relists(projector) > 0);
+        assert!(row(projector, "Secret")["relists"].as_u64() > before, "{name}: listed again");
         // An event is the proof that the watch works: the next loss begins with a short wait again.
         let content = format!("{IN_SECRET} {name}");
         stage.cluster.set_secret("secret", &[("secret", &content)]);
