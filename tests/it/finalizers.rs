@@ -111,6 +111,15 @@ fn foreign_finalizer_stays_where_it_is() {
     setup.holds(&tree! {});
 }
 
+/// Ends a thread also when the test that waits for it has failed.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn foreign_finalizers_survive_an_actor_that_edits_all_the_time() {
     let setup = Setup::new();
@@ -124,30 +133,46 @@ fn foreign_finalizers_survive_an_actor_that_edits_all_the_time() {
         scope.spawn(|| {
             // Puts a finalizer in front of the list and takes it away again, so that every index is wrong half of the time.
             while !stop.load(Ordering::SeqCst) {
-                for name in &names {
-                    let add = json!([{"op": "add", "path": "/metadata/finalizers/0", "value": "example.com/front"}]);
-                    let test = json!({"op": "test", "path": "/metadata/finalizers/0", "value": "example.com/front"});
-                    setup.cluster.json_patch("configmaps", name, &add);
-                    setup.cluster.json_patch("configmaps", name, &json!([test, {"op": "remove", "path": "/metadata/finalizers/0"}]));
+                let add = json!([{"op": "add", "path": "/metadata/finalizers/0", "value": "example.com/front"}]);
+                let test = json!({"op": "test", "path": "/metadata/finalizers/0", "value": "example.com/front"});
+                let remove = json!([test, {"op": "remove", "path": "/metadata/finalizers/0"}]);
+                for (name, patch) in names.iter().map(|name| (name, &add)).chain(names.iter().map(|name| (name, &remove))) {
+                    setup.cluster.json_patch("configmaps", name, patch);
                     edits.fetch_add(1, Ordering::SeqCst);
                 }
             }
         });
+        let _ends = StopAtEnd(&stop);
         wait_for("finalizers among all the edits", DEADLINE, || {
             names.iter().all(|name| setup.cluster.finalizers_of("configmaps", name).contains(&OURS.to_owned()))
         });
+        // However fast the server and we are.
+        wait_for("every object to be edited", DEADLINE, || edits.load(Ordering::SeqCst) >= 2 * names.len());
         for name in &names {
             setup.cluster.relabel("configmaps", name, &[("find", None)]);
         }
         wait_for("releases among all the edits", DEADLINE, || {
             names.iter().all(|name| !setup.cluster.finalizers_of("configmaps", name).contains(&OURS.to_owned()))
         });
-        stop.store(true, Ordering::SeqCst);
     });
-    assert!(edits.load(Ordering::SeqCst) >= 20, "the actor was there");
     for name in &names {
         assert_eq!(setup.cluster.finalizers_of("configmaps", name), [FOREIGN]);
     }
+}
+
+#[test]
+fn finalizer_put_in_front_while_our_patch_is_under_way_survives() {
+    let setup = Setup::in_process();
+    let server = setup.cluster.server();
+    let front = json!([{"op": "add", "path": "/metadata/finalizers/0", "value": "example.com/front"}]);
+    setup.cluster.configmap("a", &[("a", "1")]).finalizer(FOREIGN).create();
+    let _projector = setup.start();
+    setup.has_finalizers("configmaps", "a", &[FOREIGN, OURS]);
+    let slow = server.fault(Matcher::patch("configmaps"), Times::Once, Fault::Delay(Duration::from_millis(300)));
+    setup.cluster.relabel("configmaps", "a", &[("find", None)]);
+    wait_for("our patch to be under way", DEADLINE, || server.hits(slow) == 1);
+    setup.cluster.json_patch("configmaps", "a", &front).ok("a finalizer in front");
+    setup.has_finalizers("configmaps", "a", &["example.com/front", FOREIGN]);
 }
 
 #[test]
