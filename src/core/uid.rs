@@ -6,8 +6,6 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// Length of a UUID as text.
 const UUID_LENGTH: usize = 36;
-/// Where its second half begins, with a hyphen.
-const HALF: usize = 18;
 
 /// The uid as a number: a lower-case UUID by its digits, any other text by a hash, the empty text as 0.
 ///
@@ -43,17 +41,13 @@ fn uuid_digits(uid: &str) -> Option<u128> {
     if uid.len() != UUID_LENGTH {
         return None;
     }
-    let half = |part: &str, hyphens: [usize; 2]| {
-        part.bytes().enumerate().try_fold(0, |number: u64, (at, byte)| match byte {
-            b'-' if hyphens.contains(&at) => Some(number),
-            _ if hyphens.contains(&at) => None,
-            b'0'..=b'9' => Some(number << 4 | u64::from(byte - b'0')),
-            b'a'..=b'f' => Some(number << 4 | u64::from(byte - b'a' + 10)),
-            _ => None,
-        })
-    };
-    let (high, low) = uid.split_at_checked(HALF)?;
-    Some(u128::from(half(high, [8, 13])?) << u64::BITS | u128::from(half(low, [0, 5])?))
+    uid.bytes().enumerate().try_fold(0, |number: u128, (at, byte)| match (at, byte) {
+        (8 | 13 | 18 | 23, b'-') => Some(number),
+        (8 | 13 | 18 | 23, _) => None,
+        (_, b'0'..=b'9') => Some(number << 4 | u128::from(byte - b'0')),
+        (_, b'a'..=b'f') => Some(number << 4 | u128::from(byte - b'a' + 10)),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

@@ -170,8 +170,8 @@ impl Reader {
 /// Adds the values of `data` or `binaryData`, in their order.
 fn values(cursor: &mut Cursor<'_>, encoded: bool, into: &mut Vec<(String, Option<Payload>)>) -> Result<(), Unreadable> {
     cursor.object(|cursor, key| {
-        let value = cursor.string()?;
-        let payload = if encoded { decoded(&value) } else { Some(Payload(value.into_owned().into_bytes())) };
+        let value = cursor.bytes()?;
+        let payload = if encoded { decoded(&value) } else { Some(Payload(value.into_owned())) };
         // Most objects have one key.
         into.reserve_exact(usize::from(into.is_empty()));
         into.push((key.into_owned(), payload));
@@ -253,8 +253,8 @@ fn revision(text: &str) -> u64 {
     text.parse().unwrap_or_default()
 }
 
-fn decoded(value: &str) -> Option<Payload> {
-    STANDARD.decode(value.as_bytes()).ok().map(Payload)
+fn decoded(value: &[u8]) -> Option<Payload> {
+    STANDARD.decode(value).ok().map(Payload)
 }
 
 /// Seconds since 1970 of an RFC 3339 time in UTC, the only form that the API server writes.

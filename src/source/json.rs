@@ -99,12 +99,25 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// [`Unreadable`], also for half of a surrogate pair.
     pub fn string(&mut self) -> Result<Cow<'a, str>, Unreadable> {
-        self.expect(b'"')?;
         let from = self.at;
-        match self.until_quote()? {
-            (raw, None) => Ok(Cow::Borrowed(raw)),
-            (raw, Some(first)) => unescaped(raw, first).map(Cow::Owned).ok_or(Unreadable { at: from }),
-        }
+        let text = match self.raw()? {
+            (raw, None) => Some(Cow::Borrowed(raw)),
+            (raw, Some(first)) => unescaped(raw, first).and_then(|bytes| String::from_utf8(bytes).ok()).map(Cow::Owned),
+        };
+        text.ok_or(Unreadable { at: from })
+    }
+
+    /// The bytes of a string, as [`Self::string`].
+    ///
+    /// # Errors
+    /// As [`Self::string`].
+    pub fn bytes(&mut self) -> Result<Cow<'a, [u8]>, Unreadable> {
+        let from = self.at;
+        let bytes = match self.raw()? {
+            (raw, None) => Some(Cow::Borrowed(raw.as_bytes())),
+            (raw, Some(first)) => unescaped(raw, first).map(Cow::Owned),
+        };
+        bytes.ok_or(Unreadable { at: from })
     }
 
     /// Passes any value and gives its text.
@@ -117,7 +130,7 @@ impl<'a> Cursor<'a> {
         match first {
             Some(b'"') => {
                 self.at += 1;
-                self.until_quote()?;
+                self.skip_string()?;
             }
             Some(b'{' | b'[') => self.skip_nesting()?,
             _ => {
@@ -168,20 +181,36 @@ impl<'a> Cursor<'a> {
         is_null
     }
 
-    /// Passes the rest of a string and its closing quote. Gives what is before the quote, and where the first escape in it is.
-    fn until_quote(&mut self) -> Result<(&'a str, Option<usize>), Unreadable> {
-        let (from, rest) = (self.at, self.rest());
-        if let Some(length) = short_string(rest) {
-            self.at = from + length + 1;
-            return self.text.get(from..self.at - 1).map(|inside| (inside, None)).ok_or(Unreadable { at: from });
+    /// A string as it stands there, and where the first escape in it is.
+    fn raw(&mut self) -> Result<(&'a str, Option<usize>), Unreadable> {
+        self.expect(b'"')?;
+        let from = self.at;
+        if let Some(length) = short_string(self.rest()) {
+            self.at += length + 1;
+            return self.text.get(from..from + length).map(|raw| (raw, None)).ok_or(Unreadable { at: from });
         }
+        self.until_quote().map(|raw| (raw, memchr(b'\\', raw.as_bytes())))
+    }
+
+    /// Passes the rest of a string and its closing quote.
+    fn skip_string(&mut self) -> Result<(), Unreadable> {
+        match short_string(self.rest()) {
+            Some(length) => self.at += length + 1,
+            None => drop(self.until_quote()?),
+        }
+        Ok(())
+    }
+
+    /// As [`Self::skip_string`], for any length. Gives what is before the quote.
+    fn until_quote(&mut self) -> Result<&'a str, Unreadable> {
+        let from = self.at;
         while let Some(quote) = memchr(b'"', self.rest()) {
             let end = self.at + quote;
             self.at = end + 1;
             let inside = self.text.get(from..end).ok_or(Unreadable { at: from })?;
             let escapes = inside.bytes().rev().take_while(|byte| *byte == b'\\').count();
             if escapes % 2 == 0 {
-                return Ok((inside, memchr(b'\\', inside.as_bytes())));
+                return Ok(inside);
             }
         }
         Err(Unreadable { at: from })
@@ -192,10 +221,7 @@ impl<'a> Cursor<'a> {
         while let Some(byte) = self.text.as_bytes().get(self.at) {
             self.at += 1;
             match byte {
-                b'"' => match short_string(self.rest()) {
-                    Some(length) => self.at += length + 1,
-                    None => drop(self.until_quote()?),
-                },
+                b'"' => self.skip_string()?,
                 b'{' | b'[' => depth += 1,
                 b'}' | b']' => {
                     depth -= 1;
@@ -234,29 +260,26 @@ const fn places(word: u64, byte: u8) -> u64 {
     zero_where_equal.wrapping_sub(ONES) & !zero_where_equal & (ONES << 7)
 }
 
-/// The text of a string whose first escape stands at `at`.
-fn unescaped(raw: &str, mut at: usize) -> Option<String> {
-    let (mut rest, mut text) = (raw, String::with_capacity(raw.len()));
-    loop {
-        text.push_str(rest.get(..at)?);
-        let escape = *rest.as_bytes().get(at + 1)?;
+/// The text of a string whose first escape stands at `at`, in UTF-8.
+fn unescaped(raw: &str, mut at: usize) -> Option<Vec<u8>> {
+    let (mut rest, mut text) = (raw.as_bytes(), Vec::with_capacity(raw.len()));
+    while let Some(plain) = rest.get(..at) {
+        text.extend_from_slice(plain);
+        let escape = *rest.get(at + 1)?;
         rest = rest.get(at + 2..)?;
-        text.push(match escape {
-            b'"' | b'\\' | b'/' => char::from(escape),
-            b'b' => '\x08',
-            b'f' => '\x0c',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => unicode(&mut rest)?,
+        match escape {
+            b'"' | b'\\' | b'/' => text.push(escape),
+            b'b' => text.push(b'\x08'),
+            b'f' => text.push(b'\x0c'),
+            b'n' => text.push(b'\n'),
+            b'r' => text.push(b'\r'),
+            b't' => text.push(b'\t'),
+            b'u' => text.extend_from_slice(unicode(&mut rest)?.encode_utf8(&mut [0; 4]).as_bytes()),
             _ => return None,
-        });
-        match memchr(b'\\', rest.as_bytes()) {
-            Some(next) => at = next,
-            None => break,
         }
+        at = memchr(b'\\', rest).unwrap_or(usize::MAX);
     }
-    text.push_str(rest);
+    text.extend_from_slice(rest);
     if text.len() < text.capacity() / 2 {
         text.shrink_to_fit();
     }
@@ -264,19 +287,20 @@ fn unescaped(raw: &str, mut at: usize) -> Option<String> {
 }
 
 /// The character after `\u`: one unit of UTF-16, or two.
-fn unicode(rest: &mut &str) -> Option<char> {
+fn unicode(rest: &mut &[u8]) -> Option<char> {
     let first = unit(rest)?;
     if let Some(character) = char::from_u32(first.into()) {
         return Some(character);
     }
-    *rest = rest.strip_prefix("\\u")?;
+    *rest = rest.strip_prefix(b"\\u")?;
     char::decode_utf16([first, unit(rest)?]).next()?.ok()
 }
 
-fn unit(rest: &mut &str) -> Option<u16> {
+fn unit(rest: &mut &[u8]) -> Option<u16> {
     let (digits, after) = rest.split_at_checked(4)?;
     *rest = after;
-    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u16::try_from(digit).ok());
+    digits.iter().try_fold(0, |number, byte| Some(number << 4 | digit(byte)?))
 }
 
 #[cfg(test)]
@@ -308,7 +332,10 @@ mod tests {
             "",
         ] {
             let mut cursor = Cursor::new(json);
-            assert_eq!(cursor.string().map(Cow::into_owned).ok(), serde_json::from_str::<String>(json).ok(), "{json}");
+            let expected = serde_json::from_str::<String>(json).ok();
+            assert_eq!(cursor.string().map(Cow::into_owned).ok(), expected, "{json}");
+            let bytes = Cursor::new(json).bytes().map(Cow::into_owned).ok();
+            assert_eq!(bytes, expected.map(String::into_bytes), "{json}");
         }
     }
 
