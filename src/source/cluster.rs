@@ -286,9 +286,9 @@ impl ClusterSource {
         if self.mailbox.is_empty() {
             self.pauses = Duration::ZERO;
         }
-        if !self.mailbox.fits(bytes) && self.pauses < PAUSES {
+        while !self.mailbox.fits(bytes) && self.pauses < PAUSES {
             let began = Instant::now();
-            // What does not fit then is dropped and read again.
+            // What does not fit in the end is dropped and read again.
             let _ = timeout(PAUSE, self.mailbox.has_room(bytes)).await;
             self.pauses += began.elapsed();
         }
