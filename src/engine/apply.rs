@@ -24,6 +24,9 @@ use crate::engine::{Engine, RETRY_MAX, Retry};
 
 impl<F: Fs> Engine<F> {
     pub(super) fn apply(&mut self, plan: Plan, bodies: &mut Bodies, outcome: &mut Outcome, now: Duration) {
+        if plan.is_empty() && self.owed.is_empty() && self.prune_due.is_none() {
+            return;
+        }
         let Plan { own, remove, write, .. } = plan;
         // 1.
         let folders = self.missing_folders(&write);

@@ -212,7 +212,7 @@ impl<F: Fs> Engine<F> {
             self.handing_over.entry(path.clone()).or_insert(now + HAND_OVER_MAX);
         }
         let awaited = self.awaited(&folded, &plan);
-        outcome.fetch.extend(plan.fetch.iter().cloned());
+        outcome.fetch.clone_from(&plan.fetch);
         self.fetch_unread(std::mem::take(&mut folded.unread), &mut outcome, now);
         let inherited = plan.own.iter().map(|(_, owner)| owner.clone()).collect();
         self.apply(plan, &mut folded.bodies, &mut outcome, now);
