@@ -19,6 +19,7 @@
 //! - [`source`]: where objects come from. Drives [`core::watch`] against an API server, or reads a folder of manifests.
 //! - [`disk`]: the only module that touches FOLDER, behind [`disk::fs::Fs`] so that faults can be injected.
 //! - [`engine`]: one synchronous call is one commit: fold a batch, plan what it touched, apply the plan.
+//! - [`react`]: what the application is told when files changed. Never blocks a file.
 //! - [`status`]: what the cluster is told: Events, finalizers, `release`. Never blocks or fails a file.
 //! - [`health`], [`serve`]: `/healthz` and `/readyz`.
 //! - [`app`]: the wiring of `run`. [`commands`]: `plan`, `check`, `release`, `healthcheck`.
@@ -40,6 +41,7 @@ pub mod core;
 pub mod disk;
 pub mod engine;
 pub mod health;
+pub mod react;
 pub mod serve;
 pub mod source;
 pub mod status;

@@ -23,6 +23,7 @@ mod raw;
 mod read;
 pub mod release;
 pub mod settings;
+pub mod web;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::core::path::TargetPath;
+use crate::core::remote::Arrival;
+
 /// The kinds of object that are projected.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Kind {
@@ -219,6 +222,17 @@ pub enum SourceEvent {
         /// Whether it carried the deletion mark or finalizers of ours when it went.
         finalizers: Vec<String>,
     },
+    /// What was asked for behind a URL.
+    Arrived {
+        /// The object that wants it.
+        key: ObjectKey,
+        /// Where it goes.
+        path: TargetPath,
+        /// Which question it answers.
+        ticket: u64,
+        /// The answer.
+        arrival: Arrival,
+    },
     /// The list that began with this generation is complete.
     ListEnd {
         /// The source that listed.
@@ -240,21 +254,23 @@ impl SourceEvent {
             Self::Apply { object, .. } | Self::Fetched { object, .. } => {
                 object.data.iter().map(|(key, payload)| key.len() + payload.as_ref().map_or(0, |p| p.0.len())).sum()
             }
+            Self::Arrived { arrival: Arrival::Body(body), .. } => body.0.len(),
             Self::ListBegin { .. }
             | Self::Unread { .. }
             | Self::Keep { .. }
             | Self::Delete { .. }
+            | Self::Arrived { .. }
             | Self::ListEnd { .. }
             | Self::Refused { .. } => 0,
         }
     }
 
-    /// The object that the event is about.
+    /// The object whose state the event tells.
     pub fn key(&self) -> Option<&ObjectKey> {
         match self {
             Self::Apply { object, .. } | Self::Fetched { object, .. } => Some(&object.key),
             Self::Unread { key, .. } | Self::Keep { key, .. } | Self::Delete { key, .. } => Some(key),
-            Self::ListBegin { .. } | Self::ListEnd { .. } | Self::Refused { .. } => None,
+            Self::ListBegin { .. } | Self::ListEnd { .. } | Self::Refused { .. } | Self::Arrived { .. } => None,
         }
     }
 

@@ -226,6 +226,7 @@ impl Store {
                 }
             }
             SourceEvent::ListEnd { source, generation } => self.list_end(source, generation, folded),
+            SourceEvent::Arrived { .. } => {}
             SourceEvent::Refused { source } => {
                 if let Some(source) = self.sources.get_mut(usize::from(source.0)).filter(|source| source.progress == Progress::Pending) {
                     source.progress = Progress::Refused;

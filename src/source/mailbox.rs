@@ -102,8 +102,9 @@ impl Queue {
 
     fn push(&mut self, event: SourceEvent) {
         let Some(key) = event.key() else {
-            // Nothing merges across the border of a list.
+            // Nothing merges across the border of a list, nor across what arrived for a state of an object.
             self.last.clear();
+            self.bytes += event.payload_bytes();
             self.events.push_back(event);
             return;
         };
@@ -197,6 +198,7 @@ mod tests {
                 SourceEvent::ListEnd { .. } => "end".into(),
                 SourceEvent::Keep { key, .. } => format!("keep {}", key.name),
                 SourceEvent::Refused { .. } => "refused".into(),
+                SourceEvent::Arrived { .. } => "arrived".into(),
             })
             .collect()
     }

@@ -1,0 +1,129 @@
+//! Settings about servers other than the API: `.url` keys, REQ_URL; and about scripts and when they run.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::core::retry::Retry;
+
+/// Text that nothing prints.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Redacted(pub String);
+
+impl fmt::Debug for Redacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// How other servers are asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Web {
+    /// REQ_TIMEOUT: to connect, and between two reads.
+    pub timeout: Duration,
+    /// REQ_RETRY_*.
+    pub retry: Retry,
+    /// REQ_SKIP_TLS_VERIFY.
+    pub skip_tls_verify: bool,
+    /// REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE: certificates that are trusted instead of the system's.
+    pub ca_bundle: Option<PathBuf>,
+    /// ENABLE_5XX: an answer of 5xx is final, not tried again.
+    pub server_errors_are_final: bool,
+    /// REQ_USERNAME, REQ_PASSWORD and their files.
+    pub credentials: Credentials,
+}
+
+/// A user's name and password. Sent only if both are there and not empty.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Credentials {
+    /// The name.
+    pub username: Given,
+    /// The password.
+    pub password: Given,
+    /// REQ_BASIC_AUTH_ENCODING.
+    pub encoding: Encoding,
+}
+
+/// Text that is given in a file, read again for each request, or else directly.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Given {
+    /// The file; trimmed, and passed over while it cannot be read.
+    pub file: Option<PathBuf>,
+    /// The text itself.
+    pub text: Option<Redacted>,
+}
+
+/// Bytes of user name and password.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Encoding {
+    /// ISO 8859-1.
+    Latin1,
+    /// UTF-8.
+    Utf8,
+    /// ASCII.
+    Ascii,
+}
+
+/// Scheme, host and port of a server.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Origin {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// In lower case, without brackets.
+    pub host: String,
+    /// Spelled out.
+    pub port: u16,
+}
+
+/// Which servers get our credentials for `.url` keys.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CredentialOrigins {
+    /// Every server.
+    Any,
+    /// These.
+    Only(Vec<Origin>),
+}
+
+/// `.url` keys.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Downloads {
+    /// URL_MAX_BYTES.
+    pub bytes_max: usize,
+    /// Time between two questions for the same file; `None`: it is asked for once.
+    pub refresh: Option<Duration>,
+    /// URL_CREDENTIAL_ORIGINS and the origin of REQ_URL.
+    pub credential_origins: CredentialOrigins,
+    /// URL_ALLOW: the only origins that are asked; `None`: all but link-local addresses.
+    pub allow: Option<Vec<Origin>>,
+}
+
+/// The request that follows a change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Call {
+    /// REQ_URL. It may carry credentials: show it without user, password and query only.
+    pub url: Redacted,
+    /// REQ_METHOD, in upper case.
+    pub method: String,
+    /// REQ_PAYLOAD as JSON; `None`: an empty body without a type.
+    pub payload: Option<Redacted>,
+    /// REQ_SKIP_INIT: not after the initial pass.
+    pub skips_initial: bool,
+}
+
+/// The script that follows a change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Script {
+    /// SCRIPT.
+    pub path: PathBuf,
+    /// SCRIPT_TIMEOUT.
+    pub timeout: Duration,
+}
+
+/// How often reactions run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Batching {
+    /// Once per changed object.
+    Each,
+    /// Once when nothing has changed for this long, and at least once in ten times this.
+    Window(Duration),
+}

@@ -1,0 +1,43 @@
+//! Reactions: what the application is told when its files have changed.
+//!
+//! They never block the files, readiness or removal. One [`runner`] drives them all, in order, from a queue that merges what waits.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::core::retry::{Retry, Trouble};
+
+/// What may become of a reaction.
+pub type Fired<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
+
+/// Something that tells the application.
+pub trait Reaction: Send {
+    /// What it is called in the log and in figures.
+    fn name(&self) -> &'static str;
+
+    /// Whether it is left out after the initial pass.
+    fn skips_initial(&self) -> bool;
+
+    /// How often it is tried again.
+    fn retry(&self) -> Retry;
+
+    /// Tells the application once. `changed` are the files that differ, as absolute paths in order.
+    fn fire<'a>(&'a mut self, changed: &'a [String]) -> Fired<'a>;
+}
+
+/// Why the application was not told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// Worth another attempt.
+    Transient {
+        /// What kind of trouble.
+        trouble: Trouble,
+        /// How long the other side asks us to wait.
+        wish: Option<Duration>,
+        /// For people.
+        why: String,
+    },
+    /// Not worth another attempt.
+    Permanent(String),
+}
