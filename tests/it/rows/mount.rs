@@ -95,7 +95,9 @@ impl Account {
         let folder = home.path().join("folder");
         fs::create_dir(&folder).unwrap();
         std::os::unix::fs::chown(&folder, Some(NOBODY), Some(NOBODY)).expect("these tests need root");
-        fs::copy(env!("CARGO_BIN_EXE_kube-projector"), home.path().join("kube-projector")).unwrap();
+        // By another process: children that other tests start meanwhile would inherit our open file, and nobody can run it then.
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_kube-projector")).arg(home.path().join("kube-projector")).status();
+        assert!(copied.expect("cp runs").success());
         Self { home }
     }
 
