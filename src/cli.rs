@@ -85,6 +85,12 @@ pub struct Flags {
     /// Folder of manifests to read instead of a cluster (SOURCE)
     #[arg(long, global = true, value_name = "DIR")]
     pub source: Option<String>,
+    /// File with the user name for other servers (REQ_USERNAME_FILE)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub req_username_file: Option<String>,
+    /// File with the password for other servers (REQ_PASSWORD_FILE)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub req_password_file: Option<String>,
     /// Write once and end (METHOD=LIST)
     #[arg(long, global = true)]
     pub once: bool,
@@ -143,13 +149,15 @@ mod tests {
 
     #[test]
     fn setting_flags_stand_before_or_after_the_subcommand() {
-        let flags = "--label a --label-value b --folder c --namespace d --source e --once";
+        let flags = "--label a --label-value b --folder c --namespace d --source e --req-username-file f --req-password-file g --once";
         let expected = Flags {
             label: Some("a".into()),
             label_value: Some("b".into()),
             folder: Some("c".into()),
             namespace: Some("d".into()),
             source: Some("e".into()),
+            req_username_file: Some("f".into()),
+            req_password_file: Some("g".into()),
             once: true,
         };
         for line in [flags.to_owned(), format!("{flags} check"), format!("check {flags}"), format!("--label a check {}", &flags[9..])] {

@@ -1,6 +1,7 @@
 //! `kube-projector`: keeps a folder equal to what labelled Kubernetes objects say it should hold.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,6 +11,9 @@ use kube_projector::cli::{Cli, Command};
 use kube_projector::config::release::ReleaseScope;
 use kube_projector::config::{self, Config, Context, Log, LogFormat, LogLevel, problems::Problems};
 use kube_projector::{app, commands, telemetry};
+
+/// Where a pod finds its own namespace.
+const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -56,6 +60,10 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
     let context = Context {
         current_dir: std::env::current_dir().unwrap_or_else(|_| "/".into()),
         stderr_is_terminal: std::io::stderr().is_terminal(),
+        program: program(),
+        own_namespace: std::fs::read_to_string(NAMESPACE_FILE).ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()),
+        home_kubeconfig: std::env::var_os("HOME").map(|home| Path::new(&home).join(".kube/config")).filter(|file| file.exists()),
+        tmp_is_mounted: std::fs::read_to_string("/proc/self/mountinfo").is_ok_and(|mounts| mounts.lines().any(is_at_tmp)),
     };
     let settings = || Config::from_vars(vars(), &cli.flags, &context);
     match cli.command.clone().unwrap_or_default() {
@@ -91,11 +99,22 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
             Ok(commands::release::release(release, dry_run).await?)
         }
         Command::Healthcheck => {
-            let address = config::health_address(vars())?;
+            let address = config::health_address(vars(), &context.program)?;
             log(&Log { level: LogLevel::Warn, format: LogFormat::Text })?;
             Ok(commands::healthcheck::healthcheck(address).await?)
         }
     }
+}
+
+/// The name under which we were started: an image may carry us under the name of what we replace.
+fn program() -> String {
+    let name = std::env::args_os().next().unwrap_or_default();
+    Path::new(&name).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Whether a line of mountinfo (proc(5)) is about `/tmp`.
+fn is_at_tmp(line: &str) -> bool {
+    line.split(' ').nth(4) == Some("/tmp")
 }
 
 fn log(settings: &Log) -> Result<(), Failed> {

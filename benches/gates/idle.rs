@@ -115,7 +115,7 @@ fn config(kubeconfig: &Path, folder: &Path) -> Config {
         ("FINALIZERS", "false".to_owned()),
         ("LIVENESS", "false".to_owned()),
     ];
-    let context = config::Context { current_dir: "/".into(), stderr_is_terminal: false };
+    let context = config::Context { current_dir: "/".into(), ..config::Context::default() };
     let vars = vars.into_iter().map(|(name, value)| (name.to_owned(), value));
     Config::from_vars(vars, &Flags::default(), &context).expect("good settings")
 }

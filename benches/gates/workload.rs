@@ -9,7 +9,7 @@ use std::time::Duration;
 use kube_projector::core::object::{Kind, SourceEvent, SourceId};
 use kube_projector::core::path::Roots;
 use kube_projector::core::policy::{Adopt, Durability, Order};
-use kube_projector::core::project::Rules;
+use kube_projector::core::project::{FileNames, Rules, Urls};
 use kube_projector::core::store::SourceScope;
 use kube_projector::core::watch::Machine;
 use kube_projector::core::wire::{Input, Tell};
@@ -88,7 +88,15 @@ struct Projector {
 impl Projector {
     fn open(folder: &Path) -> Self {
         let roots = Roots::new(folder.to_str().expect("a folder in UTF-8"), []);
-        let rules = Rules { roots: roots.clone(), unique_filenames: false, file_mode: 0o644, terminating_is_gone: false };
+        let rules = Rules {
+            roots: roots.clone(),
+            names: FileNames::Key,
+            folder_per_namespace: false,
+            file_mode: 0o644,
+            terminating_is_gone: false,
+            urls: Urls::Plain,
+            tells_outside: false,
+        };
         let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers: None };
         let place = Place {
             folder: folder.to_owned(),

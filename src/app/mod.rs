@@ -83,7 +83,10 @@ pub fn settings(config: &Config) -> Settings {
     let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
     let rules = Rules {
         roots: Roots::new(&text(&config.folder), config.allowed_folders.iter().map(|folder| text(folder))),
-        unique_filenames: config.unique_filenames,
+        names: config.names,
+        folder_per_namespace: config.folder_per_namespace,
+        urls: config.urls,
+        tells_outside: config.allowed_folders.iter().any(|folder| folder.as_os_str() == "/"),
         file_mode: u16::try_from(config.file_mode).unwrap_or(0o644),
         terminating_is_gone: config.finalizers.is_some(),
     };
@@ -101,6 +104,10 @@ pub fn place(config: &Config, pod: Option<String>) -> Place {
     let (folder, name) = match &config.ledger {
         LedgerPlace::Default => (config.folder.clone(), format!("{}{}.ledger", crate::core::path::RESERVED_PREFIX, config.identity())),
         LedgerPlace::Name(name) => (config.folder.clone(), name.clone()),
+        LedgerPlace::In(folder) => {
+            let kept = crate::config::selection_hash(&[&config.folder.to_string_lossy()]);
+            (folder.clone(), format!("{}{}-{kept}.ledger", crate::core::path::RESERVED_PREFIX, config.identity()))
+        }
         LedgerPlace::Path(path) => {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             (path.parent().map(std::path::Path::to_path_buf).unwrap_or_default(), name)

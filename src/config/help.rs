@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
+use crate::config::profile::PROFILES;
 use crate::config::settings::{Fallback, Group, SETTINGS, Setting};
 
 /// Columns of the help text.
 const WIDTH: usize = 96;
-/// Column at which meanings start: room for the longest name.
+/// Column at which meanings start. A longer name stands on a line of its own.
 const INDENT: usize = 24;
 
 /// The variables as the end of `--help`, grouped, at most 96 columns wide.
@@ -16,6 +17,9 @@ pub fn variables() -> String {
         push(&mut text, format_args!("\n{}:\n", group.title()));
         for setting in in_group(group) {
             push(&mut text, format_args!("  {:<1$}", setting.name, INDENT - 2));
+            if setting.name.len() > INDENT - 4 {
+                push(&mut text, format_args!("\n{}", " ".repeat(INDENT)));
+            }
             let meaning = format!("{} [{}]", setting.meaning, bracket(setting));
             let lines = wrapped(&meaning, WIDTH - INDENT);
             push(&mut text, format_args!("{}\n", lines.join(&format!("\n{}", " ".repeat(INDENT)))));
@@ -37,8 +41,32 @@ pub fn markdown() -> String {
             push(&mut text, format_args!("| `{}`{flag} | {} | {} |\n", setting.name, cell(setting.default), setting.meaning));
         }
     }
+    for profile in PROFILES.iter().filter(|profile| !profile.defaults.is_empty()) {
+        push(&mut text, format_args!("\n## PROFILE={}\n\n{}\n| Variable | Default here |\n| --- | --- |\n", profile.name, READING));
+        for (name, default) in profile.defaults {
+            push(&mut text, format_args!("| `{name}` | {} |\n", cell(*default)));
+        }
+    }
     text
 }
+
+const READING: &str = "\
+This profile holds too when the program is started under its name.
+Values are read as kiwigrid/k8s-sidecar reads them:
+
+- `LABEL` is any label selector, with `=LABEL_VALUE` behind it if that is set and not empty; set but empty, it selects everything.
+- `METHOD` is `WATCH` unless it is exactly `LIST` or `SLEEP`.
+- The booleans that k8s-sidecar knows are true only as `true`.
+- `DEFAULT_FILE_MODE` takes any number of octal digits.
+- `UNIQUE_FILENAMES` gives `namespace_NAMESPACE.KIND_NAME.KEY`.
+- `FOLDER_ANNOTATION`, set but empty, is an annotation that nothing carries.
+- A `HEALTH_PORT` or `HEALTH_HOST` that cannot be read costs the health endpoint, not the files.
+- An object whose files lie outside of `FOLDER` is told of once.
+- METHOD=LIST ends with exit code 1 when the API server refuses, or cannot be reached within `REQ_RETRY_CONNECT` retries.
+- What a `.url` key names is made an empty file if it cannot be had at first.
+
+Other defaults:
+";
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -137,7 +165,11 @@ mod tests {
         for line in variables().lines() {
             assert!(line.chars().count() <= WIDTH, "{line:?}");
             let is_entry = line.starts_with("  ");
-            assert!(!is_entry || (line.get(INDENT - 2..INDENT) == Some("  ") && !line[INDENT..].starts_with(' ')), "{line:?}");
+            let is_name_alone = line.trim().bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+            assert!(
+                !is_entry || is_name_alone || (line.get(INDENT - 2..INDENT) == Some("  ") && !line[INDENT..].starts_with(' ')),
+                "{line:?}"
+            );
         }
     }
 

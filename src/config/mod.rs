@@ -8,7 +8,7 @@
 //! use kube_projector::config::{Config, Context};
 //!
 //! let vars = [("LABEL", "findme"), ("FOLDER", "rules")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-//! let context = Context { current_dir: "/etc".into(), stderr_is_terminal: false };
+//! let context = Context { current_dir: "/etc".into(), ..Context::default() };
 //! let config = Config::from_vars(vars.into_iter(), &Flags::default(), &context)?;
 //! assert_eq!(config.folder.as_os_str(), "/etc/rules");
 //! # Ok::<(), kube_projector::config::problems::Problems>(())
@@ -16,9 +16,11 @@
 
 pub mod help;
 mod names;
+mod others;
 mod parse;
 mod paths;
 pub mod problems;
+pub mod profile;
 mod raw;
 mod read;
 pub mod release;
@@ -37,10 +39,15 @@ use siphasher::sip::SipHasher13;
 
 use crate::cli::Flags;
 use crate::config::problems::{Problem, Problems};
+use crate::config::profile::Reading;
 use crate::config::raw::Given;
 use crate::config::read::Reader;
-use crate::core::object::{Kind, Namespaces, Selector};
+use crate::config::web::{Batching, Call, Downloads, Script, Web};
+use crate::core::object::{Kind, NamedObject, Namespaces};
 use crate::core::policy::{Adopt, Durability, Order};
+use crate::core::project::{FileNames, Urls};
+use crate::core::retry::Retry;
+use crate::core::selector::Selector;
 
 /// Domain of the finalizers that we name ourselves; `release --all` removes every finalizer under it.
 pub const FINALIZER_DOMAIN: &str = "kube-projector.dev";
@@ -62,8 +69,28 @@ pub struct Config {
     pub method: Method,
     /// Annotation by which an object names its folder.
     pub folder_annotation: String,
-    /// Whether file names carry namespace, kind and name of their object.
-    pub unique_filenames: bool,
+    /// Objects that are followed by name, whatever their labels; empty: the selector decides.
+    pub named: Vec<NamedObject>,
+    /// What files are called.
+    pub names: FileNames,
+    /// Whether each namespace has a folder of its own.
+    pub folder_per_namespace: bool,
+    /// What keys that end in `.url` mean.
+    pub urls: Urls,
+    /// How they are asked for.
+    pub downloads: Downloads,
+    /// How servers other than the API are asked.
+    pub web: Web,
+    /// The request that follows a change.
+    pub call: Option<Call>,
+    /// The script that follows a change.
+    pub script: Option<Script>,
+    /// How often script and request run.
+    pub batching: Batching,
+    /// Bounds of METHOD=LIST while the API server cannot be reached; `None`: it is waited for.
+    pub list_retry: Option<Retry>,
+    /// Whether the API server's certificate is not checked.
+    pub skip_tls_verify: bool,
     /// Mode of files, at most `0o7777`.
     pub file_mode: u32,
     /// Mode of folders that we make, at most `0o7777`.
@@ -171,6 +198,8 @@ pub enum LedgerPlace {
     Name(String),
     /// This file; absolute, without `.` and `..`.
     Path(PathBuf),
+    /// A dot-file in this folder, named after [`Config::identity`] and the folder that is kept.
+    In(PathBuf),
 }
 
 /// Where objects come from.
@@ -186,12 +215,20 @@ pub enum Origin {
 }
 
 /// What the world around tells a configuration.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Context {
     /// Absolute; relative paths start here.
     pub current_dir: PathBuf,
     /// Decides the default form of the log.
     pub stderr_is_terminal: bool,
+    /// The last part of the path by which we were started: the name of a profile picks that.
+    pub program: String,
+    /// The namespace of the pod that we run in.
+    pub own_namespace: Option<String>,
+    /// `~/.kube/config`, if there is one.
+    pub home_kubeconfig: Option<PathBuf>,
+    /// Whether something is mounted at `/tmp`.
+    pub tmp_is_mounted: bool,
 }
 
 impl Config {
@@ -200,7 +237,7 @@ impl Config {
     /// # Errors
     /// Every problem with the settings at once.
     pub fn from_vars(vars: impl Iterator<Item = (String, String)>, flags: &Flags, context: &Context) -> Result<Self, Problems> {
-        let given = gather(vars, flags)?;
+        let given = gather(vars, flags, &context.program)?;
         let mut reader = Reader::new(&given);
         let config = read_config(&mut reader, context);
         let config = config.map(|config| Self { warnings: std::mem::take(&mut reader.warnings), ..config });
@@ -218,7 +255,12 @@ impl Config {
             Namespaces::Only(names) => names.join(","),
         };
         let kinds: Vec<_> = self.kinds.iter().map(|kind| kind.as_str()).collect();
-        format!("source={source} label={} namespaces={namespaces} kinds={}", self.selector, kinds.join(","))
+        let mut selection = format!("source={source} label={} namespaces={namespaces} kinds={}", self.selector, kinds.join(","));
+        for NamedObject { namespace, kind, name } in &self.named {
+            let kind = kind.map(Kind::lower).unwrap_or_default();
+            selection.push_str(&format!(" name={}/{kind}/{name}", namespace.as_deref().unwrap_or_default()));
+        }
+        selection
     }
 
     /// INSTANCE, or else eight hexadecimal digits made of the [selection](Self::selection).
@@ -231,8 +273,8 @@ impl Config {
 ///
 /// # Errors
 /// Every problem with the settings of the health endpoint at once. Port 0 is one: nobody knows which it became.
-pub fn health_address(vars: impl Iterator<Item = (String, String)>) -> Result<Option<SocketAddr>, Problems> {
-    let given = gather(vars, &Flags::default())?;
+pub fn health_address(vars: impl Iterator<Item = (String, String)>, program: &str) -> Result<Option<SocketAddr>, Problems> {
+    let given = gather(vars, &Flags::default(), program)?;
     let mut reader = Reader::new(&given);
     let health = reader.health();
     if let Some(Some(Health { port: 0, .. })) = health {
@@ -253,18 +295,28 @@ pub fn selection_hash(parts: &[&str]) -> String {
     format!("{:08x}", hash >> 32)
 }
 
-fn gather(vars: impl Iterator<Item = (String, String)>, flags: &Flags) -> Result<Given, Problems> {
-    raw::gather(vars, flags).map_err(|error| Problems::new(vec![Problem::unreadable(&error.to_string())]))
+fn gather(vars: impl Iterator<Item = (String, String)>, flags: &Flags, program: &str) -> Result<Given, Problems> {
+    raw::gather(vars, flags, program).map_err(|error| Problems::new(vec![Problem::unreadable(&error.to_string())]))
 }
 
 fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
     // All groups are read before the first `?`, so that none hides the problems of another.
+    let profile = reader.profile();
     let selector = reader.selector();
-    let scope = reader.scope(&context.current_dir);
+    let scope = reader.scope(context);
     let method = reader.method();
     let files = reader.files(&context.current_dir);
-    let ownership = reader.ownership(&context.current_dir);
+    let ownership = reader.ownership(context);
     let watch_timeouts = reader.watch_timeouts();
+    let web = reader.web(&context.current_dir);
+    let resync = match (files.as_ref().map(|files| files.resync), watch_timeouts) {
+        (Some(Some(resync)), _) => resync,
+        (_, timeouts) => timeouts.map(|(server, _)| server),
+    };
+    let has_credentials = web.as_ref().is_some_and(|web| web.credentials.are_given());
+    let urls = reader.urls(resync, has_credentials);
+    let reactions = reader.reactions(&context.current_dir);
+    let connection = reader.connection();
     let health = reader.health();
     let finalizer_names = reader.finalizer_names();
     let cluster_writes = reader.cluster_writes(scope.as_ref().map(|scope| &scope.origin));
@@ -275,21 +327,34 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
     let selector = selector?;
     let (name, former) = finalizer_names?;
     let name = name.unwrap_or_else(|| default_finalizer(&selector, &scope.namespaces));
+    let (web, urls, reactions) = (web?, urls?, reactions?);
+    let bounded = reader.profile.reading == Reading::Sidecar;
+    profile?;
     Some(Config {
         selector,
+        named: scope.names,
+        urls: urls.urls,
+        downloads: urls.downloads,
+        list_retry: bounded.then_some(web.retry),
+        web,
+        call: reactions.call,
+        script: reactions.script,
+        batching: reactions.batching,
+        skip_tls_verify: connection?,
         folder: files.folder,
         allowed_folders: files.allowed_folders,
         namespaces: scope.namespaces,
         kinds: scope.kinds,
         method: method?,
         folder_annotation: files.folder_annotation,
-        unique_filenames: files.unique_filenames,
+        names: files.names,
+        folder_per_namespace: files.folder_per_namespace,
         file_mode: files.file_mode,
         folder_mode: files.folder_mode,
         conflict: ownership.conflict,
         adopt: ownership.adopt,
         instance: ownership.instance,
-        resync: files.resync,
+        resync,
         watch_server_timeout,
         watch_client_timeout,
         health: health?,

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::config::profile::{PROFILES, Profile};
 use crate::config::{LogFormat, LogLevel, names};
 use crate::core::object::{Kind, Namespaces};
 use crate::core::policy::{Adopt, Durability, Order};
+use crate::core::selector::Selector;
 
 /// What would have been accepted: `three or four octal digits, for example 644`.
 pub type Expected = Cow<'static, str>;
@@ -85,6 +87,56 @@ pub fn seconds_or_never(text: &str) -> Result<Option<Duration>, Expected> {
 pub fn some_seconds(text: &str) -> Result<Duration, Expected> {
     let seconds = seconds(text).ok().filter(|seconds| !seconds.is_zero());
     seconds.ok_or(Cow::Borrowed("a whole number of seconds, at least 1, for example 60"))
+}
+
+/// Seconds with a fraction.
+pub fn decimal_seconds(text: &str) -> Result<Duration, Expected> {
+    let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let seconds = text.parse().ok().filter(|_| is_plain).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or(Cow::Borrowed("a number of seconds, for example 10 or 0.5"))
+}
+
+/// A whole number.
+pub fn count(text: &str) -> Result<u32, Expected> {
+    digits(text).ok_or(Cow::Borrowed("a whole number"))
+}
+
+/// Octal digits as Python reads them, up to 7777.
+pub fn lenient_mode(text: &str) -> Result<u32, Expected> {
+    let digits = text.trim().trim_start_matches("0o").trim_start_matches("0O");
+    let mode = u32::from_str_radix(digits, 8).ok().filter(|mode| *mode <= 0o7777 && digits.bytes().all(|byte| byte.is_ascii_digit()));
+    mode.ok_or(Cow::Borrowed("octal digits up to 7777, for example 644"))
+}
+
+/// METHOD as k8s-sidecar reads it.
+pub fn lenient_method(text: &str) -> Result<MethodName, Expected> {
+    Ok(match text {
+        "LIST" => MethodName::List,
+        "SLEEP" => MethodName::Sleep,
+        _ => MethodName::Watch,
+    })
+}
+
+/// Namespaces as k8s-sidecar reads them; `None` inside where nothing is named.
+pub fn lenient_namespaces(text: &str) -> Result<Option<Namespaces>, Expected> {
+    let names = list(text);
+    match names.iter().any(|name| name == "ALL") {
+        true => Ok(Some(Namespaces::All)),
+        false if names.is_empty() => Ok(None),
+        false => namespaces(text).map(Some),
+    }
+}
+
+pub fn selector(text: &str) -> Result<Selector, Expected> {
+    Selector::parse(text).map_err(|_| Cow::Borrowed("a label selector, for example findme, a=1,!b or a in (1,2)"))
+}
+
+pub fn profile(text: &str) -> Result<(), Expected> {
+    let known = |profile: &&Profile| profile.name.eq_ignore_ascii_case(text);
+    match PROFILES.iter().any(known) {
+        true => Ok(()),
+        false => Err(alternatives(PROFILES.iter().map(|profile| profile.name)).into()),
+    }
 }
 
 pub fn port(text: &str) -> Result<u16, Expected> {

@@ -48,6 +48,7 @@ impl std::error::Error for Problems {}
 impl Problem {
     /// A value that is not of the form that its setting takes. `subject` is the variable or flag that gave it.
     pub fn value(setting: &'static Setting, subject: &str, value: &str, expected: &str) -> Self {
+        let value = if settings::is_secret(setting.name) { "***" } else { value };
         let mut shown: String = value.chars().take(VALUE_MAX).collect();
         if shown.len() < value.len() {
             shown.push('…');
@@ -93,15 +94,17 @@ fn lower_fragment(meaning: &str) -> String {
 #[cfg(test)]
 mod tests {
     use crate::cli::Flags;
-    use crate::config::settings::SETTINGS;
+    use crate::config::settings::{self, SETTINGS};
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 35] = [
+    const BAD: [(&str, &str); 68] = [
+        ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
         ("NAMESPACE", "ALL,a"),
         ("RESOURCE", "pod"),
+        ("RESOURCE_NAME", "pod/x"),
         ("METHOD", "FOO"),
         ("SLEEP_TIME", "0"),
         ("SOURCE", "\u{fffd}"),
@@ -110,6 +113,7 @@ mod tests {
         ("FOLDER_ANNOTATION", "a/b/c"),
         ("ALLOWED_FOLDERS", "\u{fffd}"),
         ("UNIQUE_FILENAMES", "on"),
+        ("FOLDER_PER_NAMESPACE", "on"),
         ("DEFAULT_FILE_MODE", "9x9"),
         ("FOLDER_MODE", "rwx"),
         ("RESYNC", "-1"),
@@ -118,8 +122,38 @@ mod tests {
         ("ADOPT", "no"),
         ("INSTANCE", "a/b"),
         ("LEDGER", ".."),
+        ("URL_KEYS", "on"),
+        ("URL_ALLOW", "example.com"),
+        ("URL_CREDENTIAL_ORIGINS", "example.com"),
+        ("URL_MAX_BYTES", "16M"),
+        ("IGNORE_ALREADY_PROCESSED", "on"),
+        ("ENABLE_5XX", "on"),
+        ("REQ_TIMEOUT", "-1"),
+        ("REQ_RETRY_TOTAL", "x"),
+        ("REQ_RETRY_CONNECT", "x"),
+        ("REQ_RETRY_READ", "x"),
+        ("REQ_RETRY_BACKOFF_FACTOR", "x"),
+        ("REQ_USERNAME", "\u{fffd}"),
+        ("REQ_PASSWORD", "\u{fffd}"),
+        ("REQ_USERNAME_FILE", "\u{fffd}"),
+        ("REQ_PASSWORD_FILE", "\u{fffd}"),
+        ("REQ_BASIC_AUTH_ENCODING", "ebcdic"),
+        ("REQ_SKIP_TLS_VERIFY", "on"),
+        ("REQUESTS_CA_BUNDLE", "\u{fffd}"),
+        ("CURL_CA_BUNDLE", "\u{fffd}"),
+        ("REQ_URL", "ftp://x"),
+        ("REQ_METHOD", "DELETE"),
+        ("REQ_PAYLOAD", "\u{fffd}"),
+        ("REQ_SKIP_INIT", "on"),
+        ("SCRIPT", "\u{fffd}"),
+        ("SCRIPT_TIMEOUT", "0"),
+        ("REACT_WINDOW", "soon"),
+        ("REQ_ONCE_PER_BATCH", "on"),
         ("WATCH_SERVER_TIMEOUT", "0"),
         ("WATCH_CLIENT_TIMEOUT", "1s"),
+        ("SKIP_TLS_VERIFY", "on"),
+        ("DISABLE_X509_STRICT_VERIFICATION", "on"),
+        ("ERROR_THROTTLE_SLEEP", "\u{fffd}"),
         ("LIVENESS", "maybe"),
         ("HEALTH_PORT", "tcp://10.0.0.1:80"),
         ("HEALTHCHECK_PORT", "65536"),
@@ -148,7 +182,8 @@ mod tests {
     fn one_bad_setting_is_the_only_problem() {
         for (name, value) in BAD {
             let problems = read(&[(name, value)]).unwrap_err();
-            assert!(problems.len() == 1 && problems[0].starts_with(&format!("{name}={value:?}: expected ")), "{problems:?}");
+            let shown = if settings::is_secret(name) { "***" } else { value };
+            assert!(problems.len() == 1 && problems[0].starts_with(&format!("{name}={shown:?}: expected ")), "{problems:?}");
         }
     }
 

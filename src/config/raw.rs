@@ -5,16 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use crate::cli::Flags;
+use crate::config::profile::{self, Profile};
 use crate::config::settings;
 
 /// One optional text per setting. Field names are the variables' names in lower case; empty values are absent, but for LABEL_VALUE.
-#[derive(Deserialize, Default, PartialEq, Eq, Debug)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Deserialize, Default, PartialEq, Eq)]
+#[cfg_attr(test, derive(serde::Serialize, Debug))]
 pub struct Raw {
+    pub profile: Option<String>,
     pub label: Option<String>,
     pub label_value: Option<String>,
     pub namespace: Option<String>,
     pub resource: Option<String>,
+    pub resource_name: Option<String>,
     pub method: Option<String>,
     pub sleep_time: Option<String>,
     pub source: Option<String>,
@@ -23,6 +26,7 @@ pub struct Raw {
     pub folder_annotation: Option<String>,
     pub allowed_folders: Option<String>,
     pub unique_filenames: Option<String>,
+    pub folder_per_namespace: Option<String>,
     pub default_file_mode: Option<String>,
     pub folder_mode: Option<String>,
     pub resync: Option<String>,
@@ -31,8 +35,38 @@ pub struct Raw {
     pub adopt: Option<String>,
     pub instance: Option<String>,
     pub ledger: Option<String>,
+    pub url_keys: Option<String>,
+    pub url_allow: Option<String>,
+    pub url_credential_origins: Option<String>,
+    pub url_max_bytes: Option<String>,
+    pub ignore_already_processed: Option<String>,
+    pub enable_5xx: Option<String>,
+    pub req_timeout: Option<String>,
+    pub req_retry_total: Option<String>,
+    pub req_retry_connect: Option<String>,
+    pub req_retry_read: Option<String>,
+    pub req_retry_backoff_factor: Option<String>,
+    pub req_username: Option<String>,
+    pub req_password: Option<String>,
+    pub req_username_file: Option<String>,
+    pub req_password_file: Option<String>,
+    pub req_basic_auth_encoding: Option<String>,
+    pub req_skip_tls_verify: Option<String>,
+    pub requests_ca_bundle: Option<String>,
+    pub curl_ca_bundle: Option<String>,
+    pub req_url: Option<String>,
+    pub req_method: Option<String>,
+    pub req_payload: Option<String>,
+    pub req_skip_init: Option<String>,
+    pub script: Option<String>,
+    pub script_timeout: Option<String>,
+    pub react_window: Option<String>,
+    pub req_once_per_batch: Option<String>,
     pub watch_server_timeout: Option<String>,
     pub watch_client_timeout: Option<String>,
+    pub skip_tls_verify: Option<String>,
+    pub disable_x509_strict_verification: Option<String>,
+    pub error_throttle_sleep: Option<String>,
     pub liveness: Option<String>,
     pub health_port: Option<String>,
     pub healthcheck_port: Option<String>,
@@ -49,12 +83,13 @@ pub struct Raw {
 }
 
 /// What was given, and which settings were given by flag.
-#[derive(Debug)]
 pub struct Given {
     /// The texts.
     pub raw: Raw,
     /// Names of settings that a flag decided: problems with them name the flag.
     pub by_flag: BTreeSet<&'static str>,
+    /// The profile that decides what is not given. One that does not exist is a problem for the reader.
+    pub profile: &'static Profile,
 }
 
 /// Collects settings from variables and flags; a flag beats its variable.
@@ -63,7 +98,8 @@ pub struct Given {
 ///
 /// # Errors
 /// Only if envy refuses text as text; the message names the variable.
-pub fn gather(vars: impl Iterator<Item = (String, String)>, flags: &Flags) -> Result<Given, envy::Error> {
+/// `program`: the name under which we were started, which names a profile too.
+pub fn gather(vars: impl Iterator<Item = (String, String)>, flags: &Flags, program: &str) -> Result<Given, envy::Error> {
     let mut values = BTreeMap::new();
     for (name, value) in vars {
         if let Some(setting) = settings::find(&name).filter(|setting| setting.name == name) {
@@ -73,9 +109,11 @@ pub fn gather(vars: impl Iterator<Item = (String, String)>, flags: &Flags) -> Re
     let by_flag: Vec<_> = flag_values(flags).collect();
     let names = by_flag.iter().map(|(name, _)| *name).collect();
     values.extend(by_flag);
-    values.retain(|name, value| !value.is_empty() || *name == "LABEL_VALUE");
+    let named = values.get("PROFILE").filter(|name| !name.is_empty()).map_or(program, String::as_str);
+    let profile = Profile::find(named).unwrap_or(&profile::DEFAULT);
+    values.retain(|name, value| !value.is_empty() || profile.empty_counts.contains(name));
     let raw = envy::from_iter(values.into_iter().map(|(name, value)| (name.to_owned(), value)))?;
-    Ok(Given { raw, by_flag: names })
+    Ok(Given { raw, by_flag: names, profile })
 }
 
 fn flag_values(flags: &Flags) -> impl Iterator<Item = (&'static str, String)> {
@@ -87,6 +125,8 @@ fn flag_values(flags: &Flags) -> impl Iterator<Item = (&'static str, String)> {
         ("METHOD", once),
         ("SOURCE", flags.source.clone()),
         ("FOLDER", flags.folder.clone()),
+        ("REQ_USERNAME_FILE", flags.req_username_file.clone()),
+        ("REQ_PASSWORD_FILE", flags.req_password_file.clone()),
     ]
     .into_iter()
     .filter_map(|(name, value)| value.map(|value| (name, value)))
@@ -98,7 +138,7 @@ mod tests {
 
     fn raw(vars: &[(&str, &str)], flags: &Flags) -> Raw {
         let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        gather(vars, flags).unwrap().raw
+        gather(vars, flags, "").unwrap().raw
     }
 
     #[test]
@@ -134,6 +174,7 @@ mod tests {
             folder: Some("f".into()),
             source: Some("s".into()),
             once: true,
+            ..Flags::default()
         };
         let vars = ["LABEL", "LABEL_VALUE", "NAMESPACE", "FOLDER", "SOURCE", "METHOD"].map(|name| (name, "variable"));
         let expected = Raw {

@@ -8,18 +8,22 @@ use std::time::Duration;
 use crate::config::parse::{self, Expected, MethodName};
 use crate::config::paths;
 use crate::config::problems::{Problem, Problems};
+use crate::config::profile::{Profile, Reading};
 use crate::config::raw::{Given, Raw};
 use crate::config::settings::{self, Fallback, Setting};
-use crate::config::{Health, LedgerPlace, Log, LogFormat, LogLevel, Method, Origin};
-use crate::core::object::{Kind, Namespaces, Selector};
+use crate::config::{Context, Health, LedgerPlace, Log, LogFormat, LogLevel, Method, Origin};
+use crate::core::object::{Kind, NamedObject, Namespaces};
 use crate::core::policy::{Adopt, Durability, Order};
+use crate::core::project::FileNames;
+use crate::core::selector::Selector;
 
 /// How much longer than the server's a client's watch timeout must be: the server's answer has to arrive.
 const WATCH_TIMEOUT_GAP: Duration = Duration::from_secs(5);
 
 /// Reads settings one by one. Each `None` that a method returns has left a problem behind.
 pub struct Reader<'a> {
-    raw: &'a Raw,
+    pub raw: &'a Raw,
+    pub profile: &'static Profile,
     by_flag: &'a BTreeSet<&'static str>,
     problems: Vec<Problem>,
     /// Things that work otherwise than they were asked for.
@@ -30,6 +34,7 @@ pub struct Reader<'a> {
 pub struct Scope {
     pub namespaces: Namespaces,
     pub kinds: Vec<Kind>,
+    pub names: Vec<NamedObject>,
     pub origin: Origin,
 }
 
@@ -38,10 +43,12 @@ pub struct Files {
     pub folder: PathBuf,
     pub folder_annotation: String,
     pub allowed_folders: Vec<PathBuf>,
-    pub unique_filenames: bool,
+    pub names: FileNames,
+    pub folder_per_namespace: bool,
     pub file_mode: u32,
     pub folder_mode: u32,
-    pub resync: Option<Duration>,
+    /// `None`: where the profile says WATCH_SERVER_TIMEOUT.
+    pub resync: Option<Option<Duration>>,
     pub durability: Durability,
 }
 
@@ -56,7 +63,7 @@ pub struct Ownership {
 impl<'a> Reader<'a> {
     /// A reader of what was given.
     pub fn new(given: &'a Given) -> Self {
-        Self { raw: &given.raw, by_flag: &given.by_flag, problems: Vec::new(), warnings: Vec::new() }
+        Self { raw: &given.raw, profile: given.profile, by_flag: &given.by_flag, problems: Vec::new(), warnings: Vec::new() }
     }
 
     /// The value, unless anything was wrong.
@@ -68,22 +75,55 @@ impl<'a> Reader<'a> {
     }
 
     pub fn selector(&mut self) -> Option<Selector> {
+        if self.profile.reading == Reading::Sidecar {
+            let text = match (&self.raw.label, &self.raw.label_value) {
+                (Some(label), Some(value)) => Some(format!("{label}={value}")),
+                (label, _) => label.clone(),
+            };
+            return self.value("LABEL", &text, parse::selector);
+        }
         let label = self.value("LABEL", &self.raw.label, parse::label_key);
         let value = self.optional("LABEL_VALUE", &self.raw.label_value, parse::label_value);
-        Some(Selector { label: label?, value: value? })
+        Some(Selector::label(&label?, value?.as_deref()))
     }
 
-    pub fn scope(&mut self, current_dir: &Path) -> Option<Scope> {
-        let namespaces = self.value("NAMESPACE", &self.raw.namespace, parse::namespaces);
+    /// PROFILE itself, which was looked up already.
+    pub fn profile(&mut self) -> Option<()> {
+        self.value("PROFILE", &self.raw.profile, parse::profile)
+    }
+
+    pub fn scope(&mut self, context: &Context) -> Option<Scope> {
+        let current_dir = &context.current_dir;
+        let namespaces = self.namespaces(context);
         let kinds = self.value("RESOURCE", &self.raw.resource, parse::kinds);
+        let names = self.resource_names();
         let folder = self.value("SOURCE", &self.raw.source, |text| Ok(paths::origin_folder(text, current_dir)));
         let kubeconfig = self.optional("KUBECONFIG", &self.raw.kubeconfig, |text| paths::kubeconfig(text, current_dir));
         let (folder, kubeconfig) = (folder?, kubeconfig?);
-        Some(Scope { namespaces: namespaces?, kinds: kinds?, origin: folder.unwrap_or(Origin::Cluster { kubeconfig }) })
+        let kubeconfig = kubeconfig.or_else(|| context.home_kubeconfig.clone().filter(|_| self.profile.reading == Reading::Sidecar));
+        let (namespaces, kinds) = (namespaces?, kinds?);
+        let names = self.fitting(names?, &namespaces, &kinds)?;
+        Some(Scope { namespaces, kinds, names, origin: folder.unwrap_or(Origin::Cluster { kubeconfig }) })
+    }
+
+    fn namespaces(&mut self, context: &Context) -> Option<Namespaces> {
+        let setting = settings::find("NAMESPACE")?;
+        if let Fallback::Value(_) = self.profile.fallback(setting) {
+            return self.value("NAMESPACE", &self.raw.namespace, parse::namespaces);
+        }
+        if let Some(namespaces) = self.optional("NAMESPACE", &self.raw.namespace, parse::lenient_namespaces)?.flatten() {
+            return Some(namespaces);
+        }
+        let own = context.own_namespace.as_ref().map(|own| Namespaces::Only(vec![own.clone()]));
+        if own.is_none() {
+            self.note("NAMESPACE", "is required outside of a pod: ALL, or names of namespaces with commas between them");
+        }
+        own
     }
 
     pub fn method(&mut self) -> Option<Method> {
-        let method = self.value("METHOD", &self.raw.method, parse::method);
+        let lenient = self.profile.reading == Reading::Sidecar;
+        let method = self.value("METHOD", &self.raw.method, if lenient { parse::lenient_method } else { parse::method });
         let sleep = self.value("SLEEP_TIME", &self.raw.sleep_time, parse::some_seconds);
         Some(match method? {
             MethodName::Watch => Method::Watch,
@@ -94,12 +134,19 @@ impl<'a> Reader<'a> {
 
     pub fn files(&mut self, current_dir: &Path) -> Option<Files> {
         let folder = self.value("FOLDER", &self.raw.folder, |text| Ok(paths::path(text, current_dir)));
-        let folder_annotation = self.value("FOLDER_ANNOTATION", &self.raw.folder_annotation, parse::annotation_key);
-        let allowed = self.optional("ALLOWED_FOLDERS", &self.raw.allowed_folders, |text| Ok(paths::paths(text, current_dir)));
-        let unique_filenames = self.value("UNIQUE_FILENAMES", &self.raw.unique_filenames, parse::boolean);
-        let file_mode = self.value("DEFAULT_FILE_MODE", &self.raw.default_file_mode, parse::mode);
+        let folder_annotation = match self.raw.folder_annotation.as_deref() {
+            // No annotation has this name.
+            Some("") => Some(String::new()),
+            _ => self.value("FOLDER_ANNOTATION", &self.raw.folder_annotation, parse::annotation_key),
+        };
+        let allowed = self.defaulted("ALLOWED_FOLDERS", &self.raw.allowed_folders, |text| Ok(paths::paths(text, current_dir)));
+        let lenient = self.profile.reading == Reading::Sidecar;
+        let unique = self.truth("UNIQUE_FILENAMES", &self.raw.unique_filenames);
+        let folder_per_namespace = self.truth("FOLDER_PER_NAMESPACE", &self.raw.folder_per_namespace);
+        let file_mode =
+            self.value("DEFAULT_FILE_MODE", &self.raw.default_file_mode, if lenient { parse::lenient_mode } else { parse::mode });
         let folder_mode = self.value("FOLDER_MODE", &self.raw.folder_mode, parse::mode);
-        let resync = self.value("RESYNC", &self.raw.resync, parse::seconds_or_never);
+        let resync = self.defaulted("RESYNC", &self.raw.resync, parse::seconds_or_never);
         let durability = self.value("DURABILITY", &self.raw.durability, parse::durability);
         if folder_mode.is_some_and(|mode| mode & 0o300 != 0o300) {
             self.warnings.push("FOLDER_MODE keeps the owner from writing to the folders that we make".to_owned());
@@ -111,7 +158,12 @@ impl<'a> Reader<'a> {
             folder,
             folder_annotation: folder_annotation?,
             allowed_folders,
-            unique_filenames: unique_filenames?,
+            names: match unique? {
+                false => FileNames::Key,
+                true if lenient => FileNames::UniqueSidecar,
+                true => FileNames::Unique,
+            },
+            folder_per_namespace: folder_per_namespace?,
             file_mode: file_mode?,
             folder_mode: folder_mode?,
             resync: resync?,
@@ -119,12 +171,15 @@ impl<'a> Reader<'a> {
         })
     }
 
-    pub fn ownership(&mut self, current_dir: &Path) -> Option<Ownership> {
+    pub fn ownership(&mut self, context: &Context) -> Option<Ownership> {
+        let current_dir = &context.current_dir;
         let conflict = self.value("CONFLICT", &self.raw.conflict, parse::order);
         let adopt = self.value("ADOPT", &self.raw.adopt, parse::adopt);
         let instance = self.optional("INSTANCE", &self.raw.instance, parse::instance);
         let ledger = self.optional("LEDGER", &self.raw.ledger, |text| paths::ledger(text, current_dir));
-        Some(Ownership { conflict: conflict?, adopt: adopt?, instance: instance?, ledger: ledger?.unwrap_or(LedgerPlace::Default) })
+        let elsewhere = context.tmp_is_mounted && self.profile.reading == Reading::Sidecar;
+        let usual = if elsewhere { LedgerPlace::In("/tmp".into()) } else { LedgerPlace::Default };
+        Some(Ownership { conflict: conflict?, adopt: adopt?, instance: instance?, ledger: ledger?.unwrap_or(usual) })
     }
 
     /// Timeouts of the server and of the client. The client's is raised where it would end watches that the server still holds.
@@ -133,7 +188,8 @@ impl<'a> Reader<'a> {
         let client = self.value("WATCH_CLIENT_TIMEOUT", &self.raw.watch_client_timeout, parse::some_seconds);
         let (server, client) = (server?, client?);
         let least = server + WATCH_TIMEOUT_GAP;
-        if client < least {
+        // Charts say 60 and 60.
+        if client < least && self.profile.reading == Reading::Strict {
             let (client, least) = (client.as_secs(), least.as_secs());
             self.warnings
                 .push(format!("WATCH_CLIENT_TIMEOUT={client} is raised to {least}, which is WATCH_SERVER_TIMEOUT and 5 seconds more"));
@@ -144,6 +200,9 @@ impl<'a> Reader<'a> {
     /// The health endpoint, `None` inside where LIVENESS is off.
     pub fn health(&mut self) -> Option<Option<Health>> {
         let liveness = self.value("LIVENESS", &self.raw.liveness, parse::boolean);
+        if self.profile.reading == Reading::Sidecar && !self.health_address_is_good() {
+            return Some(None);
+        }
         let alias = self.optional("HEALTHCHECK_PORT", &self.raw.healthcheck_port, parse::port);
         let port = self.value("HEALTH_PORT", &self.raw.health_port, parse::port);
         let host: Option<Option<IpAddr>> = self.optional("HEALTH_HOST", &self.raw.health_host, parse::ip_address);
@@ -156,6 +215,17 @@ impl<'a> Reader<'a> {
         }
         let health = Health { host: host?, port, stale_after: stale_after? };
         liveness.map(|liveness| liveness.then_some(health))
+    }
+
+    /// Whether port and address can be read. A Service named `health` gives every pod a HEALTH_PORT that is none; files matter more.
+    fn health_address_is_good(&mut self) -> bool {
+        let port = self.raw.health_port.as_deref().is_none_or(|text| parse::port(text).is_ok());
+        let host = self.raw.health_host.as_deref().is_none_or(|text| parse::ip_address(text).is_ok());
+        let bad = [("HEALTH_PORT", port), ("HEALTH_HOST", host)];
+        self.warnings.extend(
+            bad.iter().filter(|(_, good)| !good).map(|(name, _)| format!("{name} cannot be used: the health endpoint is not served")),
+        );
+        port && host
     }
 
     /// FINALIZER_NAME, if it is given, and FINALIZER_FORMER, whether finalizers are in use or not.
@@ -191,15 +261,35 @@ impl<'a> Reader<'a> {
         Some(Log { level, format: format?.unwrap_or(default_format) })
     }
 
+    /// A boolean of k8s-sidecar: there, everything but `true` is false.
+    pub fn truth(&mut self, name: &'static str, given: &Option<String>) -> Option<bool> {
+        self.boolean(name, given, |text| text.eq_ignore_ascii_case("true"))
+    }
+
+    /// A boolean of k8s-sidecar that is true only when it is spelled in lower case there.
+    pub fn exact_truth(&mut self, name: &'static str, given: &Option<String>) -> Option<bool> {
+        self.boolean(name, given, |text| text == "true")
+    }
+
+    fn boolean(&mut self, name: &'static str, given: &Option<String>, is_true: impl Fn(&str) -> bool) -> Option<bool> {
+        let Some(text) = given.as_deref().filter(|_| self.profile.reading == Reading::Sidecar) else {
+            return self.value(name, given, parse::boolean);
+        };
+        if !is_true(text) && !text.eq_ignore_ascii_case("false") {
+            self.warnings.push(format!("{name}={text:?} counts as false: only true, in lower case, is true everywhere"));
+        }
+        Some(is_true(text))
+    }
+
     /// Notes a problem that no single value has.
     pub fn note(&mut self, name: &'static str, text: &str) {
         self.problems.extend(settings::find(name).map(|setting| Problem::other(setting, text)));
     }
 
     /// A setting that is required or has a default value.
-    fn value<T>(&mut self, name: &'static str, given: &Option<String>, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<T> {
+    pub fn value<T>(&mut self, name: &'static str, given: &Option<String>, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<T> {
         let setting = settings::find(name)?;
-        match given.as_deref().or_else(|| default_value(setting)) {
+        match given.as_deref().or_else(|| self.default_value(setting)) {
             Some(text) => self.parsed(setting, text, parse),
             None => {
                 self.problems.push(Problem::missing(setting));
@@ -208,8 +298,22 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A setting that has a default value in some profiles, and may be absent in others: `Some(None)`.
+    pub fn defaulted<T>(
+        &mut self,
+        name: &'static str,
+        given: &Option<String>,
+        parse: impl FnOnce(&str) -> Result<T, Expected>,
+    ) -> Option<Option<T>> {
+        let setting = settings::find(name)?;
+        match given.as_deref().or_else(|| self.default_value(setting)) {
+            Some(text) => self.parsed(setting, text, parse).map(Some),
+            None => Some(None),
+        }
+    }
+
     /// A setting that may be absent: `Some(None)`.
-    fn optional<T>(
+    pub fn optional<T>(
         &mut self,
         name: &'static str,
         given: &Option<String>,
@@ -229,11 +333,11 @@ impl<'a> Reader<'a> {
         let flag = setting.flag.filter(|_| self.by_flag.contains(setting.name));
         parsed.map_err(|expected| self.problems.push(Problem::value(setting, flag.unwrap_or(setting.name), text, &expected))).ok()
     }
-}
 
-fn default_value(setting: &Setting) -> Option<&'static str> {
-    match setting.default {
-        Fallback::Value(value) => Some(value),
-        Fallback::Required | Fallback::Described(_) | Fallback::Unset => None,
+    fn default_value(&self, setting: &Setting) -> Option<&'static str> {
+        match self.profile.fallback(setting) {
+            Fallback::Value(value) => Some(value),
+            Fallback::Required | Fallback::Described(_) | Fallback::Unset => None,
+        }
     }
 }

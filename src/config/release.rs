@@ -47,7 +47,7 @@ impl Config {
         context: &Context,
         scope: ReleaseScope,
     ) -> Result<Release, Problems> {
-        let given = gather(vars, flags)?;
+        let given = gather(vars, flags, &context.program)?;
         let mut reader = Reader::new(&given);
         let release = read_release(&mut reader, &given, context, scope);
         reader.finish(release)
@@ -55,7 +55,7 @@ impl Config {
 }
 
 fn read_release(reader: &mut Reader<'_>, given: &Given, context: &Context, scope: ReleaseScope) -> Option<Release> {
-    let selected = reader.scope(&context.current_dir);
+    let selected = reader.scope(context);
     let needs_label = scope == ReleaseScope::Deployment && given.raw.finalizer_name.is_none();
     let selector = if needs_label { reader.selector() } else { None };
     let finalizer_names = reader.finalizer_names();

@@ -37,7 +37,11 @@ pub enum Group {
     Files,
     /// Conflicts, foreign files and bookkeeping.
     Ownership,
-    /// Time limits of the API's watches.
+    /// Keys that name a URL, and how other servers are asked.
+    Web,
+    /// What the application is told.
+    Reactions,
+    /// Time limits of the API's watches, and how the API server is reached.
     Watches,
     /// The health endpoint.
     Health,
@@ -49,7 +53,8 @@ pub enum Group {
 
 impl Group {
     /// All groups in the order in which they are documented.
-    pub const ALL: [Self; 7] = [Self::Objects, Self::Files, Self::Ownership, Self::Watches, Self::Health, Self::Cluster, Self::Log];
+    pub const ALL: [Self; 9] =
+        [Self::Objects, Self::Files, Self::Ownership, Self::Web, Self::Reactions, Self::Watches, Self::Health, Self::Cluster, Self::Log];
 
     /// The heading.
     pub const fn title(self) -> &'static str {
@@ -57,6 +62,8 @@ impl Group {
             Self::Objects => "Which objects",
             Self::Files => "Which files",
             Self::Ownership => "Whose files",
+            Self::Web => "Other servers",
+            Self::Reactions => "Telling the application",
             Self::Watches => "Watches",
             Self::Health => "Health",
             Self::Cluster => "Finalizers and Events",
@@ -70,6 +77,11 @@ pub fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
 }
 
+/// Whether a value of this setting may not be shown.
+pub fn is_secret(name: &str) -> bool {
+    matches!(name, "REQ_USERNAME" | "REQ_PASSWORD" | "REQ_PAYLOAD" | "REQ_URL")
+}
+
 const fn setting(group: Group, name: &'static str, default: Fallback, meaning: &'static str) -> Setting {
     Setting { name, default, flag: None, meaning, group }
 }
@@ -79,10 +91,16 @@ const fn flagged(flag: &'static str, setting: Setting) -> Setting {
 }
 
 use Fallback::{Described, Required, Unset, Value};
-use Group::{Cluster, Files, Health, Log, Objects, Ownership, Watches};
+use Group::{Cluster, Files, Health, Log, Objects, Ownership, Reactions, Watches, Web};
 
 /// Every setting, in the order in which it is documented and in which problems are reported.
 pub const SETTINGS: &[Setting] = &[
+    setting(
+        Objects,
+        "PROFILE",
+        Value("default"),
+        "Which defaults hold and how values are read: default, or k8s-sidecar, which takes the place of kiwigrid/k8s-sidecar.",
+    ),
     flagged("--label", setting(Objects, "LABEL", Required, "Key of the label that an object must carry.")),
     flagged(
         "--label-value",
@@ -98,6 +116,12 @@ pub const SETTINGS: &[Setting] = &[
         ),
     ),
     setting(Objects, "RESOURCE", Value("both"), "Kinds of object: configmap, secret or both."),
+    setting(
+        Objects,
+        "RESOURCE_NAME",
+        Unset,
+        "Follow only the objects of these names, whatever their labels: NAME, KIND/NAME or NAMESPACE/KIND/NAME, with commas between them. Not with NAMESPACE=ALL.",
+    ),
     flagged(
         "--once",
         setting(
@@ -137,6 +161,12 @@ pub const SETTINGS: &[Setting] = &[
         Value("false"),
         "Files are named NAMESPACE.KIND_NAME.KEY (kind in lower case) instead of KEY, so that no two objects claim one path.",
     ),
+    setting(
+        Files,
+        "FOLDER_PER_NAMESPACE",
+        Value("false"),
+        "Files of each namespace go to a folder of its name, annotated folders below that; absolute ones stay where they are.",
+    ),
     setting(Files, "DEFAULT_FILE_MODE", Value("644"), "Mode of every file, whatever the umask: three or four octal digits."),
     setting(Files, "FOLDER_MODE", Value("755"), "Mode of every folder that we make below FOLDER: three or four octal digits."),
     setting(
@@ -175,12 +205,98 @@ pub const SETTINGS: &[Setting] = &[
         Described("a dot-file in FOLDER"),
         "Where the list of the files that are ours is kept: a name in FOLDER, or a path if it contains a slash.",
     ),
+    setting(
+        Web,
+        "URL_KEYS",
+        Value("false"),
+        "Whether a key that ends in .url names a URL, and its file, without that ending, holds what lies there.",
+    ),
+    setting(
+        Web,
+        "URL_ALLOW",
+        Unset,
+        "The only origins that .url keys may name, as SCHEME://HOST:PORT with commas between them. Unset: any but link-local addresses.",
+    ),
+    setting(
+        Web,
+        "URL_CREDENTIAL_ORIGINS",
+        Described("the origin of REQ_URL; any while REQ_URL is unset"),
+        "Origins that get REQ_USERNAME and REQ_PASSWORD when a .url key names them, with commas between them, or an asterisk for any.",
+    ),
+    setting(Web, "URL_MAX_BYTES", Value("16777216"), "The largest file that is fetched from a URL, in bytes."),
+    setting(
+        Web,
+        "IGNORE_ALREADY_PROCESSED",
+        Value("false"),
+        "Whether what lies behind a URL is fetched only once, and not again at each RESYNC.",
+    ),
+    setting(Web, "ENABLE_5XX", Value("false"), "Whether an answer of 5xx is final. Otherwise the request is tried again."),
+    setting(Web, "REQ_TIMEOUT", Value("10"), "Seconds to connect to another server, and between two parts of its answer."),
+    setting(Web, "REQ_RETRY_TOTAL", Value("5"), "Retries after answers that say: later."),
+    setting(Web, "REQ_RETRY_CONNECT", Value("10"), "Retries while a server cannot be reached."),
+    setting(Web, "REQ_RETRY_READ", Value("5"), "Retries after a connection that broke."),
+    setting(Web, "REQ_RETRY_BACKOFF_FACTOR", Value("1.1"), "Seconds; pauses between retries are 0, 2, 4, 8 … times this, at most 120."),
+    setting(Web, "REQ_USERNAME", Unset, "User name for other servers. Sent only together with a password."),
+    setting(Web, "REQ_PASSWORD", Unset, "Password for other servers."),
+    flagged(
+        "--req-username-file",
+        setting(Web, "REQ_USERNAME_FILE", Unset, "File with the user name, read again for each request. Beats REQ_USERNAME."),
+    ),
+    flagged(
+        "--req-password-file",
+        setting(Web, "REQ_PASSWORD_FILE", Unset, "File with the password, read again for each request. Beats REQ_PASSWORD."),
+    ),
+    setting(Web, "REQ_BASIC_AUTH_ENCODING", Value("latin1"), "Encoding of user name and password: latin1, utf-8 or ascii."),
+    setting(Web, "REQ_SKIP_TLS_VERIFY", Value("false"), "Whether certificates of other servers are not checked."),
+    setting(
+        Web,
+        "REQUESTS_CA_BUNDLE",
+        Unset,
+        "File with the certificates that other servers are checked against, instead of the system's.",
+    ),
+    setting(Web, "CURL_CA_BUNDLE", Unset, "Other name of REQUESTS_CA_BUNDLE, which wins if both are set."),
+    setting(Reactions, "REQ_URL", Unset, "URL that is requested after files have changed."),
+    setting(Reactions, "REQ_METHOD", Value("GET"), "Method of that request: GET, POST, PUT or PATCH."),
+    setting(
+        Reactions,
+        "REQ_PAYLOAD",
+        Unset,
+        "Body of that request: JSON as it is, other text as a JSON string. Unset: an empty body without a type.",
+    ),
+    setting(Reactions, "REQ_SKIP_INIT", Value("false"), "Whether there is no request after the first pass with METHOD=WATCH or SLEEP."),
+    setting(
+        Reactions,
+        "SCRIPT",
+        Unset,
+        "Script that is run after files have changed, before the request: directly, or by sh if it is not executable. PROJECTOR_CHANGED names a file that lists the changed paths.",
+    ),
+    setting(Reactions, "SCRIPT_TIMEOUT", Value("60"), "Seconds after which the script is killed, at least 1."),
+    setting(
+        Reactions,
+        "REACT_WINDOW",
+        Value("0.2"),
+        "Seconds without a change after which script and request run, once for all changes since; at the latest after ten times this.",
+    ),
+    setting(
+        Reactions,
+        "REQ_ONCE_PER_BATCH",
+        Value("false"),
+        "The same as REACT_WINDOW=0.2, unless REACT_WINDOW is set. Without both, script and request run once per changed object.",
+    ),
     setting(Watches, "WATCH_SERVER_TIMEOUT", Value("600"), "Seconds after which the API server ends a watch, at least 1."),
     setting(
         Watches,
         "WATCH_CLIENT_TIMEOUT",
         Value("660"),
         "Seconds after which we end a watch. Raised to WATCH_SERVER_TIMEOUT + 5 if it is less.",
+    ),
+    setting(Watches, "SKIP_TLS_VERIFY", Value("false"), "Whether the API server's certificate is not checked."),
+    setting(Watches, "DISABLE_X509_STRICT_VERIFICATION", Value("false"), "Accepted for k8s-sidecar's sake, without effect."),
+    setting(
+        Watches,
+        "ERROR_THROTTLE_SLEEP",
+        Value("5"),
+        "Accepted for k8s-sidecar's sake, without effect: waits after errors grow and scatter.",
     ),
     setting(Health, "LIVENESS", Value("true"), "Whether /healthz and /readyz are served."),
     setting(Health, "HEALTH_PORT", Value("8080"), "Port of the health endpoint. A port that is taken does not stop the projector."),

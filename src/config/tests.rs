@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::config::settings::{Fallback, SETTINGS};
+use crate::config::web::{CredentialOrigins, Credentials, Encoding, Redacted};
 
 pub const LEAST: [(&str, &str); 2] = [("LABEL", "findme"), ("FOLDER", "/rules")];
 
@@ -12,7 +13,14 @@ pub fn owned(vars: &[(&str, &str)]) -> std::vec::IntoIter<(String, String)> {
 }
 
 pub fn context() -> Context {
-    Context { current_dir: "/work".into(), stderr_is_terminal: false }
+    Context {
+        current_dir: "/work".into(),
+        stderr_is_terminal: false,
+        program: "kube-projector".into(),
+        own_namespace: Some("own".into()),
+        home_kubeconfig: None,
+        tmp_is_mounted: true,
+    }
 }
 
 /// Reads these variables alone.
@@ -29,16 +37,42 @@ pub fn lines(problems: Problems) -> Vec<String> {
     problems.to_string().lines().map(str::to_owned).collect()
 }
 
+fn nothing() -> web::Given {
+    web::Given { file: None, text: None }
+}
+
 pub fn default_config() -> Config {
     Config {
-        selector: Selector { label: "findme".into(), value: None },
+        selector: Selector::label("findme", None),
         folder: "/rules".into(),
         allowed_folders: vec![],
         namespaces: Namespaces::All,
         kinds: Kind::ALL.to_vec(),
         method: Method::Watch,
         folder_annotation: "k8s-sidecar-target-directory".into(),
-        unique_filenames: false,
+        named: vec![],
+        names: FileNames::Key,
+        folder_per_namespace: false,
+        urls: Urls::Plain,
+        downloads: Downloads {
+            bytes_max: 16 << 20,
+            refresh: Some(Duration::from_secs(600)),
+            credential_origins: CredentialOrigins::Any,
+            allow: None,
+        },
+        web: Web {
+            timeout: Duration::from_secs(10),
+            retry: Retry { total: 5, connect: 10, read: 5, backoff: Duration::from_millis(1100) },
+            skip_tls_verify: false,
+            ca_bundle: None,
+            server_errors_are_final: false,
+            credentials: Credentials { username: nothing(), password: nothing(), encoding: Encoding::Latin1 },
+        },
+        call: None,
+        script: None,
+        batching: Batching::Window(Duration::from_millis(200)),
+        list_retry: None,
+        skip_tls_verify: false,
         file_mode: 0o644,
         folder_mode: 0o755,
         conflict: Order::Oldest,
@@ -86,6 +120,34 @@ fn every_setting_can_be_set() {
         ("FOLDER_ANNOTATION", "example.com/folder"),
         ("ALLOWED_FOLDERS", "/work/rules,/x, y"),
         ("UNIQUE_FILENAMES", "yes"),
+        ("RESOURCE_NAME", "secret/x"),
+        ("FOLDER_PER_NAMESPACE", "1"),
+        ("URL_KEYS", "yes"),
+        ("URL_ALLOW", "http://a"),
+        ("URL_CREDENTIAL_ORIGINS", "http://b"),
+        ("URL_MAX_BYTES", "5"),
+        ("IGNORE_ALREADY_PROCESSED", "true"),
+        ("ENABLE_5XX", "true"),
+        ("REQ_TIMEOUT", "2.5"),
+        ("REQ_RETRY_TOTAL", "1"),
+        ("REQ_RETRY_CONNECT", "2"),
+        ("REQ_RETRY_READ", "3"),
+        ("REQ_RETRY_BACKOFF_FACTOR", "0.5"),
+        ("REQ_USERNAME", "u"),
+        ("REQ_PASSWORD", "p"),
+        ("REQ_USERNAME_FILE", "user"),
+        ("REQ_PASSWORD_FILE", "pass"),
+        ("REQ_BASIC_AUTH_ENCODING", "utf-8"),
+        ("REQ_SKIP_TLS_VERIFY", "true"),
+        ("REQUESTS_CA_BUNDLE", "ca"),
+        ("REQ_URL", "http://c/reload"),
+        ("REQ_METHOD", "post"),
+        ("REQ_PAYLOAD", "text"),
+        ("REQ_SKIP_INIT", "true"),
+        ("SCRIPT", "s.sh"),
+        ("SCRIPT_TIMEOUT", "9"),
+        ("REACT_WINDOW", "3"),
+        ("SKIP_TLS_VERIFY", "true"),
         ("DEFAULT_FILE_MODE", "0440"),
         ("FOLDER_MODE", "700"),
         ("RESYNC", "0"),
@@ -107,14 +169,45 @@ fn every_setting_can_be_set() {
         ("DEBUG", "1"),
     ];
     let expected = Config {
-        selector: Selector { label: "findme".into(), value: Some("yea".into()) },
+        selector: Selector::label("findme", Some("yea")),
         folder: "/work/rules".into(),
         allowed_folders: vec!["/work/y".into(), "/x".into()],
         namespaces: Namespaces::Only(vec!["a".into(), "b".into()]),
         kinds: vec![Kind::Secret],
         method: Method::Sleep(Duration::from_secs(5)),
         folder_annotation: "example.com/folder".into(),
-        unique_filenames: true,
+        named: vec![NamedObject { namespace: None, kind: Some(Kind::Secret), name: "x".into() }],
+        names: FileNames::Unique,
+        folder_per_namespace: true,
+        urls: Urls::Follow { empty_at_first_failure: false },
+        downloads: Downloads {
+            bytes_max: 5,
+            refresh: None,
+            credential_origins: CredentialOrigins::Only(vec![at("b"), at("c")]),
+            allow: Some(vec![at("a")]),
+        },
+        web: Web {
+            timeout: Duration::from_millis(2500),
+            retry: Retry { total: 1, connect: 2, read: 3, backoff: Duration::from_millis(500) },
+            skip_tls_verify: true,
+            ca_bundle: Some("/work/ca".into()),
+            server_errors_are_final: true,
+            credentials: Credentials {
+                username: web::Given { file: Some("/work/user".into()), text: Some(Redacted("u".into())) },
+                password: web::Given { file: Some("/work/pass".into()), text: Some(Redacted("p".into())) },
+                encoding: Encoding::Utf8,
+            },
+        },
+        call: Some(Call {
+            url: Redacted("http://c/reload".into()),
+            method: "POST".into(),
+            payload: Some(Redacted("\"text\"".into())),
+            skips_initial: true,
+        }),
+        script: Some(Script { path: "/work/s.sh".into(), timeout: Duration::from_secs(9) }),
+        batching: Batching::Window(Duration::from_secs(3)),
+        list_retry: None,
+        skip_tls_verify: true,
         file_mode: 0o440,
         folder_mode: 0o700,
         conflict: Order::Newest,
@@ -135,11 +228,15 @@ fn every_setting_can_be_set() {
     assert_eq!(read(&vars), Ok(expected));
 }
 
+fn at(host: &str) -> web::Origin {
+    web::Origin { scheme: "http".into(), host: host.into(), port: 80 }
+}
+
 #[test]
 fn a_set_but_empty_label_value_selects_the_empty_value() {
-    let value = |vars| read(vars).map(|config| config.selector.value);
-    assert_eq!(value(&[("LABEL_VALUE", "")]), Ok(Some(String::new())));
-    assert_eq!(value(&[]), Ok(None));
+    let selector = |vars| read(vars).map(|config| config.selector);
+    assert_eq!(selector(&[("LABEL_VALUE", "")]), Ok(Selector::label("findme", Some(""))));
+    assert_eq!(selector(&[]), Ok(Selector::label("findme", None)));
 }
 
 #[test]
@@ -230,7 +327,7 @@ fn the_identity_is_the_instance_or_follows_the_selection() {
 
 #[test]
 fn the_health_check_asks_where_the_endpoint_listens() {
-    let address = |vars| health_address(owned(vars)).map(|address| address.map(|address| address.to_string())).map_err(lines);
+    let address = |vars| health_address(owned(vars), "").map(|address| address.map(|address| address.to_string())).map_err(lines);
     assert_eq!(address(&[("METHOD", "FOO")]), Ok(Some("127.0.0.1:8080".into())));
     assert_eq!(address(&[("HEALTH_HOST", "::"), ("HEALTHCHECK_PORT", "1")]), Ok(Some("[::1]:1".into())));
     assert_eq!(address(&[("HEALTH_HOST", "0.0.0.0")]), Ok(Some("127.0.0.1:8080".into())));
@@ -248,4 +345,131 @@ fn what_is_not_utf8_is_no_setting() {
     let vars = [("FOLDER".into(), folder), ("LABEL".into(), "findme".into()), (OsString::from_vec(vec![0xff]), "x".into())];
     let problems = Config::from_vars(as_text(vars.into_iter()), &Flags::default(), &context()).map_err(lines);
     assert_eq!(problems, Err(vec!["FOLDER=\"/rules\u{fffd}\": expected text in UTF-8".to_owned()]));
+}
+
+/// Reads these variables with PROFILE=k8s-sidecar.
+fn sidecar(vars: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    exactly(&[vars, &[("PROFILE", "k8s-sidecar"), ("FOLDER", "/rules")]].concat(), &Flags::default())
+}
+
+fn sidecar_config() -> Config {
+    let default = default_config();
+    Config {
+        selector: Selector::label("l", None),
+        namespaces: Namespaces::Only(vec!["own".into()]),
+        kinds: vec![Kind::ConfigMap],
+        allowed_folders: vec!["/".into()],
+        resync: Some(Duration::from_secs(60)),
+        watch_server_timeout: Duration::from_secs(60),
+        watch_client_timeout: Duration::from_secs(66),
+        urls: Urls::Follow { empty_at_first_failure: true },
+        downloads: Downloads { refresh: Some(Duration::from_secs(60)), ..default.downloads.clone() },
+        batching: Batching::Each,
+        list_retry: Some(default.web.retry),
+        finalizers: None,
+        ledger: LedgerPlace::In("/tmp".into()),
+        ..default
+    }
+}
+
+#[test]
+fn the_profile_of_k8s_sidecar_is_one_table() {
+    assert_eq!(sidecar(&[("LABEL", "l")]), Ok(sidecar_config()));
+}
+
+#[test]
+fn the_name_of_the_program_picks_the_profile_unless_a_variable_does() {
+    let read = |vars: &[(&str, &str)]| {
+        let context = Context { program: "k8s-sidecar".into(), ..context() };
+        Config::from_vars(owned(&[vars, &[("LABEL", "l"), ("FOLDER", "/rules")]].concat()), &Flags::default(), &context)
+    };
+    assert_eq!(read(&[]), Ok(sidecar_config()));
+    assert_eq!(read(&[("PROFILE", "")]), Ok(sidecar_config()));
+    assert_eq!(read(&[("PROFILE", "default")]).map(|config| config.kinds.len()), Ok(2));
+}
+
+#[test]
+fn k8s_sidecar_labels_are_selectors() {
+    let selector = |vars: &[(&str, &str)]| sidecar(vars).map(|config| config.selector.to_string());
+    for (label, value, expected) in [("a=1,!b", "", "a=1,!b"), ("x in (1,2)", "", "x in (1,2)"), ("a=1,b", "2", "a=1,b=2"), ("", "", "")] {
+        assert_eq!(selector(&[("LABEL", label), ("LABEL_VALUE", value)]), Ok(expected.to_owned()));
+    }
+    assert!(sidecar(&[]).is_err_and(|problems| problems[0].starts_with("LABEL is required")));
+    assert!(selector(&[("LABEL", "a b")]).is_err_and(|problems| problems[0].contains("a label selector")));
+}
+
+#[test]
+fn k8s_sidecar_words_are_read_as_it_reads_them() {
+    let read = |name: &str, value: &str| sidecar(&[("LABEL", "l"), (name, value)]).unwrap();
+    for (value, names, warnings) in
+        [("True", FileNames::UniqueSidecar, 0), ("1", FileNames::Key, 1), ("false", FileNames::Key, 0), ("", FileNames::Key, 0)]
+    {
+        let config = read("UNIQUE_FILENAMES", value);
+        assert_eq!((config.names, config.warnings.len()), (names, warnings), "{value}");
+    }
+    assert!(read("SKIP_TLS_VERIFY", "true").skip_tls_verify && !read("SKIP_TLS_VERIFY", "True").skip_tls_verify);
+    for (value, method) in [("LIST", Method::List), ("list", Method::Watch), ("", Method::Watch), ("WATCH", Method::Watch)] {
+        assert_eq!(read("METHOD", value).method, method, "{value}");
+    }
+    for (value, mode) in [("444", 0o444), ("0o600", 0o600), ("4", 4), ("", 0o644)] {
+        assert_eq!(read("DEFAULT_FILE_MODE", value).file_mode, mode, "{value}");
+    }
+    let only = |names: &[&str]| Namespaces::Only(names.iter().map(|name| (*name).to_owned()).collect());
+    for (value, namespaces) in [("", only(&["own"])), ("b, a,", only(&["a", "b"])), ("ALL,a", Namespaces::All), ("all", only(&["all"]))] {
+        assert_eq!(read("NAMESPACE", value).namespaces, namespaces, "{value}");
+    }
+    assert_eq!(read("FOLDER_ANNOTATION", "").folder_annotation, "");
+    assert_eq!(read("REQ_PAYLOAD", "").call, None);
+    let timeouts = |config: Config| (config.resync, config.watch_client_timeout.as_secs(), config.warnings.len());
+    assert_eq!(timeouts(read("WATCH_CLIENT_TIMEOUT", "60")), (Some(Duration::from_secs(60)), 65, 0));
+    assert_eq!(timeouts(read("WATCH_SERVER_TIMEOUT", "300")), (Some(Duration::from_secs(300)), 305, 0));
+    assert_eq!(timeouts(read("RESYNC", "0")), (None, 66, 0));
+    for (name, value) in [("HEALTH_PORT", "tcp://10.0.0.1:80"), ("HEALTH_HOST", "localhost")] {
+        let config = read(name, value);
+        assert_eq!((config.health, config.warnings.len()), (None, 1), "{name}");
+    }
+    assert!(sidecar(&[("LABEL", "l"), ("RESOURCE", "configmaps")]).is_err());
+}
+
+#[test]
+fn k8s_sidecar_hooks_run_per_object_unless_a_window_is_asked_for() {
+    let batching = |vars: &[(&str, &str)]| sidecar(&[vars, &[("LABEL", "l")]].concat()).map(|config| config.batching);
+    assert_eq!(batching(&[]), Ok(Batching::Each));
+    assert_eq!(batching(&[("REQ_ONCE_PER_BATCH", "true")]), Ok(Batching::Window(Duration::from_millis(200))));
+    assert_eq!(batching(&[("REACT_WINDOW", "1.5")]), Ok(Batching::Window(Duration::from_millis(1500))));
+    assert_eq!(batching(&[("REACT_WINDOW", "0"), ("REQ_ONCE_PER_BATCH", "true")]), Ok(Batching::Each));
+    let method = |value: &str| {
+        let config = sidecar(&[("LABEL", "l"), ("REQ_URL", "http://x"), ("REQ_METHOD", value)]).unwrap();
+        (config.call.map(|call| call.method), config.warnings.len())
+    };
+    assert_eq!(method("post"), (Some("POST".into()), 0));
+    assert_eq!(method("DELETE"), (None, 1));
+    assert_eq!(method(""), (Some("GET".into()), 0));
+}
+
+#[test]
+fn credentials_go_to_the_origin_of_req_url_and_to_those_that_are_listed() {
+    let given = [("LABEL", "l"), ("REQ_USERNAME", "u"), ("REQ_PASSWORD", "p")];
+    let read = |vars: &[(&str, &str)]| {
+        let config = sidecar(&[vars, &given].concat()).unwrap();
+        (config.downloads.credential_origins, config.warnings)
+    };
+    assert_eq!(read(&[("REQ_URL", "http://c:80/x")]), (CredentialOrigins::Only(vec![at("c")]), vec![]));
+    let listed = [("REQ_URL", "http://c/x"), ("URL_CREDENTIAL_ORIGINS", "http://b")];
+    assert_eq!(read(&listed), (CredentialOrigins::Only(vec![at("b"), at("c")]), vec![]));
+    assert_eq!(read(&[("REQ_URL", "http://c/x"), ("URL_CREDENTIAL_ORIGINS", "*")]), (CredentialOrigins::Any, vec![]));
+    let (origins, warnings) = read(&[]);
+    assert_eq!(origins, CredentialOrigins::Any);
+    assert!(warnings.len() == 1 && warnings[0].contains("URL_CREDENTIAL_ORIGINS"), "{warnings:?}");
+}
+
+#[test]
+fn names_of_objects_need_a_namespace_and_must_mean_something() {
+    let read = |vars: &[(&str, &str)]| sidecar(&[vars, &[("LABEL", "l")]].concat());
+    let named = read(&[("RESOURCE_NAME", "a,secret/b")]).unwrap().named;
+    assert_eq!(named.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    let everywhere = read(&[("RESOURCE_NAME", "a"), ("NAMESPACE", "ALL")]).unwrap();
+    assert_eq!((everywhere.named.len(), everywhere.warnings.len()), (0, 1));
+    assert!(read(&[("RESOURCE_NAME", "secret/b")]).is_err_and(|problems| problems[0].starts_with("RESOURCE_NAME: no item")));
+    assert!(read(&[("RESOURCE_NAME", "other/configmap/b")]).is_err());
 }

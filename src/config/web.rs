@@ -44,6 +44,13 @@ pub struct Credentials {
     pub encoding: Encoding,
 }
 
+impl Credentials {
+    /// Whether somebody gave both, in whatever form.
+    pub fn are_given(&self) -> bool {
+        [&self.username, &self.password].into_iter().all(|given| given.file.is_some() || given.text.is_some())
+    }
+}
+
 /// Text that is given in a file, read again for each request, or else directly.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Given {

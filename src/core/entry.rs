@@ -71,6 +71,18 @@ pub enum OnDisk {
     Obstacle(Obstacle),
 }
 
+impl Content {
+    /// Stands for bytes that are not known yet: no file is equal to it.
+    pub const fn pending(mode: u16) -> Self {
+        Self { digest: Digest::UNREAD, length: 0, mode }
+    }
+
+    /// Whether the bytes are not known yet.
+    pub fn is_pending(&self) -> bool {
+        self.digest == Digest::UNREAD
+    }
+}
+
 /// One wanted file of one object.
 pub struct Claim {
     /// Where.
@@ -123,6 +135,21 @@ impl Claims {
             Self::Many(claims) => {
                 claims.binary_search_by(|claim| claim.path.cmp(wanted)).ok().and_then(|at| claims.get(at)).map(|claim| claim.content)
             }
+        }
+    }
+
+    /// Changes what is wanted at a path, if anything is.
+    pub fn set(&mut self, wanted: &TargetPath, content: Content) {
+        match self {
+            Self::One { path, digest, length, mode } if path == wanted => {
+                (*digest, *length, *mode) = (content.digest, content.length, content.mode);
+            }
+            Self::Many(claims) => {
+                if let Some(claim) = claims.iter_mut().find(|claim| claim.path == *wanted) {
+                    claim.content = content;
+                }
+            }
+            Self::None | Self::One { .. } => {}
         }
     }
 

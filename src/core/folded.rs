@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
 use crate::core::project::{FileProjection, Rejection};
+use crate::core::remote::RemoteFiles;
 
 /// Bytes that arrived with the batch in hand, by path and object. Gone when the batch is done.
 #[derive(Default)]
@@ -54,6 +55,12 @@ pub struct Folded {
     pub rejections: Vec<(Arc<ObjectKey>, u128, Vec<Rejection>)>,
     /// Objects whose state the status writer may have to act on.
     pub seen: Vec<Seen>,
+    /// Files behind URLs to ask for: the whole truth about each object named.
+    pub remotes: Vec<RemoteFiles>,
+    /// Objects of whose files behind URLs one was answered.
+    pub answered: Vec<Arc<ObjectKey>>,
+    /// Objects whose files lie outside of FOLDER, or no longer do, where that is told.
+    pub outside: Vec<(Arc<ObjectKey>, u128, Option<Box<str>>)>,
     /// Whether a source completed, or was refused, for the first time.
     pub progressed: bool,
     /// Objects whose bytes must be read again.

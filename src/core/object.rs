@@ -96,6 +96,17 @@ impl fmt::Display for ObjectKey {
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Payload(pub Vec<u8>);
 
+/// One data key.
+#[derive(Clone)]
+pub struct Datum {
+    /// The key.
+    pub key: String,
+    /// Its bytes; `None` where the value could not be decoded.
+    pub payload: Option<Payload>,
+    /// Whether the API carries the value in base64: `binaryData`, and everything in a Secret.
+    pub encoded: bool,
+}
+
 /// One ConfigMap or Secret, decoded. `data` and `binaryData` are one list here: the API server keeps their keys apart.
 #[derive(Clone)]
 pub struct Object {
@@ -113,38 +124,8 @@ pub struct Object {
     pub finalizers: Vec<String>,
     /// Value of the folder annotation, if the object carries it.
     pub folder: Option<String>,
-    /// Data keys with their bytes, `None` where the value could not be decoded.
-    pub data: Vec<(String, Option<Payload>)>,
-}
-
-/// Which objects are wanted: the label's key, and its value unless any will do.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Selector {
-    /// Label key.
-    pub label: String,
-    /// Exact value; `Some("")` selects the empty value, `None` any value.
-    pub value: Option<String>,
-}
-
-impl Selector {
-    /// Whether an object that carries `value` under our label (if any) is selected.
-    pub fn matches(&self, value: Option<&str>) -> bool {
-        match (&self.value, value) {
-            (_, None) => false,
-            (None, Some(_)) => true,
-            (Some(wanted), Some(value)) => wanted == value,
-        }
-    }
-}
-
-impl fmt::Display for Selector {
-    /// The form of the API's `labelSelector` parameter.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.value {
-            None => f.write_str(&self.label),
-            Some(value) => write!(f, "{}={}", self.label, value),
-        }
-    }
+    /// Data keys with their bytes.
+    pub data: Vec<Datum>,
 }
 
 /// Where objects are looked for.
@@ -154,6 +135,17 @@ pub enum Namespaces {
     All,
     /// These namespaces, one watch each; sorted, without duplicates, not empty.
     Only(Vec<String>),
+}
+
+/// An object that is followed by its name, whatever its labels.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamedObject {
+    /// Only in this namespace.
+    pub namespace: Option<String>,
+    /// Only of this kind.
+    pub kind: Option<Kind>,
+    /// The name.
+    pub name: String,
 }
 
 /// Number of a source in the list that the engine was built with: one watch, or one folder of manifests.
@@ -252,7 +244,7 @@ impl SourceEvent {
     pub fn payload_bytes(&self) -> usize {
         match self {
             Self::Apply { object, .. } | Self::Fetched { object, .. } => {
-                object.data.iter().map(|(key, payload)| key.len() + payload.as_ref().map_or(0, |p| p.0.len())).sum()
+                object.data.iter().map(|datum| datum.key.len() + datum.payload.as_ref().map_or(0, |p| p.0.len())).sum()
             }
             Self::Arrived { arrival: Arrival::Body(body), .. } => body.0.len(),
             Self::ListBegin { .. }

@@ -44,6 +44,9 @@ pub enum PathError {
     /// Ledger and temporary names are ours alone.
     #[error("names that start with `.kube-projector.` are reserved")]
     Reserved,
+    /// Another key of the same object gives this file name.
+    #[error("another key of the object gives the same file name")]
+    Doubled,
     /// The value could not be decoded.
     #[error("value is not valid base64")]
     Undecodable,

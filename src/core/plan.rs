@@ -122,6 +122,8 @@ pub struct Plan {
     pub write: Vec<Write>,
     /// Objects whose bytes are needed again.
     pub fetch: BTreeSet<Arc<ObjectKey>>,
+    /// Files whose bytes are needed again from behind their URLs.
+    pub ask: BTreeSet<(Arc<ObjectKey>, TargetPath)>,
     /// Paths that keep the former owner's file until the new owner's bytes are here.
     pub handing_over: Vec<TargetPath>,
     /// Paths that wait until every source is complete.
@@ -167,8 +169,11 @@ pub fn plan(batch: &Batch<'_>, store: &Store) -> Plan {
             None => unwanted(&mut plan, store, path, entry, Because::NotWanted),
             Some((winner, _)) if !entry.claimants.contains(&winner) => unwanted(&mut plan, store, path, entry, Because::Conflict),
             Some((winner, _)) => {
-                if let Some(content) = store.claim(path, &winner) {
-                    wanted(&mut plan, batch, store, Wish { path, entry, winner, content });
+                let Some(content) = store.claim(path, &winner) else { continue };
+                let wish = Wish { path, entry, winner, content };
+                match content.is_pending() {
+                    true => awaited(&mut plan, batch, store, wish),
+                    false => wanted(&mut plan, batch, store, wish),
                 }
             }
         }
@@ -241,6 +246,29 @@ struct Wish<'a> {
     content: Content,
 }
 
+/// A file behind a URL that has not answered: what is there stays.
+fn awaited(plan: &mut Plan, batch: &Batch<'_>, store: &Store, wish: Wish<'_>) {
+    let owner = wish.entry.owner.as_ref();
+    if wish.entry.disk() == OnDisk::Absent && (batch.at_hand)(wish.path, &wish.winner) {
+        let content = Content { digest: store.digester().digest(&[]), ..wish.content };
+        let (path, because) = (wish.path.clone(), Because::Missing);
+        plan.write.push(Write { path, owner: wish.winner, content, replace: Replace::Nothing, because });
+        return;
+    }
+    match owner.filter(|owner| **owner != wish.winner) {
+        Some(other) if is_over(store, other) && batch.expired.contains(wish.path) => {
+            plan.remove.push((wish.path.clone(), Because::HandOverExpired));
+        }
+        Some(other) if is_over(store, other) => plan.handing_over.push(wish.path.clone()),
+        Some(_) | None => plan.waiting.push(wish.path.clone()),
+    }
+}
+
+/// Whether it is known that an object does not want its path any more, or not so much.
+fn is_over(store: &Store, other: &Arc<ObjectKey>) -> bool {
+    store.settled() && store.object(other).map_or_else(|| store.absence_is_evidence(other), |live| !live.unread)
+}
+
 fn wanted(plan: &mut Plan, batch: &Batch<'_>, store: &Store, wish: Wish<'_>) {
     let owner = wish.entry.owner.as_ref();
     let foreign = owner.is_none();
@@ -265,8 +293,7 @@ fn wanted(plan: &mut Plan, batch: &Batch<'_>, store: &Store, wish: Wish<'_>) {
         }
     };
     let others = owner.filter(|owner| **owner != wish.winner && because != Because::Missing);
-    let unknown = |other: &Arc<ObjectKey>| store.object(other).map_or_else(|| !store.absence_is_evidence(other), |live| live.unread);
-    if others.is_some_and(|other| !store.settled() || unknown(other)) {
+    if others.is_some_and(|other| !is_over(store, other)) {
         return plan.waiting.push(wish.path.clone());
     }
     if (batch.at_hand)(wish.path, &wish.winner) {
@@ -279,7 +306,10 @@ fn wanted(plan: &mut Plan, batch: &Batch<'_>, store: &Store, wish: Wish<'_>) {
             false => plan.handing_over.push(wish.path.clone()),
         }
     }
-    plan.fetch.insert(wish.winner);
+    match store.remotes().state(wish.path, &wish.winner) {
+        Some(_) => plan.ask.insert((wish.winner, wish.path.clone())),
+        None => plan.fetch.insert(wish.winner),
+    };
 }
 
 impl Plan {

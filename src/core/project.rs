@@ -1,19 +1,49 @@
 //! What one object wants on disk: a pure function of the object and the rules.
 
-use crate::core::object::{Kind, Object, ObjectKey, Payload};
+use crate::core::object::{Object, ObjectKey, Payload};
 use crate::core::path::{PathError, Roots, TargetPath, check_key};
+use crate::core::remote::SUFFIX;
 
 /// The settings that decide names, places and modes.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// FOLDER and ALLOWED_FOLDERS.
     pub roots: Roots,
-    /// UNIQUE_FILENAMES: `<namespace>.<kind lower>_<name>.<key>`.
-    pub unique_filenames: bool,
+    /// UNIQUE_FILENAMES.
+    pub names: FileNames,
+    /// FOLDER_PER_NAMESPACE: whether each namespace has a folder of its own, but where an annotation names an absolute one.
+    pub folder_per_namespace: bool,
     /// DEFAULT_FILE_MODE.
     pub file_mode: u16,
     /// Whether an object with a deletion mark wants nothing any more (finalizers on), or stays wanted until it is gone.
     pub terminating_is_gone: bool,
+    /// What keys that end in `.url` mean.
+    pub urls: Urls,
+    /// Whether objects whose files leave FOLDER are told of.
+    pub tells_outside: bool,
+}
+
+/// What a file is called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileNames {
+    /// The key.
+    Key,
+    /// `<namespace>.<kind lower>_<name>.<key>`
+    Unique,
+    /// `namespace_<namespace>.<kind lower>_<name>.<key>`
+    UniqueSidecar,
+}
+
+/// What keys that end in `.url` mean.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Urls {
+    /// Nothing special.
+    Plain,
+    /// The file holds what lies behind the URL. Where it cannot be had and no file is there yet, one is made empty or not at all.
+    Follow {
+        /// Whether it is made empty.
+        empty_at_first_failure: bool,
+    },
 }
 
 /// One file as an object wants it. Deliberately without `Debug`: it holds content.
@@ -22,10 +52,34 @@ pub struct FileProjection {
     pub bytes: Payload,
     /// Permission bits.
     pub mode: u16,
+    /// Whether the API carries the value in base64.
+    pub encoded: bool,
 }
 
-/// What one object wants: path and file, in the order of its keys.
-pub type Projection = Vec<(TargetPath, FileProjection)>;
+/// One file whose bytes lie behind a URL. Deliberately without `Debug`: the URL may carry credentials.
+pub struct RemoteProjection {
+    /// Where the file goes.
+    pub path: TargetPath,
+    /// The value of the key.
+    pub url: Payload,
+    /// Whether the API carries the value in base64.
+    pub encoded: bool,
+    /// The key.
+    pub key: Box<str>,
+}
+
+/// What one object wants, in the order of its keys.
+#[derive(Default)]
+pub struct Projection {
+    /// Files with their bytes.
+    pub files: Vec<(TargetPath, FileProjection)>,
+    /// Files whose bytes are elsewhere.
+    pub remotes: Vec<RemoteProjection>,
+    /// Keys that are not projected, or the whole object.
+    pub rejections: Vec<Rejection>,
+    /// The folder of the files, where it lies outside of FOLDER and this is to be told.
+    pub outside: Option<Box<str>>,
+}
 
 /// A key, or a whole object, that is not projected, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,43 +91,84 @@ pub struct Rejection {
 }
 
 /// Files that `object` wants. A rejected folder never falls back to FOLDER; a rejected key does not stop the others.
-pub fn files(object: Object, rules: &Rules) -> (Projection, Vec<Rejection>) {
+pub fn files(object: Object, rules: &Rules) -> Projection {
+    let mut projection = Projection::default();
     if object.terminating && rules.terminating_is_gone {
-        return (Projection::new(), Vec::new());
+        return projection;
     }
-    let folder = match rules.roots.folder(object.folder.as_deref().unwrap_or_default()) {
+    let folder = match folder(&object, rules) {
         Ok(folder) => folder,
-        Err(why) => return (Projection::new(), vec![Rejection { key: None, why }]),
+        Err(why) => return Projection { rejections: vec![Rejection { key: None, why }], ..projection },
     };
-    let (mut projection, mut rejections) = (Projection::with_capacity(object.data.len()), Vec::new());
-    for (key, payload) in object.data {
-        match place(&object.key, &folder, &key, payload, rules) {
-            Ok((path, bytes)) => projection.push((path, FileProjection { bytes, mode: rules.file_mode })),
-            Err(why) => rejections.push(Rejection { key: Some(key.into()), why }),
+    projection.outside = (rules.tells_outside && folder.starts_with('/')).then(|| folder.as_str().into());
+    projection.files.reserve_exact(object.data.len());
+    for datum in object.data {
+        let remote = match rules.urls {
+            Urls::Follow { .. } => datum.key.strip_suffix(SUFFIX),
+            Urls::Plain => None,
+        };
+        let path = place(&object.key, &folder, remote.unwrap_or(&datum.key), rules);
+        match path.and_then(|path| Ok((path, datum.payload.ok_or(PathError::Undecodable)?))) {
+            Ok((path, url)) if remote.is_some() => {
+                projection.remotes.push(RemoteProjection { path, url, encoded: datum.encoded, key: datum.key.into() });
+            }
+            Ok((path, bytes)) => {
+                projection.files.push((path, FileProjection { bytes, mode: rules.file_mode, encoded: datum.encoded }));
+            }
+            Err(why) => projection.rejections.push(Rejection { key: Some(datum.key.into()), why }),
         }
     }
-    (projection, rejections)
+    projection.drop_doubles();
+    projection
 }
 
-fn place(object: &ObjectKey, folder: &str, key: &str, payload: Option<Payload>, rules: &Rules) -> Result<(TargetPath, Payload), PathError> {
+fn folder(object: &Object, rules: &Rules) -> Result<String, PathError> {
+    let annotation = object.folder.as_deref().unwrap_or_default();
+    match rules.folder_per_namespace && !annotation.starts_with('/') {
+        true => rules.roots.folder(&format!("{}/{annotation}", object.key.namespace)),
+        false => rules.roots.folder(annotation),
+    }
+}
+
+fn place(object: &ObjectKey, folder: &str, key: &str, rules: &Rules) -> Result<TargetPath, PathError> {
     check_key(key)?;
-    let path = match rules.unique_filenames {
-        true => rules.roots.file(folder, &unique_name(object.kind, &object.namespace, &object.name, key))?,
-        false => rules.roots.file(folder, key)?,
-    };
-    Ok((path, payload.ok_or(PathError::Undecodable)?))
+    let ObjectKey { kind, namespace, name } = object;
+    match rules.names {
+        FileNames::Key => rules.roots.file(folder, key),
+        FileNames::Unique => rules.roots.file(folder, &format!("{namespace}.{}_{name}.{key}", kind.lower())),
+        FileNames::UniqueSidecar => rules.roots.file(folder, &format!("namespace_{namespace}.{}_{name}.{key}", kind.lower())),
+    }
 }
 
-fn unique_name(kind: Kind, namespace: &str, name: &str, key: &str) -> String {
-    format!("{namespace}.{}_{name}.{key}", kind.lower())
+impl Projection {
+    /// Keys `a` and `a.url` give one name: the bytes that are here stand.
+    fn drop_doubles(&mut self) {
+        let (files, rejections) = (&self.files, &mut self.rejections);
+        self.remotes.retain(|remote| {
+            let doubled = files.iter().any(|(path, _)| *path == remote.path);
+            if doubled {
+                rejections.push(Rejection { key: Some(remote.key.clone()), why: PathError::Doubled });
+            }
+            !doubled
+        });
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::object::{Datum, Kind};
 
-    fn rules(unique_filenames: bool) -> Rules {
-        Rules { roots: Roots::new("/data", []), unique_filenames, file_mode: 0o644, terminating_is_gone: true }
+    fn rules(unique: bool) -> Rules {
+        Rules {
+            roots: Roots::new("/data", ["/srv".to_owned()]),
+            names: if unique { FileNames::Unique } else { FileNames::Key },
+            folder_per_namespace: false,
+            file_mode: 0o644,
+            terminating_is_gone: true,
+            urls: Urls::Plain,
+            tells_outside: false,
+        }
     }
 
     fn object(folder: Option<&str>, data: &[(&str, Option<&[u8]>)]) -> Object {
@@ -85,15 +180,19 @@ mod tests {
             terminating: false,
             finalizers: Vec::new(),
             folder: folder.map(str::to_owned),
-            data: data.iter().map(|(k, v)| ((*k).to_owned(), v.map(|v| Payload(v.to_vec())))).collect(),
+            data: data.iter().map(|(k, v)| datum(k, *v)).collect(),
         }
     }
 
+    fn datum(key: &str, value: Option<&[u8]>) -> Datum {
+        Datum { key: key.to_owned(), payload: value.map(|value| Payload(value.to_vec())), encoded: false }
+    }
+
     fn check(object: Object, unique: bool, files: &[(&str, &[u8])], rejected: &[(Option<&str>, PathError)]) {
-        let (projection, rejections) = super::files(object, &rules(unique));
-        let got: Vec<(&str, &[u8])> = projection.iter().map(|(path, file)| (path.as_str(), &*file.bytes.0)).collect();
-        assert!(got == files, "paths {:?}", projection.iter().map(|(p, _)| p).collect::<Vec<_>>());
-        let got: Vec<_> = rejections.iter().map(|r| (r.key.as_deref(), r.why.clone())).collect();
+        let projection = super::files(object, &rules(unique));
+        let got: Vec<(&str, &[u8])> = projection.files.iter().map(|(path, file)| (path.as_str(), &*file.bytes.0)).collect();
+        assert!(got == files, "paths {:?}", projection.files.iter().map(|(p, _)| p).collect::<Vec<_>>());
+        let got: Vec<_> = projection.rejections.iter().map(|r| (r.key.as_deref(), r.why.clone())).collect();
         assert_eq!(got, rejected);
     }
 

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use crate::core::digest::Digester;
 use crate::core::entry::{Claim, Claims, Content, Live, ObjectEntry, OnDisk, PathEntry};
 use crate::core::folded::{Fate, Folded, Seen};
-use crate::core::object::{Kind, Object, ObjectKey, SourceEvent, SourceId};
+use crate::core::object::{Kind, Object, ObjectKey, Payload, SourceEvent, SourceId};
 use crate::core::path::TargetPath;
 use crate::core::policy::Order;
-use crate::core::project::{self, FileProjection, Rules};
+use crate::core::project::{self, FileProjection, Projection, Rules, Urls};
+use crate::core::remote::Arrival;
+use crate::core::remotes::{RemoteState, Remotes};
 use crate::core::resolve::Contender;
 
 /// How far a source has come.
@@ -49,6 +51,7 @@ pub struct Store {
     sources: Vec<Source>,
     /// One allocation a namespace.
     namespaces: HashSet<Arc<str>>,
+    remotes: Remotes,
     digester: Digester,
     order: Order,
     owned: usize,
@@ -64,6 +67,7 @@ impl Store {
             folders: HashMap::new(),
             sources,
             namespaces: HashSet::new(),
+            remotes: Remotes::default(),
             digester,
             order,
             owned: 0,
@@ -156,6 +160,11 @@ impl Store {
         self.object(key)?.claims.at(path)
     }
 
+    /// Files whose bytes lie behind URLs.
+    pub const fn remotes(&self) -> &Remotes {
+        &self.remotes
+    }
+
     /// Notes what stands at a path now.
     pub fn saw(&mut self, path: &TargetPath, disk: OnDisk) {
         if let Some(entry) = self.paths.get_mut(path) {
@@ -226,7 +235,7 @@ impl Store {
                 }
             }
             SourceEvent::ListEnd { source, generation } => self.list_end(source, generation, folded),
-            SourceEvent::Arrived { .. } => {}
+            SourceEvent::Arrived { key, path, ticket, arrival } => self.arrived(&key, &path, ticket, arrival, rules, folded),
             SourceEvent::Refused { source } => {
                 if let Some(source) = self.sources.get_mut(usize::from(source.0)).filter(|source| source.progress == Progress::Pending) {
                     source.progress = Progress::Refused;
@@ -252,10 +261,15 @@ impl Store {
         (new.created, new.unread) = (object.created, false);
         let fate = if object.terminating { Fate::Terminating } else { Fate::Live };
         folded.seen.push(Seen { key: key.clone(), uid: object.uid, finalizers: std::mem::take(&mut object.finalizers), fate });
-        let (projection, rejections) = project::files(object, rules);
+        let Projection { files, remotes, rejections, outside } = project::files(object, rules);
         folded.rejections.push((key.clone(), new.uid(), rejections));
-        let mut wanted: Vec<(Claim, FileProjection)> =
-            projection.into_iter().map(|(path, file)| (self.claim_of(path, &file), file)).collect();
+        if rules.tells_outside {
+            folded.outside.push((key.clone(), new.uid(), outside));
+        }
+        let mut wanted: Vec<(Claim, Option<FileProjection>)> =
+            files.into_iter().map(|(path, file)| (self.claim_of(path, &file), Some(file))).collect();
+        wanted.extend(remotes.iter().map(|remote| (self.pending(remote.path.clone(), rules.file_mode), None)));
+        folded.remotes.extend(self.remotes.replace(&key, remotes, &self.digester));
         // Two keys of one object can give one name: the first one stands.
         wanted.sort_by(|(left, _), (right, _)| left.path.cmp(&right.path));
         wanted.dedup_by(|(later, _), (first, _)| later.path == first.path);
@@ -267,11 +281,19 @@ impl Store {
         // Of two states in one batch the later counts.
         old.paths().for_each(|path| drop(folded.bodies.take(path, &key)));
         let mut kept = Vec::with_capacity(wanted.len());
-        for (claim, file) in wanted {
+        for (mut claim, file) in wanted {
             let before = old.at(&claim.path);
             if before.is_none() {
                 self.claim_path(&claim.path, &key);
             }
+            let Some(file) = file else {
+                if let Some(known) = before.filter(|_| self.remotes.state(&claim.path, &key) == Some(RemoteState::Known)) {
+                    claim.content = Content { mode: claim.content.mode, ..known };
+                }
+                self.touch(&claim.path, folded);
+                kept.push(claim);
+                continue;
+            };
             if before != Some(claim.content) || !same_rank || !self.holds(&claim.path, &claim.content) {
                 self.touch(&claim.path, folded);
                 folded.bodies.put(&claim.path, &key, file);
@@ -290,6 +312,47 @@ impl Store {
     fn claim_of(&self, path: TargetPath, file: &FileProjection) -> Claim {
         let path = self.paths.get_key_value(&path).map_or(path, |(known, _)| known.clone());
         Claim { path, content: self.content(file) }
+    }
+
+    /// The claim on a path whose bytes are not known yet.
+    fn pending(&self, path: TargetPath, mode: u16) -> Claim {
+        let path = self.paths.get_key_value(&path).map_or(path, |(known, _)| known.clone());
+        Claim { path, content: Content::pending(mode) }
+    }
+
+    /// Folds an answer about a file behind a URL. One to a question that nobody asks any more does not count.
+    fn arrived(&mut self, key: &ObjectKey, path: &TargetPath, ticket: u64, arrival: Arrival, rules: &Rules, folded: &mut Folded) {
+        let state = if matches!(arrival, Arrival::Failed) { RemoteState::Failed } else { RemoteState::Known };
+        let Some(encoded) = self.remotes.answered(key, path, ticket, state) else { return };
+        let key = self.intern(key);
+        folded.answered.push(key.clone());
+        let (bytes, is_real) = match arrival {
+            Arrival::Unchanged => return,
+            Arrival::Body(body) => (body, true),
+            Arrival::Failed => (Payload::default(), false),
+        };
+        let file = FileProjection { bytes, mode: rules.file_mode, encoded };
+        if !is_real {
+            // What is there stays; only where nothing is, an empty file may be wanted.
+            let is_wanted = rules.urls == Urls::Follow { empty_at_first_failure: true };
+            if is_wanted && self.remotes.state(path, &key) == Some(RemoteState::Failed) {
+                self.touch(path, folded);
+                folded.bodies.put(path, &key, file);
+            }
+            return;
+        }
+        let content = self.content(&file);
+        let Some(live) = self.objects.get_mut(&key).and_then(|entry| entry.live.as_mut()) else { return };
+        live.claims.set(path, content);
+        if !self.holds(path, &content) {
+            let unread = |disk: OnDisk| matches!(disk, OnDisk::File(stamp) if stamp.content.is_pending());
+            if self.path(path).is_some_and(|entry| unread(entry.disk())) {
+                // Its length was all that was looked at so far.
+                self.saw(path, OnDisk::Unknown);
+            }
+            self.touch(path, folded);
+            folded.bodies.put(path, &key, file);
+        }
     }
 
     /// Withdraws the claims of `old` that are not renewed.
@@ -336,6 +399,8 @@ impl Store {
         };
         self.unclaim(key, &live.claims, |_| false, folded);
         folded.rejections.push((key.clone(), live.uid(), Vec::new()));
+        folded.remotes.extend(self.remotes.replace(key, Vec::new(), &self.digester));
+        folded.outside.push((key.clone(), live.uid(), None));
         if live.unread {
             self.touch_owned(key, folded);
         }

@@ -1,8 +1,9 @@
 //! Which of two versions of an object counts, when they come late, twice, or without their bytes.
 
 use super::*;
-use crate::core::object::Payload;
+use crate::core::object::{Datum, Payload};
 use crate::core::path::Roots;
+use crate::core::project::FileNames;
 
 const SOURCE: SourceId = SourceId(0);
 
@@ -19,7 +20,7 @@ fn object(uid: u128, resource_version: u64) -> Box<Object> {
         terminating: false,
         finalizers: Vec::new(),
         folder: None,
-        data: vec![("file".into(), Some(Payload(resource_version.to_string().into_bytes())))],
+        data: vec![Datum { key: "file".into(), payload: Some(Payload(resource_version.to_string().into_bytes())), encoded: false }],
     })
 }
 
@@ -41,7 +42,15 @@ fn begin(consistent: bool) -> SourceEvent {
 
 /// uid and resourceVersion of the object after these events, whether its bytes are missing, and how often they were asked for.
 fn check(events: Vec<SourceEvent>, expected: Option<(u128, u64, bool)>, asked: usize) {
-    let rules = Rules { roots: Roots::new("/f", []), unique_filenames: false, file_mode: 0o644, terminating_is_gone: false };
+    let rules = Rules {
+        roots: Roots::new("/f", []),
+        names: FileNames::Key,
+        folder_per_namespace: false,
+        file_mode: 0o644,
+        terminating_is_gone: false,
+        urls: Urls::Plain,
+        tells_outside: false,
+    };
     let mut store = Store::new([SourceScope { kind: None, namespace: None }], Order::Oldest, Digester::new((1, 2)));
     let mut folded = Folded::default();
     events.into_iter().for_each(|event| store.fold(event, &rules, &mut folded));

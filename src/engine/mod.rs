@@ -213,6 +213,9 @@ impl<F: Fs> Engine<F> {
         }
         let awaited = self.awaited(&folded, &plan);
         outcome.fetch.clone_from(&plan.fetch);
+        outcome.ask.clone_from(&plan.ask);
+        outcome.remotes = std::mem::take(&mut folded.remotes);
+        outcome.answered = std::mem::take(&mut folded.answered);
         self.fetch_unread(std::mem::take(&mut folded.unread), &mut outcome, now);
         let inherited = plan.own.iter().map(|(_, owner)| owner.clone()).collect();
         self.apply(plan, &mut folded.bodies, &mut outcome, now);
@@ -320,11 +323,13 @@ impl<F: Fs> Engine<F> {
 
     /// Paths whose bytes are asked for.
     fn awaited(&self, folded: &Folded, plan: &plan::Plan) -> Vec<TargetPath> {
-        if plan.fetch.is_empty() {
+        if plan.fetch.is_empty() && plan.ask.is_empty() {
             return Vec::new();
         }
+        let asked: HashSet<&TargetPath> = plan.ask.iter().map(|(_, path)| path).collect();
         let fetched = |path: &TargetPath| {
-            self.store.path(path).is_some_and(|entry| entry.claimants.iter().any(|claimant| plan.fetch.contains(claimant)))
+            asked.contains(path)
+                || self.store.path(path).is_some_and(|entry| entry.claimants.iter().any(|claimant| plan.fetch.contains(claimant)))
         };
         let written: HashSet<&TargetPath> = plan.write.iter().map(|write| &write.path).collect();
         folded.touched.iter().filter(|path| !written.contains(path) && fetched(path)).cloned().collect()

@@ -9,6 +9,7 @@ use crate::core::path::TargetPath;
 use crate::core::plan::{self, Barrier};
 use crate::core::policy::Adopt;
 use crate::core::project::{Rejection, Rules};
+use crate::core::remote::RemoteFiles;
 
 /// The settings that the engine follows.
 #[derive(Clone, Debug)]
@@ -39,6 +40,12 @@ pub struct Outcome {
     pub changes: Vec<Change>,
     /// Objects to read again; more than [`FETCH_MAX`](crate::engine::FETCH_MAX) means a new list instead.
     pub fetch: BTreeSet<Arc<ObjectKey>>,
+    /// Files behind URLs to ask for: all that each object named wants.
+    pub remotes: Vec<RemoteFiles>,
+    /// Files behind URLs to ask for again, now.
+    pub ask: BTreeSet<(Arc<ObjectKey>, TargetPath)>,
+    /// Objects of whose files behind URLs one was answered.
+    pub answered: Vec<Arc<ObjectKey>>,
     /// What people must know.
     pub notes: Vec<Note>,
     /// What the status writer must do about finalizers.

@@ -8,7 +8,8 @@ use http_body_util::BodyExt as _;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::core::object::{Kind, Object, Selector, SourceEvent, SourceId};
+use crate::core::object::{Kind, Object, SourceEvent, SourceId};
+use crate::core::selector::Selector;
 use crate::core::watch::Machine;
 use crate::core::wire::{Call, Input, Next, Tell, Then, Trouble};
 use crate::health::{Contact, Counter, WatchState};

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::core::object::{Kind, Object, ObjectKey, Payload};
+use crate::core::object::{Datum, Kind, Object, ObjectKey, Payload};
 use crate::core::uid::uid_number;
 use crate::source::json::{Cursor, Unreadable};
 
@@ -68,11 +68,18 @@ struct Slim<'a> {
     terminating: bool,
     finalizers: Vec<String>,
     folder: Option<String>,
-    /// Value of the label that was asked for.
-    label: Option<String>,
+    /// Labels, where they were asked for.
+    labels: Vec<(String, String)>,
     ends_list: bool,
-    data: Vec<(String, Option<Payload>)>,
+    data: Vec<Datum>,
     code: u16,
+}
+
+/// Whether labels are wanted: the server has selected most objects already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Labels {
+    Read,
+    PassOver,
 }
 
 impl Reader {
@@ -88,7 +95,7 @@ impl Reader {
                 // The type comes first: a deleted object's content is passed over.
                 "object" => {
                     is_there = true;
-                    self.slim(cursor, None, kind != "DELETED", &mut slim)
+                    self.slim(cursor, Labels::PassOver, kind != "DELETED", &mut slim)
                 }
                 _ => cursor.skip().map(drop),
             })
@@ -112,24 +119,24 @@ impl Reader {
     /// [`DecodeError`]
     pub fn object(&self, json: &[u8]) -> Result<Object, DecodeError> {
         let mut slim = Slim::default();
-        whole(json, |cursor| self.slim(cursor, None, true, &mut slim))?;
+        whole(json, |cursor| self.slim(cursor, Labels::PassOver, true, &mut slim))?;
         slim.into_object(self.kind)
     }
 
-    /// Reads one object and the value of one of its labels.
+    /// Reads one object and its labels.
     ///
     /// # Errors
     /// [`DecodeError`]
-    pub fn labelled(&self, json: &[u8], label: &str) -> Result<(Object, Option<String>), DecodeError> {
+    pub fn labelled(&self, json: &[u8]) -> Result<(Object, Vec<(String, String)>), DecodeError> {
         let mut slim = Slim::default();
-        whole(json, |cursor| self.slim(cursor, Some(label), true, &mut slim))?;
-        let value = slim.label.take();
-        Ok((slim.into_object(self.kind)?, value))
+        whole(json, |cursor| self.slim(cursor, Labels::Read, true, &mut slim))?;
+        let labels = std::mem::take(&mut slim.labels);
+        Ok((slim.into_object(self.kind)?, labels))
     }
 
-    fn slim<'a>(&self, cursor: &mut Cursor<'a>, label: Option<&str>, content: bool, slim: &mut Slim<'a>) -> Result<(), Unreadable> {
+    fn slim<'a>(&self, cursor: &mut Cursor<'a>, labels: Labels, content: bool, slim: &mut Slim<'a>) -> Result<(), Unreadable> {
         cursor.object(|cursor, key| match &*key {
-            "metadata" => cursor.object(|cursor, key| self.metadata(cursor, &key, label, slim)),
+            "metadata" => cursor.object(|cursor, key| self.metadata(cursor, &key, labels, slim)),
             "data" if content => values(cursor, self.kind == Kind::Secret, &mut slim.data),
             "binaryData" if content => values(cursor, true, &mut slim.data),
             "code" => cursor.skip().map(|code| slim.code = code.parse().unwrap_or_default()),
@@ -137,7 +144,7 @@ impl Reader {
         })
     }
 
-    fn metadata<'a>(&self, cursor: &mut Cursor<'a>, key: &str, label: Option<&str>, slim: &mut Slim<'a>) -> Result<(), Unreadable> {
+    fn metadata<'a>(&self, cursor: &mut Cursor<'a>, key: &str, labels: Labels, slim: &mut Slim<'a>) -> Result<(), Unreadable> {
         match key {
             "name" => slim.name = cursor.string()?,
             "namespace" => slim.namespace = cursor.string()?,
@@ -154,11 +161,8 @@ impl Reader {
                 }
                 Ok(())
             })?,
-            "labels" => cursor.object(|cursor, key| {
-                match label {
-                    Some(label) if *key == *label => slim.label = cursor.text()?.map(Cow::into_owned),
-                    _ => drop(cursor.skip()?),
-                }
+            "labels" if labels == Labels::Read => cursor.object(|cursor, key| {
+                slim.labels.extend(cursor.text()?.map(|value| (key.into_owned(), value.into_owned())));
                 Ok(())
             })?,
             _ => drop(cursor.skip()?),
@@ -168,13 +172,13 @@ impl Reader {
 }
 
 /// Adds the values of `data` or `binaryData`, in their order.
-fn values(cursor: &mut Cursor<'_>, encoded: bool, into: &mut Vec<(String, Option<Payload>)>) -> Result<(), Unreadable> {
+fn values(cursor: &mut Cursor<'_>, encoded: bool, into: &mut Vec<Datum>) -> Result<(), Unreadable> {
     cursor.object(|cursor, key| {
         let value = cursor.bytes()?;
         let payload = if encoded { decoded(&value) } else { Some(Payload(value.into_owned())) };
         // Most objects have one key.
         into.reserve_exact(usize::from(into.is_empty()));
-        into.push((key.into_owned(), payload));
+        into.push(Datum { key: key.into_owned(), payload, encoded });
         Ok(())
     })
 }
@@ -281,7 +285,7 @@ mod tests {
     }
 
     fn values(object: &Object) -> Vec<(&str, Option<&[u8]>)> {
-        object.data.iter().map(|(key, value)| (key.as_str(), value.as_ref().map(|value| &*value.0))).collect()
+        object.data.iter().map(|datum| (datum.key.as_str(), datum.payload.as_ref().map(|value| &*value.0))).collect()
     }
 
     #[test]
@@ -299,9 +303,9 @@ mod tests {
     #[test]
     fn a_secret_is_decoded_and_a_bad_value_spoils_only_itself() {
         let json = br#"{"metadata":{"name":"a","namespace":"n","labels":{"l":"v"}},"data":{"good":"/w==","bad":"%%"}}"#;
-        let (object, label) = reader(Kind::Secret).labelled(json, "l").unwrap();
+        let (object, labels) = reader(Kind::Secret).labelled(json).unwrap();
         assert!(values(&object) == [("good", Some(&b"\xff"[..])), ("bad", None)]);
-        assert_eq!(label.as_deref(), Some("v"));
+        assert_eq!(labels, [("l".to_owned(), "v".to_owned())]);
         let bare = reader(Kind::Secret).object(br#"{"metadata":{"name":"a","namespace":"n"},"data":null}"#).unwrap();
         assert!(values(&bare).is_empty());
     }

@@ -35,6 +35,9 @@ async fn read(api: &ApiServer, scope: &Scope, key: &ObjectKey) -> Result<Option<
         Err(failure) if failure.code() == Some(404) => return Ok(None),
         json => json?,
     };
-    let labelled = reader.labelled(json.get().as_bytes(), &scope.selector.label).ok();
-    Ok(labelled.filter(|(_, label)| scope.selector.matches(label.as_deref())).map(|(object, _)| object))
+    let labelled = reader.labelled(json.get().as_bytes()).ok();
+    let selected = |labels: &[(String, String)]| {
+        scope.selector.matches(|key| labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str()))
+    };
+    Ok(labelled.filter(|(_, labels)| selected(labels)).map(|(object, _)| object))
 }

@@ -151,7 +151,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::object::{Kind, Object, Payload, SourceId};
+    use crate::core::object::{Datum, Kind, Object, Payload, SourceId};
 
     const SOURCE: SourceId = SourceId(0);
 
@@ -164,7 +164,7 @@ mod tests {
             terminating: false,
             finalizers: Vec::new(),
             folder: None,
-            data: vec![("k".into(), Some(Payload(vec![b'x'; bytes])))],
+            data: vec![Datum { key: "k".into(), payload: Some(Payload(vec![b'x'; bytes])), encoded: false }],
         };
         SourceEvent::Apply { source: SOURCE, generation: 1, object: Box::new(object) }
     }

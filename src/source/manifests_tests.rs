@@ -8,14 +8,15 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::core::object::{Kind, Namespaces, Selector};
+use crate::core::object::{Kind, Namespaces};
+use crate::core::selector::Selector;
 use crate::health::{Health, WatchName};
 
 use super::*;
 
 fn rules() -> ManifestRules {
     ManifestRules {
-        selector: Selector { label: "rules".into(), value: None },
+        selector: Selector::label("rules", None),
         kinds: Kind::ALL.to_vec(),
         namespaces: Namespaces::All,
         folder_annotation: "folder".into(),
@@ -95,7 +96,7 @@ fn in_words(event: &SourceEvent) -> String {
     match event {
         SourceEvent::ListBegin { source: SourceId(0), generation, consistent: true } => format!("begin {generation}"),
         SourceEvent::Apply { object, .. } => {
-            let value = object.data.first().and_then(|(_, payload)| payload.as_ref());
+            let value = object.data.first().and_then(|datum| datum.payload.as_ref());
             format!("apply {} {}", object.key.name, value.map(|value| value.0.escape_ascii().to_string()).unwrap_or_default())
         }
         SourceEvent::Keep { key, .. } => format!("keep {}", key.name),

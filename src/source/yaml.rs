@@ -8,11 +8,12 @@
 //! own rule, so a CRLF survives only as an escape in double quotes.
 //!
 //! ```
-//! use kube_projector::core::object::{Kind, Namespaces, Selector};
+//! use kube_projector::core::object::{Kind, Namespaces};
+//! use kube_projector::core::selector::Selector;
 //! use kube_projector::source::yaml::{self, ManifestRules};
 //!
 //! let rules = ManifestRules {
-//!     selector: Selector { label: "rules".into(), value: None },
+//!     selector: Selector::label("rules", None),
 //!     kinds: Kind::ALL.to_vec(),
 //!     namespaces: Namespaces::All,
 //!     folder_annotation: "folder".into(),
@@ -30,7 +31,8 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
-use crate::core::object::{Kind, Namespaces, Object, ObjectKey, Payload, Selector};
+use crate::core::object::{Datum, Kind, Namespaces, Object, ObjectKey, Payload};
+use crate::core::selector::Selector;
 use crate::source::node::{self, Node};
 
 /// Which objects of the manifests are wanted, and what is read from them.
@@ -53,16 +55,17 @@ impl ManifestRules {
             Namespaces::All => true,
             Namespaces::Only(names) => names.iter().any(|name| **name == *labelled.object.key.namespace),
         };
-        namespace && self.selector.matches(labelled.label.as_deref())
+        let value_of = |key: &str| labelled.labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+        namespace && self.selector.matches(value_of)
     }
 }
 
-/// An object and what it says under our label.
+/// An object and what it says under the labels of the selector.
 pub struct Labelled {
     /// The object, without uid, version and age: manifests have none.
     pub object: Object,
-    /// Value of the selector's label, if the object carries it.
-    pub label: Option<String>,
+    /// The selector's labels that the object carries.
+    pub labels: Vec<(String, String)>,
 }
 
 /// Why a text is not taken. Names the place and what was expected there, never what was found.
@@ -213,29 +216,32 @@ fn object(kind: Kind, mut fields: Fields, place: &Place, rules: &ManifestRules) 
     }
     let key = ObjectKey::new(kind, namespace, name);
     let place = &Place { object: Some(key.clone()), ..place.clone() };
-    let label_place = place.key("metadata.labels", &rules.selector.label);
-    let label = metadata.mapping("labels", place)?.text(&rules.selector.label, &label_place)?;
+    let mut labelled = metadata.mapping("labels", place)?;
+    let mut labels = Vec::new();
+    for key in rules.selector.keys() {
+        let value = labelled.text(key, &place.key("metadata.labels", key))?;
+        labels.extend(value.map(|value| (key.to_owned(), value)));
+    }
     let folder_place = place.key("metadata.annotations", &rules.folder_annotation);
     let folder = metadata.mapping("annotations", place)?.text(&rules.folder_annotation, &folder_place)?;
     let data = match kind {
         Kind::ConfigMap => config_map_data(&mut fields, place)?,
         Kind::Secret => secret_data(&mut fields, place)?,
     };
-    let data = data.into_iter().map(|(key, bytes)| (key, Some(Payload(bytes)))).collect();
     let object = Object { key, uid: 0, resource_version: 0, created: 0, terminating: false, finalizers: Vec::new(), folder, data };
-    Ok(Labelled { object, label })
+    Ok(Labelled { object, labels })
 }
 
-type Data = Vec<(String, Vec<u8>)>;
+type Data = Vec<Datum>;
 
 fn config_map_data(fields: &mut Fields, place: &Place) -> Result<Data, YamlError> {
     let mut data = values(fields, "data", place, as_text)?;
     let binary = values(fields, "binaryData", place, as_base64)?;
-    let texts: HashSet<&str> = data.iter().map(|(key, _)| key.as_str()).collect();
-    if let Some((key, _)) = binary.iter().find(|(key, _)| texts.contains(key.as_str())) {
+    let texts: HashSet<&str> = data.iter().map(|datum| datum.key.as_str()).collect();
+    if let Some(Datum { key, .. }) = binary.iter().find(|datum| texts.contains(datum.key.as_str())) {
         return Err(place.key("binaryData", key).expected("a key that data does not hold"));
     }
-    data.extend(binary);
+    data.extend(binary.into_iter().map(encoded));
     Ok(data)
 }
 
@@ -243,10 +249,15 @@ fn config_map_data(fields: &mut Fields, place: &Place) -> Result<Data, YamlError
 fn secret_data(fields: &mut Fields, place: &Place) -> Result<Data, YamlError> {
     let mut data = values(fields, "data", place, as_base64)?;
     let texts = values(fields, "stringData", place, as_text)?;
-    let hidden: HashSet<&str> = texts.iter().map(|(key, _)| key.as_str()).collect();
-    data.retain(|(key, _)| !hidden.contains(key.as_str()));
+    let hidden: HashSet<&str> = texts.iter().map(|datum| datum.key.as_str()).collect();
+    data.retain(|datum| !hidden.contains(datum.key.as_str()));
     data.extend(texts);
-    Ok(data)
+    Ok(data.into_iter().map(encoded).collect())
+}
+
+/// A value that the API would carry in base64.
+fn encoded(datum: Datum) -> Datum {
+    Datum { encoded: true, ..datum }
 }
 
 /// Decodes one value; the error says what was expected.
@@ -260,7 +271,7 @@ fn values(fields: &mut Fields, field: &'static str, place: &Place, decode: Decod
             return Err(place.key(field, &key).expected(expected));
         }
         match decode(node) {
-            Ok(bytes) => values.push((key, bytes)),
+            Ok(bytes) => values.push(Datum { key, payload: Some(Payload(bytes)), encoded: false }),
             Err(expected) => return Err(place.key(field, &key).expected(expected)),
         }
     }

@@ -1,12 +1,13 @@
 //! Tables for [`super`]: what is taken, byte for byte, and what is refused, word for word.
 
-use crate::core::object::{Kind, Namespaces, Selector};
+use crate::core::object::{Datum, Kind, Namespaces};
+use crate::core::selector::Selector;
 
 use super::*;
 
 fn rules() -> ManifestRules {
     ManifestRules {
-        selector: Selector { label: "rules".into(), value: None },
+        selector: Selector::label("rules", None),
         kinds: Kind::ALL.to_vec(),
         namespaces: Namespaces::All,
         folder_annotation: "folder".into(),
@@ -18,9 +19,9 @@ fn read(text: &str) -> Result<Vec<String>, String> {
     let describe = |labelled: Labelled| {
         let object = labelled.object;
         let mut line = object.key.to_string();
-        line += &labelled.label.map_or_else(String::new, |label| format!(" label={label}"));
+        line += &labelled.labels.first().map_or_else(String::new, |(_, value)| format!(" label={value}"));
         line += &object.folder.map_or_else(String::new, |folder| format!(" folder={folder}"));
-        for (key, payload) in object.data {
+        for Datum { key, payload, .. } in object.data {
             let bytes = payload.map(|payload| payload.0).unwrap_or_default();
             line += &format!(" {key}={}", bytes.escape_ascii());
         }
@@ -33,7 +34,7 @@ fn read(text: &str) -> Result<Vec<String>, String> {
 fn value(data: &str) -> Result<String, String> {
     let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata:\n{data}");
     let found = parse(text.as_bytes(), &rules()).map_err(|error| error.to_string())?;
-    let (_, payload) = found[0].object.data[0].clone();
+    let payload = found[0].object.data[0].payload.clone();
     Ok(payload.map(|payload| payload.0.escape_ascii().to_string()).unwrap_or_default())
 }
 
@@ -277,13 +278,9 @@ fn selection_is_by_label_and_namespace() {
             folder: None,
             data: Vec::new(),
         };
-        Labelled { object, label: label.map(str::to_owned) }
+        Labelled { object, labels: label.map(|value| ("rules".to_owned(), value.to_owned())).into_iter().collect() }
     };
-    let rules = ManifestRules {
-        selector: Selector { label: "rules".into(), value: Some("x".into()) },
-        namespaces: Namespaces::Only(vec!["n".into()]),
-        ..rules()
-    };
+    let rules = ManifestRules { selector: Selector::label("rules", Some("x")), namespaces: Namespaces::Only(vec!["n".into()]), ..rules() };
     let table = [("n", Some("x"), true), ("n", Some("y"), false), ("n", None, false), ("m", Some("x"), false)];
     for (namespace, label, expected) in table {
         assert_eq!(rules.selects(&object(namespace, label)), expected, "{namespace} {label:?}");

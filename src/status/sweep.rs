@@ -2,7 +2,7 @@
 
 use tracing::{debug, warn};
 
-use crate::core::object::Selector;
+use crate::core::selector::Selector;
 use crate::core::uid::uid_number;
 use crate::source::api::ApiServer;
 use crate::status::finalizers::FinalizerSender;
@@ -26,7 +26,7 @@ pub async fn sweep(api: &ApiServer, scopes: &[Scope], selector: &Selector, ours:
         loop {
             match pages.next().await {
                 Ok(Some(page)) => {
-                    let selected = |object: &Metadata| selector.matches(object.labels.get(&selector.label).map(String::as_str));
+                    let selected = |object: &Metadata| selector.matches(|key| object.labels.get(key).map(String::as_str));
                     let orphans =
                         page.into_iter().filter(|object| !selected(object) && object.finalizers.iter().any(|name| which.takes(name)));
                     for Metadata { key, uid, terminating, finalizers, labels: _ } in orphans {
@@ -72,7 +72,7 @@ mod tests {
         .await;
         let ours = Finalizers { name: "kube-projector.dev/x".to_owned(), former: vec!["kube-projector.dev/old".to_owned()] };
         let (wishes, mut writer) = finalizers::writer(stub.api.clone(), ours.clone(), None);
-        let selector = Selector { label: "findme".to_owned(), value: Some("yea".to_owned()) };
+        let selector = Selector::label("findme", Some("yea"));
         sweep(&stub.api, &Scope::all(&Kind::ALL, &Namespaces::All), &selector, &ours, &wishes).await;
         writer.drain(std::time::Duration::from_secs(20)).await;
         let mut patched: Vec<String> = stub.asked().into_iter().filter(|asked| asked.method == "PATCH").map(|asked| asked.path).collect();

@@ -7,7 +7,7 @@ use kube_projector::core::ledger;
 use kube_projector::core::object::{Kind, ObjectKey, SourceEvent, SourceId};
 use kube_projector::core::path::Roots;
 use kube_projector::core::policy::{Adopt, Durability, Order};
-use kube_projector::core::project::Rules;
+use kube_projector::core::project::{FileNames, Rules, Urls};
 use kube_projector::core::store::SourceScope;
 use kube_projector::disk::Disk;
 use kube_projector::disk::ledger::Place;
@@ -147,7 +147,15 @@ impl World {
     fn open(&self) -> Result<Engine<Faulty>, String> {
         let folder = self.folder.path().display().to_string();
         let roots = Roots::new(&folder, []);
-        let rules = Rules { roots: roots.clone(), unique_filenames: false, file_mode: 0o640, terminating_is_gone: true };
+        let rules = Rules {
+            roots: roots.clone(),
+            names: FileNames::Key,
+            folder_per_namespace: false,
+            file_mode: 0o640,
+            terminating_is_gone: true,
+            urls: Urls::Plain,
+            tells_outside: false,
+        };
         let place = Place {
             folder: self.folder.path().to_owned(),
             name: format!(".kube-projector.{}.ledger", self.label),

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kube_projector::core::object::{Kind, Object, ObjectKey, Payload};
+use kube_projector::core::object::{Datum, Kind, Object, ObjectKey, Payload};
 
 /// Path and bytes.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -57,7 +57,11 @@ impl Thing {
             terminating: false,
             finalizers: Vec::new(),
             folder: self.folder.map(str::to_owned),
-            data: self.data.iter().map(|(key, bytes)| (key.clone(), Some(Payload(bytes.clone())))).collect(),
+            data: self
+                .data
+                .iter()
+                .map(|(key, bytes)| Datum { key: key.clone(), payload: Some(Payload(bytes.clone())), encoded: false })
+                .collect(),
         })
     }
 

@@ -1,0 +1,294 @@
+//! Settings about servers other than the API, scripts, and objects followed by name.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config::parse::{self, Expected};
+use crate::config::paths;
+use crate::config::profile::Reading;
+use crate::config::read::Reader;
+use crate::config::web::{Batching, Call, CredentialOrigins, Credentials, Downloads, Encoding, Given, Origin, Redacted, Script, Web};
+use crate::core::object::{Kind, NamedObject, Namespaces};
+use crate::core::project::Urls;
+use crate::core::retry::Retry;
+
+/// The window that REQ_ONCE_PER_BATCH stands for.
+const WINDOW: Duration = Duration::from_millis(200);
+
+/// What files behind URLs need.
+pub struct UrlSettings {
+    pub urls: Urls,
+    pub downloads: Downloads,
+}
+
+/// What follows a change.
+pub struct Reactions {
+    pub call: Option<Call>,
+    pub script: Option<Script>,
+    pub batching: Batching,
+}
+
+impl Reader<'_> {
+    pub fn web(&mut self, current_dir: &Path) -> Option<Web> {
+        let timeout = self.value("REQ_TIMEOUT", &self.raw.req_timeout, parse::decimal_seconds);
+        let total = self.value("REQ_RETRY_TOTAL", &self.raw.req_retry_total, parse::count);
+        let connect = self.value("REQ_RETRY_CONNECT", &self.raw.req_retry_connect, parse::count);
+        let read = self.value("REQ_RETRY_READ", &self.raw.req_retry_read, parse::count);
+        let backoff = self.value("REQ_RETRY_BACKOFF_FACTOR", &self.raw.req_retry_backoff_factor, parse::decimal_seconds);
+        let server_errors_are_final = self.truth("ENABLE_5XX", &self.raw.enable_5xx);
+        let skip_tls_verify = self.exact_truth("REQ_SKIP_TLS_VERIFY", &self.raw.req_skip_tls_verify);
+        let encoding = self.value("REQ_BASIC_AUTH_ENCODING", &self.raw.req_basic_auth_encoding, encoding);
+        let as_path = |text: &str| Ok(paths::path(text, current_dir));
+        let bundle = self.optional("REQUESTS_CA_BUNDLE", &self.raw.requests_ca_bundle, as_path);
+        let other_bundle = self.optional("CURL_CA_BUNDLE", &self.raw.curl_ca_bundle, as_path);
+        let username =
+            self.given(("REQ_USERNAME", &self.raw.req_username), ("REQ_USERNAME_FILE", &self.raw.req_username_file), current_dir);
+        let password =
+            self.given(("REQ_PASSWORD", &self.raw.req_password), ("REQ_PASSWORD_FILE", &self.raw.req_password_file), current_dir);
+        let retry = Retry { total: total?, connect: connect?, read: read?, backoff: backoff? };
+        Some(Web {
+            timeout: timeout?.max(Duration::from_millis(1)),
+            retry,
+            skip_tls_verify: skip_tls_verify?,
+            ca_bundle: bundle?.or(other_bundle?),
+            server_errors_are_final: server_errors_are_final?,
+            credentials: Credentials { username: username?, password: password?, encoding: encoding? },
+        })
+    }
+
+    fn given(&mut self, text: (&'static str, &Option<String>), file: (&'static str, &Option<String>), current_dir: &Path) -> Option<Given> {
+        let text = self.optional(text.0, text.1, |text| Ok(Redacted(text.to_owned())));
+        let file: Option<Option<PathBuf>> = self.optional(file.0, file.1, |text| Ok(paths::path(text, current_dir)));
+        Some(Given { text: text?, file: file? })
+    }
+
+    pub fn urls(&mut self, resync: Option<Duration>, has_credentials: bool) -> Option<UrlSettings> {
+        let follow = self.value("URL_KEYS", &self.raw.url_keys, parse::boolean);
+        let allow = self.optional("URL_ALLOW", &self.raw.url_allow, origins);
+        let listed = self.optional("URL_CREDENTIAL_ORIGINS", &self.raw.url_credential_origins, credential_origins);
+        let bytes_max = self.value("URL_MAX_BYTES", &self.raw.url_max_bytes, parse::count);
+        let once = self.truth("IGNORE_ALREADY_PROCESSED", &self.raw.ignore_already_processed);
+        let own = self.raw.req_url.as_deref().and_then(origin);
+        let follow = follow?;
+        let credential_origins = match (listed?, own) {
+            (Some(CredentialOrigins::Any), _) => CredentialOrigins::Any,
+            (Some(CredentialOrigins::Only(listed)), own) => CredentialOrigins::Only(listed.into_iter().chain(own).collect()),
+            (None, Some(own)) => CredentialOrigins::Only(vec![own]),
+            (None, None) => {
+                if follow && has_credentials {
+                    self.warnings.push(
+                        "REQ_USERNAME and REQ_PASSWORD go to every server that a .url key names: list those in URL_CREDENTIAL_ORIGINS"
+                            .to_owned(),
+                    );
+                }
+                CredentialOrigins::Any
+            }
+        };
+        let refresh = if once? { None } else { resync };
+        let downloads =
+            Downloads { bytes_max: usize::try_from(bytes_max?).unwrap_or(usize::MAX), refresh, credential_origins, allow: allow? };
+        let urls = match follow {
+            true => Urls::Follow { empty_at_first_failure: self.profile.reading == Reading::Sidecar },
+            false => Urls::Plain,
+        };
+        Some(UrlSettings { urls, downloads })
+    }
+
+    pub fn reactions(&mut self, current_dir: &Path) -> Option<Reactions> {
+        let url = self.optional("REQ_URL", &self.raw.req_url, |text| match origin(text) {
+            Some(_) => Ok(Redacted(text.trim().to_owned())),
+            None => Err("a URL that begins with http:// or https://".into()),
+        });
+        let method = self.request_method();
+        let payload = self.optional("REQ_PAYLOAD", &self.raw.req_payload, |text| Ok(Redacted(as_json(text))));
+        let skips_initial = self.truth("REQ_SKIP_INIT", &self.raw.req_skip_init);
+        let script = self.optional("SCRIPT", &self.raw.script, |text| Ok(paths::path(text, current_dir)));
+        let timeout = self.value("SCRIPT_TIMEOUT", &self.raw.script_timeout, parse::some_seconds);
+        let window = self.defaulted("REACT_WINDOW", &self.raw.react_window, parse::decimal_seconds);
+        let per_batch = self.value("REQ_ONCE_PER_BATCH", &self.raw.req_once_per_batch, parse::boolean);
+        let (url, method, payload, skips_initial, timeout) = (url?, method?, payload?, skips_initial?, timeout?);
+        let batching = match (window?, per_batch?) {
+            (Some(Duration::ZERO), _) | (None, false) => Batching::Each,
+            (Some(window), _) => Batching::Window(window),
+            (None, true) => Batching::Window(WINDOW),
+        };
+        Some(Reactions {
+            call: url.zip(method).map(|(url, method)| Call { url, method, payload, skips_initial }),
+            script: script?.map(|path| Script { path, timeout }),
+            batching,
+        })
+    }
+
+    /// REQ_METHOD; `None` inside where it is one that k8s-sidecar never sends.
+    fn request_method(&mut self) -> Option<Option<String>> {
+        match (&self.raw.req_method, self.profile.reading) {
+            (Some(text), Reading::Sidecar) if request_method(text).is_err() => {
+                self.warnings.push(format!("REQ_METHOD={text:?} is none of GET, POST, PUT and PATCH: nothing is sent"));
+                Some(None)
+            }
+            (given, _) => self.value("REQ_METHOD", given, request_method).map(Some),
+        }
+    }
+
+    /// Whether the API server's certificate is not checked.
+    pub fn connection(&mut self) -> Option<bool> {
+        let skip = self.exact_truth("SKIP_TLS_VERIFY", &self.raw.skip_tls_verify);
+        self.optional("ERROR_THROTTLE_SLEEP", &self.raw.error_throttle_sleep, |_| Ok(()));
+        let strict = self.truth("DISABLE_X509_STRICT_VERIFICATION", &self.raw.disable_x509_strict_verification);
+        if strict == Some(true) {
+            self.warnings.push("DISABLE_X509_STRICT_VERIFICATION has no effect".to_owned());
+        }
+        skip
+    }
+
+    /// Items of RESOURCE_NAME.
+    pub fn resource_names(&mut self) -> Option<Vec<NamedObject>> {
+        self.optional("RESOURCE_NAME", &self.raw.resource_name, named_objects).map(Option::unwrap_or_default)
+    }
+
+    /// Those of them that mean something among these namespaces and kinds.
+    pub fn fitting(&mut self, names: Vec<NamedObject>, namespaces: &Namespaces, kinds: &[Kind]) -> Option<Vec<NamedObject>> {
+        if names.is_empty() {
+            return Some(names);
+        }
+        let Namespaces::Only(namespaces) = namespaces else {
+            self.warnings.push("RESOURCE_NAME has no effect with NAMESPACE=ALL".to_owned());
+            return Some(Vec::new());
+        };
+        let fits = |named: &NamedObject| {
+            named.kind.is_none_or(|kind| kinds.contains(&kind))
+                && named.namespace.as_ref().is_none_or(|namespace| namespaces.contains(namespace))
+        };
+        if !names.iter().any(fits) {
+            self.note("RESOURCE_NAME", "no item is of a kind in RESOURCE and of a namespace in NAMESPACE");
+            return None;
+        }
+        Some(names)
+    }
+}
+
+fn encoding(text: &str) -> Result<Encoding, Expected> {
+    match text.to_ascii_lowercase().replace(['-', '_', ' '], "").as_str() {
+        "latin1" | "iso88591" | "l1" => Ok(Encoding::Latin1),
+        "utf8" | "u8" => Ok(Encoding::Utf8),
+        "ascii" | "usascii" => Ok(Encoding::Ascii),
+        _ => Err("latin1, utf-8 or ascii".into()),
+    }
+}
+
+fn request_method(text: &str) -> Result<String, Expected> {
+    let method = text.to_ascii_uppercase();
+    match method.as_str() {
+        "GET" | "POST" | "PUT" | "PATCH" => Ok(method),
+        _ => Err("GET, POST, PUT or PATCH".into()),
+    }
+}
+
+/// JSON stays as it is; any other text becomes a JSON string.
+fn as_json(text: &str) -> String {
+    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        Ok(_) => text.to_owned(),
+        Err(_) => serde_json::Value::from(text).to_string(),
+    }
+}
+
+fn credential_origins(text: &str) -> Result<CredentialOrigins, Expected> {
+    match text.trim() {
+        "*" => Ok(CredentialOrigins::Any),
+        list => Ok(CredentialOrigins::Only(origins(list).map_err(|expected| format!("{expected}, or *"))?)),
+    }
+}
+
+fn origins(text: &str) -> Result<Vec<Origin>, Expected> {
+    let origins: Option<Vec<Origin>> = parse::list(text).iter().map(|text| origin(text)).collect();
+    origins
+        .filter(|origins| !origins.is_empty())
+        .ok_or_else(|| "origins with commas between them, for example https://example.com:8443".into())
+}
+
+/// Scheme, host and port of a URL.
+pub fn origin(url: &str) -> Option<Origin> {
+    let uri: http::Uri = url.trim().parse().ok()?;
+    let scheme = uri.scheme_str()?.to_ascii_lowercase();
+    let port = match scheme.as_str() {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
+    };
+    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    (!host.is_empty()).then(|| Origin { scheme, host, port: uri.port_u16().unwrap_or(port) })
+}
+
+fn named_objects(text: &str) -> Result<Vec<NamedObject>, Expected> {
+    let kind = |text: &str| match text {
+        "configmap" => Some(Kind::ConfigMap),
+        "secret" => Some(Kind::Secret),
+        _ => None,
+    };
+    let item = |item: &String| {
+        let parts: Vec<&str> = item.split('/').map(str::trim).collect();
+        let (namespace, kind, name) = match parts.as_slice() {
+            [name] => (None, None, *name),
+            [of, name] => (None, Some(kind(of)?), *name),
+            [namespace, of, name] => (Some((*namespace).to_owned()), Some(kind(of)?), *name),
+            _ => return None,
+        };
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+        let is_good = !name.is_empty() && name.len() <= 253 && name.bytes().all(is_plain);
+        is_good.then(|| NamedObject { namespace, kind, name: name.to_owned() })
+    };
+    let items: Option<Vec<NamedObject>> = parse::list(text).iter().map(item).collect();
+    items.ok_or_else(|| "NAME, KIND/NAME or NAMESPACE/KIND/NAME with commas between them, where KIND is configmap or secret".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse::tests::check;
+
+    fn at(scheme: &str, host: &str, port: u16) -> Origin {
+        Origin { scheme: scheme.into(), host: host.into(), port }
+    }
+
+    #[test]
+    fn origins_have_a_scheme_a_host_and_a_port() {
+        let good = [
+            ("http://A.example/x?y", Some(at("http", "a.example", 80))),
+            ("https://u:p@a.example:8443/", Some(at("https", "a.example", 8443))),
+            ("http://[::1]:3000", Some(at("http", "::1", 3000))),
+            ("ftp://a", None),
+            ("/x", None),
+            ("a.example", None),
+        ];
+        for (url, expected) in good {
+            assert_eq!(origin(url), expected, "{url}");
+        }
+        let listed = CredentialOrigins::Only(vec![at("http", "a", 80)]);
+        check(credential_origins, &[(" * ", CredentialOrigins::Any), ("http://a", listed)], &["", "a", "http://a,*"]);
+    }
+
+    #[test]
+    fn payloads_are_json_or_become_a_json_string() {
+        for (text, expected) in [("{\"a\": 1}", "{\"a\": 1}"), ("hello", "\"hello\""), ("", "\"\""), ("1", "1"), ("a\"b", "\"a\\\"b\"")] {
+            assert_eq!(as_json(text), expected);
+        }
+    }
+
+    #[test]
+    fn names_of_objects_have_one_two_or_three_parts() {
+        let named =
+            |namespace: Option<&str>, kind, name: &str| NamedObject { namespace: namespace.map(Into::into), kind, name: name.into() };
+        let good = [
+            ("a", vec![named(None, None, "a")]),
+            ("secret/a , b", vec![named(None, None, "b"), named(None, Some(Kind::Secret), "a")]),
+            ("n/configmap/a.b", vec![named(Some("n"), Some(Kind::ConfigMap), "a.b")]),
+        ];
+        check(named_objects, &good, &["pod/a", "a/b/c/d", "n/a/b", "/", "A"]);
+    }
+
+    #[test]
+    fn methods_and_encodings_are_taken_in_any_case() {
+        check(request_method, &[("post", "POST".to_owned()), ("Get", "GET".to_owned())], &["DELETE", ""]);
+        check(encoding, &[("Latin1", Encoding::Latin1), ("UTF-8", Encoding::Utf8), ("us-ascii", Encoding::Ascii)], &["ebcdic"]);
+    }
+}

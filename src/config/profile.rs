@@ -1,0 +1,84 @@
+//! Profiles: a table of other defaults and another way to read words, over the same settings.
+//!
+//! Nothing outside of `config` knows which profile is in use.
+
+use crate::config::settings::{Fallback, Setting};
+
+/// A set of defaults and the way words are read.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Profile {
+    /// What PROFILE says.
+    pub name: &'static str,
+    /// Defaults that differ from those of [`SETTINGS`](crate::config::settings::SETTINGS).
+    pub defaults: &'static [(&'static str, Fallback)],
+    /// How values are read.
+    pub reading: Reading,
+    /// Variables for which the empty value is a value.
+    pub empty_counts: &'static [&'static str],
+}
+
+/// How values are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reading {
+    /// What is not one of the accepted words is an error.
+    Strict,
+    /// As kiwigrid/k8s-sidecar reads them: LABEL is any selector, METHOD is WATCH unless it is spelled exactly otherwise, a boolean is
+    /// false unless it is `true`.
+    Sidecar,
+}
+
+/// Our own.
+pub static DEFAULT: Profile = Profile { name: "default", defaults: &[], reading: Reading::Strict, empty_counts: &["LABEL_VALUE"] };
+
+/// That of kiwigrid/k8s-sidecar.
+pub static SIDECAR: Profile = Profile {
+    name: "k8s-sidecar",
+    defaults: &[
+        ("NAMESPACE", Fallback::Described("the pod's own namespace")),
+        ("RESOURCE", Fallback::Value("configmap")),
+        ("KUBECONFIG", Fallback::Described("~/.kube/config if there is one, else the pod's service account")),
+        ("ALLOWED_FOLDERS", Fallback::Value("/")),
+        ("RESYNC", Fallback::Described("WATCH_SERVER_TIMEOUT")),
+        ("LEDGER", Fallback::Described("a dot-file in /tmp if that is a mount, else in FOLDER")),
+        ("WATCH_SERVER_TIMEOUT", Fallback::Value("60")),
+        ("WATCH_CLIENT_TIMEOUT", Fallback::Value("66")),
+        ("FINALIZERS", Fallback::Value("false")),
+        ("URL_KEYS", Fallback::Value("true")),
+        ("REACT_WINDOW", Fallback::Unset),
+        ("LOG_FORMAT", Fallback::Value("json")),
+    ],
+    reading: Reading::Sidecar,
+    empty_counts: &["LABEL", "FOLDER_ANNOTATION", "REQ_PAYLOAD"],
+};
+
+/// Every profile.
+pub const PROFILES: [&Profile; 2] = [&DEFAULT, &SIDECAR];
+
+impl Profile {
+    /// The profile of this name, in any case.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        PROFILES.into_iter().find(|profile| profile.name.eq_ignore_ascii_case(name))
+    }
+
+    /// What holds while the setting is not given.
+    pub fn fallback(&self, setting: &Setting) -> Fallback {
+        self.defaults.iter().find(|(name, _)| *name == setting.name).map_or(setting.default, |(_, fallback)| *fallback)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings;
+
+    #[test]
+    fn a_profile_names_settings_that_exist_and_differ() {
+        for profile in PROFILES {
+            for (name, fallback) in profile.defaults {
+                let setting = settings::find(name).unwrap_or_else(|| panic!("{name} is no setting"));
+                assert!(setting.default != *fallback, "{name} has the same default in profile {}", profile.name);
+            }
+            assert!(profile.empty_counts.iter().all(|name| settings::find(name).is_some()));
+        }
+    }
+}
