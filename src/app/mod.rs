@@ -36,7 +36,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitCode> {
     let health = Health::new(config.health.and_then(|health| health.stale_after));
     let api = match &config.origin {
-        Origin::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref()).await?),
+        Origin::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref(), config.verify).await?),
         Origin::Manifests(_) => None,
     };
     greet(&config, api.as_ref());

@@ -82,6 +82,7 @@ impl Publisher {
                     Some(data_key) => (&reason::KEY_REJECTED, format!("key {data_key}: {}", rejection.why)),
                 }
             }
+            What::Outside(folder) => return tracing::warn!(object = %key, folder = &**folder, "files of this object lie outside of FOLDER"),
             What::Blocked { path, by } => {
                 tracing::warn!(object = %key, path = show(path), why = %by, "file not written");
                 let reason = if *by == Barrier::Foreign { &reason::FOREIGN_FILE_KEPT } else { &reason::WRITE_FAILED };

@@ -1,18 +1,21 @@
 //! From the configuration to running sources, and the way back by which the engine asks them.
 
+use std::collections::BTreeSet;
+
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Method, Origin};
-use crate::core::object::{Kind, Namespaces, ObjectKey, SourceId};
+use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey, SourceId};
 use crate::core::store::SourceScope;
 use crate::health::{Health, WatchName};
 use crate::source::Request;
 use crate::source::api::ApiServer;
-use crate::source::cluster::{After, ClusterSource, Ends, Manner, Scope, Timeouts};
+use crate::source::cluster::ClusterSource;
 use crate::source::fetch;
 use crate::source::mailbox::Mailbox;
 use crate::source::manifests;
+use crate::source::scope::{After, Ends, Manner, Scope, Timeouts};
 use crate::source::yaml::ManifestRules;
 use crate::status;
 
@@ -20,6 +23,8 @@ use crate::status;
 const REQUESTS: usize = 256;
 /// Manifests are looked at this often without being told by inotify.
 const RESCAN: std::time::Duration = std::time::Duration::from_secs(60);
+/// An object that may be read by its name only is read this often.
+const POLL: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Running sources.
 pub struct Sources {
@@ -36,20 +41,43 @@ enum Fetch {
 /// What each source would list, in the order of their ids.
 pub fn scopes(config: &Config) -> Vec<SourceScope> {
     match &config.origin {
-        Origin::Manifests(_) => vec![SourceScope { kind: None, namespace: None }],
-        Origin::Cluster { .. } => pairs(config)
+        Origin::Manifests(_) => vec![SourceScope { kind: None, namespace: None, name: None }],
+        Origin::Cluster { .. } => followed(config)
             .into_iter()
-            .map(|(kind, namespace)| SourceScope { kind: Some(kind), namespace: namespace.map(Into::into) })
+            .map(|Followed { kind, namespace, name }| SourceScope {
+                kind: Some(kind),
+                namespace: namespace.map(Into::into),
+                name: name.map(Into::into),
+            })
             .collect(),
     }
 }
 
-fn pairs(config: &Config) -> Vec<(Kind, Option<String>)> {
+/// What one source of the cluster follows.
+struct Followed {
+    kind: Kind,
+    namespace: Option<String>,
+    name: Option<String>,
+}
+
+/// One source a kind and namespace, or one an object where names are given; a pair for which none is meant has no source.
+fn followed(config: &Config) -> Vec<Followed> {
     let namespaces: Vec<Option<String>> = match &config.namespaces {
         Namespaces::All => vec![None],
         Namespaces::Only(names) => names.iter().cloned().map(Some).collect(),
     };
-    config.kinds.iter().flat_map(|kind| namespaces.iter().map(|namespace| (*kind, namespace.clone()))).collect()
+    let pairs = config.kinds.iter().flat_map(|kind| namespaces.iter().map(|namespace| (*kind, namespace.clone())));
+    if config.named.is_empty() {
+        return pairs.map(|(kind, namespace)| Followed { kind, namespace, name: None }).collect();
+    }
+    let mut all = Vec::new();
+    for (kind, namespace) in pairs {
+        let meant =
+            |named: &&NamedObject| named.kind.is_none_or(|of| of == kind) && (named.namespace.is_none() || named.namespace == namespace);
+        let names: BTreeSet<&String> = config.named.iter().filter(meant).map(|named| &named.name).collect();
+        all.extend(names.into_iter().map(|name| Followed { kind, namespace: namespace.clone(), name: Some(name.clone()) }));
+    }
+    all
 }
 
 impl Sources {
@@ -71,12 +99,17 @@ impl Sources {
         };
         let timeouts = Timeouts { server: config.watch_server_timeout, client: config.watch_client_timeout };
         let (mut relist, mut tasks, mut scopes) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, (kind, namespace)) in (0..).zip(pairs(config)) {
+        let poll = match config.method {
+            Method::Sleep(pause) => pause,
+            Method::Watch | Method::List => POLL,
+        };
+        for (id, Followed { kind, namespace, name }) in (0..).zip(followed(config)) {
             let contact = health.watch(WatchName { kind: Some(kind), namespace: namespace.clone() });
             let scope = Scope {
                 id: SourceId(id),
                 kind,
                 namespace,
+                name,
                 selector: config.selector.clone(),
                 folder_annotation: config.folder_annotation.clone(),
             };
@@ -87,14 +120,11 @@ impl Sources {
             let source = ClusterSource::new(
                 api.clone(),
                 scope,
-                Manner { after, timeouts },
+                Manner { after, timeouts, give_up: config.list_retry, poll },
                 Ends { mailbox: mailbox.clone(), requests, contact },
                 seed,
             );
-            tasks.push(tokio::spawn(async move {
-                source.run().await;
-                Ok(())
-            }));
+            tasks.push(tokio::spawn(source.run()));
         }
         let (fetch, wanted) = mpsc::channel(REQUESTS);
         tokio::spawn(fetch::fetch(api.clone(), scopes, mailbox.clone(), wanted));

@@ -21,7 +21,7 @@ pub async fn check(config: Config) -> ExitCode {
             Ok(_) => say(&format!("ok       SOURCE: {}", path.display())),
             Err(error) => problems += problem(&format!("SOURCE: {}: {error}", path.display())),
         },
-        Origin::Cluster { kubeconfig } => match ApiServer::connect(kubeconfig.as_deref()).await {
+        Origin::Cluster { kubeconfig } => match ApiServer::connect(kubeconfig.as_deref(), config.verify).await {
             Ok(api) => problems += permissions(&config, &api).await,
             Err(error) => problems += problem(&format!("API server: {:#}", anyhow::Error::new(error))),
         },

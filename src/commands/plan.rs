@@ -38,7 +38,7 @@ struct Row {
 /// No usable API server, or a list that does not come.
 pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     let api = match &config.origin {
-        Origin::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref()).await?),
+        Origin::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref(), config.verify).await?),
         Origin::Manifests(_) => None,
     };
     let place = place(&config, api.as_ref().and_then(ApiServer::pod_uid));

@@ -13,7 +13,7 @@ use crate::status::release::{Mode, release as strip};
 /// # Errors
 /// No usable API server.
 pub async fn release(settings: Release, dry_run: bool) -> anyhow::Result<ExitCode> {
-    let api = ApiServer::connect(settings.kubeconfig.as_deref()).await?;
+    let api = ApiServer::connect(settings.kubeconfig.as_deref(), settings.verify).await?;
     let which = match settings.scope {
         ReleaseScope::Deployment => Which::Ours(settings.names.clone()),
         ReleaseScope::Domain => Which::Domain(settings.names.clone()),

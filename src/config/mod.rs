@@ -89,8 +89,8 @@ pub struct Config {
     pub batching: Batching,
     /// Bounds of METHOD=LIST while the API server cannot be reached; `None`: it is waited for.
     pub list_retry: Option<Retry>,
-    /// Whether the API server's certificate is not checked.
-    pub skip_tls_verify: bool,
+    /// What is checked of the API server's certificate.
+    pub verify: Verify,
     /// Mode of files, at most `0o7777`.
     pub file_mode: u32,
     /// Mode of folders that we make, at most `0o7777`.
@@ -200,6 +200,15 @@ pub enum LedgerPlace {
     Path(PathBuf),
     /// A dot-file in this folder, named after [`Config::identity`] and the folder that is kept.
     In(PathBuf),
+}
+
+/// What is checked of the API server's certificate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verify {
+    /// What the kubeconfig or the pod says.
+    AsConfigured,
+    /// Nothing: SKIP_TLS_VERIFY.
+    Nothing,
 }
 
 /// Where objects come from.
@@ -340,7 +349,7 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
         call: reactions.call,
         script: reactions.script,
         batching: reactions.batching,
-        skip_tls_verify: connection?,
+        verify: connection?,
         folder: files.folder,
         allowed_folders: files.allowed_folders,
         namespaces: scope.namespaces,

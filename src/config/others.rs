@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::config::Verify;
 use crate::config::parse::{self, Expected};
 use crate::config::paths;
 use crate::config::profile::Reading;
@@ -130,15 +131,15 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether the API server's certificate is not checked.
-    pub fn connection(&mut self) -> Option<bool> {
+    /// What is checked of the API server's certificate.
+    pub fn connection(&mut self) -> Option<Verify> {
         let skip = self.exact_truth("SKIP_TLS_VERIFY", &self.raw.skip_tls_verify);
         self.optional("ERROR_THROTTLE_SLEEP", &self.raw.error_throttle_sleep, |_| Ok(()));
         let strict = self.truth("DISABLE_X509_STRICT_VERIFICATION", &self.raw.disable_x509_strict_verification);
         if strict == Some(true) {
             self.warnings.push("DISABLE_X509_STRICT_VERIFICATION has no effect".to_owned());
         }
-        skip
+        Some(if skip? { Verify::Nothing } else { Verify::AsConfigured })
     }
 
     /// Items of RESOURCE_NAME.

@@ -7,7 +7,7 @@ use crate::cli::Flags;
 use crate::config::problems::Problems;
 use crate::config::raw::Given;
 use crate::config::read::Reader;
-use crate::config::{Config, Context, Log, Origin, default_finalizer, default_format, gather};
+use crate::config::{Config, Context, Log, Origin, Verify, default_finalizer, default_format, gather};
 use crate::core::object::{Kind, Namespaces};
 
 /// Which finalizers a release strips.
@@ -32,6 +32,8 @@ pub struct Release {
     pub kinds: Vec<Kind>,
     /// Absolute path of a kubeconfig; `None`: the pod's service account.
     pub kubeconfig: Option<PathBuf>,
+    /// What is checked of the API server's certificate.
+    pub verify: Verify,
     /// What is logged.
     pub log: Log,
 }
@@ -59,6 +61,7 @@ fn read_release(reader: &mut Reader<'_>, given: &Given, context: &Context, scope
     let needs_label = scope == ReleaseScope::Deployment && given.raw.finalizer_name.is_none();
     let selector = if needs_label { reader.selector() } else { None };
     let finalizer_names = reader.finalizer_names();
+    let verify = reader.connection();
     let log = reader.log(default_format(context));
     let (selected, (name, former)) = (selected?, finalizer_names?);
     let Origin::Cluster { kubeconfig } = selected.origin else {
@@ -71,7 +74,7 @@ fn read_release(reader: &mut Reader<'_>, given: &Given, context: &Context, scope
     let name = name.or_else(|| selector.map(|selector| default_finalizer(&selector, &selected.namespaces)));
     let names: BTreeSet<_> = name.into_iter().chain(former).collect();
     let names = names.into_iter().collect();
-    Some(Release { names, scope, namespaces: selected.namespaces, kinds: selected.kinds, kubeconfig, log: log? })
+    Some(Release { names, scope, namespaces: selected.namespaces, kinds: selected.kinds, kubeconfig, verify: verify?, log: log? })
 }
 
 #[cfg(test)]

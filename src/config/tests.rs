@@ -72,7 +72,7 @@ pub fn default_config() -> Config {
         script: None,
         batching: Batching::Window(Duration::from_millis(200)),
         list_retry: None,
-        skip_tls_verify: false,
+        verify: Verify::AsConfigured,
         file_mode: 0o644,
         folder_mode: 0o755,
         conflict: Order::Oldest,
@@ -207,7 +207,7 @@ fn every_setting_can_be_set() {
         script: Some(Script { path: "/work/s.sh".into(), timeout: Duration::from_secs(9) }),
         batching: Batching::Window(Duration::from_secs(3)),
         list_retry: None,
-        skip_tls_verify: true,
+        verify: Verify::Nothing,
         file_mode: 0o440,
         folder_mode: 0o700,
         conflict: Order::Newest,
@@ -407,7 +407,7 @@ fn k8s_sidecar_words_are_read_as_it_reads_them() {
         let config = read("UNIQUE_FILENAMES", value);
         assert_eq!((config.names, config.warnings.len()), (names, warnings), "{value}");
     }
-    assert!(read("SKIP_TLS_VERIFY", "true").skip_tls_verify && !read("SKIP_TLS_VERIFY", "True").skip_tls_verify);
+    assert!(read("SKIP_TLS_VERIFY", "true").verify == Verify::Nothing && read("SKIP_TLS_VERIFY", "True").verify == Verify::AsConfigured);
     for (value, method) in [("LIST", Method::List), ("list", Method::Watch), ("", Method::Watch), ("WATCH", Method::Watch)] {
         assert_eq!(read("METHOD", value).method, method, "{value}");
     }

@@ -34,6 +34,8 @@ pub struct SourceScope {
     pub kind: Option<Kind>,
     /// Only this namespace, or all.
     pub namespace: Option<Arc<str>>,
+    /// Only the object of this name, or all.
+    pub name: Option<Box<str>>,
 }
 
 struct Source {
@@ -97,7 +99,9 @@ impl Store {
     /// Whether absence of this object is evidence: every source settled, and the one that would list it was listed, or none would.
     pub fn absence_is_evidence(&self, key: &ObjectKey) -> bool {
         let covers = |scope: &SourceScope| {
-            scope.kind.is_none_or(|kind| kind == key.kind) && scope.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
+            scope.kind.is_none_or(|kind| kind == key.kind)
+                && scope.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
+                && scope.name.as_ref().is_none_or(|name| *name == key.name)
         };
         self.settled() && self.sources.iter().filter(|source| covers(&source.scope)).all(|source| source.progress == Progress::Complete)
     }

@@ -51,7 +51,7 @@ fn check(events: Vec<SourceEvent>, expected: Option<(u128, u64, bool)>, asked: u
         urls: Urls::Plain,
         tells_outside: false,
     };
-    let mut store = Store::new([SourceScope { kind: None, namespace: None }], Order::Oldest, Digester::new((1, 2)));
+    let mut store = Store::new([SourceScope { kind: None, namespace: None, name: None }], Order::Oldest, Digester::new((1, 2)));
     let mut folded = Folded::default();
     events.into_iter().for_each(|event| store.fold(event, &rules, &mut folded));
     assert_eq!(store.object(&key()).map(|live| (live.uid(), live.resource_version, live.unread)), expected);

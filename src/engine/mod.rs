@@ -70,6 +70,8 @@ pub struct Engine<F: Fs> {
     releasing: HashMap<Arc<ObjectKey>, notes::Releasing>,
     conflicts: HashMap<TargetPath, Conflict>,
     blocked: HashMap<TargetPath, Blocked>,
+    /// Objects whose files lie outside of FOLDER.
+    outside: HashMap<Arc<ObjectKey>, Box<str>>,
     rejected: HashMap<Arc<ObjectKey>, Vec<Rejection>>,
     failing: HashSet<TargetPath>,
     /// Objects whose bytes were dropped, and when to ask for them again.
@@ -124,6 +126,7 @@ impl<F: Fs> Engine<F> {
             releasing: HashMap::new(),
             conflicts: HashMap::new(),
             blocked: HashMap::new(),
+            outside: HashMap::new(),
             rejected: HashMap::new(),
             failing: HashSet::new(),
             unread: HashMap::new(),
@@ -205,6 +208,7 @@ impl<F: Fs> Engine<F> {
         self.note_conflicts(&plan.conflicts, &mut outcome);
         self.note_blocked(&folded.touched, &plan.blocked, &mut outcome);
         self.note_rejections(std::mem::take(&mut folded.rejections), &mut outcome);
+        self.note_outside(std::mem::take(&mut folded.outside), &mut outcome);
         if !self.handing_over.is_empty() {
             self.handing_over.retain(|path, _| !folded.touched.contains(path) || plan.handing_over.contains(path));
         }

@@ -75,6 +75,19 @@ impl<F: Fs> Engine<F> {
         }
     }
 
+    /// Told once per object and folder.
+    pub(super) fn note_outside(&mut self, found: Vec<(Arc<ObjectKey>, u128, Option<Box<str>>)>, outcome: &mut Outcome) {
+        for (key, uid, folder) in found {
+            let Some(folder) = folder else {
+                self.outside.remove(&key);
+                continue;
+            };
+            if self.outside.insert(key.clone(), folder.clone()).as_ref() != Some(&folder) {
+                outcome.notes.push(Note { key, uid, what: What::Outside(folder) });
+            }
+        }
+    }
+
     /// A file could not be made right: it is tried again, and told once.
     pub(super) fn failed(&mut self, path: &TargetPath, error: &str, outcome: &mut Outcome, now: Duration) {
         self.degraded = true;

@@ -136,6 +136,8 @@ pub enum What {
     },
     /// A key, or the whole object, is not projected.
     Rejected(Rejection),
+    /// The object's files go to this folder outside of FOLDER.
+    Outside(Box<str>),
     /// Something is in the way of a file.
     Blocked {
         /// Which path.

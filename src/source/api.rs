@@ -6,8 +6,9 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use kube_projector::config::Verify;
 //! use kube_projector::source::api::{ApiServer, get};
-//! let api = ApiServer::connect(Some("/home/me/.kube/config".as_ref())).await?;
+//! let api = ApiServer::connect(Some("/home/me/.kube/config".as_ref()), Verify::AsConfigured).await?;
 //! let version: serde_json::Value = api.call(get("/version", &[])?).await?;
 //! # Ok(())
 //! # }
@@ -30,6 +31,7 @@ use tokio::time::timeout;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, ServiceExt};
 
+use crate::config::Verify;
 use crate::source::failure::Failure;
 use crate::source::token::TokenFile;
 
@@ -104,11 +106,12 @@ impl ApiServer {
     ///
     /// # Errors
     /// What a person has to correct: an unreadable kubeconfig, broken certificates, neither kubeconfig nor pod.
-    pub async fn connect(kubeconfig: Option<&Path>) -> Result<Self, ApiError> {
+    pub async fn connect(kubeconfig: Option<&Path>, verify: Verify) -> Result<Self, ApiError> {
         let mut config = match kubeconfig {
             Some(file) => from_kubeconfig(file).await?,
             None => kube::Config::incluster().map_err(ApiError::NotInCluster)?,
         };
+        config.accept_invalid_certs |= verify == Verify::Nothing;
         if config.proxy_url.is_some() {
             tracing::warn!("proxies are not supported, connecting to the API server directly");
         }

@@ -9,7 +9,7 @@ use crate::status::stub::{Answer, Asked, server};
 
 /// The error of connecting with this kubeconfig, with all its causes.
 async fn refused(kubeconfig: &Path) -> String {
-    let Err(error) = ApiServer::connect(Some(kubeconfig)).await else { panic!("a configuration error was expected") };
+    let Err(error) = ApiServer::connect(Some(kubeconfig), Verify::AsConfigured).await else { panic!("a configuration error was expected") };
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -59,7 +59,7 @@ async fn kubeconfig_needs_no_server_that_answers() {
     let text = "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n\
                 clusters: [{name: k, cluster: {server: 'http://127.0.0.1:1'}}]\nusers: [{name: u, user: {token: t}}]\n";
     std::fs::write(&file, text).expect("written");
-    let api = ApiServer::connect(Some(&file)).await.expect("lazy");
+    let api = ApiServer::connect(Some(&file), Verify::AsConfigured).await.expect("lazy");
     assert_eq!(api.url(), "http://127.0.0.1:1");
     let failure = api.call::<serde_json::Value>(get("/version", &[]).expect("a request")).await.expect_err("nobody listens");
     assert!(matches!(&failure, Failure::Transport(text) if text.contains("refused")), "{failure}");

@@ -8,18 +8,20 @@ use http_body_util::BodyExt as _;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::core::object::{Kind, Object, SourceEvent, SourceId};
-use crate::core::selector::Selector;
+use crate::core::object::{Object, SourceEvent};
+use crate::core::retry::{self, Attempts, Retry};
 use crate::core::watch::Machine;
 use crate::core::wire::{Call, Input, Next, Tell, Then, Trouble};
 use crate::health::{Contact, Counter, WatchState};
 use crate::source::Request;
-use crate::source::api::{ApiServer, ResponseBody, encoded, get};
+use crate::source::api::{ApiServer, ResponseBody, get};
 use crate::source::decode::{Envelope, Event, Reader};
 use crate::source::failure::Failure;
 use crate::source::lines::Lines;
 use crate::source::mailbox::Mailbox;
+use crate::source::named::Poll;
 use crate::source::pages::{Splitter, TooLarge};
+use crate::source::scope::{After, Ends, Manner, Scope, Timeouts};
 
 /// The answer to a watch or list must begin within this; what follows has its own deadline.
 const SLACK: Duration = Duration::from_secs(15);
@@ -28,60 +30,6 @@ const SLACK: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(10);
 /// And no more than this until it has caught up. One pause of half a second makes an API server drop the watch.
 const PAUSES: Duration = Duration::from_secs(1);
-
-/// One kind in one namespace, or in all.
-#[derive(Clone)]
-pub struct Scope {
-    /// Position in the engine's list of sources.
-    pub id: SourceId,
-    /// ConfigMaps or Secrets.
-    pub kind: Kind,
-    /// The namespace; none for the whole cluster.
-    pub namespace: Option<String>,
-    /// LABEL and LABEL_VALUE.
-    pub selector: Selector,
-    /// FOLDER_ANNOTATION.
-    pub folder_annotation: String,
-}
-
-/// What follows a complete list.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum After {
-    /// A watch, for ever.
-    Watch,
-    /// Nothing: METHOD=LIST.
-    End,
-    /// This pause, then the next list: METHOD=SLEEP.
-    Sleep(Duration),
-}
-
-/// Deadlines of a watch.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// WATCH_SERVER_TIMEOUT: the server ends a watch after this.
-    pub server: Duration,
-    /// WATCH_CLIENT_TIMEOUT: we do, after this.
-    pub client: Duration,
-}
-
-/// How a source goes on, and for how long it waits.
-#[derive(Clone, Copy, Debug)]
-pub struct Manner {
-    /// What follows a complete list.
-    pub after: After,
-    /// Deadlines of a watch.
-    pub timeouts: Timeouts,
-}
-
-/// What connects a source with the rest.
-pub struct Ends {
-    /// Where its events go.
-    pub mailbox: Mailbox,
-    /// Where the engine asks.
-    pub requests: mpsc::Receiver<Request>,
-    /// Where it tells how it is.
-    pub contact: Contact,
-}
 
 /// One source of the cluster.
 pub struct ClusterSource {
@@ -97,6 +45,11 @@ pub struct ClusterSource {
     started: Instant,
     pauses: Duration,
     warned: Option<String>,
+    give_up: Option<Retry>,
+    poll: Duration,
+    attempts: Attempts,
+    /// Code and text of the last failure.
+    failure: Option<(Option<u16>, String)>,
 }
 
 /// What a response brought until the machine wants something else.
@@ -111,7 +64,7 @@ impl ClusterSource {
     /// A source that has not begun. `seed` spreads its waits among those of others.
     pub fn new(api: ApiServer, scope: Scope, manner: Manner, ends: Ends, seed: u32) -> Self {
         let reader = Reader { kind: scope.kind, folder_annotation: scope.folder_annotation.clone() };
-        let (Manner { after, timeouts }, Ends { mailbox, requests, contact }) = (manner, ends);
+        let (Manner { after, timeouts, give_up, poll }, Ends { mailbox, requests, contact }) = (manner, ends);
         Self {
             api,
             scope,
@@ -125,23 +78,37 @@ impl ClusterSource {
             started: Instant::now(),
             pauses: Duration::ZERO,
             warned: None,
+            give_up,
+            poll,
+            attempts: Attempts::default(),
+            failure: None,
         }
     }
 
     /// Lists and watches until dropped, or until the list is complete where nothing follows it.
-    pub async fn run(mut self) {
+    ///
+    /// # Errors
+    /// Why a single list was given up.
+    pub async fn run(mut self) -> Result<(), String> {
         // A streaming list is a watch: where none follows, pages do without that verb.
         let first = if self.after == After::Watch { Input::Ready } else { Input::Relist };
         let mut next = self.machine.next(first, self.now());
         loop {
+            if next.tell == Tell::Refused && self.scope.name.is_some() {
+                return self.read_by_name().await;
+            }
             self.tell(next.tell, None);
             if next.tell == Tell::Refused && self.after == After::End {
-                return self.contact.waiting();
+                self.contact.waiting();
+                return Ok(());
             }
             if next.tell == Tell::ListEnd {
                 match self.after {
                     After::Watch => {}
-                    After::End => return self.contact.waiting(),
+                    After::End => {
+                        self.contact.waiting();
+                        return Ok(());
+                    }
                     After::Sleep(pause) => {
                         self.contact.expect_within(pause + SLACK);
                         sleep(pause).await;
@@ -159,12 +126,47 @@ impl ClusterSource {
                     }
                     Turn::Input(input) => input,
                 },
-                Then::Wait(pause) => self.wait(pause, next.tell).await,
+                Then::Wait(pause) => {
+                    if let Some(error) = self.given_up() {
+                        // Its files stay, and nobody waits for its list any more.
+                        self.mailbox.push(SourceEvent::Refused { source: self.scope.id });
+                        self.contact.waiting();
+                        return Err(error);
+                    }
+                    self.wait(pause, next.tell).await
+                }
                 // Nothing is open that could be read on: begin anew from where the machine stands.
                 Then::Read => Input::Ready,
             };
             next = self.machine.next(input, self.now());
         }
+    }
+
+    /// Reads the one object by its name: that is all we may do.
+    async fn read_by_name(self) -> Result<(), String> {
+        tracing::info!(kind = %self.scope.kind, namespace = self.shown(), name = self.scope.name, "may neither list nor watch: read by name again and again");
+        let (pause, once) = (self.poll, self.after == After::End);
+        let generation = self.machine.generation();
+        let mut poll = Poll { api: self.api, scope: self.scope, mailbox: self.mailbox, contact: self.contact, generation };
+        if !once {
+            poll.run(pause).await;
+            return Ok(());
+        }
+        let failed = poll.once().await;
+        poll.contact.waiting();
+        failed.map_or(Ok(()), |failure| {
+            poll.mailbox.push(SourceEvent::Refused { source: poll.scope.id });
+            Err(failure.to_string())
+        })
+    }
+
+    /// Why a single list is not tried again, if so.
+    fn given_up(&mut self) -> Option<String> {
+        let bounds = self.give_up.filter(|_| self.after == After::End)?;
+        let (code, text) = self.failure.take()?;
+        // Too slow, gone and too many are answers to try again after.
+        let is_final = code.is_some_and(|code| (400..500).contains(&code) && !matches!(code, 408 | 410 | 429));
+        (is_final || self.attempts.failed(retry::Trouble::Connect, None, &bounds).is_none()).then_some(text)
     }
 
     fn now(&self) -> Duration {
@@ -195,7 +197,8 @@ impl ClusterSource {
 
     async fn perform(&mut self, call: &Call) -> Turn {
         self.contact.expect_within(SLACK * 3);
-        let request = match get(&self.path(), &self.query(call).iter().map(|(key, value)| (*key, value.as_str())).collect::<Vec<_>>()) {
+        let request = match get(&self.scope.path(), &self.query(call).iter().map(|(key, value)| (*key, value.as_str())).collect::<Vec<_>>())
+        {
             Ok(request) => request,
             Err(failure) => return self.trouble(call, &failure),
         };
@@ -213,15 +216,8 @@ impl ClusterSource {
         }
     }
 
-    fn path(&self) -> String {
-        match &self.scope.namespace {
-            Some(namespace) => format!("/api/v1/namespaces/{}/{}", encoded(namespace), self.scope.kind.plural()),
-            None => format!("/api/v1/{}", self.scope.kind.plural()),
-        }
-    }
-
     fn query(&self, call: &Call) -> Vec<(&'static str, String)> {
-        let mut query = vec![("labelSelector", self.scope.selector.to_string())];
+        let mut query = vec![self.scope.selection()];
         let watch = |query: &mut Vec<(&'static str, String)>, revision: String| {
             query.extend([("watch", "true".into()), ("allowWatchBookmarks", "true".into())]);
             query.extend([("timeoutSeconds", self.timeouts.server.as_secs().to_string()), ("resourceVersion", revision)]);
@@ -395,6 +391,7 @@ impl ClusterSource {
 
     fn trouble(&mut self, call: &Call, failure: &Failure) -> Turn {
         let text = failure.to_string();
+        self.failure = Some((failure.code(), text.clone()));
         self.contact.counted(Counter::Error);
         self.contact.error(&*text);
         if failure.code().is_some() {

@@ -4,17 +4,15 @@ use tokio::sync::mpsc;
 
 use crate::core::object::{Object, ObjectKey, SourceEvent};
 use crate::source::api::{ApiServer, encoded, get};
-use crate::source::cluster::Scope;
 use crate::source::decode::Reader;
 use crate::source::failure::Failure;
 use crate::source::mailbox::Mailbox;
+use crate::source::scope::Scope;
 
 /// Reads single objects again for the engine, one after another, and says nothing of those that are gone: their watch does.
 pub async fn fetch(api: ApiServer, scopes: Vec<Scope>, mailbox: Mailbox, mut requests: mpsc::Receiver<ObjectKey>) {
     while let Some(key) = requests.recv().await {
-        let covers =
-            |scope: &&Scope| scope.kind == key.kind && scope.namespace.as_deref().is_none_or(|namespace| namespace == &*key.namespace);
-        let Some(scope) = scopes.iter().find(covers) else { continue };
+        let Some(scope) = scopes.iter().find(|scope| scope.covers(&key)) else { continue };
         match read(&api, scope, &key).await {
             Ok(Some(object)) => {
                 let event = SourceEvent::Fetched { source: scope.id, object: Box::new(object) };
@@ -37,7 +35,7 @@ async fn read(api: &ApiServer, scope: &Scope, key: &ObjectKey) -> Result<Option<
     };
     let labelled = reader.labelled(json.get().as_bytes()).ok();
     let selected = |labels: &[(String, String)]| {
-        scope.selector.matches(|key| labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str()))
+        scope.name.is_some() || scope.selector.matches(|key| labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str()))
     };
     Ok(labelled.filter(|(_, labels)| selected(labels)).map(|(object, _)| object))
 }

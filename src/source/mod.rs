@@ -12,8 +12,10 @@ pub(crate) mod json;
 pub mod lines;
 pub mod mailbox;
 pub mod manifests;
+pub mod named;
 pub(crate) mod node;
 pub mod pages;
+pub mod scope;
 pub mod token;
 pub mod yaml;
 

@@ -90,7 +90,7 @@ pub async fn server(script: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -
         token.display()
     );
     std::fs::write(&config, text).expect("written");
-    let api = ApiServer::connect(Some(&config)).await.expect("a client");
+    let api = ApiServer::connect(Some(&config), crate::config::Verify::AsConfigured).await.expect("a client");
     Stub { api, token, asked, _folder: folder }
 }
 

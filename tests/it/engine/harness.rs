@@ -166,7 +166,7 @@ impl World {
             fresh_id: format!("{:016x}", self.starts),
         };
         let disk = Disk::open(Faulty::new(&self.control), roots, 0o755, Durability::None).map_err(|error| error.to_string())?;
-        let scopes = SOURCES.map(|(_, kind)| SourceScope { kind: Some(kind), namespace: None });
+        let scopes = SOURCES.map(|(_, kind)| SourceScope { kind: Some(kind), namespace: None, name: None });
         let store = engine::store(scopes, Order::Oldest, (1, u64::from(self.starts)));
         let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers: None };
         Engine::open(disk, place, settings, store).map(|(engine, _)| engine).map_err(|error| error.to_string())

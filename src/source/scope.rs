@@ -1,0 +1,98 @@
+//! What one source of the cluster follows, and how it goes on.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::core::object::{Kind, ObjectKey, SourceId};
+use crate::core::retry::Retry;
+use crate::core::selector::Selector;
+use crate::health::Contact;
+use crate::source::Request;
+use crate::source::api::encoded;
+use crate::source::mailbox::Mailbox;
+
+/// One kind in one namespace, or in all; or one object by its name.
+#[derive(Clone)]
+pub struct Scope {
+    /// Position in the engine's list of sources.
+    pub id: SourceId,
+    /// ConfigMaps or Secrets.
+    pub kind: Kind,
+    /// The namespace; none for the whole cluster.
+    pub namespace: Option<String>,
+    /// Only the object of this name, whatever its labels.
+    pub name: Option<String>,
+    /// LABEL and LABEL_VALUE.
+    pub selector: Selector,
+    /// FOLDER_ANNOTATION.
+    pub folder_annotation: String,
+}
+
+impl Scope {
+    /// Where the objects are listed.
+    pub fn path(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("/api/v1/namespaces/{}/{}", encoded(namespace), self.kind.plural()),
+            None => format!("/api/v1/{}", self.kind.plural()),
+        }
+    }
+
+    /// The query that selects them. RBAC rules with resourceNames admit a list by this field selector.
+    pub fn selection(&self) -> (&'static str, String) {
+        match &self.name {
+            Some(name) => ("fieldSelector", format!("metadata.name={name}")),
+            None => ("labelSelector", self.selector.to_string()),
+        }
+    }
+
+    /// Whether an object of this key would be listed, as far as its key tells.
+    pub fn covers(&self, key: &ObjectKey) -> bool {
+        self.kind == key.kind
+            && self.namespace.as_deref().is_none_or(|namespace| namespace == &*key.namespace)
+            && self.name.as_deref().is_none_or(|name| name == &*key.name)
+    }
+}
+
+/// What follows a complete list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum After {
+    /// A watch, for ever.
+    Watch,
+    /// Nothing: METHOD=LIST.
+    End,
+    /// This pause, then the next list: METHOD=SLEEP.
+    Sleep(Duration),
+}
+
+/// Deadlines of a watch.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// WATCH_SERVER_TIMEOUT: the server ends a watch after this.
+    pub server: Duration,
+    /// WATCH_CLIENT_TIMEOUT: we do, after this.
+    pub client: Duration,
+}
+
+/// How a source goes on, and for how long it waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// What follows a complete list.
+    pub after: After,
+    /// Deadlines of a watch.
+    pub timeouts: Timeouts,
+    /// Bounds of a single list while the server cannot be reached, or refuses; `None`: it is waited for.
+    pub give_up: Option<Retry>,
+    /// Time between two readings of an object that we may read by its name only.
+    pub poll: Duration,
+}
+
+/// What connects a source with the rest.
+pub struct Ends {
+    /// Where its events go.
+    pub mailbox: Mailbox,
+    /// Where the engine asks.
+    pub requests: mpsc::Receiver<Request>,
+    /// Where it tells how it is.
+    pub contact: Contact,
+}
