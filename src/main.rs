@@ -92,7 +92,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
         }
         Command::Healthcheck => {
             let address = config::health_address(vars())?;
-            log(&Log { level: LogLevel::Warn, format: LogFormat::Text })?;
+            log(&Log::to_stderr(LogLevel::Warn, LogFormat::Text))?;
             Ok(commands::healthcheck::healthcheck(address).await?)
         }
     }

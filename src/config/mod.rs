@@ -15,6 +15,7 @@
 //! ```
 
 pub mod help;
+pub mod log;
 mod names;
 mod parse;
 mod paths;
@@ -36,6 +37,7 @@ use std::time::Duration;
 use siphasher::sip::SipHasher13;
 
 use crate::cli::Flags;
+use crate::config::log::{LogOutput, LogZone};
 use crate::config::problems::{Problem, Problems};
 use crate::config::raw::Given;
 use crate::config::read::Reader;
@@ -130,12 +132,16 @@ pub struct Finalizers {
 }
 
 /// What is logged, and how.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Log {
     /// Least severe level of our own lines.
     pub level: LogLevel,
     /// Form of a line.
     pub format: LogFormat,
+    /// The zone of times, in the forms of the sidecar.
+    pub zone: LogZone,
+    /// Where lines go.
+    pub outputs: Vec<LogOutput>,
 }
 
 /// Severity of log lines, most severe first.
@@ -160,6 +166,10 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// One JSON object a line, as k8s-sidecar prints it: time, level, msg, then our fields.
+    SidecarJson,
+    /// `name=value` pairs, as k8s-sidecar prints them: time, level, msg, then our fields.
+    Logfmt,
 }
 
 /// Where the ledger lies.

@@ -154,7 +154,7 @@ fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
 }
 
 /// One of some words, in any case.
-fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Expected> {
+pub fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Expected> {
     let found = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
     found.map(|(_, value)| *value).ok_or_else(|| Cow::Owned(alternatives(choices.iter().map(|(word, _)| *word))))
 }

@@ -188,7 +188,7 @@ impl<'a> Reader<'a> {
         let verbose = self.value("VERBOSE", &self.raw.verbose, parse::boolean);
         let debug = self.value("DEBUG", &self.raw.debug, parse::boolean);
         let level = if self.raw.log_level.is_none() && (verbose? || debug?) { LogLevel::Debug } else { level? };
-        Some(Log { level, format: format?.unwrap_or(default_format) })
+        Some(Log::to_stderr(level, format?.unwrap_or(default_format)))
     }
 
     /// Notes a problem that no single value has.
