@@ -16,6 +16,7 @@
 
 pub mod help;
 pub mod log;
+pub mod log_config;
 mod names;
 mod parse;
 mod paths;
