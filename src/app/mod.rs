@@ -43,7 +43,8 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     let mut tasks = Tasks::default();
     if let Some(listen) = config.health {
         let address = serve::Address { host: listen.host, port: listen.port };
-        tasks.spawn(serve::serve(address, health.clone(), std::future::pending()));
+        let manner = serve::Manner { answers: listen.answers, wording: config.wording };
+        tasks.spawn(serve::serve(address, manner, health.clone(), std::future::pending()));
     }
     let (stop, stopped) = watch::channel(false);
     let status = api.as_ref().map(|api| Status::start(&config, api, &stopped));

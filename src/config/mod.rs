@@ -91,6 +91,8 @@ pub struct Config {
     pub finalizers: Option<Finalizers>,
     /// What is logged.
     pub log: Log,
+    /// Whose words are used for it.
+    pub wording: Wording,
     /// When bytes are forced to the disk.
     pub durability: Durability,
     /// Where the ledger lies.
@@ -121,6 +123,26 @@ pub struct Health {
     pub port: u16,
     /// Time without contact after which a watch makes us unhealthy; `None`: never.
     pub stale_after: Option<Duration>,
+    /// How `/healthz` answers.
+    pub answers: Answers,
+}
+
+/// How `/healthz` answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answers {
+    /// Liveness, with everything there is to know as JSON.
+    Detailed,
+    /// One of k8s-sidecar's four texts: not ready is a failure too.
+    Plain,
+}
+
+/// Whose words are used for what k8s-sidecar logs too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wording {
+    /// Constant messages with fields.
+    Own,
+    /// The lines of k8s-sidecar, word for word: people and their tests look for them.
+    Sidecar,
 }
 
 /// Finalizers of this deployment, all with a domain.
@@ -307,6 +329,7 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
         event_logging,
         finalizers: wants_finalizers.then(|| Finalizers { former: former.into_iter().filter(|other| *other != name).collect(), name }),
         log: log?,
+        wording: Wording::Own,
         durability: files.durability,
         ledger: ownership.ledger,
         origin: scope.origin,

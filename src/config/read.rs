@@ -10,7 +10,7 @@ use crate::config::paths;
 use crate::config::problems::{Problem, Problems};
 use crate::config::raw::{Given, Raw};
 use crate::config::settings::{self, Fallback, Setting};
-use crate::config::{Health, LedgerPlace, Log, LogFormat, LogLevel, Method, Origin};
+use crate::config::{Answers, Health, LedgerPlace, Log, LogFormat, LogLevel, Method, Origin};
 use crate::core::object::{Kind, Namespaces, Selector};
 use crate::core::policy::{Adopt, Durability, Order};
 
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
             Some(alias) if alias != port => self.warnings.push(format!("HEALTH_PORT={port} is used, HEALTHCHECK_PORT={alias} is not")),
             _ => {}
         }
-        let health = Health { host: host?, port, stale_after: stale_after? };
+        let health = Health { host: host?, port, stale_after: stale_after?, answers: Answers::Detailed };
         liveness.map(|liveness| liveness.then_some(health))
     }
 
