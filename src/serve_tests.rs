@@ -8,7 +8,9 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::config::{LogFormat, LogLevel};
 use crate::health::{Readiness, WatchName};
+use crate::telemetry::tests::captured;
 
 use super::*;
 
@@ -169,4 +171,16 @@ async fn plain_paths_and_methods_are_those_of_the_sidecar() {
     assert_eq!(ask(address, "HEAD", "/healthz").await, answer(501, ""));
     assert_eq!(ask(address, "POST", "/healthz").await.0, 501);
     assert_eq!(ask(address, "GET", "/readyz").await, (200, serde_json::to_string(&health.report()).unwrap()));
+}
+
+#[test]
+fn the_start_is_told_in_the_words_of_the_sidecar() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let free = Address { host: Some(Ipv4Addr::LOCALHOST.into()), port: 0 };
+    let mut port = 0;
+    let log = captured(LogLevel::Info, LogFormat::Logfmt, || {
+        let listener = runtime.block_on(bind_at_last(free, Wording::Sidecar));
+        port = listener.local_addr().unwrap().port();
+    });
+    assert!(log.ends_with(&format!("level=INFO msg=\"Starting health server on port {port}\"\n")), "{log}");
 }

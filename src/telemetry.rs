@@ -119,7 +119,7 @@ fn filter(level: LogLevel) -> Targets {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::io::Write;
     use std::sync::{Arc, Mutex};
 
@@ -140,7 +140,8 @@ mod tests {
         }
     }
 
-    fn captured(level: LogLevel, format: LogFormat, act: impl FnOnce()) -> String {
+    /// What `act` logs.
+    pub fn captured(level: LogLevel, format: LogFormat, act: impl FnOnce()) -> String {
         captured_by(&Log::to_stderr(level, format), act)
     }
 

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::app::engine::{Ended, EngineLoop};
 use crate::app::publish::Publisher;
 use crate::app::shutdown::Shutdown;
-use crate::config::{Config, Method, Origin};
+use crate::config::{Config, Method, Origin, Wording};
 use crate::core::path::Roots;
 use crate::core::project::Rules;
 use crate::disk::ledger::Place;
@@ -56,6 +56,9 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     let pod = api.as_ref().and_then(ApiServer::pod_uid);
     let engine = EngineLoop::new(&config, pod, api.clone(), health, publisher).context("FOLDER cannot be used")?;
     let ended = engine.run(&config, &mut shutdown, &mut tasks).await;
+    if shutdown.was_asked() && config.wording == Wording::Sidecar {
+        tracing::info!("Subprocess exiting gracefully");
+    }
     // A list is no reason to wait for Events longer than a stop is.
     let _ = stop.send(true);
     if let Some(status) = status {
@@ -74,6 +77,9 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
 fn greet(config: &Config, api: Option<&ApiServer>) {
     let server = api.map_or_else(String::new, |api| api.url().to_owned());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), selection = config.selection(), folder = %config.folder.display(), server, "starting");
+    if let (Wording::Sidecar, Some(api)) = (config.wording, api) {
+        tracing::info!("Config for cluster api at '{}'", api.url().trim_end_matches('/'));
+    }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

@@ -54,6 +54,10 @@ pub struct Folded {
     pub rejections: Vec<(Arc<ObjectKey>, u128, Vec<Rejection>)>,
     /// Objects whose state the status writer may have to act on.
     pub seen: Vec<Seen>,
+    /// Objects that came without any key.
+    pub empty: Vec<Arc<ObjectKey>>,
+    /// Objects that came with a folder of their own.
+    pub overridden: Vec<Arc<ObjectKey>>,
     /// Whether a source completed, or was refused, for the first time.
     pub progressed: bool,
     /// Objects whose bytes must be read again.

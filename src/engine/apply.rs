@@ -239,7 +239,11 @@ impl<F: Fs> Engine<F> {
                 if replace == Replace::Foreign {
                     self.note(&owner, What::Replaced(path.clone()), outcome);
                 }
-                outcome.changes.push(Change { path, object: Some(owner), act: Act::Written { bytes: content.length, because } });
+                outcome.changes.push(Change {
+                    path,
+                    object: Some(owner),
+                    act: Act::Written { bytes: content.length, because, encoded: false },
+                });
             }
             Err(error) => {
                 self.failed(&path, &error.to_string(), outcome, now);
