@@ -39,7 +39,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
         Origin::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref()).await?),
         Origin::Manifests(_) => None,
     };
-    greet(&config, api.as_ref());
+    greet(&config, api.as_ref().map(ApiServer::url));
     let mut tasks = Tasks::default();
     if let Some(listen) = config.health {
         let address = serve::Address { host: listen.host, port: listen.port };
@@ -74,11 +74,11 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     })
 }
 
-fn greet(config: &Config, api: Option<&ApiServer>) {
-    let server = api.map_or_else(String::new, |api| api.url().to_owned());
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), selection = config.selection(), folder = %config.folder.display(), server, "starting");
-    if let (Wording::Sidecar, Some(api)) = (config.wording, api) {
-        tracing::info!("Config for cluster api at '{}'", api.url().trim_end_matches('/'));
+fn greet(config: &Config, server: Option<&str>) {
+    let (folder, url) = (config.folder.display(), server.unwrap_or_default());
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), selection = config.selection(), %folder, server = url, "starting");
+    if let (Wording::Sidecar, Some(server)) = (config.wording, server) {
+        tracing::info!("Config for cluster api at '{}'", server.trim_end_matches('/'));
     }
     for warning in &config.warnings {
         tracing::warn!("{warning}");

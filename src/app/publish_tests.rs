@@ -119,3 +119,13 @@ fn our_own_words_stay_as_they_were() {
     let expected = format!("file written path=\"{}/sub/b.yaml\" bytes=1 object=\"ConfigMap/n/b\"\n", folder.path().display());
     assert!(log.ends_with(&expected) && log.lines().count() == 1, "{log}");
 }
+
+#[test]
+fn the_start_names_the_api_server_as_the_sidecar_does() {
+    let log = |wording| {
+        captured(LogLevel::Info, LogFormat::Logfmt, || crate::app::greet(&config(Path::new("/f"), wording), Some("https://10.0.0.1:443/")))
+    };
+    let line = "level=INFO msg=\"Config for cluster api at 'https://10.0.0.1:443'\"\n";
+    assert!(log(Wording::Sidecar).ends_with(line), "{}", log(Wording::Sidecar));
+    assert!(!log(Wording::Own).contains("cluster api"), "{}", log(Wording::Own));
+}

@@ -99,13 +99,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.log");
         fs::write(&path, "from before\n").unwrap();
-        let mut log = LogFile::open(&path, Some(Rotation { max_bytes: 20, backups: 2 })).unwrap();
+        let mut log = LogFile::open(&path, Some(Rotation { max_bytes: 20, backups: 3 })).unwrap();
         for line in
             ["one\n", "two, too long with it\n", "three\n", "four\n", "five is long\n", "a line that is longer than a file may be\n"]
         {
             log.write_all(line.as_bytes()).unwrap();
         }
-        let files = [("a.log", "a line that is longer than a file may be\n"), ("a.log.1", "five is long\n"), ("a.log.2", "three\nfour\n")];
+        let files = [
+            ("a.log", "a line that is longer than a file may be\n"),
+            ("a.log.1", "five is long\n"),
+            ("a.log.2", "three\nfour\n"),
+            ("a.log.3", "two, too long with it\n"),
+        ];
         assert_eq!(tree(folder.path()), expected(&files));
     }
 
