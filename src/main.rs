@@ -63,6 +63,9 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
         program: program(),
         own_namespace: std::fs::read_to_string(NAMESPACE_FILE).ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()),
         home_kubeconfig: std::env::var_os("HOME").map(|home| Path::new(&home).join(".kube/config")).filter(|file| file.exists()),
+        log_config: std::env::var_os("LOG_CONFIG")
+            .filter(|path| !path.is_empty())
+            .map(|path| std::fs::read_to_string(path).map_err(|error| error.to_string())),
         tmp_is_mounted: std::fs::read_to_string("/proc/self/mountinfo").is_ok_and(|mounts| mounts.lines().any(is_at_tmp)),
     };
     let settings = || Config::from_vars(vars(), &cli.flags, &context);
@@ -100,7 +103,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
         }
         Command::Healthcheck => {
             let address = config::health_address(vars(), &context.program)?;
-            log(&Log { level: LogLevel::Warn, format: LogFormat::Text })?;
+            log(&Log::to_stderr(LogLevel::Warn, LogFormat::Text))?;
             Ok(commands::healthcheck::healthcheck(address).await?)
         }
     }

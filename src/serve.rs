@@ -1,4 +1,5 @@
-//! The health endpoints: `/healthz` (liveness) and `/readyz` (readiness), both with the same JSON body.
+//! The health endpoints: `/healthz` (liveness) and `/readyz` (readiness), both with the same JSON body, unless `/healthz` is asked to
+//! answer as k8s-sidecar does.
 //!
 //! Never fatal and never in the way: a port that is taken is reported and tried again, connections are few and short.
 
@@ -11,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, Uri};
 use axum::routing::get;
 use axum::serve::Listener;
 use axum::{Json, Router};
@@ -21,8 +22,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 use tracing::{debug, error, info};
 
+use crate::config::{Answers, Wording};
 use crate::health::Health;
-use crate::health::report::Report;
+use crate::health::report::{Report, Verdict};
 
 /// Time between attempts to get a port that is taken.
 const RETRY: Duration = Duration::from_secs(10);
@@ -40,11 +42,20 @@ pub struct Address {
     pub port: u16,
 }
 
+/// How the endpoints answer, and in whose words their start is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Manner {
+    /// The form of `/healthz`.
+    pub answers: Answers,
+    /// Whose words.
+    pub wording: Wording,
+}
+
 /// Serves the endpoints until `shutdown` resolves. Open connections are then dropped, not waited for.
-pub async fn serve(address: Address, health: Health, shutdown: impl Future<Output = ()>) {
+pub async fn serve(address: Address, manner: Manner, health: Health, shutdown: impl Future<Output = ()>) {
     let served = async {
-        let listener = bind_at_last(address).await;
-        serve_on(listener, health).await;
+        let listener = bind_at_last(address, manner.wording).await;
+        serve_on(listener, manner.answers, health).await;
     };
     // Both are pinned once and dropped together.
     let (mut served, mut shutdown) = (pin!(served), pin!(shutdown));
@@ -69,14 +80,15 @@ pub async fn bind(address: Address) -> io::Result<TcpListener> {
 }
 
 /// Binds, however long it takes; the user is told once that it does not work and once that it does.
-async fn bind_at_last(address: Address) -> TcpListener {
+async fn bind_at_last(address: Address, wording: Wording) -> TcpListener {
     let mut told = false;
     loop {
         match bind(address).await {
             Ok(listener) => {
-                match listener.local_addr() {
-                    Ok(address) => info!(%address, "health endpoints served"),
-                    Err(error) => debug!(%error, "health endpoints served"),
+                match (listener.local_addr(), wording) {
+                    (Ok(address), Wording::Own) => info!(%address, "health endpoints served"),
+                    (Ok(address), Wording::Sidecar) => info!("Starting health server on port {}", address.port()),
+                    (Err(error), _) => debug!(%error, "health endpoints served"),
                 }
                 return listener;
             }
@@ -91,17 +103,42 @@ async fn bind_at_last(address: Address) -> TcpListener {
 }
 
 /// Serves the endpoints on `listener`, for ever.
-pub async fn serve_on(listener: TcpListener, health: Health) {
+pub async fn serve_on(listener: TcpListener, answers: Answers, health: Health) {
     let listener = Limited { listener, permits: Arc::new(Semaphore::new(CONNECTIONS)) };
     // Errors of accept are retried inside, so this ends only with the program.
-    if let Err(error) = axum::serve(listener, router(health)).await {
+    if let Err(error) = axum::serve(listener, router(answers, health)).await {
         error!(%error, "health endpoints ended");
     }
 }
 
-/// The endpoints. Other paths are 404, other methods 405; HEAD is GET without the body.
-pub fn router(health: Health) -> Router {
-    Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(health)
+/// The endpoints. Detailed, other paths are 404, other methods 405; HEAD is GET without the body.
+/// Plain, all but `/readyz` follows k8s-sidecar: other paths are 404, a query makes another path, other methods are 501.
+pub fn router(answers: Answers, health: Health) -> Router {
+    let readiness = Router::new().route("/readyz", get(ready));
+    match answers {
+        Answers::Detailed => readiness.route("/healthz", get(alive)),
+        Answers::Plain => readiness.fallback(plain),
+    }
+    .with_state(health)
+}
+
+async fn plain(State(health): State<Health>, method: Method, uri: Uri) -> (StatusCode, &'static str) {
+    let asked = uri.path_and_query().map(|asked| asked.as_str());
+    match (method == Method::GET, asked == Some("/healthz")) {
+        (false, _) => (StatusCode::NOT_IMPLEMENTED, "Not Implemented"),
+        (true, false) => (StatusCode::NOT_FOUND, "Not Found"),
+        (true, true) => verdict(&health.report()),
+    }
+}
+
+/// What k8s-sidecar would say. Before the first sync it does not look at its threads.
+fn verdict(report: &Report) -> (StatusCode, &'static str) {
+    match (report.is_ready(), report.verdict()) {
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "NOT READY"),
+        (true, Verdict::Stuck) => (StatusCode::SERVICE_UNAVAILABLE, "NOT LIVE (watcher thread died)"),
+        (true, Verdict::Stale) => (StatusCode::SERVICE_UNAVAILABLE, "NOT LIVE (K8s contact lost)"),
+        (true, Verdict::Alive) => (StatusCode::OK, "OK"),
+    }
 }
 
 async fn alive(State(health): State<Health>) -> (StatusCode, Json<Report>) {

@@ -8,27 +8,41 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::health::Readiness;
+use crate::config::{LogFormat, LogLevel};
+use crate::health::{Readiness, WatchName};
+use crate::telemetry::tests::captured;
 
 use super::*;
 
+const OWN: Manner = Manner { answers: Answers::Detailed, wording: Wording::Own };
+
 /// Serves `health` on a free port.
 async fn served(health: &Health) -> SocketAddr {
+    served_as(Answers::Detailed, health).await
+}
+
+async fn served_as(answers: Answers, health: &Health) -> SocketAddr {
     let listener = bind(Address { host: Some(Ipv4Addr::LOCALHOST.into()), port: 0 }).await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve_on(listener, health.clone()));
+    tokio::spawn(serve_on(listener, answers, health.clone()));
     address
 }
 
 /// Status and body of the answer.
 async fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
+    let (head, body) = exchange(address, method, path).await;
+    (head[9..12].parse().unwrap(), body)
+}
+
+/// Head and body of the answer.
+async fn exchange(address: SocketAddr, method: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     timeout(Duration::from_secs(10), stream.read_to_string(&mut answer)).await.expect("the answer ends").unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head[9..12].parse().unwrap(), body.to_owned())
+    (head.to_owned(), body.to_owned())
 }
 
 #[tokio::test]
@@ -73,7 +87,7 @@ async fn connections_that_say_nothing_do_not_keep_probes_out() {
 async fn without_a_host_both_protocols_are_served() {
     let listener = bind(Address { host: None, port: 0 }).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    tokio::spawn(serve_on(listener, Health::new(None)));
+    tokio::spawn(serve_on(listener, Answers::Detailed, Health::new(None)));
     assert_eq!(ask((Ipv4Addr::LOCALHOST, port).into(), "GET", "/healthz").await.0, 200);
 }
 
@@ -85,7 +99,7 @@ async fn a_port_that_is_taken_is_an_error_and_served_once_it_is_free() {
     assert_eq!(bind(wanted).await.err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
     drop(taken);
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(serve(wanted, Health::new(None), async move {
+    let serving = tokio::spawn(serve(wanted, OWN, Health::new(None), async move {
         _ = stopped.await;
     }));
     let connected = async {
@@ -106,10 +120,67 @@ async fn a_taken_port_is_tried_again() {
     let taken = bind(Address { host: Some(Ipv4Addr::LOCALHOST.into()), port: 0 }).await.unwrap();
     let address = taken.local_addr().unwrap();
     let wanted = Address { host: Some(address.ip()), port: address.port() };
-    let waiting = tokio::spawn(bind_at_last(wanted));
+    let waiting = tokio::spawn(bind_at_last(wanted, Wording::Own));
     tokio::time::sleep(RETRY * 3).await;
     assert!(!waiting.is_finished());
     drop(taken);
     tokio::time::sleep(RETRY * 2).await;
     assert_eq!(waiting.await.unwrap().local_addr().unwrap(), address);
+}
+
+fn answer(status: u16, body: &str) -> (u16, String) {
+    (status, body.to_owned())
+}
+
+#[tokio::test]
+async fn plain_answers_are_the_texts_of_the_sidecar() {
+    let health = Health::new(Some(Duration::from_secs(60)));
+    let address = served_as(Answers::Plain, &health).await;
+    let engine = health.looped("engine");
+    assert_eq!(ask(address, "GET", "/healthz").await, answer(503, "NOT READY"));
+    health.set_readiness(Readiness::Ready);
+    let (head, body) = exchange(address, "GET", "/healthz").await;
+    assert_eq!(body, "OK");
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("content-type: text/plain; charset=utf-8"), "{head}");
+    engine.expect_within(Duration::ZERO);
+    assert_eq!(ask(address, "GET", "/healthz").await, answer(503, "NOT LIVE (watcher thread died)"));
+    engine.waiting();
+    assert_eq!(ask(address, "GET", "/healthz").await, answer(200, "OK"));
+}
+
+#[tokio::test]
+async fn a_watch_without_contact_is_told_as_lost() {
+    let health = Health::new(Some(Duration::ZERO));
+    let address = served_as(Answers::Plain, &health).await;
+    health.set_readiness(Readiness::Ready);
+    let watch = health.watch(WatchName { kind: None, namespace: None });
+    watch.contacted();
+    assert_eq!(ask(address, "GET", "/healthz").await, answer(503, "NOT LIVE (K8s contact lost)"));
+    watch.expect_within(Duration::ZERO);
+    assert_eq!(ask(address, "GET", "/healthz").await, answer(503, "NOT LIVE (watcher thread died)"));
+}
+
+#[tokio::test]
+async fn plain_paths_and_methods_are_those_of_the_sidecar() {
+    let health = Health::new(None);
+    let address = served_as(Answers::Plain, &health).await;
+    health.set_readiness(Readiness::Ready);
+    for path in ["/healthz?", "/healthz?a=b", "/healthz/", "/", "/health"] {
+        assert_eq!(ask(address, "GET", path).await, answer(404, "Not Found"), "{path}");
+    }
+    assert_eq!(ask(address, "HEAD", "/healthz").await, answer(501, ""));
+    assert_eq!(ask(address, "POST", "/healthz").await.0, 501);
+    assert_eq!(ask(address, "GET", "/readyz").await, (200, serde_json::to_string(&health.report()).unwrap()));
+}
+
+#[test]
+fn the_start_is_told_in_the_words_of_the_sidecar() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let free = Address { host: Some(Ipv4Addr::LOCALHOST.into()), port: 0 };
+    let mut port = 0;
+    let log = captured(LogLevel::Info, LogFormat::Logfmt, || {
+        let listener = runtime.block_on(bind_at_last(free, Wording::Sidecar));
+        port = listener.local_addr().unwrap().port();
+    });
+    assert!(log.ends_with(&format!("level=INFO msg=\"Starting health server on port {port}\"\n")), "{log}");
 }

@@ -109,6 +109,9 @@ impl EngineLoop {
                 };
                 wake = outcome.wake.map(|wake| self.started + wake);
                 self.publish(&outcome, &sources, config, tasks);
+                if let (Input::Resync, Some(engine)) = (&input, &self.engine) {
+                    self.publisher.verified(&outcome, engine.store());
+                }
             }
             if once && self.ready && sources.all_ended() && self.mailbox.is_empty() {
                 return self.complete(&mut sources).await;
@@ -226,7 +229,7 @@ impl EngineLoop {
 
     fn publish(&mut self, outcome: &Outcome, sources: &Sources, config: &Config, tasks: &mut Tasks) {
         let Some(engine) = &self.engine else { return };
-        self.publisher.publish(outcome);
+        self.publisher.publish(outcome, engine.store());
         if !outcome.fetch.is_empty() {
             sources.fetch(outcome.fetch.iter().map(AsRef::as_ref));
         }

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::app::engine::{Ended, EngineLoop};
 use crate::app::publish::Publisher;
 use crate::app::shutdown::Shutdown;
-use crate::config::{Config, Method, Origin};
+use crate::config::{Config, Method, Origin, Wording};
 use crate::core::path::Roots;
 use crate::core::project::Rules;
 use crate::disk::ledger::Place;
@@ -39,11 +39,12 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
         Origin::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref(), config.verify).await?),
         Origin::Manifests(_) => None,
     };
-    greet(&config, api.as_ref());
+    greet(&config, api.as_ref().map(ApiServer::url));
     let mut tasks = Tasks::default();
     if let Some(listen) = config.health {
         let address = serve::Address { host: listen.host, port: listen.port };
-        tasks.spawn(serve::serve(address, health.clone(), std::future::pending()));
+        let manner = serve::Manner { answers: listen.answers, wording: config.wording };
+        tasks.spawn(serve::serve(address, manner, health.clone(), std::future::pending()));
     }
     let (stop, stopped) = watch::channel(false);
     let status = api.as_ref().map(|api| Status::start(&config, api, &stopped));
@@ -55,6 +56,9 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     let pod = api.as_ref().and_then(ApiServer::pod_uid);
     let engine = EngineLoop::new(&config, pod, api.clone(), health, publisher).context("FOLDER cannot be used")?;
     let ended = engine.run(&config, &mut shutdown, &mut tasks).await;
+    if shutdown.was_asked() && config.wording == Wording::Sidecar {
+        tracing::info!("Subprocess exiting gracefully");
+    }
     // A list is no reason to wait for Events longer than a stop is.
     let _ = stop.send(true);
     if let Some(status) = status {
@@ -70,9 +74,12 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     })
 }
 
-fn greet(config: &Config, api: Option<&ApiServer>) {
-    let server = api.map_or_else(String::new, |api| api.url().to_owned());
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), selection = config.selection(), folder = %config.folder.display(), server, "starting");
+fn greet(config: &Config, server: Option<&str>) {
+    let (folder, url) = (config.folder.display(), server.unwrap_or_default());
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), selection = config.selection(), %folder, server = url, "starting");
+    if let (Wording::Sidecar, Some(server)) = (config.wording, server) {
+        tracing::info!("Config for cluster api at '{}'", server.trim_end_matches('/'));
+    }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

@@ -1,10 +1,16 @@
 //! What a commit did, told: one log line per changed file, Events, wishes about finalizers.
 
-use crate::config::Config;
+use std::collections::HashSet;
+
+use tracing::{debug, enabled, info, warn};
+
+use crate::config::{Config, Wording};
+use crate::core::entry::OnDisk;
 use crate::core::path::{Roots, TargetPath};
 use crate::core::plan::Barrier;
+use crate::core::store::Store;
 use crate::core::uid::uid_text;
-use crate::engine::outcome::{Act, Note, Outcome, What, Wish};
+use crate::engine::outcome::{Act, Change, Note, Outcome, What, Wish};
 use crate::status::events::{EventSender, Report};
 use crate::status::finalizers::FinalizerSender;
 use crate::status::reason::{self, Reason};
@@ -19,13 +25,14 @@ pub struct Publisher {
     events: Option<EventSender>,
     wishes: Option<FinalizerSender>,
     finalizer: String,
+    wording: Wording,
 }
 
 impl Publisher {
     /// A publisher that tells these.
     pub fn new(config: &Config, events: Option<EventSender>, wishes: Option<FinalizerSender>) -> Self {
         let finalizer = config.finalizers.as_ref().map(|finalizers| finalizers.name.clone()).unwrap_or_default();
-        Self { roots: super::settings(config).rules.roots, events, wishes, finalizer }
+        Self { roots: super::settings(config).rules.roots, events, wishes, finalizer, wording: config.wording }
     }
 
     /// Where wishes about finalizers go, if anywhere.
@@ -33,20 +40,62 @@ impl Publisher {
         self.wishes.clone()
     }
 
-    /// Tells one outcome.
-    pub fn publish(&self, outcome: &Outcome) {
-        let logged = if tracing::enabled!(tracing::Level::INFO) { outcome.changes.as_slice() } else { &[] };
-        for change in logged {
-            let path = self.roots.show(change.path.as_str());
-            let object = change.object.as_ref().map(ToString::to_string).unwrap_or_default();
-            match change.act {
-                Act::Written { bytes, .. } => tracing::info!(path, bytes, object, "file written"),
-                Act::Removed { because } => tracing::info!(path, object, %because, "file removed"),
-            }
+    /// Tells one outcome; `store` is what the engine knows after it.
+    pub fn publish(&self, outcome: &Outcome, store: &Store) {
+        if self.wording == Wording::Sidecar {
+            self.arrivals(outcome, store);
         }
+        let logged = if enabled!(tracing::Level::INFO) { outcome.changes.as_slice() } else { &[] };
+        logged.iter().for_each(|change| self.change(change));
         outcome.notes.iter().for_each(|note| self.note(note));
         if let Some(sender) = &self.wishes {
             outcome.wishes.iter().for_each(|wish| sender.send(self.wish(wish)));
+        }
+    }
+
+    /// Tells a verification pass object by object and path by path. Only k8s-sidecar has words for it.
+    pub fn verified(&self, outcome: &Outcome, store: &Store) {
+        if self.wording == Wording::Own || !enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let changed: HashSet<&TargetPath> = outcome.changes.iter().map(|change| &change.path).collect();
+        for (key, live) in store.live() {
+            debug!("Working on {} {}/{}", key.kind.lower(), key.namespace, key.name);
+            let stands = |path: &&TargetPath| {
+                store.path(path).is_some_and(|entry| {
+                    let equal = matches!(entry.disk(), OnDisk::File(stamp) if live.claims.at(path) == Some(stamp.content));
+                    equal && entry.owner.as_ref() == Some(key)
+                })
+            };
+            for path in live.claims.paths().filter(|path| !changed.contains(path)).filter(stands) {
+                debug!("Contents of {} haven't changed. Not overwriting existing file", self.roots.show(path.as_str()));
+            }
+        }
+    }
+
+    /// Tells what k8s-sidecar tells of objects as they come.
+    fn arrivals(&self, outcome: &Outcome, store: &Store) {
+        for key in &outcome.overridden {
+            if let Some(path) = store.object(key).and_then(|live| live.claims.paths().next()) {
+                let folder = self.roots.show(path.folder());
+                info!("Found a folder override annotation, placing the {} in: {folder}", key.name);
+            }
+        }
+        for key in &outcome.empty {
+            warn!("No data/binaryData field in {}", key.kind.lower());
+        }
+    }
+
+    fn change(&self, change: &Change) {
+        let path = self.roots.show(change.path.as_str());
+        let object = || change.object.as_ref().map(ToString::to_string).unwrap_or_default();
+        match (self.wording, change.act) {
+            (Wording::Own, Act::Written { bytes, .. }) => info!(path, bytes, object = object(), "file written"),
+            (Wording::Own, Act::Removed { because, .. }) => info!(path, object = object(), %because, "file removed"),
+            (Wording::Sidecar, Act::Written { encoded: true, .. }) => info!("Writing {path} (binary)"),
+            (Wording::Sidecar, Act::Written { encoded: false, .. }) => info!("Writing {path} (ascii)"),
+            (Wording::Sidecar, Act::Removed { was_there: true, .. }) => info!("Removing {path}"),
+            (Wording::Sidecar, Act::Removed { was_there: false, .. }) => tracing::error!("Unable to remove {path}, file not found"),
         }
     }
 
@@ -71,12 +120,12 @@ impl Publisher {
             What::Written(paths) => (&reason::FILES_WRITTEN, self.list("wrote", paths)),
             What::Removed(paths) => (&reason::FILES_REMOVED, self.list("removed", paths)),
             What::Conflict { path, winner } => {
-                tracing::warn!(object = %key, path = show(path), %winner, "path conflict: another object keeps the path");
+                warn!(object = %key, path = show(path), %winner, "path conflict: another object keeps the path");
                 (&reason::PATH_CONFLICT, format!("{} belongs to {winner}", show(path)))
             }
             What::Rejected(rejection) => {
                 let data_key = rejection.key.as_deref().unwrap_or_default();
-                tracing::warn!(object = %key, key = data_key, why = %rejection.why, "not projected");
+                warn!(object = %key, key = data_key, why = %rejection.why, "not projected");
                 match &rejection.key {
                     None => (&reason::PATH_REJECTED, rejection.why.to_string()),
                     Some(data_key) => (&reason::KEY_REJECTED, format!("key {data_key}: {}", rejection.why)),
@@ -84,19 +133,19 @@ impl Publisher {
             }
             What::Outside(folder) => return tracing::warn!(object = %key, folder = &**folder, "files of this object lie outside of FOLDER"),
             What::Blocked { path, by } => {
-                tracing::warn!(object = %key, path = show(path), why = %by, "file not written");
+                warn!(object = %key, path = show(path), why = %by, "file not written");
                 let reason = if *by == Barrier::Foreign { &reason::FOREIGN_FILE_KEPT } else { &reason::WRITE_FAILED };
                 (reason, format!("{}: {by}", show(path)))
             }
             What::Replaced(path) => {
-                tracing::warn!(object = %key, path = show(path), "foreign file replaced (ADOPT)");
+                warn!(object = %key, path = show(path), "foreign file replaced (ADOPT)");
                 (&reason::FOREIGN_FILE_REPLACED, show(path))
             }
             What::Failed { path, error } => {
                 tracing::error!(object = %key, path = show(path), error, "file not written, trying again");
                 (&reason::WRITE_FAILED, format!("{}: {error}", show(path)))
             }
-            What::Recovered(path) => return tracing::info!(object = %key, path = show(path), "file is right again"),
+            What::Recovered(path) => return info!(object = %key, path = show(path), "file is right again"),
         };
         if let Some(events) = &self.events {
             events.send(Report::new((**key).clone(), uid_text(*uid), reason, text));
@@ -110,3 +159,7 @@ impl Publisher {
         format!("{verb} {}{rest}", named.join(", "))
     }
 }
+
+#[cfg(test)]
+#[path = "publish_tests.rs"]
+mod tests;

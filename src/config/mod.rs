@@ -15,6 +15,8 @@
 //! ```
 
 pub mod help;
+pub mod log;
+pub mod log_config;
 mod names;
 mod others;
 mod parse;
@@ -38,6 +40,7 @@ use std::time::Duration;
 use siphasher::sip::SipHasher13;
 
 use crate::cli::Flags;
+use crate::config::log::{LogOutput, LogZone};
 use crate::config::problems::{Problem, Problems};
 use crate::config::profile::Reading;
 use crate::config::raw::Given;
@@ -115,6 +118,8 @@ pub struct Config {
     pub finalizers: Option<Finalizers>,
     /// What is logged.
     pub log: Log,
+    /// Whose words are used for it.
+    pub wording: Wording,
     /// When bytes are forced to the disk.
     pub durability: Durability,
     /// Where the ledger lies.
@@ -145,6 +150,26 @@ pub struct Health {
     pub port: u16,
     /// Time without contact after which a watch makes us unhealthy; `None`: never.
     pub stale_after: Option<Duration>,
+    /// How `/healthz` answers.
+    pub answers: Answers,
+}
+
+/// How `/healthz` answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answers {
+    /// Liveness, with everything there is to know as JSON.
+    Detailed,
+    /// One of k8s-sidecar's four texts: not ready is a failure too.
+    Plain,
+}
+
+/// Whose words are used for what k8s-sidecar logs too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wording {
+    /// Constant messages with fields.
+    Own,
+    /// The lines of k8s-sidecar, word for word: people and their tests look for them.
+    Sidecar,
 }
 
 /// Finalizers of this deployment, all with a domain.
@@ -157,12 +182,16 @@ pub struct Finalizers {
 }
 
 /// What is logged, and how.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Log {
     /// Least severe level of our own lines.
     pub level: LogLevel,
     /// Form of a line.
     pub format: LogFormat,
+    /// The zone of times, in the forms of the sidecar.
+    pub zone: LogZone,
+    /// Where lines go.
+    pub outputs: Vec<LogOutput>,
 }
 
 /// Severity of log lines, most severe first.
@@ -187,6 +216,10 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// One JSON object a line, as k8s-sidecar prints it: time, level, msg, then our fields.
+    SidecarJson,
+    /// `name=value` pairs, as k8s-sidecar prints them: time, level, msg, then our fields.
+    Logfmt,
 }
 
 /// Where the ledger lies.
@@ -238,6 +271,8 @@ pub struct Context {
     pub home_kubeconfig: Option<PathBuf>,
     /// Whether something is mounted at `/tmp`.
     pub tmp_is_mounted: bool,
+    /// What the file that LOG_CONFIG names holds, or why it cannot be read.
+    pub log_config: Option<Result<String, String>>,
 }
 
 impl Config {
@@ -329,7 +364,7 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
     let health = reader.health();
     let finalizer_names = reader.finalizer_names();
     let cluster_writes = reader.cluster_writes(scope.as_ref().map(|scope| &scope.origin));
-    let log = reader.log(default_format(context));
+    let log = reader.log(context);
     let (scope, files, ownership) = (scope?, files?, ownership?);
     let (watch_server_timeout, watch_client_timeout) = watch_timeouts?;
     let (wants_finalizers, event_logging) = cluster_writes?;
@@ -337,7 +372,10 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
     let (name, former) = finalizer_names?;
     let name = name.unwrap_or_else(|| default_finalizer(&selector, &scope.namespaces));
     let (web, urls, reactions) = (web?, urls?, reactions?);
-    let bounded = reader.profile.reading == Reading::Sidecar;
+    let (wording, bounded) = match reader.profile.reading {
+        Reading::Strict => (Wording::Own, false),
+        Reading::Sidecar => (Wording::Sidecar, true),
+    };
     profile?;
     Some(Config {
         selector,
@@ -370,6 +408,7 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
         event_logging,
         finalizers: wants_finalizers.then(|| Finalizers { former: former.into_iter().filter(|other| *other != name).collect(), name }),
         log: log?,
+        wording,
         durability: files.durability,
         ledger: ownership.ledger,
         origin: scope.origin,

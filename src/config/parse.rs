@@ -64,6 +64,11 @@ pub fn log_format(text: &str) -> Result<LogFormat, Expected> {
     choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
 }
 
+/// LOG_FORMAT of k8s-sidecar.
+pub fn python_log_format(text: &str) -> Result<LogFormat, Expected> {
+    choice(text, &[("json", LogFormat::SidecarJson), ("logfmt", LogFormat::Logfmt), ("text", LogFormat::Text)])
+}
+
 /// Three or four octal digits.
 pub fn mode(text: &str) -> Result<u32, Expected> {
     let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
@@ -206,7 +211,7 @@ fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
 }
 
 /// One of some words, in any case.
-fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Expected> {
+pub fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Expected> {
     let found = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
     found.map(|(_, value)| *value).ok_or_else(|| Cow::Owned(alternatives(choices.iter().map(|(word, _)| *word))))
 }

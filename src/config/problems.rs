@@ -98,7 +98,7 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 68] = [
+    const BAD: [(&str, &str); 70] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
@@ -165,6 +165,8 @@ mod tests {
         ("EVENT_LOGGING", "2"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
+        ("LOG_TZ", "\u{fffd}"),
+        ("LOG_CONFIG", "\u{fffd}"),
         ("VERBOSE", "v"),
         ("DEBUG", "d"),
     ];

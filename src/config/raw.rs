@@ -78,6 +78,8 @@ pub struct Raw {
     pub event_logging: Option<String>,
     pub log_level: Option<String>,
     pub log_format: Option<String>,
+    pub log_tz: Option<String>,
+    pub log_config: Option<String>,
     pub verbose: Option<String>,
     pub debug: Option<String>,
 }

@@ -5,13 +5,14 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::config::log::{self, LogZone};
 use crate::config::parse::{self, Expected, MethodName};
 use crate::config::paths;
 use crate::config::problems::{Problem, Problems};
 use crate::config::profile::{Profile, Reading};
 use crate::config::raw::{Given, Raw};
 use crate::config::settings::{self, Fallback, Setting};
-use crate::config::{Context, Health, LedgerPlace, Log, LogFormat, LogLevel, Method, Origin};
+use crate::config::{Answers, Context, Health, LedgerPlace, Log, LogLevel, Method, Origin, default_format, log_config};
 use crate::core::object::{Kind, NamedObject, Namespaces};
 use crate::core::policy::{Adopt, Durability, Order};
 use crate::core::project::FileNames;
@@ -207,13 +208,14 @@ impl<'a> Reader<'a> {
         let port = self.value("HEALTH_PORT", &self.raw.health_port, parse::port);
         let host: Option<Option<IpAddr>> = self.optional("HEALTH_HOST", &self.raw.health_host, parse::ip_address);
         let stale_after = self.value("HEALTH_STALE_AFTER", &self.raw.health_stale_after, parse::seconds_or_never);
+        let answers = if self.profile.reading == Reading::Sidecar { Answers::Plain } else { Answers::Detailed };
         let (alias, mut port) = (alias?, port?);
         match alias {
             Some(alias) if self.raw.health_port.is_none() => port = alias,
             Some(alias) if alias != port => self.warnings.push(format!("HEALTH_PORT={port} is used, HEALTHCHECK_PORT={alias} is not")),
             _ => {}
         }
-        let health = Health { host: host?, port, stale_after: stale_after? };
+        let health = Health { host: host?, port, stale_after: stale_after?, answers };
         liveness.map(|liveness| liveness.then_some(health))
     }
 
@@ -252,13 +254,25 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn log(&mut self, default_format: LogFormat) -> Option<Log> {
-        let level = self.value("LOG_LEVEL", &self.raw.log_level, parse::log_level);
-        let format = self.optional("LOG_FORMAT", &self.raw.log_format, parse::log_format);
+    pub fn log(&mut self, context: &Context) -> Option<Log> {
+        let lenient = self.profile.reading == Reading::Sidecar;
+        let level = self.value("LOG_LEVEL", &self.raw.log_level, if lenient { log::python_level } else { parse::log_level });
+        let format = self.defaulted("LOG_FORMAT", &self.raw.log_format, if lenient { parse::python_log_format } else { parse::log_format });
+        let zone = self.value("LOG_TZ", &self.raw.log_tz, |text| Ok(LogZone::from_text(text)));
+        let planned = self.optional("LOG_CONFIG", &self.raw.log_config, |_| match &context.log_config {
+            Some(Ok(text)) => log_config::parse(text).map_err(Into::into),
+            Some(Err(error)) => Err(format!("a file that can be read: {error}").into()),
+            None => Err("a file that can be read".into()),
+        });
         let verbose = self.value("VERBOSE", &self.raw.verbose, parse::boolean);
         let debug = self.value("DEBUG", &self.raw.debug, parse::boolean);
         let level = if self.raw.log_level.is_none() && (verbose? || debug?) { LogLevel::Debug } else { level? };
-        Some(Log { level, format: format?.unwrap_or(default_format) })
+        let (format, zone) = (format?.unwrap_or_else(|| default_format(context)), zone?);
+        Some(match planned? {
+            Some(plan) => Log::planned(plan, format, zone),
+            None if lenient => Log { zone, ..Log::to_stderr(level, format) },
+            None => Log::to_stderr(level, format),
+        })
     }
 
     /// A boolean of k8s-sidecar: there, everything but `true` is false.

@@ -7,7 +7,7 @@ use crate::cli::Flags;
 use crate::config::problems::Problems;
 use crate::config::raw::Given;
 use crate::config::read::Reader;
-use crate::config::{Config, Context, Log, Origin, Verify, default_finalizer, default_format, gather};
+use crate::config::{Config, Context, Log, Origin, Verify, default_finalizer, gather};
 use crate::core::object::{Kind, Namespaces};
 
 /// Which finalizers a release strips.
@@ -62,7 +62,7 @@ fn read_release(reader: &mut Reader<'_>, given: &Given, context: &Context, scope
     let selector = if needs_label { reader.selector() } else { None };
     let finalizer_names = reader.finalizer_names();
     let verify = reader.connection();
-    let log = reader.log(default_format(context));
+    let log = reader.log(context);
     let (selected, (name, former)) = (selected?, finalizer_names?);
     let Origin::Cluster { kubeconfig } = selected.origin else {
         reader.note("SOURCE", "release works on a cluster only, manifests carry no finalizers of ours");

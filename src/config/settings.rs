@@ -329,6 +329,13 @@ pub const SETTINGS: &[Setting] = &[
     setting(Cluster, "EVENT_LOGGING", Value("false"), "Whether outcomes are told as Kubernetes Events on the objects."),
     setting(Log, "LOG_LEVEL", Value("info"), "error, warn, info, debug or trace."),
     setting(Log, "LOG_FORMAT", Described("json, or text if stderr is a terminal"), "text or json."),
+    setting(Log, "LOG_TZ", Value("LOCAL"), "Zone of the times in PROFILE=k8s-sidecar: UTC, or the local one."),
+    setting(
+        Log,
+        "LOG_CONFIG",
+        Unset,
+        "File in YAML in the form of Python's logging.config: level, stream and file handlers, JSON or LOGFMT. Beats LOG_LEVEL and LOG_FORMAT.",
+    ),
     setting(Log, "VERBOSE", Value("false"), "The same as LOG_LEVEL=debug, unless LOG_LEVEL is set."),
     setting(Log, "DEBUG", Value("false"), "The same as VERBOSE."),
 ];

@@ -20,6 +20,7 @@ pub fn context() -> Context {
         own_namespace: Some("own".into()),
         home_kubeconfig: None,
         tmp_is_mounted: true,
+        log_config: None,
     }
 }
 
@@ -81,10 +82,11 @@ pub fn default_config() -> Config {
         resync: Some(Duration::from_secs(600)),
         watch_server_timeout: Duration::from_secs(600),
         watch_client_timeout: Duration::from_secs(660),
-        health: Some(Health { host: None, port: 8080, stale_after: None }),
+        health: Some(Health { host: None, port: 8080, stale_after: None, answers: Answers::Detailed }),
         event_logging: false,
         finalizers: Some(Finalizers { name: "kube-projector.dev/ad0fb7c4".into(), former: vec![] }),
-        log: Log { level: LogLevel::Info, format: LogFormat::Json },
+        log: Log::to_stderr(LogLevel::Info, LogFormat::Json),
+        wording: Wording::Own,
         durability: Durability::None,
         ledger: LedgerPlace::Default,
         origin: Origin::Cluster { kubeconfig: None },
@@ -216,10 +218,16 @@ fn every_setting_can_be_set() {
         resync: None,
         watch_server_timeout: Duration::from_secs(60),
         watch_client_timeout: Duration::from_secs(70),
-        health: Some(Health { host: Some(Ipv6Addr::LOCALHOST.into()), port: 9000, stale_after: Some(Duration::from_secs(90)) }),
+        health: Some(Health {
+            host: Some(Ipv6Addr::LOCALHOST.into()),
+            port: 9000,
+            stale_after: Some(Duration::from_secs(90)),
+            answers: Answers::Detailed,
+        }),
         event_logging: true,
         finalizers: Some(Finalizers { name: "a.dev/new".into(), former: vec!["a.dev/old".into()] }),
-        log: Log { level: LogLevel::Warn, format: LogFormat::Text },
+        log: Log::to_stderr(LogLevel::Warn, LogFormat::Text),
+        wording: Wording::Own,
         durability: Durability::Batch,
         ledger: LedgerPlace::Path("/tmp/ledger".into()),
         origin: Origin::Cluster { kubeconfig: Some("/work/k".into()) },
@@ -368,6 +376,9 @@ fn sidecar_config() -> Config {
         list_retry: Some(default.web.retry),
         finalizers: None,
         ledger: LedgerPlace::In("/tmp".into()),
+        wording: Wording::Sidecar,
+        health: default.health.map(|health| Health { answers: Answers::Plain, ..health }),
+        log: Log { zone: log::LogZone::Local, ..Log::to_stderr(LogLevel::Info, LogFormat::SidecarJson) },
         ..default
     }
 }
@@ -472,4 +483,18 @@ fn names_of_objects_need_a_namespace_and_must_mean_something() {
     assert_eq!((everywhere.named.len(), everywhere.warnings.len()), (0, 1));
     assert!(read(&[("RESOURCE_NAME", "secret/b")]).is_err_and(|problems| problems[0].starts_with("RESOURCE_NAME: no item")));
     assert!(read(&[("RESOURCE_NAME", "other/configmap/b")]).is_err());
+}
+
+#[test]
+fn log_config_is_a_file_that_is_read_or_a_problem() {
+    let read = |file: Option<Result<String, String>>| {
+        let vars = [("PROFILE", "k8s-sidecar"), ("LABEL", "l"), ("FOLDER", "/rules"), ("LOG_CONFIG", "/etc/log.yaml")];
+        let context = Context { log_config: file, ..context() };
+        Config::from_vars(owned(&vars), &Flags::default(), &context).map_err(lines)
+    };
+    let text = "version: 1\nhandlers: {h: {class: logging.StreamHandler, formatter: LOGFMT}}\nroot: {level: DEBUG, handlers: [h]}\n";
+    assert_eq!(read(Some(Ok(text.to_owned()))).unwrap().log.level, LogLevel::Debug);
+    for file in [None, Some(Err("no such file".to_owned())), Some(Ok("[".to_owned()))] {
+        assert!(read(file).is_err_and(|problems| problems[0].starts_with("LOG_CONFIG=")));
+    }
 }

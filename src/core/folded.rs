@@ -61,6 +61,10 @@ pub struct Folded {
     pub answered: Vec<Arc<ObjectKey>>,
     /// Objects whose files lie outside of FOLDER, or no longer do, where that is told.
     pub outside: Vec<(Arc<ObjectKey>, u128, Option<Box<str>>)>,
+    /// Objects that came without any key.
+    pub empty: Vec<Arc<ObjectKey>>,
+    /// Objects that came with a folder of their own.
+    pub overridden: Vec<Arc<ObjectKey>>,
     /// Whether a source completed, or was refused, for the first time.
     pub progressed: bool,
     /// Objects whose bytes must be read again.

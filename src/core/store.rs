@@ -265,6 +265,12 @@ impl Store {
         (new.created, new.unread) = (object.created, false);
         let fate = if object.terminating { Fate::Terminating } else { Fate::Live };
         folded.seen.push(Seen { key: key.clone(), uid: object.uid, finalizers: std::mem::take(&mut object.finalizers), fate });
+        if object.data.is_empty() {
+            folded.empty.push(key.clone());
+        }
+        if object.folder.is_some() {
+            folded.overridden.push(key.clone());
+        }
         let Projection { files, remotes, rejections, outside } = project::files(object, rules);
         folded.rejections.push((key.clone(), new.uid(), rejections));
         if rules.tells_outside {

@@ -295,12 +295,12 @@ impl<F: Fs> Disk<F> {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn remove(&mut self, folder: &str, name: &str) -> io::Result<()> {
+    pub fn remove(&mut self, folder: &str, name: &str) -> io::Result<bool> {
         match self.in_folder(folder, |fs, handle| fs.unlink(handle, name)) {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory) => {
-                Ok(())
+                Ok(false)
             }
-            result => result,
+            result => result.map(|()| true),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
 use crate::core::plan::{Because, Plan, Replace, Write};
 use crate::core::policy::Durability;
+use crate::core::project::FileProjection;
 use crate::disk::WriteError;
 use crate::disk::fs::Fs;
 use crate::engine::outcome::{Act, Change, Outcome, What};
@@ -51,7 +52,7 @@ impl<F: Fs> Engine<F> {
             if self.disk.durability() == Durability::Batch {
                 changed.insert(write.path.folder().to_owned());
             }
-            self.write_file(write, &file.bytes.0, outcome, now);
+            self.write_file(write, &file, outcome, now);
         }
         for folder in changed {
             // The files themselves are durable; a name lost with power is written again at the next start.
@@ -130,11 +131,11 @@ impl<F: Fs> Engine<F> {
         let mut gone = Vec::new();
         for (path, because) in remove {
             match self.disk.remove(path.folder(), path.name()) {
-                Ok(()) => {
+                Ok(was_there) => {
                     let object = self.owner_of(&path).cloned();
                     self.store.saw(&path, OnDisk::Absent);
                     self.succeeded(&path, now, outcome);
-                    outcome.changes.push(Change { path: path.clone(), object, act: Act::Removed { because } });
+                    outcome.changes.push(Change { path: path.clone(), object, act: Act::Removed { because, was_there } });
                     gone.push(path);
                 }
                 Err(error) => self.failed(&path, &error.to_string(), outcome, now),
@@ -230,16 +231,20 @@ impl<F: Fs> Engine<F> {
         }
     }
 
-    fn write_file(&mut self, write: Write, bytes: &[u8], outcome: &mut Outcome, now: Duration) {
+    fn write_file(&mut self, write: Write, file: &FileProjection, outcome: &mut Outcome, now: Duration) {
         let Write { path, owner, content, replace, because } = write;
-        match self.disk.write(path.folder(), path.name(), bytes, content, replace) {
+        match self.disk.write(path.folder(), path.name(), &file.bytes.0, content, replace) {
             Ok(stamp) => {
                 self.store.saw(&path, OnDisk::File(stamp));
                 self.succeeded(&path, now, outcome);
                 if replace == Replace::Foreign {
                     self.note(&owner, What::Replaced(path.clone()), outcome);
                 }
-                outcome.changes.push(Change { path, object: Some(owner), act: Act::Written { bytes: content.length, because } });
+                outcome.changes.push(Change {
+                    path,
+                    object: Some(owner),
+                    act: Act::Written { bytes: content.length, because, encoded: file.encoded },
+                });
             }
             Err(error) => {
                 self.failed(&path, &error.to_string(), outcome, now);

@@ -191,7 +191,8 @@ impl<F: Fs> Engine<F> {
     }
 
     fn commit(&mut self, mut folded: Folded, now: Duration) -> Outcome {
-        let mut outcome = Outcome::default();
+        let (empty, overridden) = (std::mem::take(&mut folded.empty), std::mem::take(&mut folded.overridden));
+        let mut outcome = Outcome { empty, overridden, ..Outcome::default() };
         let settled = folded.progressed && self.store.settled();
         if settled {
             self.prune_due = Some(now);

@@ -48,6 +48,10 @@ pub struct Outcome {
     pub answered: Vec<Arc<ObjectKey>>,
     /// What people must know.
     pub notes: Vec<Note>,
+    /// Objects that came without any key, for the log.
+    pub empty: Vec<Arc<ObjectKey>>,
+    /// Objects that came with a folder of their own, for the log.
+    pub overridden: Vec<Arc<ObjectKey>>,
     /// What the status writer must do about finalizers.
     pub wishes: Vec<Wish>,
     /// Call again at this time, whether or not anything comes.
@@ -76,11 +80,15 @@ pub enum Act {
         bytes: u32,
         /// Why.
         because: plan::Because,
+        /// Whether the API carries the value in base64: those of Secrets and of binaryData.
+        encoded: bool,
     },
     /// Removed.
     Removed {
         /// Why.
         because: plan::Because,
+        /// Whether it was there; else somebody removed it before us.
+        was_there: bool,
     },
 }
 

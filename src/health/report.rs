@@ -10,6 +10,8 @@ use crate::health::{Readiness, State, WatchState};
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Report {
     status: Status,
+    #[serde(skip)]
+    verdict: Verdict,
     /// What fails liveness, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failing: Vec<String>,
@@ -22,6 +24,17 @@ pub struct Report {
     watches: Vec<WatchReport>,
     files: usize,
     stuck: Vec<String>,
+}
+
+/// Whether we are alive, and if not, who fails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Everything advances.
+    Alive,
+    /// A loop or a watch of ours missed its own deadline.
+    Stuck,
+    /// Everything advances, but a watch was too long without contact.
+    Stale,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -57,6 +70,11 @@ impl Report {
         self.status == Status::Ok
     }
 
+    /// The same, and who fails.
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
     /// Whether consumers may rely on the files: `/readyz` answers 200.
     pub fn is_ready(&self) -> bool {
         self.ready
@@ -71,8 +89,9 @@ impl Report {
 impl State {
     pub(super) fn report(&self, now: Instant) -> Report {
         let late = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline < now);
-        let mut failing = Vec::new();
+        let (mut failing, mut stuck) = (Vec::new(), false);
         for row in self.loops.iter().filter(|row| late(row.deadline)) {
+            stuck = true;
             failing.push(format!("loop {} does not advance", row.name));
         }
         let mut watches = Vec::with_capacity(self.watches.len());
@@ -80,6 +99,7 @@ impl State {
             let silent = now.saturating_duration_since(row.last_contact.unwrap_or(self.started));
             let stale = self.stale_after.is_some_and(|limit| silent > limit);
             if late(row.deadline) {
+                stuck = true;
                 failing.push(format!("{} does not advance", row.name));
             }
             if stale {
@@ -102,7 +122,13 @@ impl State {
             Readiness::Ready => None,
             Readiness::Waiting(what) => Some(what.clone()),
         };
+        let verdict = match (stuck, failing.is_empty()) {
+            (true, _) => Verdict::Stuck,
+            (false, false) => Verdict::Stale,
+            (false, true) => Verdict::Alive,
+        };
         Report {
+            verdict,
             status: if failing.is_empty() { Status::Ok } else { Status::Failing },
             failing,
             version: env!("CARGO_PKG_VERSION"),

@@ -1,0 +1,256 @@
+//! LOG_CONFIG: the subset of Python's logging `dictConfig`, written as YAML, that charts use.
+//!
+//! Understood are the root logger's level and handlers, stream and file handlers, and formatters that are JSON or LOGFMT by name or by
+//! class. Every other key is ignored. Pure: the text comes in as an argument.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::config::log::{LogOutput, LogPlan, LogTarget, Rotation, python_level};
+use crate::config::{LogFormat, LogLevel};
+
+#[derive(Deserialize, Default)]
+struct Document {
+    root: Option<Logger>,
+    #[serde(default)]
+    handlers: BTreeMap<String, Handler>,
+    #[serde(default)]
+    formatters: BTreeMap<String, Option<Formatter>>,
+}
+
+#[derive(Deserialize, Default)]
+struct Logger {
+    level: Option<String>,
+    #[serde(default)]
+    handlers: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Handler {
+    class: Option<String>,
+    level: Option<String>,
+    formatter: Option<String>,
+    stream: Option<String>,
+    filename: Option<String>,
+    #[serde(rename = "maxBytes", default)]
+    max_bytes: u64,
+    #[serde(rename = "backupCount", default)]
+    backups: u32,
+}
+
+#[derive(Deserialize, Default)]
+struct Formatter {
+    #[serde(rename = "()")]
+    factory: Option<String>,
+    class: Option<String>,
+}
+
+/// What the text of a LOG_CONFIG file asks for.
+///
+/// # Errors
+/// What was expected, and where.
+pub fn parse(text: &str) -> Result<LogPlan, String> {
+    let mut options = serde_saphyr::Options::default();
+    options.with_snippet = false;
+    let document: Option<Document> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let place = error.location().map(|place| format!("line {}: ", place.line())).unwrap_or_default();
+        format!("{place}expected a mapping with root, handlers and formatters, as logging.config.dictConfig takes it: {error}")
+    })?;
+    let document = document.unwrap_or_default();
+    let root = document.root.unwrap_or_default();
+    // Python's root logger starts with WARNING.
+    let level = root.level.as_deref().map_or(Ok(LogLevel::Warn), |text| level("root.level", text))?;
+    let output = |name: &String| {
+        let handler = document.handlers.get(name).ok_or_else(|| format!("root.handlers names {name:?}: expected a key of handlers"))?;
+        handler.output(name, &document.formatters)
+    };
+    let outputs = root.handlers.iter().map(output).filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    Ok(LogPlan { level, outputs })
+}
+
+impl Handler {
+    /// `None` for one that writes nowhere.
+    fn output(&self, name: &str, formatters: &BTreeMap<String, Option<Formatter>>) -> Result<Option<LogOutput>, String> {
+        let class = self.class.as_deref().unwrap_or_default();
+        let target = match class.rsplit('.').next().unwrap_or_default() {
+            "NullHandler" => return Ok(None),
+            "StreamHandler" => self.stream(name)?,
+            "FileHandler" => self.file(name, None)?,
+            // As in Python, where either is zero the file grows for ever.
+            "RotatingFileHandler" => {
+                let rotation = Rotation { max_bytes: self.max_bytes, backups: self.backups };
+                self.file(name, Some(rotation).filter(|rotation| rotation.max_bytes > 0 && rotation.backups > 0))?
+            }
+            _ => {
+                return Err(format!(
+                    "handlers.{name}.class={class:?}: expected logging.StreamHandler, logging.FileHandler or logging.handlers.RotatingFileHandler"
+                ));
+            }
+        };
+        let level = self.level.as_deref().map_or(Ok(LogLevel::Trace), |text| level(&format!("handlers.{name}.level"), text))?;
+        let format = self.formatter.as_deref().map_or(Ok(None), |formatter| format(name, formatter, formatters))?;
+        Ok(Some(LogOutput { target, format, level }))
+    }
+
+    fn stream(&self, name: &str) -> Result<LogTarget, String> {
+        match self.stream.as_deref() {
+            None | Some("ext://sys.stderr") => Ok(LogTarget::Stderr),
+            Some("ext://sys.stdout") => Ok(LogTarget::Stdout),
+            Some(other) => Err(format!("handlers.{name}.stream={other:?}: expected ext://sys.stderr or ext://sys.stdout")),
+        }
+    }
+
+    fn file(&self, name: &str, rotation: Option<Rotation>) -> Result<LogTarget, String> {
+        let path = self.filename.as_deref().filter(|path| !path.is_empty());
+        let path = path.ok_or_else(|| format!("handlers.{name}.filename: expected the path of a file"))?;
+        Ok(LogTarget::File { path: path.into(), rotation })
+    }
+}
+
+/// By what the formatter's entry says, else by its name; `None` where neither tells.
+fn format(handler: &str, name: &str, formatters: &BTreeMap<String, Option<Formatter>>) -> Result<Option<LogFormat>, String> {
+    let entry = formatters.get(name).map(|entry| entry.as_ref().and_then(|entry| entry.factory.as_deref().or(entry.class.as_deref())));
+    let format = named(entry.flatten().unwrap_or_default()).or_else(|| named(name));
+    match (format, entry) {
+        (None, None) => Err(format!("handlers.{handler}.formatter={name:?}: expected JSON, LOGFMT or a key of formatters")),
+        (format, _) => Ok(format),
+    }
+}
+
+fn named(text: &str) -> Option<LogFormat> {
+    let text = text.to_ascii_lowercase();
+    if text.contains("logfmt") { Some(LogFormat::Logfmt) } else { text.contains("json").then_some(LogFormat::SidecarJson) }
+}
+
+/// Python takes numbers too.
+fn level(place: &str, text: &str) -> Result<LogLevel, String> {
+    let level = match text.parse::<u32>() {
+        Ok(0..10) => LogLevel::Trace,
+        Ok(10..20) => LogLevel::Debug,
+        Ok(20..30) => LogLevel::Info,
+        Ok(30..40) => LogLevel::Warn,
+        Ok(_) => LogLevel::Error,
+        Err(_) => return python_level(text).map_err(|expected| format!("{place}={text:?}: expected {expected}")),
+    };
+    Ok(level)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the Jenkins chart renders it with logging.configuration.override.
+    const JENKINS: &str = r#"
+version: 1
+disable_existing_loggers: false
+root:
+  level: INFO
+  handlers:
+  - console
+  - file
+handlers:
+  console:
+    class: logging.StreamHandler
+    level: DEBUG
+    formatter: JSON
+  file:
+    class: logging.handlers.RotatingFileHandler
+    level: WARNING
+    formatter: JSON
+    filename: /tmp/sidecar.log
+    maxBytes: 1024
+    backupCount: 3
+  unused:
+    class: logging.handlers.SysLogHandler
+formatters:
+  JSON:
+    "()": logger.JsonFormatter
+    format: "%(levelname)s %(message)s"
+    rename_fields:
+      message: msg
+      levelname: level
+  LOGFMT:
+    "()": logger.LogfmtFormatter
+    keys: [time, level, msg]
+    mapping:
+      time: asctime
+      level: levelname
+      msg: message
+"#;
+
+    fn output(target: LogTarget, format: Option<LogFormat>, level: LogLevel) -> LogOutput {
+        LogOutput { target, format, level }
+    }
+
+    #[test]
+    fn jenkins_chart_logs_to_stderr_and_a_rotating_file() {
+        let file = LogTarget::File { path: "/tmp/sidecar.log".into(), rotation: Some(Rotation { max_bytes: 1024, backups: 3 }) };
+        let outputs = vec![
+            output(LogTarget::Stderr, Some(LogFormat::SidecarJson), LogLevel::Debug),
+            output(file, Some(LogFormat::SidecarJson), LogLevel::Warn),
+        ];
+        assert_eq!(parse(JENKINS), Ok(LogPlan { level: LogLevel::Info, outputs }));
+    }
+
+    #[test]
+    fn forms_are_found_by_class_then_by_name() {
+        let formatters: BTreeMap<String, Option<Formatter>> = [
+            ("JSON", Some(Formatter { factory: Some("logger.LogfmtFormatter".into()), class: None })),
+            ("mine", Some(Formatter { factory: None, class: Some("pythonjsonlogger.jsonlogger.JsonFormatter".into()) })),
+            ("logfmt", None),
+            ("simple", Some(Formatter::default())),
+        ]
+        .map(|(name, formatter)| (name.to_owned(), formatter))
+        .into();
+        let found = ["JSON", "mine", "logfmt", "simple"].map(|name| format("h", name, &formatters));
+        assert_eq!(found, [Ok(Some(LogFormat::Logfmt)), Ok(Some(LogFormat::SidecarJson)), Ok(Some(LogFormat::Logfmt)), Ok(None)]);
+        assert_eq!(format("h", "LOGFMT", &BTreeMap::new()), Ok(Some(LogFormat::Logfmt)));
+        assert_eq!(
+            format("h", "x", &BTreeMap::new()),
+            Err("handlers.h.formatter=\"x\": expected JSON, LOGFMT or a key of formatters".into())
+        );
+    }
+
+    #[test]
+    fn what_is_left_out_is_as_in_python() {
+        let nothing = LogPlan { level: LogLevel::Warn, outputs: vec![] };
+        assert_eq!(parse("version: 1"), Ok(nothing.clone()));
+        assert_eq!(parse(""), Ok(nothing));
+        let text = "root: {level: 10, handlers: [a, b, c]}\nhandlers:\n  a: {class: logging.StreamHandler, stream: ext://sys.stdout}\n  b: {class: logging.FileHandler, filename: b.log, mode: w}\n  c: {class: logging.NullHandler}";
+        let file = LogTarget::File { path: "b.log".into(), rotation: None };
+        let outputs = vec![output(LogTarget::Stdout, None, LogLevel::Trace), output(file, None, LogLevel::Trace)];
+        assert_eq!(parse(text), Ok(LogPlan { level: LogLevel::Debug, outputs }));
+    }
+
+    #[test]
+    fn a_file_without_size_or_backups_is_never_exchanged() {
+        let text = "root: {handlers: [f]}\nhandlers: {f: {class: logging.handlers.RotatingFileHandler, filename: f, maxBytes: 9}}";
+        let outputs = vec![output(LogTarget::File { path: "f".into(), rotation: None }, None, LogLevel::Trace)];
+        assert_eq!(parse(text), Ok(LogPlan { level: LogLevel::Warn, outputs }));
+    }
+
+    #[test]
+    fn errors_name_the_place_and_what_was_expected() {
+        let check = |text: &str, expected: &str| {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        };
+        check("root: [", "line 1: expected a mapping with root, handlers and formatters");
+        check("just text", "expected a mapping with root, handlers and formatters");
+        check("root: {level: LOUD}", "root.level=\"LOUD\": expected CRITICAL, FATAL, ERROR, WARN, WARNING, INFO, DEBUG or NOTSET");
+        check("root: {handlers: [a]}", "root.handlers names \"a\": expected a key of handlers");
+        let handler = |handler: &str| format!("root: {{handlers: [a]}}\nhandlers: {{a: {{{handler}}}}}");
+        check(
+            &handler("class: logging.handlers.SysLogHandler"),
+            "handlers.a.class=\"logging.handlers.SysLogHandler\": expected logging.StreamHandler",
+        );
+        check(&handler("class: logging.FileHandler"), "handlers.a.filename: expected the path of a file");
+        check(
+            &handler("class: logging.StreamHandler, stream: x"),
+            "handlers.a.stream=\"x\": expected ext://sys.stderr or ext://sys.stdout",
+        );
+        check(&handler("class: logging.StreamHandler, level: x"), "handlers.a.level=\"x\": expected CRITICAL");
+        check(&handler("class: logging.StreamHandler, formatter: x"), "handlers.a.formatter=\"x\": expected JSON, LOGFMT or a key");
+    }
+}
