@@ -20,6 +20,7 @@
 //! - [`disk`]: the only module that touches FOLDER, behind [`disk::fs::Fs`] so that faults can be injected.
 //! - [`engine`]: one synchronous call is one commit: fold a batch, plan what it touched, apply the plan.
 //! - [`react`]: what the application is told when files changed. Never blocks a file.
+//! - [`web`]: how servers other than the API are asked, and which of them never are.
 //! - [`status`]: what the cluster is told: Events, finalizers, `release`. Never blocks or fails a file.
 //! - [`health`], [`serve`]: `/healthz` and `/readyz`.
 //! - [`app`]: the wiring of `run`. [`commands`]: `plan`, `check`, `release`, `healthcheck`.
@@ -46,3 +47,4 @@ pub mod serve;
 pub mod source;
 pub mod status;
 pub mod telemetry;
+pub mod web;

@@ -222,6 +222,15 @@ pub enum LogFormat {
     Logfmt,
 }
 
+/// Whose log lines are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wording {
+    /// Our own.
+    Own,
+    /// Those of kiwigrid/k8s-sidecar, which people and their tests search for.
+    Sidecar,
+}
+
 /// Where the ledger lies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LedgerPlace {

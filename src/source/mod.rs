@@ -6,6 +6,7 @@ use crate::core::object::{ObjectKey, SourceId};
 pub mod api;
 pub mod cluster;
 pub mod decode;
+pub mod download;
 pub mod failure;
 pub mod fetch;
 pub(crate) mod json;

@@ -1,0 +1,63 @@
+//! The request that follows a change: REQ_URL.
+
+use crate::config::Wording;
+use crate::config::web::{Call, CredentialOrigins};
+use crate::core::retry::Retry;
+use crate::react::{Fault, Fired, Reaction};
+use crate::web::address::origin;
+use crate::web::error::WebError;
+use crate::web::{Ask, Client, Question, Reach, Rules, tell};
+
+/// Asks one URL.
+pub struct Request {
+    call: Call,
+    client: Client,
+    rules: Rules,
+    retry: Retry,
+    wording: Wording,
+}
+
+impl Request {
+    /// Credentials go to the URL's own origin; no address is refused, for an administrator chose it.
+    pub fn new(call: Call, client: Client, retry: Retry, wording: Wording) -> Self {
+        let credentials = CredentialOrigins::Only(origin(&call.url.0).into_iter().collect());
+        Self { call, client, rules: Rules { reach: Reach::Anywhere, credentials }, retry, wording }
+    }
+
+    async fn ask(&self) -> Result<(), WebError> {
+        let url = self.call.url.0.trim();
+        // As the original has it, a GET carries nothing.
+        let json = self.call.payload.as_ref().filter(|_| self.call.method != "GET").map(|payload| payload.0.as_str());
+        let question = Question::Call { method: &self.call.method, json };
+        let answer = self.client.ask(&Ask { url, question, rules: &self.rules }).await?;
+        tell(self.wording, url, &answer);
+        self.client.judge(url, &answer)
+    }
+}
+
+impl Reaction for Request {
+    fn name(&self) -> &'static str {
+        "request"
+    }
+
+    fn skips_initial(&self) -> bool {
+        self.call.skips_initial
+    }
+
+    fn retry(&self) -> Retry {
+        self.retry
+    }
+
+    fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {
+        Box::pin(async {
+            self.ask().await.map_err(|error| match error.trouble() {
+                Some(trouble) => Fault::Transient { trouble, wish: error.wish(), why: error.to_string() },
+                None => Fault::Permanent(error.to_string()),
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

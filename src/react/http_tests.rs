@@ -1,0 +1,147 @@
+//! Requests against scripted servers.
+
+use std::time::Duration;
+
+use super::*;
+use crate::config::web::{Credentials, Encoding, Given, Redacted, Web};
+use crate::core::retry::Trouble;
+use crate::web::stub::{Lines, Reply, server};
+
+const RETRY: Retry = Retry { total: 3, connect: 4, read: 5, backoff: Duration::ZERO };
+
+fn web(username: &str, encoding: Encoding) -> Web {
+    let given = |text: &str| Given { file: None, text: Some(Redacted(text.to_owned())) };
+    Web {
+        timeout: Duration::from_secs(5),
+        retry: RETRY,
+        skip_tls_verify: false,
+        ca_bundle: None,
+        server_errors_are_final: false,
+        credentials: Credentials { username: given(username), password: given("p"), encoding },
+    }
+}
+
+fn request(url: &str, method: &str, payload: Option<&str>) -> Request {
+    request_with(&web("", Encoding::Latin1), url, method, payload, Wording::Own)
+}
+
+fn request_with(web: &Web, url: &str, method: &str, payload: Option<&str>, wording: Wording) -> Request {
+    let payload = payload.map(|payload| Redacted(payload.to_owned()));
+    let call = Call { url: Redacted(url.to_owned()), method: method.to_owned(), payload, skips_initial: true };
+    Request::new(call, Client::new(web).unwrap(), RETRY, wording)
+}
+
+#[tokio::test]
+async fn a_payload_is_sent_byte_for_byte() {
+    let stub = server(|_| Reply::new("204 No Content", "", "")).await;
+    let payload = "{\"a\": \"ä\\u0000\",  \"b\":[1 ]}";
+    assert_eq!(request(&stub.url("/reload?token=x"), "POST", Some(payload)).fire(&[]).await, Ok(()));
+    let asked = &stub.asked()[0];
+    let agent = concat!("kube-projector/", env!("CARGO_PKG_VERSION"));
+    let head = format!(
+        "POST /reload?token=x HTTP/1.1\r\ncontent-type: application/json\r\naccept: */*\r\nuser-agent: {agent}\r\nhost: {}\r\n\
+         content-length: {}\r\n\r\n",
+        stub.address,
+        payload.len()
+    );
+    assert_eq!((&*asked.head, &*asked.body), (&*head, payload.as_bytes()));
+}
+
+#[tokio::test]
+async fn without_a_payload_the_body_is_empty_and_has_no_type() {
+    let stub = server(|_| Reply::new("200 OK", "", "fine")).await;
+    for method in ["POST", "PUT", "PATCH", "GET"] {
+        assert_eq!(request(&stub.url("/"), method, None).fire(&[]).await, Ok(()));
+        let asked = stub.asked().pop().unwrap();
+        assert_eq!((asked.line(), asked.header("content-type")), (&*format!("{method} /"), None));
+        assert_eq!(asked.header("content-length"), (method != "GET").then_some("0"), "{method}");
+    }
+    assert_eq!(request(&stub.url("/"), "GET", Some("{}")).fire(&[]).await, Ok(()));
+    assert_eq!((stub.asked()[4].header("content-type"), stub.asked()[4].body.len()), (None, 0));
+}
+
+#[tokio::test]
+async fn credentials_go_to_the_url_in_the_encoding_asked_for_and_nowhere_else() {
+    let foreign = server(|_| Reply::new("200 OK", "", "")).await;
+    let there = foreign.url("/");
+    let stub = server(move |_| Reply::redirect(307, &there)).await;
+    let mut request = request_with(&web("jörg", Encoding::Latin1), &stub.url("/"), "POST", Some("{}"), Wording::Own);
+    assert_eq!(request.fire(&[]).await, Ok(()));
+    // printf 'j\xf6rg:p' | base64
+    assert_eq!(stub.asked()[0].header("authorization"), Some("Basic avZyZzpw"));
+    let asked = &foreign.asked()[0];
+    assert_eq!((asked.line(), &*asked.body, asked.header("authorization")), ("POST /", &b"{}"[..], None));
+    let mut request = request_with(&web("j€", Encoding::Latin1), &stub.url("/"), "POST", None, Wording::Own);
+    assert!(matches!(request.fire(&[]).await, Err(Fault::Permanent(why)) if why.starts_with("REQ_BASIC_AUTH_ENCODING")));
+}
+
+#[tokio::test]
+async fn redirects_change_methods_as_requests_does() {
+    let stub = server(|asked| match asked.path() {
+        "/done" => Reply::new("200 OK", "", ""),
+        code => Reply::redirect(code[1..].parse().unwrap(), "/done"),
+    })
+    .await;
+    let table = [
+        ("POST", 301, "GET"),
+        ("POST", 302, "GET"),
+        ("PUT", 301, "PUT"),
+        ("PUT", 303, "GET"),
+        ("PATCH", 307, "PATCH"),
+        ("POST", 308, "POST"),
+    ];
+    for (method, code, then) in table {
+        assert_eq!(request(&stub.url(&format!("/{code}")), method, Some("{}")).fire(&[]).await, Ok(()));
+        let asked = stub.asked().pop().unwrap();
+        assert_eq!((asked.line(), asked.body.len()), (&*format!("{then} /done"), if code > 303 { 2 } else { 0 }), "{method} {code}");
+    }
+}
+
+#[tokio::test]
+async fn faults_say_whether_another_attempt_helps() {
+    let stub = server(|asked| Reply::new(&format!("{} Odd", &asked.path()[1..4]), "Retry-After: 3\r\n", "canary")).await;
+    for (code, trouble) in [(429, Some(Trouble::Later)), (503, Some(Trouble::Later)), (404, None), (401, None)] {
+        let fault = request(&stub.url(&format!("/{code}?canary")), "POST", None).fire(&[]).await.unwrap_err();
+        let why = format!("{}: answered {code} Odd", stub.url(&format!("/{code}")));
+        let expected = match trouble {
+            Some(trouble) => Fault::Transient { trouble, wish: Some(Duration::from_secs(3)), why },
+            None => Fault::Permanent(why),
+        };
+        assert_eq!(fault, expected);
+    }
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let fault = request(&format!("http://{nobody}"), "GET", None).fire(&[]).await.unwrap_err();
+    assert!(matches!(fault, Fault::Transient { trouble: Trouble::Connect, .. }), "{fault:?}");
+}
+
+#[test]
+fn an_administrator_may_choose_any_address() {
+    // Nothing is sent: somebody may listen there.
+    assert_eq!(request("http://169.254.0.1/", "GET", None).rules.reach, Reach::Anywhere);
+}
+
+#[tokio::test]
+async fn answers_are_logged_in_the_words_of_the_original() {
+    let (lines, _guard) = Lines::collect();
+    let stub = server(|asked| match asked.path().split('?').next().unwrap() {
+        "/fine" => Reply::new("200 OK", "", "canary"),
+        _ => Reply::new("403 Forbidden", "", "ä".repeat(300)),
+    })
+    .await;
+    let url = |path: &str| stub.url(path).replace("http://", "http://canary:canary@") + "?token=canary";
+    for path in ["/fine", "/refused"] {
+        let _ = request_with(&web("", Encoding::Latin1), &url(path), "POST", None, Wording::Sidecar).fire(&[]).await;
+    }
+    let expected = [
+        format!("INFO Request sent to {}. Response: 200 OK", stub.url("/fine")),
+        format!("INFO Request sent to {}. Response: 403 Forbidden {}", stub.url("/refused"), "ä".repeat(256)),
+    ];
+    assert_eq!(lines.with("Request sent"), expected);
+    assert_eq!(lines.with("canary"), Vec::<String>::new());
+}
+
+#[test]
+fn the_runner_is_told_what_it_has_to_know() {
+    let request = request("http://localhost", "GET", None);
+    assert_eq!((request.name(), request.skips_initial(), request.retry()), ("request", true, RETRY));
+}

@@ -1,0 +1,101 @@
+//! Reading what a server sends: bounded in size and time, and at most one large body at once.
+
+use std::sync::Arc;
+
+use reqwest::Response;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::web::error::WebError;
+use crate::web::{Answer, Clock, Question, validators, wish};
+
+/// Bodies up to this size are read at any time.
+const SMALL_BYTES: usize = 1 << 20;
+/// The most that is read of an answer whose body nobody wants.
+const EXCERPT_BYTES: usize = 4 << 10;
+
+/// Where large bodies wait for each other. Cheap to clone.
+#[derive(Clone)]
+pub struct Gate(Arc<Semaphore>);
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+impl Gate {
+    /// Waits for its turn, which does not count as time of the attempt.
+    async fn turn(&self, clock: &mut Clock) -> Option<OwnedSemaphorePermit> {
+        let before = Instant::now();
+        // It is never closed.
+        let turn = Arc::clone(&self.0).acquire_owned().await.ok();
+        clock.ends += before.elapsed();
+        turn
+    }
+}
+
+/// The answer with what is wanted of its body.
+pub(super) async fn answer(mut response: Response, question: &Question<'_>, clock: &mut Clock, url: String) -> Result<Answer, WebError> {
+    let code = response.status();
+    let reason = response.extensions().get::<hyper::ext::ReasonPhrase>();
+    let reason = reason.map(|reason| String::from_utf8_lossy(reason.as_bytes()).into_owned());
+    let mut answer = Answer {
+        code: code.as_u16(),
+        reason: reason.unwrap_or_else(|| code.canonical_reason().unwrap_or_default().to_owned()),
+        body: Vec::new(),
+        validators: validators(response.headers()),
+        wish: wish(response.headers()),
+        turn: None,
+    };
+    match question {
+        Question::Download { bytes_max, gate, .. } if code.is_success() => {
+            let limits = Limits { bytes_max: *bytes_max, gate, url: &url };
+            whole(&mut response, &mut answer, clock, &limits).await?;
+        }
+        Question::Download { .. } | Question::Call { .. } => beginning(&mut response, &mut answer, clock).await,
+    }
+    Ok(answer)
+}
+
+struct Limits<'a> {
+    bytes_max: usize,
+    gate: &'a Gate,
+    url: &'a str,
+}
+
+/// Reads all of it.
+async fn whole(response: &mut Response, answer: &mut Answer, clock: &mut Clock, limits: &Limits<'_>) -> Result<(), WebError> {
+    let url = || limits.url.to_owned();
+    let too_large = || WebError::TooLarge { url: url(), bytes_max: limits.bytes_max };
+    let announced = response.content_length().map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    if announced > limits.bytes_max {
+        return Err(too_large());
+    }
+    answer.body.reserve_exact(announced.min(SMALL_BYTES));
+    loop {
+        let chunk = clock.within(clock.step, response.chunk()).await.map_err(|_| WebError::Late { url: url() })?;
+        let Some(chunk) = chunk.map_err(|error| WebError::from_client(url(), &error))? else {
+            return Ok(());
+        };
+        let length = answer.body.len() + chunk.len();
+        if length > limits.bytes_max {
+            return Err(too_large());
+        }
+        // Only now, not when it is announced: a server that trickles would keep the others waiting.
+        if length > SMALL_BYTES && answer.turn.is_none() {
+            answer.turn = limits.gate.turn(clock).await;
+            answer.body.reserve_exact(announced.max(length) - answer.body.len());
+        }
+        answer.body.extend_from_slice(&chunk);
+    }
+}
+
+/// Reads the beginning. Whatever goes wrong with it, the answer was given.
+async fn beginning(response: &mut Response, answer: &mut Answer, clock: &Clock) {
+    while answer.body.len() < EXCERPT_BYTES
+        && let Ok(Ok(Some(chunk))) = clock.within(clock.step, response.chunk()).await
+    {
+        answer.body.extend_from_slice(chunk.get(..EXCERPT_BYTES - answer.body.len()).unwrap_or(&chunk));
+    }
+}

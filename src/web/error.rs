@@ -1,0 +1,162 @@
+//! What can go wrong with one question to a server, as values that callers decide by. No byte of a body is ever in them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::retry::Trouble;
+use crate::web::address::Guarded;
+
+/// Why a question got no good answer. URLs in it are without user, password and query.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WebError {
+    /// REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file that cannot be read.
+    #[error("reading the CA bundle {}", .file.display())]
+    BundleUnreadable {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: Arc<std::io::Error>,
+    },
+    /// The CA bundle holds no certificate.
+    #[error("CA bundle {}: expected certificates in PEM", .file.display())]
+    BundleEmpty {
+        /// The file.
+        file: PathBuf,
+    },
+    /// TLS cannot be set up.
+    #[error("setting up TLS")]
+    Tls(#[source] rustls::Error),
+    /// The HTTP client cannot be set up.
+    #[error("setting up the HTTP client: {0}")]
+    Client(String),
+    /// No URL.
+    #[error("not a URL")]
+    Url,
+    /// Neither http nor https.
+    #[error("{url}: expected http or https")]
+    Scheme {
+        /// The URL.
+        url: String,
+    },
+    /// URL_ALLOW does not list the server.
+    #[error("{url}: not among the servers in URL_ALLOW")]
+    NotAllowed {
+        /// The URL.
+        url: String,
+    },
+    /// An address at which a node or a cloud tells its guests who they are.
+    #[error("{url}: a link-local address, which only URL_ALLOW can permit")]
+    LinkLocal {
+        /// The URL.
+        url: String,
+    },
+    /// User name or password hold characters that the encoding lacks.
+    #[error("REQ_BASIC_AUTH_ENCODING=\"{encoding}\": user name or password hold characters that it cannot spell")]
+    Encoding {
+        /// The encoding.
+        encoding: &'static str,
+    },
+    /// No connection came about.
+    #[error("{url}: {why}")]
+    Connect {
+        /// The URL.
+        url: String,
+        /// The texts of the error and its causes.
+        why: String,
+    },
+    /// The connection broke.
+    #[error("{url}: {why}")]
+    Read {
+        /// The URL.
+        url: String,
+        /// The texts of the error and its causes.
+        why: String,
+    },
+    /// The server was silent for too long, or took too long for the whole.
+    #[error("{url}: no complete answer in time")]
+    Late {
+        /// The URL.
+        url: String,
+    },
+    /// The body is larger than we are willing to read.
+    #[error("{url}: the answer exceeds {bytes_max} bytes")]
+    TooLarge {
+        /// The URL.
+        url: String,
+        /// URL_MAX_BYTES.
+        bytes_max: usize,
+    },
+    /// One redirect too many.
+    #[error("{url}: more than {redirects_max} redirects")]
+    Redirects {
+        /// The URL that was asked first.
+        url: String,
+        /// The bound.
+        redirects_max: usize,
+    },
+    /// An answer, and not success.
+    #[error("{url}: answered {code} {reason}")]
+    Status {
+        /// The URL that was asked first.
+        url: String,
+        /// The status code.
+        code: u16,
+        /// The reason phrase.
+        reason: String,
+        /// Whether it is worth another attempt.
+        trouble: Option<Trouble>,
+        /// How long the server asks us to wait.
+        wish: Option<Duration>,
+    },
+}
+
+impl WebError {
+    /// Why another attempt may succeed; nothing if it cannot.
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Connect { .. } => Some(Trouble::Connect),
+            Self::Read { .. } | Self::Late { .. } => Some(Trouble::Read),
+            Self::Status { trouble, .. } => *trouble,
+            Self::BundleUnreadable { .. }
+            | Self::BundleEmpty { .. }
+            | Self::Tls(_)
+            | Self::Client(_)
+            | Self::Url
+            | Self::Scheme { .. }
+            | Self::NotAllowed { .. }
+            | Self::LinkLocal { .. }
+            | Self::Encoding { .. }
+            | Self::TooLarge { .. }
+            | Self::Redirects { .. } => None,
+        }
+    }
+
+    /// How long the server asks us to wait.
+    pub fn wish(&self) -> Option<Duration> {
+        match self {
+            Self::Status { wish, .. } => *wish,
+            _ => None,
+        }
+    }
+
+    /// The failure that an error of the HTTP client stands for. Its own text names the URL with its query and is left out.
+    pub(crate) fn from_client(url: String, error: &reqwest::Error) -> Self {
+        let (mut why, mut guarded) = (String::new(), false);
+        let mut cause = std::error::Error::source(error);
+        while let Some(error) = cause {
+            guarded |= error.is::<Guarded>();
+            let part = error.to_string();
+            if !why.ends_with(&part) {
+                why.push_str(if why.is_empty() { "" } else { ": " });
+                why.push_str(&part);
+            }
+            cause = error.source();
+        }
+        match (guarded, error.is_connect()) {
+            (true, _) => Self::LinkLocal { url },
+            (false, true) => Self::Connect { url, why },
+            (false, false) => Self::Read { url, why },
+        }
+    }
+}

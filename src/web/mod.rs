@@ -1,0 +1,342 @@
+//! Servers other than the API: one question, one attempt.
+//!
+//! Owns which servers are asked at all, who gets credentials, how long an answer may take and how large it may be. Follows
+//! redirects itself, for each of them is a new server. Never tries again, never keeps a connection, never logs a body or a query.
+//!
+//! ```no_run
+//! # async fn example(web: &kube_projector::config::web::Web) -> Result<(), kube_projector::web::error::WebError> {
+//! use kube_projector::config::web::CredentialOrigins;
+//! use kube_projector::web::{Ask, Client, Question, Reach, Rules};
+//!
+//! let client = Client::new(web)?;
+//! let rules = Rules { reach: Reach::Guarded { allow: None }, credentials: CredentialOrigins::Only(Vec::new()) };
+//! let answer = client.ask(&Ask { url: "http://example.com/a", question: Question::Call { method: "GET", json: None }, rules: &rules }).await?;
+//! assert_eq!(answer.code, 200);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod address;
+pub mod body;
+mod credentials;
+pub mod error;
+#[cfg(test)]
+pub(crate) mod stub;
+mod tls;
+
+use std::future::Future;
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION};
+use http::{HeaderMap, HeaderValue, Method};
+use reqwest::{Request, Response, Url};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, error::Elapsed, timeout_at};
+
+use crate::config::Wording;
+use crate::config::web::{CredentialOrigins, Credentials, Origin, Web};
+use crate::core::retry::{RETRY_AFTER_MAX, Trouble};
+use crate::web::address::{Lookup, Resolver, check, is_link_local, literal, origin_of, parse, shown, shown_url};
+use crate::web::body::Gate;
+use crate::web::error::WebError;
+
+/// Redirects that are followed.
+const REDIRECTS_MAX: usize = 10;
+/// The whole of an attempt may take this many times REQ_TIMEOUT.
+const WHOLE: u32 = 10;
+/// The longest REQ_TIMEOUT that makes a difference.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// What is wanted of a server.
+#[derive(Clone, Copy)]
+pub enum Question<'a> {
+    /// The bytes behind the URL.
+    Download {
+        /// What is known of them: asks for them only if they differ.
+        known: Option<&'a Validators>,
+        /// The largest body that is read.
+        bytes_max: usize,
+        /// Where large bodies wait for each other.
+        gate: &'a Gate,
+    },
+    /// To be told something.
+    Call {
+        /// The method, in upper case.
+        method: &'a str,
+        /// The body, in JSON.
+        json: Option<&'a str>,
+    },
+}
+
+/// One question to one server.
+#[derive(Clone, Copy)]
+pub struct Ask<'a> {
+    /// Where.
+    pub url: &'a str,
+    /// What.
+    pub question: Question<'a>,
+    /// Who may be asked, and who gets credentials.
+    pub rules: &'a Rules,
+}
+
+/// Who may be asked, and who gets credentials. Decided anew at each redirect.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// Who may be asked.
+    pub reach: Reach,
+    /// Who gets the credentials of the settings. Those in a URL go to that URL's origin.
+    pub credentials: CredentialOrigins,
+}
+
+/// Who may be asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// Everybody: an administrator chose the URL.
+    Anywhere,
+    /// No link-local address, unless it is listed.
+    Guarded {
+        /// The only origins that are asked.
+        allow: Option<Vec<Origin>>,
+    },
+}
+
+/// By what a server knows a state of a file again.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Validators {
+    /// `ETag`
+    pub etag: Option<HeaderValue>,
+    /// `Last-Modified`
+    pub last_modified: Option<HeaderValue>,
+}
+
+/// What a server said in the end. Without `Debug`: it holds content.
+pub struct Answer {
+    /// The status code.
+    pub code: u16,
+    /// The reason phrase.
+    pub reason: String,
+    /// The body: all of a download that succeeded, else the beginning or nothing.
+    pub body: Vec<u8>,
+    /// By what the server knows it again.
+    pub validators: Validators,
+    /// How long the server asks us to wait.
+    pub wish: Option<Duration>,
+    /// While this is held no other large body is read.
+    pub turn: Option<OwnedSemaphorePermit>,
+}
+
+/// Asks servers. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    everything: reqwest::Client,
+    guarded: reqwest::Client,
+    credentials: Credentials,
+    timeout: Duration,
+    server_errors_are_final: bool,
+}
+
+impl Client {
+    /// Makes no request, and reads no file but a CA bundle.
+    ///
+    /// # Errors
+    /// A CA bundle that cannot be used.
+    pub fn new(web: &Web) -> Result<Self, WebError> {
+        Self::with_lookup(web, address::system())
+    }
+
+    /// With another way to turn names into addresses.
+    pub(crate) fn with_lookup(web: &Web, lookup: Lookup) -> Result<Self, WebError> {
+        let timeout = web.timeout.min(TIMEOUT_MAX);
+        let tls = tls::config(web)?;
+        let resolver = Resolver::new(lookup);
+        let client = |reach| {
+            reqwest::Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .dns_resolver(resolver.with(reach))
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .connect_timeout(timeout)
+                // Questions are minutes apart: a kept connection is more often dead than useful.
+                .pool_max_idle_per_host(0)
+                .user_agent(concat!("kube-projector/", env!("CARGO_PKG_VERSION")))
+                .build()
+                .map_err(|error| WebError::Client(error.to_string()))
+        };
+        Ok(Self {
+            everything: client(address::Reach::Everything)?,
+            guarded: client(address::Reach::Guarded)?,
+            credentials: web.credentials.clone(),
+            timeout,
+            server_errors_are_final: web.server_errors_are_final,
+        })
+    }
+
+    /// Asks once, and follows redirects. Any final answer is one, also 404; [`Client::judge`] tells what it is worth.
+    ///
+    /// # Errors
+    /// No answer; an answer that is cut short or too large; a server that may not be asked.
+    ///
+    /// # Cancel safety
+    /// The request may or may not have arrived.
+    pub async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, WebError> {
+        let mut url = parse(ask.url)?;
+        let own = credentials::take(&mut url).map(|header| (origin_of(&url), header));
+        let mut clock = Clock { step: self.timeout, ends: Instant::now() + self.timeout * WHOLE };
+        let (mut method, mut json) = ask.question.request();
+        for _ in 0..=REDIRECTS_MAX {
+            let client = self.client_for(&url, &ask.rules.reach)?;
+            let mut request = request(url.clone(), &method, json, &ask.question);
+            let own = own.as_ref().filter(|(origin, _)| *origin == origin_of(&url)).map(|(_, header)| header.clone());
+            if let Some(header) = self.credentials_for(&url, &ask.rules.credentials)?.or(own) {
+                request.headers_mut().insert(AUTHORIZATION, header);
+            }
+            // The client bounds the connection itself; what remains is for the head of the answer.
+            let sent = clock.within(self.timeout * 2, client.execute(request)).await;
+            let response = sent
+                .map_err(|_| WebError::Late { url: shown_url(&url) })?
+                .map_err(|error| WebError::from_client(shown_url(&url), &error))?;
+            let Some(next) = redirect(&response, &url)? else {
+                return body::answer(response, &ask.question, &mut clock, shown_url(&url)).await;
+            };
+            (method, json) = after_redirect(response.status().as_u16(), method, json);
+            url = next;
+        }
+        Err(WebError::Redirects { url: shown(ask.url), redirects_max: REDIRECTS_MAX })
+    }
+
+    /// Whether the answer is success. 304 is none: who asked for it looks first.
+    ///
+    /// # Errors
+    /// Every code outside 2xx.
+    pub fn judge(&self, url: &str, answer: &Answer) -> Result<(), WebError> {
+        let trouble = match answer.code {
+            200..=299 => return Ok(()),
+            429 => Some(Trouble::Later),
+            500 | 502 | 503 | 504 if !self.server_errors_are_final => Some(Trouble::Later),
+            _ => None,
+        };
+        Err(WebError::Status { url: shown(url), code: answer.code, reason: answer.reason.clone(), trouble, wish: answer.wish })
+    }
+
+    /// The client that may ask this server.
+    fn client_for(&self, url: &Url, reach: &Reach) -> Result<&reqwest::Client, WebError> {
+        match reach {
+            Reach::Anywhere => Ok(&self.everything),
+            Reach::Guarded { allow: Some(allow) } => match origin_of(url).is_some_and(|origin| allow.contains(&origin)) {
+                true => Ok(&self.everything),
+                false => Err(WebError::NotAllowed { url: shown_url(url) }),
+            },
+            Reach::Guarded { allow: None } => match literal(url).is_some_and(is_link_local) {
+                true => Err(WebError::LinkLocal { url: shown_url(url) }),
+                false => Ok(&self.guarded),
+            },
+        }
+    }
+
+    fn credentials_for(&self, url: &Url, origins: &CredentialOrigins) -> Result<Option<HeaderValue>, WebError> {
+        let entitled = match origins {
+            CredentialOrigins::Any => true,
+            CredentialOrigins::Only(origins) => origin_of(url).is_some_and(|origin| origins.contains(&origin)),
+        };
+        if entitled { credentials::basic(&self.credentials) } else { Ok(None) }
+    }
+}
+
+impl Answer {
+    /// The first 256 characters of the body.
+    fn excerpt(&self) -> String {
+        String::from_utf8_lossy(&self.body).chars().take(256).collect()
+    }
+}
+
+/// Logs an answer in these words. The body is shown only where it is no success and the original showed it.
+pub fn tell(wording: Wording, url: &str, answer: &Answer) {
+    let url = shown(url);
+    let Answer { code, reason, .. } = answer;
+    match wording {
+        Wording::Own => tracing::debug!(url, code, "a server answered"),
+        Wording::Sidecar if (200..=299).contains(code) => tracing::info!("Request sent to {url}. Response: {code} {reason}"),
+        Wording::Sidecar => {
+            tracing::info!("{}", format!("Request sent to {url}. Response: {code} {reason} {}", answer.excerpt()).trim_end());
+        }
+    }
+}
+
+impl<'a> Question<'a> {
+    fn request(&self) -> (Method, Option<&'a str>) {
+        match self {
+            Self::Download { .. } => (Method::GET, None),
+            Self::Call { method, json } => (Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET), *json),
+        }
+    }
+}
+
+/// Bounds of one attempt.
+struct Clock {
+    /// How long each step may take.
+    step: Duration,
+    /// When the whole has to be over.
+    ends: Instant,
+}
+
+impl Clock {
+    async fn within<T>(&self, limit: Duration, step: impl Future<Output = T>) -> Result<T, Elapsed> {
+        timeout_at((Instant::now() + limit).min(self.ends), step).await
+    }
+}
+
+fn request(url: Url, method: &Method, json: Option<&str>, question: &Question<'_>) -> Request {
+    let mut request = Request::new(method.clone(), url);
+    let headers = request.headers_mut();
+    if let Question::Download { known: Some(known), .. } = question {
+        known.etag.clone().map(|etag| headers.insert(IF_NONE_MATCH, etag));
+        known.last_modified.clone().map(|date| headers.insert(IF_MODIFIED_SINCE, date));
+    }
+    match json {
+        Some(json) => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *request.body_mut() = Some(json.to_owned().into());
+        }
+        None if *method == Method::GET => {}
+        None => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+    }
+    request
+}
+
+/// Where the answer sends us, if anywhere. User and password in it are nobody's.
+fn redirect(response: &Response, url: &Url) -> Result<Option<Url>, WebError> {
+    let location = match response.status().as_u16() {
+        301 | 302 | 303 | 307 | 308 => response.headers().get(LOCATION),
+        _ => None,
+    };
+    let Some(location) = location else { return Ok(None) };
+    let mut next = check(url.join(&String::from_utf8_lossy(location.as_bytes())).map_err(|_| WebError::Url)?)?;
+    credentials::take(&mut next);
+    Ok(Some(next))
+}
+
+/// Method and body of the next request, as browsers and Python's requests have it.
+fn after_redirect(code: u16, method: Method, json: Option<&str>) -> (Method, Option<&str>) {
+    match code {
+        307 | 308 => (method, json),
+        301 if method != Method::POST => (method, None),
+        _ => (Method::GET, None),
+    }
+}
+
+fn validators(headers: &HeaderMap) -> Validators {
+    Validators { etag: headers.get(ETAG).cloned(), last_modified: headers.get(LAST_MODIFIED).cloned() }
+}
+
+/// `Retry-After` in seconds, capped; dates and garbage count as absent.
+fn wish(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| value.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs).min(RETRY_AFTER_MAX))
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;
