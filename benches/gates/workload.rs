@@ -89,7 +89,7 @@ impl Projector {
     fn open(folder: &Path) -> Self {
         let roots = Roots::new(folder.to_str().expect("a folder in UTF-8"), []);
         let rules = Rules { roots: roots.clone(), unique_filenames: false, file_mode: 0o644, terminating_is_gone: false };
-        let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers: None };
+        let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers: None, reacts: false };
         let place = Place {
             folder: folder.to_owned(),
             name: ".kube-projector.gates.ledger".into(),
