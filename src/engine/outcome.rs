@@ -72,7 +72,7 @@ pub struct Difference {
     /// Where.
     pub path: TargetPath,
     /// For whom it is, or was.
-    pub object: Option<Arc<ObjectKey>>,
+    pub object: Arc<ObjectKey>,
     /// The source that lists that object, or would.
     pub source: Option<SourceId>,
     /// Whether it belongs to the source's first list, or to the removals that follow when all are listed.

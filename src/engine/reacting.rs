@@ -79,14 +79,13 @@ impl<F: Fs> Engine<F> {
         (before, after): (Option<Digest>, Option<Digest>),
         outcome: &mut Outcome,
     ) {
-        if !self.settings.reacts || before == after {
-            return;
-        }
-        let source = object.and_then(|key| self.store.source_of(key));
+        // A path that changes is somebody's: only what is owned is removed, and a write is for an object.
+        let Some(object) = object.filter(|_| self.settings.reacts && before != after) else { return };
+        let source = self.store.source_of(object);
         let listed = source.is_none_or(|source| self.reacting.listed.contains(&source));
         outcome.differences.push(Difference {
             path: path.clone(),
-            object: object.cloned(),
+            object: object.clone(),
             source,
             initial: !self.reacting.settled || !listed,
             before: before.map(Digest::number),

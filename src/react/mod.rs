@@ -2,6 +2,8 @@
 //!
 //! They never block the files, readiness or removal. One [`runner`] drives them all, in order, from a queue that merges what waits.
 
+pub mod runner;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
