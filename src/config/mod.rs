@@ -45,6 +45,15 @@ use crate::core::policy::{Adopt, Durability, Order};
 /// Domain of the finalizers that we name ourselves; `release --all` removes every finalizer under it.
 pub const FINALIZER_DOMAIN: &str = "kube-projector.dev";
 
+/// Whose words log lines use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wording {
+    /// Ours.
+    Own,
+    /// Those of k8s-sidecar, which people search for.
+    Sidecar,
+}
+
 /// Everything that a run needs to know, validated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {

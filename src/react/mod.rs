@@ -3,6 +3,7 @@
 //! They never block the files, readiness or removal. One [`runner`] drives them all, in order, from a queue that merges what waits.
 
 pub mod runner;
+pub mod script;
 
 use std::future::Future;
 use std::pin::Pin;
