@@ -6,6 +6,9 @@ use crate::core::object::Kind;
 const A: Option<u128> = Some(1);
 const B: Option<u128> = Some(2);
 const SOURCE: SourceId = SourceId(0);
+/// What was there, and what is there now.
+type Difference = (Option<u128>, Option<u128>);
+
 const WINDOW: Duration = Duration::from_secs(2);
 
 fn seconds(seconds: u64) -> Duration {
@@ -17,12 +20,12 @@ fn object(name: &str) -> Arc<ObjectKey> {
 }
 
 /// The changed file is named like its object.
-fn change(queue: &mut Queue, name: &str, (before, after): (Option<u128>, Option<u128>), now: u64) {
+fn change(queue: &mut Queue, name: &str, (before, after): Difference, now: u64) {
     let owner = object(name.split('.').next().unwrap());
     queue.changed(Changed { path: name, owner: &owner, before, after }, Trigger::Object(owner.clone()), seconds(now));
 }
 
-fn list(queue: &mut Queue, source: SourceId, name: &str, (before, after): (Option<u128>, Option<u128>), now: u64) {
+fn list(queue: &mut Queue, source: SourceId, name: &str, (before, after): Difference, now: u64) {
     let owner = object(name);
     queue.changed(Changed { path: name, owner: &owner, before, after }, Trigger::Batch(source), seconds(now));
 }
@@ -114,7 +117,7 @@ fn a_source_that_joins_late_has_an_initial_pass_of_its_own() {
 
 #[test]
 fn what_is_as_it_was_is_not_told() {
-    let table: [(&[(Option<u128>, Option<u128>)], usize); 7] = [
+    let table: [(&[Difference], usize); 7] = [
         (&[(A, A)], 0),
         (&[(None, None)], 0),
         (&[(A, B), (B, A)], 0),

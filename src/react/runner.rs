@@ -8,14 +8,14 @@
 //! let runner = runner::start(vec![Box::new(script), Box::new(request)], setup);
 //! // After Engine::open, with Settings { reacts: true, .. }:
 //! if start.owed { runner.owe(engine.store().paths().filter(|(_, entry)| entry.owner.is_some()).map(|(path, _)| roots.show(path.as_str()))); }
-//! // After each commit:
+//! // After each commit, those who wait for downloads first (runner.waiting):
 //! runner.tell(&outcome);
 //! // In the engine's select!: () = runner.settled() => Input::Settled; then, and after each commit:
 //! if runner.is_idle() && engine.owes_reaction() { engine.reacted() }     // on the disk thread
 //! // METHOD=LIST, at its end: a failure unless runner.drain().await; at a stop: runner.stop(grace).await; then as above.
 //! ```
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -74,6 +74,8 @@ pub struct Figures {
 pub struct Runner {
     shared: Arc<Shared>,
     setup: Setup,
+    /// Whether the queue knows that the files are there.
+    ready: AtomicBool,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -103,13 +105,14 @@ pub fn start(reactions: Vec<Box<dyn Reaction>>, setup: Setup) -> Runner {
     let shared = Arc::new(Shared { state, put: Notify::new(), settled: Notify::new(), figures, started: Instant::now() });
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(Task { shared: shared.clone(), reactions, stopped, pace: setup.pace }.run());
-    Runner { shared, setup, stop, task }
+    Runner { shared, setup, ready: AtomicBool::new(false), stop, task }
 }
 
 impl Runner {
     /// Takes what a commit changed, and how far the lists came. Never waits.
     pub fn tell(&self, outcome: &Outcome) {
-        if outcome.differences.is_empty() && outcome.listed.is_empty() && !outcome.ready {
+        let ready = outcome.ready && !self.ready.swap(true, Ordering::Relaxed);
+        if outcome.differences.is_empty() && outcome.listed.is_empty() && !ready {
             return;
         }
         let now = self.shared.now();
@@ -120,7 +123,7 @@ impl Runner {
                 queue.changed(Changed { path: &path, owner: object, before: *before, after: *after }, self.trigger(difference), now);
             }
             outcome.listed.iter().for_each(|source| queue.flush(*source));
-            if outcome.ready {
+            if ready {
                 queue.ready();
             }
         });
