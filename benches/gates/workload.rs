@@ -97,7 +97,7 @@ impl Projector {
             urls: Urls::Plain,
             tells_outside: false,
         };
-        let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers: None };
+        let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers: None, reacts: false };
         let place = Place {
             folder: folder.to_owned(),
             name: ".kube-projector.gates.ledger".into(),

@@ -102,7 +102,7 @@ pub fn settings(config: &Config) -> Settings {
         former: finalizers.former.clone(),
         adds: config.method != Method::List,
     });
-    Settings { rules, adopt: config.adopt, finalizers }
+    Settings { rules, adopt: config.adopt, finalizers, reacts: false }
 }
 
 /// Where our ledger lies, and what its header says.

@@ -55,6 +55,15 @@ use crate::core::selector::Selector;
 /// Domain of the finalizers that we name ourselves; `release --all` removes every finalizer under it.
 pub const FINALIZER_DOMAIN: &str = "kube-projector.dev";
 
+/// Whose words log lines use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wording {
+    /// Ours.
+    Own,
+    /// Those of k8s-sidecar, which people search for.
+    Sidecar,
+}
+
 /// Everything that a run needs to know, validated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -163,15 +172,6 @@ pub enum Answers {
     Plain,
 }
 
-/// Whose words are used for what k8s-sidecar logs too.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wording {
-    /// Constant messages with fields.
-    Own,
-    /// The lines of k8s-sidecar, word for word: people and their tests look for them.
-    Sidecar,
-}
-
 /// Finalizers of this deployment, all with a domain.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finalizers {
@@ -220,15 +220,6 @@ pub enum LogFormat {
     SidecarJson,
     /// `name=value` pairs, as k8s-sidecar prints them: time, level, msg, then our fields.
     Logfmt,
-}
-
-/// Whose log lines are written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wording {
-    /// Our own.
-    Own,
-    /// Those of kiwigrid/k8s-sidecar, which people and their tests search for.
-    Sidecar,
 }
 
 /// Where the ledger lies.

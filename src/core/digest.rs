@@ -11,6 +11,11 @@ pub struct Digest([u8; 16]);
 impl Digest {
     /// Stands for content that nobody read because its length already differs.
     pub const UNREAD: Self = Self([0; 16]);
+
+    /// The digest as a number, for comparing; 0 for [`Self::UNREAD`].
+    pub const fn number(self) -> u128 {
+        u128::from_le_bytes(self.0)
+    }
 }
 
 /// Makes digests under one key.

@@ -44,6 +44,10 @@ pub enum Record {
     Unfolder(String),
     /// A ledger with this id belongs to a projector that ran beside us.
     Sibling(String),
+    /// Files are about to change, and the application is to be told.
+    Owed,
+    /// The application was told of everything.
+    Done,
 }
 
 impl Record {
@@ -69,10 +73,39 @@ pub struct Contents {
     pub folders: BTreeSet<String>,
     /// Ids of ledgers of projectors that ran beside us.
     pub siblings: BTreeSet<String>,
+    /// Whether files may have changed without the application being told.
+    pub owed: bool,
     /// Lines that are torn, broken or name a path outside our roots.
     pub skipped: usize,
     /// Lines that are needed no more.
     pub garbage: usize,
+}
+
+/// What a ledger keeps when it is written anew.
+#[derive(Clone, Copy)]
+pub struct Kept<'a> {
+    /// Our paths, each with the object it is for.
+    pub owned: &'a BTreeMap<TargetPath, ObjectKey>,
+    /// Folders that we made.
+    pub folders: &'a BTreeSet<String>,
+    /// Ids of ledgers of projectors that ran beside us.
+    pub siblings: &'a BTreeSet<String>,
+    /// Whether files may have changed without the application being told.
+    pub owed: bool,
+}
+
+impl Kept<'_> {
+    /// The lines after the header.
+    pub fn lines(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.siblings.iter().for_each(|id| bytes.extend(line(&Record::Sibling(id.clone()))));
+        if self.owed {
+            bytes.extend(line(&Record::Owed));
+        }
+        self.folders.iter().for_each(|folder| bytes.extend(line(&Record::Folder(folder.clone()))));
+        self.owned.iter().for_each(|(path, key)| bytes.extend(line(&Record::own(path, key))));
+        bytes
+    }
 }
 
 /// The ledger is not one that this program can read: nothing it might own may be removed.
@@ -106,8 +139,7 @@ pub fn read(bytes: &[u8], roots: &Roots) -> Result<Contents, FormatError> {
         Some(other) => return Err(FormatError::Version(other)),
         None => return Err(FormatError::Header),
     };
-    let mut contents =
-        Contents { header, owned: BTreeMap::new(), folders: BTreeSet::new(), siblings: BTreeSet::new(), skipped: 0, garbage: 0 };
+    let mut contents = Contents::empty(header);
     let mut read = 0;
     for line in lines {
         match record::<Record>(line).and_then(|record| contents.replay(record, roots)) {
@@ -115,11 +147,22 @@ pub fn read(bytes: &[u8], roots: &Roots) -> Result<Contents, FormatError> {
             None => contents.skipped += 1,
         }
     }
-    contents.garbage = read - contents.owned.len() - contents.folders.len() - contents.siblings.len();
+    let needed = contents.owned.len() + contents.folders.len() + contents.siblings.len() + usize::from(contents.owed);
+    contents.garbage = read - needed;
     Ok(contents)
 }
 
 impl Contents {
+    /// A ledger that says nothing but whose it is.
+    pub const fn empty(header: Header) -> Self {
+        Self { header, owned: BTreeMap::new(), folders: BTreeSet::new(), siblings: BTreeSet::new(), owed: false, skipped: 0, garbage: 0 }
+    }
+
+    /// What is kept when it is written anew.
+    pub const fn kept(&self) -> Kept<'_> {
+        Kept { owned: &self.owned, folders: &self.folders, siblings: &self.siblings, owed: self.owed }
+    }
+
     fn replay(&mut self, record: Record, roots: &Roots) -> Option<()> {
         match record {
             Record::Own(path, kind, namespace, name) => {
@@ -138,6 +181,8 @@ impl Contents {
             Record::Sibling(id) => {
                 self.siblings.insert(id);
             }
+            Record::Owed => self.owed = true,
+            Record::Done => self.owed = false,
         }
         Some(())
     }
@@ -178,5 +223,49 @@ pub fn relation(ours: &Contents, theirs: &Contents, locked: bool) -> Relation {
     match locked || met || same_pod || other_instance {
         true => Relation::Sibling,
         false => Relation::Predecessor,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Header {
+        Header { version: VERSION, id: "1".into(), selection: String::new(), instance: String::new(), pod: String::new() }
+    }
+
+    fn contents(records: &[Vec<u8>]) -> Contents {
+        let bytes: Vec<u8> = std::iter::once(line(&header())).chain(records.iter().cloned()).flatten().collect();
+        read(&bytes, &Roots::new("/folder", [])).unwrap()
+    }
+
+    #[test]
+    fn what_is_owed_stays_owed_until_it_is_done() {
+        let (owed, done) = (line(&Record::Owed), line(&Record::Done));
+        let cases = [
+            (vec![], false, 0),
+            (vec![owed.clone()], true, 0),
+            (vec![owed.clone(), owed.clone()], true, 1),
+            (vec![owed.clone(), done.clone()], false, 2),
+            (vec![owed.clone(), done, owed], true, 2),
+        ];
+        for (records, owed, garbage) in cases {
+            let contents = contents(&records);
+            assert_eq!((contents.owed, contents.garbage, contents.skipped), (owed, garbage, 0), "{} records", records.len());
+        }
+    }
+
+    #[test]
+    fn what_is_owed_survives_being_written_anew() {
+        let before = contents(&[line(&Record::Owed), line(&Record::Folder("sub".into()))]);
+        assert_eq!(contents(&[before.kept().lines()]), before);
+    }
+
+    #[test]
+    fn a_record_that_a_program_does_not_know_is_skipped_and_counted() {
+        // To an older program `owed` and `done` are such records; plain text as these are, or with fields.
+        let found = contents(&[line(&"later"), line(&Record::Folder("sub".into())), line(&serde_json::json!({ "newer": ["a", 1] }))]);
+        assert_eq!((found.skipped, found.folders.len(), found.owed), (2, 1, false));
+        assert!(line(&Record::Owed).ends_with(b" \"owed\"\n") && line(&Record::Done).ends_with(b" \"done\"\n"));
     }
 }

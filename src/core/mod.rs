@@ -9,6 +9,7 @@ pub mod path;
 pub mod plan;
 pub mod policy;
 pub mod project;
+pub mod react;
 pub mod remote;
 pub mod remotes;
 pub mod resolve;

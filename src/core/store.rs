@@ -106,6 +106,22 @@ impl Store {
         self.settled() && self.sources.iter().filter(|source| covers(&source.scope)).all(|source| source.progress == Progress::Complete)
     }
 
+    /// The source that lists the object, or would.
+    pub fn source_of(&self, key: &ObjectKey) -> Option<SourceId> {
+        let covers = |source: &Source| {
+            source.scope.kind.is_none_or(|kind| kind == key.kind)
+                && source.scope.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
+        };
+        let scoped = || u16::try_from(self.sources.iter().position(covers)?).ok().map(SourceId);
+        self.object(key).map(|live| live.source).or_else(scoped)
+    }
+
+    /// Sources that were listed completely.
+    pub fn listed(&self) -> impl Iterator<Item = SourceId> {
+        let complete = self.sources.iter().enumerate().filter(|(_, source)| source.progress == Progress::Complete);
+        complete.filter_map(|(at, _)| u16::try_from(at).ok().map(SourceId))
+    }
+
     /// The path's entry, if the path is claimed or owned.
     pub fn path(&self, path: &TargetPath) -> Option<&PathEntry> {
         self.paths.get(path).map(Box::as_ref)

@@ -1,11 +1,10 @@
 //! The ledger as a file: locked for life, appended to, cut back after a failed append, compacted by temp and rename.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::core::ledger::{self, Contents, FormatError, Header, Record, Relation};
-use crate::core::object::ObjectKey;
+use crate::core::ledger::{self, Contents, FormatError, Header, Kept, Record, Relation};
 use crate::core::path::{RESERVED_PREFIX, Roots, TargetPath};
 use crate::disk::fs::Fs;
 use crate::disk::{read_to_end, write_all};
@@ -100,7 +99,7 @@ impl<F: Fs> LedgerFile<F> {
                 contents.header = header;
                 (contents, None, stale)
             }
-            Err(error) => (empty(fresh()), (!bytes.is_empty()).then_some(error), true),
+            Err(error) => (Contents::empty(fresh()), (!bytes.is_empty()).then_some(error), true),
         };
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let live = contents.owned.len();
@@ -120,7 +119,7 @@ impl<F: Fs> LedgerFile<F> {
         let former = opened.meet_others(fs, place, roots).map_err(failed)?;
         if stale || !former.is_empty() {
             let Opened { file, contents, .. } = &mut opened;
-            file.compact(fs, &contents.owned, &contents.folders, &contents.siblings).map_err(failed)?;
+            file.compact(fs, &contents.kept()).map_err(failed)?;
         }
         for Former { folder, name, locked } in former {
             if let Ok(handle) = fs.open_root(&folder, None) {
@@ -162,8 +161,8 @@ impl<F: Fs> LedgerFile<F> {
             match record {
                 Record::Own(..) => self.live += 1,
                 Record::Disown(_) => (self.live, self.garbage) = (self.live.saturating_sub(1), self.garbage + 2),
-                Record::Unfolder(_) => self.garbage += 2,
-                Record::Folder(_) | Record::Sibling(_) => {}
+                Record::Unfolder(_) | Record::Done => self.garbage += 2,
+                Record::Folder(_) | Record::Sibling(_) | Record::Owed => {}
             }
         }
         Ok(())
@@ -192,18 +191,10 @@ impl<F: Fs> LedgerFile<F> {
     ///
     /// # Errors
     /// When the file system refuses; the old ledger stays then.
-    pub fn compact(
-        &mut self,
-        fs: &mut F,
-        owned: &BTreeMap<TargetPath, ObjectKey>,
-        folders: &BTreeSet<String>,
-        siblings: &BTreeSet<String>,
-    ) -> io::Result<()> {
+    pub fn compact(&mut self, fs: &mut F, kept: &Kept<'_>) -> io::Result<()> {
         let temp = temp_name(&self.name);
         let mut bytes = ledger::line(&self.header);
-        siblings.iter().for_each(|id| bytes.extend(ledger::line(&Record::Sibling(id.clone()))));
-        folders.iter().for_each(|folder| bytes.extend(ledger::line(&Record::Folder(folder.clone()))));
-        owned.iter().for_each(|(path, key)| bytes.extend(ledger::line(&Record::own(path, key))));
+        bytes.extend(kept.lines());
         // Left by a crash in this very place.
         let _ = fs.unlink(&self.home, &temp);
         let file = fs.create(&self.home, &temp)?;
@@ -216,7 +207,7 @@ impl<F: Fs> LedgerFile<F> {
             return Err(error);
         }
         (self.file, self.length) = (file, u64::try_from(bytes.len()).unwrap_or_default());
-        (self.live, self.garbage, self.torn) = (owned.len(), 0, false);
+        (self.live, self.garbage, self.torn) = (kept.owned.len(), 0, false);
         Ok(())
     }
 }
@@ -244,6 +235,7 @@ impl<F: Fs> Opened<F> {
                     }
                     self.contents.folders.extend(theirs.contents.folders);
                     self.contents.siblings.extend(theirs.contents.siblings);
+                    self.contents.owed |= theirs.contents.owed;
                     former.push(Former { folder, name, locked: theirs.file });
                 }
             }
@@ -338,7 +330,7 @@ pub fn peek<F: Fs>(fs: &mut F, place: &Place, roots: &Roots, held: impl Fn((u64,
         instance: place.instance.clone(),
         pod: place.pod.clone(),
     };
-    let mut ours = read(fs, &place.folder, &place.name).map_or_else(|| empty(nobody), |(contents, _)| contents);
+    let mut ours = read(fs, &place.folder, &place.name).map_or_else(|| Contents::empty(nobody), |(contents, _)| contents);
     ours.header.pod.clone_from(&place.pod);
     for (folder, name) in others(fs, place).unwrap_or_default() {
         let Some((theirs, identity)) = read(fs, &folder, &name) else {
@@ -352,10 +344,6 @@ pub fn peek<F: Fs>(fs: &mut F, place: &Place, roots: &Roots, held: impl Fn((u64,
         }
     }
     ours
-}
-
-const fn empty(header: Header) -> Contents {
-    Contents { header, owned: BTreeMap::new(), folders: BTreeSet::new(), siblings: BTreeSet::new(), skipped: 0, garbage: 0 }
 }
 
 /// Opens and locks; `None` when somebody else holds it. The file may be replaced by a compaction while we wait for the lock.

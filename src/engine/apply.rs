@@ -31,7 +31,9 @@ impl<F: Fs> Engine<F> {
         let Plan { own, remove, write, .. } = plan;
         // 1.
         let folders = self.missing_folders(&write);
-        let refused = self.record_ours(&own, &write, &folders).err().map(|error| error.to_string());
+        let owes = self.owes_for(&remove, &write);
+        let refused = self.record_ours(&own, &write, &folders, owes.clone()).err().map(|error| error.to_string());
+        self.owing(owes, refused.is_some());
         // 2.
         let gone = self.remove_files(remove, outcome, now);
         self.prune_folders(&gone, &write, now);
@@ -88,13 +90,20 @@ impl<F: Fs> Engine<F> {
     }
 
     /// Appends what must be in the ledger before anything is made.
-    fn record_ours(&mut self, own: &[(TargetPath, Arc<ObjectKey>)], writes: &[Write], folders: &[String]) -> std::io::Result<()> {
+    fn record_ours(
+        &mut self,
+        own: &[(TargetPath, Arc<ObjectKey>)],
+        writes: &[Write],
+        folders: &[String],
+        owes: Option<Record>,
+    ) -> std::io::Result<()> {
         let new = writes.iter().map(|write| (&write.path, &write.owner)).filter(|(path, owner)| self.owner_of(path) != Some(owner));
         let owned: Vec<(TargetPath, Arc<ObjectKey>)> =
             own.iter().map(|(path, owner)| (path, owner)).chain(new).map(|(path, owner)| (path.clone(), owner.clone())).collect();
         let mut records: Vec<Record> =
             folders.iter().filter(|folder| !self.folders.contains(*folder)).map(|folder| Record::Folder(folder.clone())).collect();
         records.extend(owned.iter().map(|(path, owner)| Record::own(path, owner)));
+        records.extend(owes);
         self.append(records)?;
         self.folders.extend(folders.iter().cloned());
         owned.iter().for_each(|(path, owner)| self.store.own(path, owner));
@@ -121,7 +130,7 @@ impl<F: Fs> Engine<F> {
     }
 
     /// Appends records of things that are so already; what cannot be appended now is owed.
-    fn append_or_owe(&mut self, records: Vec<Record>) {
+    pub(super) fn append_or_owe(&mut self, records: Vec<Record>) {
         if !records.is_empty() && self.append(records.clone()).is_err() {
             self.owed.extend(records);
         }
@@ -130,9 +139,11 @@ impl<F: Fs> Engine<F> {
     fn remove_files(&mut self, remove: Vec<(TargetPath, Because)>, outcome: &mut Outcome, now: Duration) -> Vec<TargetPath> {
         let mut gone = Vec::new();
         for (path, because) in remove {
+            let before = self.before(&path);
             match self.disk.remove(path.folder(), path.name()) {
                 Ok(was_there) => {
                     let object = self.owner_of(&path).cloned();
+                    self.note_difference(&path, object.as_ref(), (before, None), outcome);
                     self.store.saw(&path, OnDisk::Absent);
                     self.succeeded(&path, now, outcome);
                     outcome.changes.push(Change { path: path.clone(), object, act: Act::Removed { because, was_there } });
@@ -233,7 +244,12 @@ impl<F: Fs> Engine<F> {
 
     fn write_file(&mut self, write: Write, file: &FileProjection, outcome: &mut Outcome, now: Duration) {
         let Write { path, owner, content, replace, because } = write;
-        match self.disk.write(path.folder(), path.name(), &file.bytes.0, content, replace) {
+        let before = self.before(&path);
+        let done = self.disk.write(path.folder(), path.name(), &file.bytes.0, content, replace);
+        if matches!(done, Ok(_) | Err(WriteError::InPlace(_))) {
+            self.note_difference(&path, Some(&owner), (before, Some(content.digest)), outcome);
+        }
+        match done {
             Ok(stamp) => {
                 self.store.saw(&path, OnDisk::File(stamp));
                 self.succeeded(&path, now, outcome);

@@ -7,6 +7,7 @@ mod apply;
 mod notes;
 pub mod outcome;
 pub mod preview;
+mod reacting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use crate::core::entry::{Obstacle, OnDisk};
 use crate::core::folded::Folded;
+use crate::core::ledger::Kept;
 use crate::core::object::{ObjectKey, SourceEvent};
 use crate::core::path::TargetPath;
 use crate::core::plan::{self, Batch, Blocked, Conflict};
@@ -59,6 +61,8 @@ pub struct Engine<F: Fs> {
     siblings: BTreeSet<String>,
     /// Records that could not be appended when they were due.
     owed: Vec<crate::core::ledger::Record>,
+    /// What is known of reactions; nothing costs anything where there are none.
+    reacting: reacting::Reacting,
     retries: BTreeMap<TargetPath, Retry>,
     /// The last write failed: attempts go one by one until one works.
     degraded: bool,
@@ -108,6 +112,7 @@ impl<F: Fs> Engine<F> {
             taken_over: opened.taken_over,
             unreadable: opened.unreadable.map(|error| error.to_string()),
             skipped: opened.contents.skipped,
+            owed: opened.contents.owed,
         };
         let engine = Self {
             disk,
@@ -118,6 +123,7 @@ impl<F: Fs> Engine<F> {
             folders: opened.contents.folders,
             siblings: opened.contents.siblings,
             owed: Vec::new(),
+            reacting: reacting::Reacting::new(opened.contents.owed),
             retries: BTreeMap::new(),
             degraded: false,
             ledger_lost: false,
@@ -139,11 +145,14 @@ impl<F: Fs> Engine<F> {
     /// Folds a batch, plans what it touched, applies the plan.
     pub fn converge(&mut self, batch: Vec<SourceEvent>, now: Duration) -> Outcome {
         let mut folded = Folded::for_events(batch.len());
+        let listed = self.listed_by(&batch);
         for event in batch {
             self.store.fold(event, &self.settings.rules, &mut folded);
         }
         self.stale_events += u64::from(folded.stale);
-        self.commit(folded, now)
+        let mut outcome = self.commit(folded, now);
+        outcome.listed = listed;
+        outcome
     }
 
     /// Looks at every file on disk: what somebody edited, removed or left in the way is made right.
@@ -231,6 +240,9 @@ impl<F: Fs> Engine<F> {
             self.compact();
         }
         self.wish(std::mem::take(&mut folded.seen), inherited, &mut outcome);
+        if folded.progressed {
+            self.note_progress();
+        }
         self.ready = self.ready
             || (self.store.settled() && self.retries.values().all(|retry| retry.attempted || retry.attempts > 3) && self.unread.is_empty());
         outcome.ready = self.ready;
@@ -380,6 +392,7 @@ impl<F: Fs> Engine<F> {
             }
             self.folders.extend(opened.contents.folders);
             self.siblings.extend(opened.contents.siblings);
+            self.reacting.owed |= opened.contents.owed;
             self.disk.sweep("", &opened.ids);
             self.disk.identify(opened.file.id());
             self.ledger = opened.file;
@@ -393,7 +406,8 @@ impl<F: Fs> Engine<F> {
     /// Whether the ledger is compact now. One that could not be compacted is as good as before, only longer.
     fn compact(&mut self) -> bool {
         let owned = self.store.paths().filter_map(|(path, entry)| Some((path.clone(), (**entry.owner.as_ref()?).clone()))).collect();
-        let compacted = self.ledger.compact(&mut self.disk.fs, &owned, &self.folders, &self.siblings).is_ok();
+        let kept = Kept { owned: &owned, folders: &self.folders, siblings: &self.siblings, owed: self.reacting.owed };
+        let compacted = self.ledger.compact(&mut self.disk.fs, &kept).is_ok();
         if compacted {
             self.owed.clear();
         }
@@ -414,6 +428,8 @@ pub struct Start {
     pub unreadable: Option<String>,
     /// Broken records.
     pub skipped: usize,
+    /// Whether files may have changed without the application being told.
+    pub owed: bool,
 }
 
 /// A store over the sources of this run.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::object::ObjectKey;
+use crate::core::object::{ObjectKey, SourceId};
 use crate::core::path::TargetPath;
 use crate::core::plan::{self, Barrier};
 use crate::core::policy::Adopt;
@@ -20,6 +20,8 @@ pub struct Settings {
     pub adopt: Adopt,
     /// What the status writer does about finalizers, if anything.
     pub finalizers: Option<Finalizers>,
+    /// Whether the application is told of changes: they are noted in the ledger then, and in [`Outcome::differences`].
+    pub reacts: bool,
 }
 
 /// Which finalizers are ours.
@@ -38,6 +40,10 @@ pub struct Finalizers {
 pub struct Outcome {
     /// Files that changed on disk, in the order of the changes.
     pub changes: Vec<Change>,
+    /// Files whose content changed, in the order of the changes; only where [`Settings::reacts`].
+    pub differences: Vec<Difference>,
+    /// Sources that a complete list of came to its end; only where [`Settings::reacts`].
+    pub listed: Vec<SourceId>,
     /// Objects to read again; more than [`FETCH_MAX`](crate::engine::FETCH_MAX) means a new list instead.
     pub fetch: BTreeSet<Arc<ObjectKey>>,
     /// Files behind URLs to ask for: all that each object named wants.
@@ -69,6 +75,23 @@ pub struct Change {
     pub object: Option<Arc<ObjectKey>>,
     /// What happened.
     pub act: Act,
+}
+
+/// A file whose content changed, as reactions must know it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Where.
+    pub path: TargetPath,
+    /// For whom it is, or was.
+    pub object: Arc<ObjectKey>,
+    /// The source that lists that object, or would.
+    pub source: Option<SourceId>,
+    /// Whether it belongs to the source's first list, or to the removals that follow when all are listed.
+    pub initial: bool,
+    /// Digest of what was there as a number; 0 where nobody looked, nothing where there was no file.
+    pub before: Option<u128>,
+    /// Digest of what is there now; nothing where there is no file.
+    pub after: Option<u128>,
 }
 
 /// What happened to a file.

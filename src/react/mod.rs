@@ -3,6 +3,8 @@
 //! They never block the files, readiness or removal. One [`runner`] drives them all, in order, from a queue that merges what waits.
 
 pub mod http;
+pub mod runner;
+pub mod script;
 
 use std::future::Future;
 use std::pin::Pin;

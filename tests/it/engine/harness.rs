@@ -11,7 +11,7 @@ use kube_projector::core::project::{FileNames, Rules, Urls};
 use kube_projector::core::store::SourceScope;
 use kube_projector::disk::Disk;
 use kube_projector::disk::ledger::Place;
-use kube_projector::engine::outcome::{Note, Outcome, Settings};
+use kube_projector::engine::outcome::{Difference, Note, Outcome, Settings};
 use kube_projector::engine::{self, Engine, FETCH_MAX};
 use tempfile::TempDir;
 
@@ -32,6 +32,8 @@ pub struct World {
     pub foreign: Files,
     pub label: &'static str,
     pub notes: Vec<Note>,
+    pub reacts: bool,
+    pub differences: Vec<Difference>,
     pub now: Duration,
     engine: Option<Engine<Faulty>>,
     generations: [u32; 2],
@@ -53,6 +55,8 @@ impl World {
             foreign: Files::new(),
             label: "a",
             notes: Vec::new(),
+            reacts: false,
+            differences: Vec::new(),
             now: Duration::from_secs(1),
             engine: None,
             generations: [0; 2],
@@ -168,7 +172,7 @@ impl World {
         let disk = Disk::open(Faulty::new(&self.control), roots, 0o755, Durability::None).map_err(|error| error.to_string())?;
         let scopes = SOURCES.map(|(_, kind)| SourceScope { kind: Some(kind), namespace: None, name: None });
         let store = engine::store(scopes, Order::Oldest, (1, u64::from(self.starts)));
-        let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers: None };
+        let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers: None, reacts: self.reacts };
         Engine::open(disk, place, settings, store).map(|(engine, _)| engine).map_err(|error| error.to_string())
     }
 
@@ -209,6 +213,7 @@ impl World {
         self.wake = outcome.wake;
         self.ready = outcome.ready;
         self.notes.extend(outcome.notes);
+        self.differences.extend(outcome.differences);
         if outcome.fetch.len() > FETCH_MAX {
             self.list_all();
             return;
@@ -254,6 +259,20 @@ impl World {
     pub fn blocked(&self) -> usize {
         let all = self.objects.values().filter(|thing| thing.labels.contains(self.label));
         wanted(all, &Files::new()).keys().filter(|path| !self.wanted().contains_key(*path)).count()
+    }
+
+    /// The application was told of everything.
+    pub fn reacted(&mut self) {
+        if let Some(engine) = &mut self.engine {
+            engine.reacted();
+        }
+    }
+
+    /// Whether a ledger says that the application is to be told.
+    pub fn owed(&self) -> bool {
+        let roots = Roots::new(&self.folder.path().display().to_string(), []);
+        let ledgers = tree_with_dots(self.folder.path()).into_iter().filter(|(path, _)| path.ends_with(".ledger"));
+        ledgers.into_iter().any(|(_, bytes)| ledger::read(&bytes, &roots).is_ok_and(|contents| contents.owed))
     }
 
     /// Whether every source is listed in this process.

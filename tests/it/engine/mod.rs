@@ -6,4 +6,5 @@ mod faulty;
 mod harness;
 pub mod model;
 mod properties;
+mod reacting;
 mod scenario;

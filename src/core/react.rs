@@ -1,0 +1,357 @@
+//! When the application is told of which files: the queue in front of the reactions.
+//!
+//! It keeps state, not events: per path what reactions last acted on and what is there now. A file that is back at what they acted on
+//! costs nothing. It never reads the clock, and it never runs anything: [`Queue::next`] says what to do now, and the runner tells
+//! how that ended.
+//!
+//! # Invariants
+//! - P7: a queue that is idle has had every path delivered since it last changed, or the path is what it was at the delivery before.
+//! - Nothing is delivered before [`Queue::ready`].
+//! - Memory is bounded: a path waits in one job, an object has one waiting job, a source has one.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use kube_projector::config::web::Batching;
+//! use kube_projector::core::object::{Kind, ObjectKey};
+//! use kube_projector::core::react::{Changed, Job, Next, Queue, Trigger};
+//!
+//! let mut queue = Queue::new(Batching::Each);
+//! let owner = Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", "rules"));
+//! let changed = Changed { path: "a.yaml", owner: &owner, before: None, after: Some(1) };
+//! queue.changed(changed, Trigger::Object(owner.clone()), Duration::ZERO);
+//! queue.ready();
+//! let job = Job { paths: vec!["a.yaml".into()], initial: false, fresh: true };
+//! assert_eq!(queue.next(Duration::ZERO), Next::Job(job));
+//! queue.delivered();
+//! assert!(queue.is_idle());
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::web::Batching;
+use crate::core::object::{ObjectKey, SourceId};
+
+/// Digest of content that nobody knows: it equals nothing, not even itself.
+pub const UNKNOWN: u128 = 0;
+/// However often something changes, a window ends after this many times its length.
+const WINDOWS_MAX: u32 = 10;
+
+/// What a change belongs to.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Trigger {
+    /// The list of a source: its first one, the one of METHOD=LIST, or a round of METHOD=SLEEP.
+    Batch(SourceId),
+    /// An event about one object.
+    Object(Arc<ObjectKey>),
+}
+
+/// A file that changed.
+#[derive(Clone, Copy)]
+pub struct Changed<'a> {
+    /// Where, as reactions are told.
+    pub path: &'a str,
+    /// For whom it is, or was: its downloads are waited for.
+    pub owner: &'a Arc<ObjectKey>,
+    /// Digest of what was there, or [`UNKNOWN`]; nothing where there was no file.
+    pub before: Option<u128>,
+    /// Digest of what is there now; nothing where there is no file.
+    pub after: Option<u128>,
+}
+
+/// What is to be done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// Tell the application; then call [`Queue::delivered`] or [`Queue::failed`].
+    Job(Job),
+    /// Nothing before this time, or before something is told to the queue.
+    Wait(Option<Duration>),
+}
+
+/// One delivery.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Job {
+    /// Files that changed, in order.
+    pub paths: Vec<String>,
+    /// Whether all of it belongs to the initial pass.
+    pub initial: bool,
+    /// Whether there is more to it than what failed before.
+    pub fresh: bool,
+}
+
+/// What a path of a waiting job was and is.
+struct Entry {
+    /// What reactions last acted on.
+    acted: Option<u128>,
+    /// For whom the file is.
+    owner: Arc<ObjectKey>,
+    /// The epoch in which `acted` was certain.
+    epoch: u64,
+}
+
+/// Changes that are told together.
+struct Waiting {
+    /// Nothing: the job of the window.
+    trigger: Option<Trigger>,
+    initial: bool,
+    /// The list that it belongs to is not complete.
+    open: bool,
+    first: Duration,
+    last: Duration,
+    paths: BTreeMap<Arc<str>, Entry>,
+}
+
+/// What is being delivered, or could not be.
+#[derive(Default)]
+struct Delivery {
+    paths: BTreeSet<Arc<str>>,
+    initial: bool,
+}
+
+/// Whether a waiting job may be delivered.
+enum Due {
+    Now,
+    At(Duration),
+    Held,
+}
+
+/// See the module's header.
+pub struct Queue {
+    batching: Batching,
+    ready: bool,
+    /// Nothing more comes: nothing is waited for.
+    closed: bool,
+    /// Sources whose first list is complete.
+    listed: BTreeSet<SourceId>,
+    /// Objects with downloads under way.
+    downloading: HashSet<Arc<ObjectKey>>,
+    /// By number, in the order in which they came.
+    jobs: BTreeMap<u64, Waiting>,
+    by_trigger: HashMap<Option<Trigger>, u64>,
+    /// In which job a path waits.
+    by_path: HashMap<Arc<str>, u64>,
+    /// What a former process may have left untold: it goes with the first job.
+    owed: Option<BTreeSet<Arc<str>>>,
+    running: Option<Delivery>,
+    failed: Option<Delivery>,
+    /// Grows when a delivery begins and when it ends. An application reads all its files whenever it is told of one, so what it
+    /// acted on is certain only for changes since the last delivery.
+    epoch: u64,
+    numbers: u64,
+}
+
+impl Queue {
+    /// An empty queue.
+    pub fn new(batching: Batching) -> Self {
+        Self {
+            batching,
+            ready: false,
+            closed: false,
+            listed: BTreeSet::new(),
+            downloading: HashSet::new(),
+            jobs: BTreeMap::new(),
+            by_trigger: HashMap::new(),
+            by_path: HashMap::new(),
+            owed: None,
+            running: None,
+            failed: None,
+            epoch: 0,
+            numbers: 0,
+        }
+    }
+
+    /// Notes that a former process changed some of these files, nobody knows which, and told nobody.
+    /// They go with the first job, which then is not an initial one, or by themselves when there is none.
+    pub fn owe(&mut self, paths: impl IntoIterator<Item = String>) {
+        self.owed.get_or_insert_default().extend(paths.into_iter().map(Arc::from));
+    }
+
+    /// Notes a change. All changes of a list come before [`Self::flush`] of its source, those of the initial pass before [`Self::ready`].
+    pub fn changed(&mut self, changed: Changed<'_>, trigger: Trigger, now: Duration) {
+        if same(changed.before, changed.after) {
+            return;
+        }
+        let initial = matches!(trigger, Trigger::Batch(source) if !self.ready || !self.listed.contains(&source));
+        if let Some(number) = self.by_path.get(changed.path).copied() {
+            return self.changed_again(number, changed, initial, now);
+        }
+        let path: Arc<str> = changed.path.into();
+        let number = self.job(trigger, now);
+        if let Some(job) = self.jobs.get_mut(&number) {
+            job.initial &= initial;
+            job.last = now;
+            job.paths.insert(path.clone(), Entry { acted: changed.before, owner: changed.owner.clone(), epoch: self.epoch });
+            self.by_path.insert(path, number);
+        }
+    }
+
+    /// A path that waits already stays in its job, whatever changed it now.
+    fn changed_again(&mut self, number: u64, changed: Changed<'_>, initial: bool, now: Duration) {
+        let certain = self.running.is_none();
+        let Some(job) = self.jobs.get_mut(&number) else { return };
+        let Some(entry) = job.paths.get_mut(changed.path) else { return };
+        if certain && entry.epoch == self.epoch && same(entry.acted, changed.after) {
+            job.paths.remove(changed.path);
+            self.by_path.remove(changed.path);
+            if job.paths.is_empty() {
+                self.take(number);
+            }
+            return;
+        }
+        entry.owner = changed.owner.clone();
+        job.last = now;
+        job.initial &= initial;
+    }
+
+    /// The number of the job that waits for this trigger.
+    fn job(&mut self, trigger: Trigger, now: Duration) -> u64 {
+        let open = matches!(trigger, Trigger::Batch(_)) && matches!(self.batching, Batching::Each);
+        let trigger = match self.batching {
+            Batching::Each => Some(trigger),
+            Batching::Window(_) => None,
+        };
+        if let Some(known) = self.by_trigger.get(&trigger) {
+            return *known;
+        }
+        self.numbers += 1;
+        self.by_trigger.insert(trigger.clone(), self.numbers);
+        self.jobs.insert(self.numbers, Waiting { trigger, initial: true, open, first: now, last: now, paths: BTreeMap::new() });
+        self.numbers
+    }
+
+    /// The list of a source is complete, and so is the job of its changes.
+    pub fn flush(&mut self, source: SourceId) {
+        self.listed.insert(source);
+        let number = self.by_trigger.get(&Some(Trigger::Batch(source)));
+        // Before readiness removals may follow: they belong to the same pass.
+        if let Some(job) = number.and_then(|number| self.jobs.get_mut(number)).filter(|_| self.ready) {
+            job.open = false;
+        }
+    }
+
+    /// The files are there: from now on jobs are delivered. Every source has been listed by now, or never will be.
+    pub fn ready(&mut self) {
+        if !std::mem::replace(&mut self.ready, true) {
+            self.jobs.values_mut().for_each(|job| job.open = false);
+        }
+    }
+
+    /// Nothing more comes: no list, no download and no window is waited for any more.
+    pub fn close(&mut self) {
+        self.closed = true;
+        self.ready();
+    }
+
+    /// Notes whether an object has downloads under way. What is told of it waits for them: in a window at most until that must end.
+    pub fn waiting(&mut self, object: &Arc<ObjectKey>, downloads: bool) {
+        match downloads {
+            true => self.downloading.insert(object.clone()),
+            false => self.downloading.remove(object),
+        };
+    }
+
+    /// What is to be done now: what failed and everything with it, else what came first.
+    pub fn next(&mut self, now: Duration) -> Next {
+        if !self.ready || self.running.is_some() {
+            return Next::Wait(None);
+        }
+        let all = self.failed.is_some();
+        let mut numbers = Vec::new();
+        let mut wake: Option<Duration> = None;
+        for (number, job) in &self.jobs {
+            match self.due(job, now) {
+                Due::Now => numbers.push(*number),
+                Due::At(time) => wake = Some(wake.map_or(time, |wake| wake.min(time))),
+                Due::Held => {}
+            }
+            if !all && !numbers.is_empty() {
+                break;
+            }
+        }
+        // What is owed goes with the initial pass, which may still wait for downloads.
+        let owed = self.owed.is_some() && (!numbers.is_empty() || self.jobs.values().all(|job| !job.initial));
+        if numbers.is_empty() && !all && !owed {
+            return Next::Wait(wake);
+        }
+        let fresh = owed || !numbers.is_empty();
+        let mut delivery = self.failed.take().unwrap_or(Delivery { paths: BTreeSet::new(), initial: true });
+        for number in numbers {
+            if let Some(job) = self.take(number) {
+                delivery.initial &= job.initial;
+                delivery.paths.extend(job.paths.into_keys());
+            }
+        }
+        if let Some(owed) = self.owed.take_if(|_| owed) {
+            delivery.initial = false;
+            delivery.paths.extend(owed);
+        }
+        self.epoch += 1;
+        let job = Job { paths: delivery.paths.iter().map(|path| (**path).to_owned()).collect(), initial: delivery.initial, fresh };
+        self.running = Some(delivery);
+        Next::Job(job)
+    }
+
+    /// While a delivery has failed: when there is more to deliver than what failed. `None`: nothing yet.
+    pub fn news(&self, now: Duration) -> Option<Duration> {
+        let due = |job: &Waiting| match self.due(job, now) {
+            Due::Now => Some(now),
+            Due::At(time) => Some(time),
+            Due::Held => None,
+        };
+        self.jobs.values().filter_map(due).min()
+    }
+
+    fn due(&self, job: &Waiting, now: Duration) -> Due {
+        if self.closed {
+            return Due::Now;
+        }
+        let held = job.open || (!self.downloading.is_empty() && job.paths.values().any(|entry| self.downloading.contains(&entry.owner)));
+        match self.batching {
+            Batching::Each if held => Due::Held,
+            Batching::Each => Due::Now,
+            Batching::Window(length) => {
+                let latest = job.first + length * WINDOWS_MAX;
+                let time = if held { latest } else { latest.min(job.last + length) };
+                if time <= now { Due::Now } else { Due::At(time) }
+            }
+        }
+    }
+
+    fn take(&mut self, number: u64) -> Option<Waiting> {
+        let job = self.jobs.remove(&number)?;
+        self.by_trigger.remove(&job.trigger);
+        for path in job.paths.keys() {
+            self.by_path.remove(path);
+        }
+        Some(job)
+    }
+
+    /// The application was told, or will never be told of this.
+    pub fn delivered(&mut self) {
+        self.running = None;
+        self.epoch += 1;
+    }
+
+    /// The application was not told, or not all of it: the same files are due at once, together with everything that is due then.
+    pub fn failed(&mut self) {
+        self.failed = self.running.take();
+        self.epoch += 1;
+    }
+
+    /// Whether the application knows the newest state of every file.
+    pub fn is_idle(&self) -> bool {
+        self.jobs.is_empty() && self.owed.is_none() && self.running.is_none() && self.failed.is_none()
+    }
+}
+
+/// Whether two contents are known to be the same.
+fn same(left: Option<u128>, right: Option<u128>) -> bool {
+    left == right && left != Some(UNKNOWN)
+}
+
+#[cfg(test)]
+#[path = "react_tests.rs"]
+mod tests;

@@ -1,0 +1,398 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::object::Kind;
+
+const A: Option<u128> = Some(1);
+const B: Option<u128> = Some(2);
+const SOURCE: SourceId = SourceId(0);
+/// What was there, and what is there now.
+type Difference = (Option<u128>, Option<u128>);
+
+const WINDOW: Duration = Duration::from_secs(2);
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn object(name: &str) -> Arc<ObjectKey> {
+    Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", name))
+}
+
+/// The changed file is named like its object.
+fn change(queue: &mut Queue, name: &str, (before, after): Difference, now: u64) {
+    let owner = object(name.split('.').next().unwrap());
+    queue.changed(Changed { path: name, owner: &owner, before, after }, Trigger::Object(owner.clone()), seconds(now));
+}
+
+fn list(queue: &mut Queue, source: SourceId, name: &str, (before, after): Difference, now: u64) {
+    let owner = object(name);
+    queue.changed(Changed { path: name, owner: &owner, before, after }, Trigger::Batch(source), seconds(now));
+}
+
+fn ready(batching: Batching) -> Queue {
+    let mut queue = Queue::new(batching);
+    queue.flush(SOURCE);
+    queue.ready();
+    queue
+}
+
+/// Delivers all that is due now: the paths of each job, `!` before those of an initial one.
+fn deliver(queue: &mut Queue, now: u64) -> Vec<String> {
+    let mut told = Vec::new();
+    while let Next::Job(job) = queue.next(seconds(now)) {
+        told.push(format!("{}{}", if job.initial { "!" } else { "" }, job.paths.join(" ")));
+        queue.delivered();
+    }
+    told
+}
+
+fn wait(queue: &mut Queue, now: u64) -> Option<Duration> {
+    match queue.next(seconds(now)) {
+        Next::Wait(until) => until,
+        Next::Job(job) => panic!("a job is due: {job:?}"),
+    }
+}
+
+fn attempt(queue: &mut Queue, now: u64) -> (String, bool) {
+    match queue.next(seconds(now)) {
+        Next::Job(job) => (job.paths.join(" "), job.fresh),
+        Next::Wait(until) => panic!("no job until {until:?}"),
+    }
+}
+
+#[test]
+fn each_object_is_told_once_in_order() {
+    let mut queue = ready(Batching::Each);
+    for number in 0..1000 {
+        change(&mut queue, &format!("{number:04}"), (A, B), 0);
+    }
+    let names: Vec<String> = (0..1000).map(|number| format!("{number:04}")).collect();
+    assert_eq!(deliver(&mut queue, 0), names);
+    assert!(queue.is_idle());
+}
+
+#[test]
+fn files_of_one_object_are_told_together_and_later_changes_join_them() {
+    let mut queue = ready(Batching::Each);
+    for name in ["one.b", "two.a", "one.a", "one.b"] {
+        change(&mut queue, name, (A, B), 0);
+    }
+    assert_eq!(deliver(&mut queue, 0), ["one.a one.b", "two.a"]);
+}
+
+#[test]
+fn the_initial_pass_is_told_once_per_source_with_changes() {
+    let mut queue = Queue::new(Batching::Each);
+    for (source, name) in [(0, "a"), (1, "b"), (0, "c")] {
+        list(&mut queue, SourceId(source), name, (None, A), 0);
+    }
+    (0..3).for_each(|source| queue.flush(SourceId(source)));
+    list(&mut queue, SOURCE, "gone", (A, None), 1);
+    assert_eq!(deliver(&mut queue, 1), Vec::<String>::new(), "not before it is ready");
+    queue.ready();
+    assert_eq!(deliver(&mut queue, 1), ["!a c gone", "!b"]);
+    assert!(queue.is_idle());
+}
+
+#[test]
+fn a_round_is_told_once_when_it_is_complete() {
+    let mut queue = ready(Batching::Each);
+    for name in ["a", "b"] {
+        list(&mut queue, SOURCE, name, (A, B), 1);
+        assert_eq!(wait(&mut queue, 1), None, "the list is not complete");
+    }
+    queue.flush(SOURCE);
+    assert_eq!(deliver(&mut queue, 1), ["a b"], "not an initial one");
+}
+
+#[test]
+fn a_source_that_joins_late_has_an_initial_pass_of_its_own() {
+    let mut queue = ready(Batching::Each);
+    list(&mut queue, SourceId(1), "late", (None, A), 1);
+    assert_eq!(deliver(&mut queue, 1), Vec::<String>::new());
+    queue.flush(SourceId(1));
+    assert_eq!(deliver(&mut queue, 1), ["!late"]);
+}
+
+#[test]
+fn what_is_as_it_was_is_not_told() {
+    let table: [(&[Difference], usize); 7] = [
+        (&[(A, A)], 0),
+        (&[(None, None)], 0),
+        (&[(A, B), (B, A)], 0),
+        (&[(None, A), (A, B), (B, None)], 0),
+        (&[(A, B), (B, A), (A, B)], 1),
+        (&[(Some(UNKNOWN), A), (A, Some(UNKNOWN))], 1),
+        (&[(Some(UNKNOWN), Some(UNKNOWN))], 1),
+    ];
+    for batching in [Batching::Each, Batching::Window(WINDOW)] {
+        for (number, (changes, jobs)) in table.iter().enumerate() {
+            let mut queue = ready(batching);
+            changes.iter().for_each(|change_of| change(&mut queue, "a", *change_of, 0));
+            assert_eq!(queue.is_idle(), *jobs == 0, "row {number}");
+            assert_eq!(deliver(&mut queue, 100).len(), *jobs, "row {number}");
+        }
+    }
+}
+
+#[test]
+fn a_job_of_which_one_file_is_as_it_was_tells_of_the_others() {
+    let mut queue = ready(Batching::Each);
+    change(&mut queue, "one.a", (A, B), 0);
+    change(&mut queue, "one.b", (A, B), 0);
+    change(&mut queue, "one.a", (B, A), 0);
+    assert_eq!(deliver(&mut queue, 0), ["one.b"]);
+}
+
+#[test]
+fn what_changed_back_while_the_application_was_told_is_told_again() {
+    // The application may have read any of it then.
+    let mut queue = ready(Batching::Each);
+    change(&mut queue, "a", (A, B), 0);
+    change(&mut queue, "b", (A, B), 0);
+    assert_eq!(attempt(&mut queue, 0).0, "a");
+    change(&mut queue, "c", (A, B), 0);
+    queue.delivered();
+    change(&mut queue, "b", (B, A), 0);
+    change(&mut queue, "c", (B, A), 0);
+    assert_eq!(deliver(&mut queue, 0), ["b", "c"]);
+}
+
+#[test]
+fn a_job_waits_for_the_downloads_of_its_objects_and_nobody_waits_for_it() {
+    let mut queue = ready(Batching::Each);
+    queue.waiting(&object("slow"), true);
+    change(&mut queue, "slow.a", (A, B), 0);
+    change(&mut queue, "fast", (A, B), 0);
+    assert_eq!(deliver(&mut queue, 0), ["fast"]);
+    change(&mut queue, "slow.url", (A, B), 9);
+    queue.waiting(&object("slow"), false);
+    assert_eq!(deliver(&mut queue, 9), ["slow.a slow.url"]);
+}
+
+#[test]
+fn a_list_waits_for_the_downloads_of_any_of_its_objects() {
+    let mut queue = Queue::new(Batching::Each);
+    queue.waiting(&object("slow"), true);
+    list(&mut queue, SOURCE, "fast", (None, A), 0);
+    list(&mut queue, SOURCE, "slow", (None, A), 0);
+    queue.flush(SOURCE);
+    queue.ready();
+    queue.owe(["old".to_owned()]);
+    assert_eq!(wait(&mut queue, 0), None, "what is owed goes with it");
+    queue.waiting(&object("slow"), false);
+    assert_eq!(deliver(&mut queue, 0), ["fast old slow"]);
+}
+
+#[test]
+fn a_window_ends_when_nothing_changes_and_at_latest_after_ten_times_its_length() {
+    let mut queue = ready(Batching::Window(WINDOW));
+    change(&mut queue, "a", (A, B), 0);
+    assert_eq!(wait(&mut queue, 0), Some(seconds(2)));
+    change(&mut queue, "b", (A, B), 1);
+    assert_eq!(wait(&mut queue, 2), Some(seconds(3)));
+    assert_eq!(deliver(&mut queue, 3), ["a b"]);
+    for second in 10..=29 {
+        change(&mut queue, &format!("{second}"), (A, B), second);
+        assert!(wait(&mut queue, second).is_some(), "second {second}");
+    }
+    assert_eq!(deliver(&mut queue, 30).len(), 1);
+}
+
+#[test]
+fn a_window_waits_for_readiness_and_for_downloads_but_not_for_ever() {
+    let mut queue = Queue::new(Batching::Window(WINDOW));
+    queue.waiting(&object("slow"), true);
+    list(&mut queue, SOURCE, "slow", (None, A), 0);
+    assert_eq!(wait(&mut queue, 100), None, "not ready");
+    queue.flush(SOURCE);
+    queue.ready();
+    assert_eq!(wait(&mut queue, 19), Some(seconds(20)), "downloads");
+    assert_eq!(deliver(&mut queue, 20), ["!slow"]);
+    change(&mut queue, "slow", (A, B), 30);
+    queue.waiting(&object("slow"), false);
+    assert_eq!(deliver(&mut queue, 32), ["slow"]);
+}
+
+#[test]
+fn a_burst_in_a_window_is_one_job() {
+    let mut queue = ready(Batching::Window(WINDOW));
+    (0..1000).for_each(|number| change(&mut queue, &format!("{number}"), (A, B), 0));
+    assert_eq!(deliver(&mut queue, 2).len(), 1);
+}
+
+#[test]
+fn while_a_delivery_fails_everything_that_waits_becomes_one_job() {
+    let mut queue = ready(Batching::Each);
+    ["a", "b", "c"].iter().for_each(|name| change(&mut queue, name, (A, B), 0));
+    assert_eq!(attempt(&mut queue, 0), ("a".into(), true));
+    queue.failed();
+    assert_eq!(queue.news(seconds(0)), Some(seconds(0)));
+    assert_eq!(attempt(&mut queue, 1), ("a b c".into(), true));
+    queue.failed();
+    assert_eq!(queue.news(seconds(2)), None);
+    assert_eq!(attempt(&mut queue, 2), ("a b c".into(), false));
+    queue.delivered();
+    assert!(queue.is_idle());
+}
+
+#[test]
+fn what_failed_stays_owed_although_the_file_is_as_it_was() {
+    let mut queue = ready(Batching::Each);
+    change(&mut queue, "a", (A, B), 0);
+    attempt(&mut queue, 0);
+    queue.failed();
+    change(&mut queue, "a", (B, A), 0);
+    assert!(!queue.is_idle());
+    assert_eq!(deliver(&mut queue, 0), ["a"]);
+}
+
+#[test]
+fn what_is_owed_goes_with_the_first_job_or_alone_and_is_no_initial_one() {
+    let owed = || ["a", "old"].map(str::to_owned);
+    let mut queue = Queue::new(Batching::Each);
+    queue.owe(owed());
+    assert_eq!(wait(&mut queue, 0), None, "not ready");
+    list(&mut queue, SOURCE, "new", (None, A), 0);
+    list(&mut queue, SourceId(1), "other", (None, A), 0);
+    queue.ready();
+    assert_eq!(deliver(&mut queue, 0), ["a new old", "!other"]);
+    let mut queue = Queue::new(Batching::Window(WINDOW));
+    queue.owe(owed());
+    queue.ready();
+    assert!(!queue.is_idle());
+    assert_eq!(deliver(&mut queue, 0), ["a old"]);
+    assert!(queue.is_idle());
+}
+
+#[test]
+fn a_closed_queue_waits_for_nothing() {
+    for batching in [Batching::Each, Batching::Window(WINDOW)] {
+        let mut queue = Queue::new(batching);
+        queue.waiting(&object("a"), true);
+        list(&mut queue, SOURCE, "a", (None, A), 0);
+        queue.close();
+        assert_eq!(deliver(&mut queue, 0), ["!a"]);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Change {
+        path: usize,
+        content: u128,
+        batch: bool,
+    },
+    Flush,
+    Download {
+        object: usize,
+        under_way: bool,
+    },
+    /// A delivery begins, and the application may read everything at once.
+    Begin {
+        reads: bool,
+    },
+    /// The application reads everything while it is told.
+    Reads,
+    End {
+        delivered: bool,
+    },
+    Pass,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (0..4_usize, 0..3_u128, prop::bool::weighted(0.3)).prop_map(|(path, content, batch)| Step::Change { path, content, batch }),
+        1 => Just(Step::Flush),
+        1 => (0..2_usize, any::<bool>()).prop_map(|(object, under_way)| Step::Download { object, under_way }),
+        3 => any::<bool>().prop_map(|reads| Step::Begin { reads }),
+        2 => Just(Step::Reads),
+        3 => any::<bool>().prop_map(|delivered| Step::End { delivered }),
+        1 => Just(Step::Pass),
+    ];
+    prop::collection::vec(step, 0..60)
+}
+
+/// The files, and what the application made of them when it last read them.
+#[derive(Default)]
+struct Model {
+    committed: BTreeMap<usize, u128>,
+    acted: BTreeMap<usize, u128>,
+    running: bool,
+    read: bool,
+    now: u64,
+}
+
+impl Model {
+    fn begin(&mut self, queue: &mut Queue, reads: bool) -> bool {
+        if !self.running && matches!(queue.next(seconds(self.now)), Next::Job(_)) {
+            (self.running, self.read) = (true, false);
+            self.reads(reads);
+        }
+        self.running
+    }
+
+    /// It reads everything: whatever changes from now on it may not have seen.
+    fn reads(&mut self, reads: bool) {
+        if self.running && reads {
+            self.acted = self.committed.clone();
+            self.read = true;
+        }
+    }
+
+    fn take(&mut self, queue: &mut Queue, step: Step) {
+        match step {
+            Step::Change { path, content, batch } => {
+                let owner = object(&format!("{}", path % 2));
+                let mut put = |content: u128| match content {
+                    0 => self.committed.remove(&path),
+                    content => self.committed.insert(path, content),
+                };
+                let (before, after) = (put(content), (content > 0).then_some(content));
+                let trigger = if batch { Trigger::Batch(SOURCE) } else { Trigger::Object(owner.clone()) };
+                let changed = Changed { path: &format!("{path}"), owner: &owner, before, after };
+                queue.changed(changed, trigger, seconds(self.now));
+            }
+            Step::Flush => queue.flush(SOURCE),
+            Step::Download { object: number, under_way } => queue.waiting(&object(&format!("{number}")), under_way),
+            Step::Begin { reads } => drop(self.begin(queue, reads)),
+            Step::Reads => self.reads(true),
+            Step::End { delivered } if self.running => {
+                self.reads(delivered && !self.read);
+                self.running = false;
+                if delivered { queue.delivered() } else { queue.failed() }
+            }
+            Step::End { .. } => {}
+            Step::Pass => self.now += 1,
+        }
+        assert!(!queue.is_idle() || self.acted == self.committed, "P7: idle, and the application acted on something else");
+    }
+}
+
+proptest! {
+    #[test]
+    fn p7_an_idle_queue_has_told_of_the_newest_state(steps in steps(), windowed: bool, ready_at in 0..60_usize) {
+        let mut queue = Queue::new(if windowed { Batching::Window(WINDOW) } else { Batching::Each });
+        let mut model = Model::default();
+        for (at, step) in steps.into_iter().enumerate() {
+            if at == ready_at {
+                queue.ready();
+            }
+            model.take(&mut queue, step);
+        }
+        queue.ready();
+        (0..2).for_each(|object| model.take(&mut queue, Step::Download { object, under_way: false }));
+        model.take(&mut queue, Step::Flush);
+        model.take(&mut queue, Step::End { delivered: true });
+        model.now += 1000;
+        let mut jobs = 0;
+        while model.begin(&mut queue, true) {
+            model.take(&mut queue, Step::End { delivered: true });
+            jobs += 1;
+        }
+        prop_assert!(jobs <= 6, "{jobs} jobs for four paths of two objects and one source");
+        prop_assert!(queue.is_idle());
+        prop_assert_eq!(model.acted, model.committed);
+    }
+}

@@ -1,0 +1,400 @@
+//! Drives the reactions: one task takes jobs from the queue and fires each reaction in order, again and again until it worked.
+//!
+//! It never blocks the engine. The wiring starts it, hands every [`Outcome`] over, and lets the engine note when everything is told:
+//!
+//! ```ignore
+//! let roots = settings.rules.roots.clone();
+//! let setup = Setup { batching: config.batching, triggers: Triggers::Events, roots, pace: runner::PACE };
+//! let runner = runner::start(vec![Box::new(script), Box::new(request)], setup);
+//! // After Engine::open, with Settings { reacts: true, .. }:
+//! if start.owed { runner.owe(engine.store().paths().filter(|(_, entry)| entry.owner.is_some()).map(|(path, _)| roots.show(path.as_str()))); }
+//! // After each commit, those who wait for downloads first (runner.waiting):
+//! runner.tell(&outcome);
+//! // In the engine's select!: () = runner.settled() => Input::Settled; then, and after each commit:
+//! if runner.is_idle() && engine.owes_reaction() { engine.reacted() }     // on the disk thread
+//! // METHOD=LIST, at its end: a failure unless runner.drain().await; at a stop: runner.stop(grace).await; then as above.
+//! ```
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::config::web::Batching;
+use crate::core::object::{ObjectKey, SourceId};
+use crate::core::path::Roots;
+use crate::core::react::{Changed, Job, Next, Queue, Trigger};
+use crate::core::retry::Attempts;
+use crate::engine::outcome::{Difference, Outcome};
+use crate::react::{Fault, Reaction};
+
+/// What could not be told within the bounds of retries is tried again this often.
+pub const PACE: Duration = Duration::from_secs(300);
+
+/// What the runner follows.
+pub struct Setup {
+    /// How often reactions run.
+    pub batching: Batching,
+    /// What a change belongs to.
+    pub triggers: Triggers,
+    /// Shows paths.
+    pub roots: Roots,
+    /// [`PACE`].
+    pub pace: Duration,
+}
+
+/// What a change belongs to after the initial pass.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Triggers {
+    /// To its object: METHOD=WATCH.
+    Events,
+    /// To the list that brought it: METHOD=SLEEP, METHOD=LIST.
+    Lists,
+}
+
+/// What became of one reaction, for /metrics.
+#[derive(Default, Debug)]
+pub struct Figures {
+    /// What it is called.
+    pub name: &'static str,
+    /// Attempts.
+    pub fired_total: AtomicU64,
+    /// Attempts that failed.
+    pub failed_total: AtomicU64,
+    /// Attempts that followed a failed one.
+    pub retried_total: AtomicU64,
+    /// Files that it is still to be told of, of the delivery in hand.
+    pub owed: AtomicU64,
+}
+
+/// The runner's handle. Dropping it ends the runner.
+pub struct Runner {
+    shared: Arc<Shared>,
+    setup: Setup,
+    /// Whether the queue knows that the files are there.
+    ready: AtomicBool,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+struct Shared {
+    /// A mutex, because the queue is the mailbox between engine loop and runner: a channel in front of it would have to merge too,
+    /// or be without bound. It is held for bookkeeping only.
+    state: Mutex<State>,
+    /// Something was put into the queue.
+    put: Notify,
+    /// The queue became idle, or the bounds of retries are reached.
+    settled: Notify,
+    figures: Vec<Figures>,
+    started: Instant,
+}
+
+struct State {
+    queue: Queue,
+    /// The bounds of retries are reached: only news or the slow pace lead to another attempt.
+    exhausted: bool,
+}
+
+/// Starts the runner.
+pub fn start(reactions: Vec<Box<dyn Reaction>>, setup: Setup) -> Runner {
+    let figures = reactions.iter().map(|reaction| Figures { name: reaction.name(), ..Figures::default() }).collect();
+    let state = Mutex::new(State { queue: Queue::new(setup.batching), exhausted: false });
+    let shared = Arc::new(Shared { state, put: Notify::new(), settled: Notify::new(), figures, started: Instant::now() });
+    let (stop, stopped) = watch::channel(false);
+    let task = tokio::spawn(Task { shared: shared.clone(), reactions, stopped, pace: setup.pace }.run());
+    Runner { shared, setup, ready: AtomicBool::new(false), stop, task }
+}
+
+impl Runner {
+    /// Takes what a commit changed, and how far the lists came. Never waits.
+    pub fn tell(&self, outcome: &Outcome) {
+        let ready = outcome.ready && !self.ready.swap(true, Ordering::Relaxed);
+        if outcome.differences.is_empty() && outcome.listed.is_empty() && !ready {
+            return;
+        }
+        let now = self.shared.now();
+        self.shared.put(|queue| {
+            for difference in &outcome.differences {
+                let path = self.setup.roots.show(difference.path.as_str());
+                let Difference { object, before, after, .. } = difference;
+                queue.changed(Changed { path: &path, owner: object, before: *before, after: *after }, self.trigger(difference), now);
+            }
+            outcome.listed.iter().for_each(|source| queue.flush(*source));
+            if ready {
+                queue.ready();
+            }
+        });
+    }
+
+    fn trigger(&self, difference: &Difference) -> Trigger {
+        match difference.source {
+            Some(source) if difference.initial || self.setup.triggers == Triggers::Lists => Trigger::Batch(source),
+            // Files of an object that nobody lists any more go with the first list.
+            None if difference.initial => Trigger::Batch(SourceId(0)),
+            _ => Trigger::Object(difference.object.clone()),
+        }
+    }
+
+    /// Notes that a former process may have changed these files and told nobody.
+    pub fn owe(&self, paths: impl IntoIterator<Item = String>) {
+        self.shared.put(|queue| queue.owe(paths));
+    }
+
+    /// Notes whether an object has downloads under way: what is told of it waits for them.
+    pub fn waiting(&self, object: &Arc<ObjectKey>, downloads: bool) {
+        self.shared.put(|queue| queue.waiting(object, downloads));
+    }
+
+    /// Whether the application was told of everything.
+    pub fn is_idle(&self) -> bool {
+        self.shared.state().queue.is_idle()
+    }
+
+    /// Waits until it may have been told of everything: look at [`Self::is_idle`] then. For one waiter.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn settled(&self) {
+        self.shared.settled.notified().await;
+    }
+
+    /// Tells everything that waits, without windows. Whether it was told; if not, the bounds of retries are reached.
+    pub async fn drain(&self) -> bool {
+        let now = self.shared.now();
+        {
+            let mut state = self.shared.state();
+            state.queue.close();
+            state.exhausted &= state.queue.news(now).is_none();
+        }
+        self.shared.put.notify_one();
+        loop {
+            {
+                let state = self.shared.state();
+                if state.queue.is_idle() {
+                    return true;
+                }
+                if state.exhausted || self.task.is_finished() {
+                    return false;
+                }
+            }
+            self.settled().await;
+        }
+    }
+
+    /// Lets the reaction that runs end within `grace`; everything else stays owed.
+    pub async fn stop(&mut self, grace: Duration) {
+        let _ = self.stop.send(true);
+        if timeout(grace, &mut self.task).await.is_err() {
+            tracing::warn!("stopped while a reaction runs");
+            self.task.abort();
+        }
+    }
+
+    /// Whether the task ended although nobody asked it to.
+    pub fn has_ended(&self) -> bool {
+        self.task.is_finished() && !*self.stop.borrow()
+    }
+
+    /// Figures of each reaction, in order.
+    pub fn figures(&self) -> &[Figures] {
+        &self.shared.figures
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn put(&self, put: impl FnOnce(&mut Queue)) {
+        put(&mut self.state().queue);
+        self.put.notify_one();
+    }
+}
+
+/// A reaction that has not worked yet for the delivery in hand.
+struct Left {
+    reaction: usize,
+    attempts: Attempts,
+    tries: u64,
+    /// When to try again; nothing when the bounds are reached.
+    due: Option<Instant>,
+}
+
+struct Task {
+    shared: Arc<Shared>,
+    reactions: Vec<Box<dyn Reaction>>,
+    stopped: watch::Receiver<bool>,
+    pace: Duration,
+}
+
+/// The runner was asked to stop.
+struct Stopped;
+
+impl Task {
+    async fn run(mut self) {
+        loop {
+            let (next, idle) = {
+                let mut state = self.shared.state();
+                (state.queue.next(self.shared.now()), state.queue.is_idle())
+            };
+            let ended = match next {
+                Next::Job(job) => self.deliver(job).await,
+                Next::Wait(until) => {
+                    if idle {
+                        self.shared.settled.notify_one();
+                    }
+                    self.wait(until.map(|until| self.shared.started + until)).await
+                }
+            };
+            if let Err(Stopped) = ended {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the time or for something new.
+    async fn wait(&mut self, until: Option<Instant>) -> Result<(), Stopped> {
+        tokio::select! {
+            biased;
+            _ = self.stopped.wait_for(|stopped| *stopped) => Err(Stopped),
+            () = self.shared.put.notified() => Ok(()),
+            () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => Ok(()),
+        }
+    }
+
+    /// Delivers a job, with everything that joins it while it fails.
+    async fn deliver(&mut self, mut job: Job) -> Result<(), Stopped> {
+        let mut left = Vec::new();
+        loop {
+            if job.fresh {
+                left = self.renewed(left, &job);
+            }
+            self.attempt(&mut left, &job.paths).await?;
+            if left.is_empty() {
+                self.shared.state().queue.delivered();
+                return Ok(());
+            }
+            self.shared.state().queue.failed();
+            self.pause(&mut left).await?;
+            let next = self.shared.state().queue.next(self.shared.now());
+            match next {
+                Next::Job(next) => job = next,
+                // What failed is due at once: there is always a job.
+                Next::Wait(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// Everything there is to fire for a job that grew: each reaction, and those that failed when their pause is over.
+    fn renewed(&self, failed: Vec<Left>, job: &Job) -> Vec<Left> {
+        let mut failed: Vec<Option<Left>> = failed.into_iter().map(Some).collect();
+        let all = self.reactions.iter().enumerate().filter(|(_, reaction)| !(job.initial && reaction.skips_initial()));
+        all.map(|(at, _)| {
+            let known = failed.iter_mut().find(|left| left.as_ref().is_some_and(|left| left.reaction == at && left.due.is_some()));
+            let new = Left { reaction: at, attempts: Attempts::default(), tries: 0, due: Some(Instant::now()) };
+            known.and_then(Option::take).unwrap_or(new)
+        })
+        .collect()
+    }
+
+    /// Fires every reaction that is due, in order. Those that are to be fired again stay.
+    async fn attempt(&mut self, left: &mut Vec<Left>, paths: &[String]) -> Result<(), Stopped> {
+        let mut again = Vec::new();
+        for mut one in left.drain(..) {
+            if *self.stopped.borrow() {
+                return Err(Stopped);
+            }
+            let (Some(reaction), Some(figures)) = (self.reactions.get_mut(one.reaction), self.shared.figures.get(one.reaction)) else {
+                continue;
+            };
+            if one.due.is_none_or(|due| due > Instant::now()) {
+                again.push(one);
+                continue;
+            }
+            figures.owed.store(u64::try_from(paths.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            figures.fired_total.fetch_add(1, Ordering::Relaxed);
+            figures.retried_total.fetch_add(u64::from(one.tries > 0), Ordering::Relaxed);
+            one.tries += 1;
+            let fired = reaction.fire(paths).await;
+            if fired.is_err() {
+                figures.failed_total.fetch_add(1, Ordering::Relaxed);
+            }
+            if one.judge(fired, reaction.as_ref(), paths.len()) {
+                again.push(one);
+            } else {
+                figures.owed.store(0, Ordering::Relaxed);
+            }
+        }
+        *left = again;
+        Ok(())
+    }
+
+    /// Waits until one of them is due; when the bounds are reached for all of them, for something new or the slow pace.
+    async fn pause(&mut self, left: &mut [Left]) -> Result<(), Stopped> {
+        if let Some(due) = left.iter().filter_map(|left| left.due).min() {
+            tokio::select! {
+                biased;
+                _ = self.stopped.wait_for(|stopped| *stopped) => return Err(Stopped),
+                () = sleep_until(due) => return Ok(()),
+            }
+        }
+        let slow = Instant::now() + self.pace;
+        loop {
+            let news = {
+                let mut state = self.shared.state();
+                let news = state.queue.news(self.shared.now()).map(|news| self.shared.started + news);
+                state.exhausted = news.is_none_or(|news| news > Instant::now());
+                news
+            };
+            let until = news.map_or(slow, |news| news.min(slow));
+            if until <= Instant::now() {
+                break;
+            }
+            self.shared.settled.notify_one();
+            self.wait(Some(until)).await?;
+        }
+        self.shared.state().exhausted = false;
+        for left in left {
+            (left.attempts, left.due) = (Attempts::default(), Some(Instant::now()));
+        }
+        Ok(())
+    }
+}
+
+impl Left {
+    /// Logs how an attempt ended. Whether there is to be another one.
+    fn judge(&mut self, fired: Result<(), Fault>, reaction: &dyn Reaction, files: usize) -> bool {
+        let (name, attempts) = (reaction.name(), self.tries);
+        match fired {
+            Ok(()) => tracing::info!(reaction = name, files, attempts, "told the application"),
+            Err(Fault::Permanent(why)) => tracing::error!(reaction = name, files, attempts, why, "the application was not told"),
+            Err(Fault::Transient { trouble, wish, why }) => {
+                self.due = self.attempts.failed(trouble, wish, &reaction.retry()).map(|pause| Instant::now() + pause);
+                match self.due {
+                    Some(_) => tracing::debug!(reaction = name, files, attempts, why, "the application was not told yet, trying again"),
+                    None => tracing::error!(reaction = name, files, attempts, why, "the application was not told, trying again later"),
+                }
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+#[path = "runner_tests.rs"]
+mod tests;

@@ -1,0 +1,223 @@
+use std::collections::VecDeque;
+
+use super::*;
+use crate::core::object::Kind;
+use crate::core::retry::{Retry, Trouble};
+use crate::react::Fired;
+
+const BOUNDS: Retry = Retry { total: 2, connect: 2, read: 2, backoff: Duration::from_secs(1) };
+
+/// What was fired: seconds since the start, reaction, files.
+type Log = Arc<Mutex<Vec<String>>>;
+
+/// Answers as the script says, then with success.
+struct Fake {
+    name: &'static str,
+    skips_initial: bool,
+    answers: VecDeque<Result<(), Fault>>,
+    takes: Duration,
+    log: Log,
+    started: Instant,
+}
+
+impl Reaction for Fake {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn skips_initial(&self) -> bool {
+        self.skips_initial
+    }
+
+    fn retry(&self) -> Retry {
+        BOUNDS
+    }
+
+    fn fire<'a>(&'a mut self, changed: &'a [String]) -> Fired<'a> {
+        Box::pin(async move {
+            let line = format!("{} {} {}", self.started.elapsed().as_secs(), self.name, changed.join(" "));
+            self.log.lock().unwrap().push(line);
+            tokio::time::sleep(self.takes).await;
+            self.answers.pop_front().unwrap_or(Ok(()))
+        })
+    }
+}
+
+fn later() -> Result<(), Fault> {
+    Err(Fault::Transient { trouble: Trouble::Later, wish: None, why: "503".into() })
+}
+
+fn never() -> Result<(), Fault> {
+    Err(Fault::Permanent("exit code 3".into()))
+}
+
+struct Bench {
+    log: Log,
+    fakes: Vec<Box<dyn Reaction>>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { log: Log::default(), fakes: Vec::new() }
+    }
+
+    fn with(mut self, name: &'static str, answers: impl IntoIterator<Item = Result<(), Fault>>) -> Self {
+        let fake = self.fake(name, answers);
+        self.fakes.push(Box::new(fake));
+        self
+    }
+
+    fn fake(&self, name: &'static str, answers: impl IntoIterator<Item = Result<(), Fault>>) -> Fake {
+        let answers = answers.into_iter().collect();
+        Fake { name, skips_initial: false, answers, takes: Duration::ZERO, log: self.log.clone(), started: Instant::now() }
+    }
+
+    fn start(self) -> (Runner, Log) {
+        let roots = Roots::new("/folder", []);
+        let setup = Setup { batching: Batching::Each, triggers: Triggers::Events, roots, pace: PACE };
+        (start(self.fakes, setup), self.log)
+    }
+}
+
+/// Files `path` of objects of the same name changed.
+fn outcome(paths: &[&str], initial: bool) -> Outcome {
+    let roots = Roots::new("/folder", []);
+    let difference = |path: &&str| Difference {
+        path: roots.recorded(path).unwrap(),
+        object: Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", *path)),
+        source: Some(SourceId(0)),
+        initial,
+        before: None,
+        after: Some(1),
+    };
+    Outcome { differences: paths.iter().map(difference).collect(), listed: vec![SourceId(0)], ready: true, ..Outcome::default() }
+}
+
+async fn idle(runner: &Runner) {
+    while !runner.is_idle() {
+        runner.settled().await;
+    }
+}
+
+fn log(log: &Log) -> Vec<String> {
+    std::mem::take(&mut *log.lock().unwrap())
+}
+
+fn figures(runner: &Runner) -> Vec<(u64, u64, u64, u64)> {
+    let load = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+    let row =
+        |figures: &Figures| (load(&figures.fired_total), load(&figures.failed_total), load(&figures.retried_total), load(&figures.owed));
+    runner.figures().iter().map(row).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn reactions_are_fired_in_order_once_per_job() {
+    let (runner, told) = Bench::new().with("script", []).with("request", []).start();
+    runner.tell(&outcome(&["a", "b"], false));
+    idle(&runner).await;
+    let expected = ["0 script /folder/a", "0 request /folder/a", "0 script /folder/b", "0 request /folder/b"];
+    assert_eq!(log(&told), expected);
+    assert_eq!(figures(&runner), [(2, 0, 0, 0), (2, 0, 0, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_skips_the_initial_pass_is_left_out_of_it() {
+    let mut bench = Bench::new().with("script", []);
+    let mut request = bench.fake("request", []);
+    request.skips_initial = true;
+    bench.fakes.push(Box::new(request));
+    let (runner, told) = bench.start();
+    runner.tell(&outcome(&["a", "b"], true));
+    idle(&runner).await;
+    assert_eq!(log(&told), ["0 script /folder/a /folder/b"]);
+    runner.tell(&outcome(&["c"], false));
+    idle(&runner).await;
+    assert_eq!(log(&told), ["0 script /folder/c", "0 request /folder/c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_failed_is_tried_again() {
+    let (runner, told) = Bench::new().with("script", [never()]).with("request", [later(), later()]).with("last", []).start();
+    runner.tell(&outcome(&["a"], false));
+    idle(&runner).await;
+    let expected = ["0 script /folder/a", "0 request /folder/a", "0 last /folder/a", "0 request /folder/a", "2 request /folder/a"];
+    assert_eq!(log(&told), expected);
+    assert_eq!(figures(&runner), [(1, 1, 0, 0), (3, 2, 2, 0), (1, 0, 0, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_while_a_retry_is_waited_for_goes_with_it() {
+    let (runner, told) = Bench::new().with("script", []).with("request", [later(), later()]).start();
+    runner.tell(&outcome(&["a"], false));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    runner.tell(&outcome(&["b"], false));
+    runner.tell(&outcome(&["c"], false));
+    idle(&runner).await;
+    let all = "/folder/a /folder/b /folder/c";
+    let first = ["0 script /folder/a".to_owned(), "0 request /folder/a".into(), "0 request /folder/a".into()];
+    assert_eq!(log(&told), [&first[..], &[format!("2 script {all}"), format!("2 request {all}")]].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_bounds_it_is_tried_at_a_slow_pace_and_at_the_next_change() {
+    let (runner, told) = Bench::new().with("request", (0..8).map(|_| later())).start();
+    runner.tell(&outcome(&["a"], false));
+    tokio::time::sleep(Duration::from_secs(299)).await;
+    assert_eq!(log(&told), ["0 request /folder/a", "0 request /folder/a", "2 request /folder/a"]);
+    assert_eq!(figures(&runner), [(3, 3, 2, 1)]);
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(log(&told), ["302 request /folder/a", "302 request /folder/a", "304 request /folder/a"]);
+    runner.tell(&outcome(&["b"], false));
+    idle(&runner).await;
+    let both = "request /folder/a /folder/b";
+    assert_eq!(log(&told), [format!("399 {both}"), format!("399 {both}"), format!("401 {both}")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_tells_everything_and_whether_it_could() {
+    for (failures, told) in [(2, true), (3, false)] {
+        let (runner, _) = Bench::new().with("request", (0..failures).map(|_| later())).start();
+        runner.tell(&outcome(&["a"], true));
+        assert_eq!(runner.drain().await, told, "{failures} failures");
+        assert_eq!(runner.is_idle(), told);
+    }
+    let (runner, told) = Bench::new().with("script", [never()]).start();
+    runner.tell(&Outcome { ready: false, listed: Vec::new(), ..outcome(&["a"], true) });
+    assert!(runner.drain().await, "attempted, and no attempt would be better");
+    assert_eq!(log(&told).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_lets_what_runs_end_within_the_grace_and_keeps_the_rest_owed() {
+    for (takes, idle) in [(2, true), (4, false)] {
+        let mut bench = Bench::new();
+        let mut slow = bench.fake("slow", []);
+        slow.takes = Duration::from_secs(takes);
+        bench.fakes.push(Box::new(slow));
+        let (mut runner, _) = bench.start();
+        runner.tell(&outcome(&["a"], false));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let before = Instant::now();
+        runner.stop(Duration::from_secs(3)).await;
+        assert!(before.elapsed() <= Duration::from_secs(3));
+        assert_eq!(runner.is_idle(), idle, "{takes} s");
+        assert!(!runner.has_ended());
+    }
+    let (mut runner, told) = Bench::new().with("request", [later(), later()]).start();
+    runner.tell(&outcome(&["a"], false));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = Instant::now();
+    runner.stop(Duration::from_secs(3)).await;
+    assert_eq!((before.elapsed(), runner.is_idle(), log(&told).len()), (Duration::ZERO, false, 2), "no retry is waited for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_former_process_owed_is_told_when_ready() {
+    let (runner, told) = Bench::new().with("script", []).start();
+    runner.owe(["/folder/b".to_owned(), "/folder/a".to_owned()]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!runner.is_idle());
+    runner.tell(&Outcome { ready: true, ..Outcome::default() });
+    idle(&runner).await;
+    assert_eq!(log(&told), ["1 script /folder/a /folder/b"]);
+}

@@ -1,0 +1,243 @@
+//! SCRIPT: runs a program after a change, with a bound on its time and on what is kept of its output.
+//!
+//! It never writes a file: the changed paths lie in memory, at a name under `/proc` that PROJECTOR_CHANGED gives, so that a root file
+//! system that cannot be written and a missing `/tmp` do no harm, and a FOLDER that is `/tmp` holds nothing but projected files.
+//! A script that fails is not tried again.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::AsRawFd;
+use std::pin::pin;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::fs::{Access, AtFlags, CWD, MemfdFlags, accessat, memfd_create};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::config::{Wording, web};
+use crate::core::retry::Retry;
+use crate::react::{Fault, Fired, Reaction};
+
+/// The variable that names the file with the changed paths, one per line. It can be read while the script runs.
+const CHANGED: &str = "PROJECTOR_CHANGED";
+/// How much is kept of each output.
+const KEPT_BYTES: usize = 4096;
+/// Children that a script leaves behind may hold its outputs open: they are read for this long after its end.
+const LINGER: Duration = Duration::from_millis(500);
+/// How long a killed script may take to be gone.
+const GONE: Duration = Duration::from_secs(1);
+
+/// See the module's header.
+pub struct Script {
+    settings: web::Script,
+    wording: Wording,
+}
+
+/// How a script ended.
+struct Ended {
+    /// Nothing when its time was up.
+    status: Option<ExitStatus>,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Script {
+    /// A reaction that runs SCRIPT.
+    pub const fn new(settings: web::Script, wording: Wording) -> Self {
+        Self { settings, wording }
+    }
+
+    async fn run(&self, changed: &[String]) -> Result<(), Fault> {
+        let ended = self.execute(changed).await.map_err(|error| Fault::Permanent(self.explain(&error)))?;
+        self.log(&ended);
+        let script = self.settings.path.display();
+        match ended.status {
+            Some(status) if status.success() => Ok(()),
+            // `exit status: 3`, or `signal: 9 (SIGKILL)`.
+            Some(status) => Err(Fault::Permanent(format!("{script}: {status}"))),
+            None => Err(Fault::Permanent(format!("{script}: killed after {} s (SCRIPT_TIMEOUT)", self.settings.timeout.as_secs_f32()))),
+        }
+    }
+
+    /// Runs the script to its end, or to the end of its time.
+    async fn execute(&self, changed: &[String]) -> io::Result<Ended> {
+        let (list, name) = list(changed)?;
+        let mut child = self.spawn(&name)?;
+        let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let status = {
+            let mut outputs = pin!(async { tokio::join!(keep(out, &mut stdout), keep(err, &mut stderr)) });
+            let mut open = true;
+            // Outputs are read while it runs: it must not wait for us. Both arms are cancel-safe: the outputs are pinned outside.
+            let end = async {
+                loop {
+                    tokio::select! {
+                        status = child.wait() => return status,
+                        _ = &mut outputs, if open => open = false,
+                    }
+                }
+            };
+            let status = match timeout(self.settings.timeout, end).await {
+                Ok(status) => {
+                    // What it leaves behind on purpose may stay.
+                    group.release();
+                    Some(status?)
+                }
+                Err(_) => {
+                    drop(group);
+                    let _ = timeout(GONE, child.wait()).await;
+                    None
+                }
+            };
+            if open {
+                let _ = timeout(LINGER, outputs).await;
+            }
+            status
+        };
+        drop(list);
+        Ok(Ended { status, stdout, stderr })
+    }
+
+    /// Directly if it can be executed, else by `sh`.
+    fn spawn(&self, list: &str) -> io::Result<Child> {
+        let script = &self.settings.path;
+        let start = |mut command: Command| {
+            let command = command.env(CHANGED, list).process_group(0).kill_on_drop(true);
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+        };
+        let by_shell = || {
+            let mut command = Command::new("sh");
+            command.arg(script);
+            start(command)
+        };
+        // As the kernel will judge it: by the effective ids.
+        match accessat(CWD, script, Access::EXEC_OK, AtFlags::EACCESS) {
+            Ok(()) => match start(Command::new(script)) {
+                // A script without a first line that names its interpreter.
+                Err(error) if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => by_shell(),
+                started => started,
+            },
+            Err(Errno::ACCESS) => by_shell(),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn explain(&self, error: &io::Error) -> String {
+        let script = &self.settings.path;
+        match error.kind() {
+            io::ErrorKind::NotFound if script.exists() => format!("{}: its interpreter is not there: {error}", script.display()),
+            _ => format!("{}: {error}", script.display()),
+        }
+    }
+
+    fn log(&self, ended: &Ended) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        match self.wording {
+            Wording::Own => {
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+                let exit = ended.status.as_ref().map(ToString::to_string).unwrap_or_default();
+                let (stdout, stderr) = (text(&ended.stdout), text(&ended.stderr));
+                tracing::debug!(script = %self.settings.path.display(), exit, stdout, stderr, "script ended");
+            }
+            Wording::Sidecar => {
+                tracing::debug!("Script stdout: {}", python_bytes(&ended.stdout));
+                tracing::debug!("Script stderr: {}", python_bytes(&ended.stderr));
+                if let Some(status) = &ended.status {
+                    tracing::debug!("Script exit code: {}", python_code(status));
+                }
+            }
+        }
+    }
+}
+
+impl Reaction for Script {
+    fn name(&self) -> &'static str {
+        "script"
+    }
+
+    fn skips_initial(&self) -> bool {
+        false
+    }
+
+    fn retry(&self) -> Retry {
+        Retry { total: 0, connect: 0, read: 0, backoff: Duration::ZERO }
+    }
+
+    fn fire<'a>(&'a mut self, changed: &'a [String]) -> Fired<'a> {
+        Box::pin(self.run(changed))
+    }
+}
+
+/// A process group that is killed unless it is released.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn release(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // The script was not waited for, so the number is still its own. It fails when all of it is gone.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// The changed paths as a file without a place, and the name that leads to it for as long as it is open.
+fn list(changed: &[String]) -> io::Result<(File, String)> {
+    let mut file = File::from(memfd_create("changed", MemfdFlags::CLOEXEC)?);
+    let lines: String = changed.iter().flat_map(|path| [path, "\n"]).collect();
+    file.write_all(lines.as_bytes())?;
+    let name = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+    Ok((file, name))
+}
+
+/// Reads to the end, keeps the beginning.
+async fn keep(output: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+    let Some(mut output) = output else { return };
+    let mut buffer = [0; KEPT_BYTES];
+    while let Ok(read @ 1..) = output.read(&mut buffer).await {
+        let room = KEPT_BYTES - kept.len();
+        kept.extend(buffer.iter().take(read.min(room)));
+    }
+}
+
+/// Bytes as Python shows them: `b'…'`.
+fn python_bytes(bytes: &[u8]) -> String {
+    let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') { '"' } else { '\'' };
+    let mut text = format!("b{quote}");
+    for byte in bytes {
+        match byte {
+            b'\\' => text.push_str("\\\\"),
+            b'\t' => text.push_str("\\t"),
+            b'\n' => text.push_str("\\n"),
+            b'\r' => text.push_str("\\r"),
+            b'\'' if quote == '\'' => text.push_str("\\'"),
+            b' '..=b'~' => text.push(char::from(*byte)),
+            other => drop(write!(text, "\\x{other:02x}")),
+        }
+    }
+    text.push(quote);
+    text
+}
+
+/// An exit code as Python counts them: that of a signal is negative.
+fn python_code(status: &ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.code().or_else(|| status.signal().map(|signal| -signal)).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "script_tests.rs"]
+mod tests;
