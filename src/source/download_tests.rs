@@ -152,6 +152,7 @@ async fn what_is_no_url_fails_at_once_and_is_not_shown() {
 
 #[tokio::test]
 async fn an_unwell_server_is_asked_again_within_the_bounds() {
+    let (lines, _guard) = Lines::collect();
     let stub = server(|_| Reply::new("503 Service Unavailable", "", "")).await;
     let bench = bench(SETTINGS);
     bench.want(&[("a", &stub.url("/"), 1)]).await;
@@ -159,6 +160,7 @@ async fn an_unwell_server_is_asked_again_within_the_bounds() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     bench.want(&[("b", &format!("http://{nobody}/"), 2)]).await;
     assert_eq!(bench.arrival().await, arrived("b", 2, "(failed)"));
+    assert_eq!(lines.with("asking again").len(), 4, "REQ_RETRY_TOTAL bounds connections too");
 }
 
 #[tokio::test]
@@ -214,19 +216,20 @@ async fn again_means_unconditionally() {
 
 #[tokio::test]
 async fn a_changed_url_calls_the_old_question_off() {
-    let (hangs, stub) = (server(|_| Reply::Silence).await, fine().await);
+    let (hangs, stub) = (server(|_| Reply::Stall("")).await, fine().await);
     let bench = bench(Settings { timeout: Duration::from_secs(3600), ..SETTINGS });
     // Both slots of the server are taken by questions that nobody wants any more.
     bench.want(&[("a", &hangs.url("/"), 1), ("b", &hangs.url("/"), 2), ("c", &hangs.url("/c"), 3)]).await;
     hangs.asked_times(2).await;
     bench.want(&[("a", &stub.url("/a"), 4), ("c", &hangs.url("/c"), 3)]).await;
     assert_eq!(bench.arrival().await, arrived("a", 4, "/a"));
+    hangs.left_times(2).await;
     assert_eq!(hangs.asked_times(3).await[2].path(), "/c");
 }
 
 #[tokio::test]
 async fn a_server_that_hangs_does_not_keep_others_waiting() {
-    let (hangs, stub) = (server(|_| Reply::Silence).await, fine().await);
+    let (hangs, stub) = (server(|_| Reply::Stall("")).await, fine().await);
     let bench = bench(Settings { timeout: Duration::from_secs(3600), ..SETTINGS });
     let (hang, fine) = (hangs.url("/"), stub.url("/fine"));
     let names: Vec<String> = (0..10).map(|n| format!("a{n}")).collect();
@@ -239,7 +242,7 @@ async fn a_server_that_hangs_does_not_keep_others_waiting() {
 
 #[tokio::test]
 async fn a_server_that_hangs_fails_in_the_end() {
-    let hangs = server(|_| Reply::Silence).await;
+    let hangs = server(|_| Reply::Stall("")).await;
     let bench = bench(Settings { timeout: Duration::from_millis(20), retries: 1, ..SETTINGS });
     bench.want(&[("a", &hangs.url("/"), 1)]).await;
     assert_eq!((bench.arrival().await, hangs.asked().len()), (arrived("a", 1, "(failed)"), 2));

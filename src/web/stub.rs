@@ -41,8 +41,10 @@ pub enum Reply {
     Raw(Vec<u8>),
     /// Sends this head, then zeros until nobody takes them any more.
     Endless(String),
-    /// Sends nothing and waits for us to give up.
-    Silence,
+    /// Sends these bytes, if any, and waits for us to give up.
+    Stall(&'static str),
+    /// Sends this head, then a byte every few milliseconds.
+    Trickle(&'static str),
 }
 
 impl Reply {
@@ -65,6 +67,7 @@ pub struct Stub {
     /// `host:port`.
     pub address: String,
     asked: watch::Receiver<Vec<Asked>>,
+    left: watch::Receiver<usize>,
     sent: Arc<AtomicUsize>,
 }
 
@@ -87,6 +90,13 @@ impl Stub {
         enough.expect("the server lives").clone()
     }
 
+    /// Waits until we have given up on this many stalled answers.
+    pub async fn left_times(&self, times: usize) {
+        let mut left = self.left.clone();
+        let enough = tokio::time::timeout(Duration::from_secs(20), left.wait_for(|left| *left >= times)).await;
+        enough.expect("in time: enough connections closed").expect("the server lives");
+    }
+
     /// Bytes of endless bodies that were sent.
     pub fn sent_bytes(&self) -> usize {
         self.sent.load(Ordering::SeqCst)
@@ -103,29 +113,31 @@ pub async fn serve(tls: Option<TlsAcceptor>, script: impl Fn(&Asked) -> Reply + 
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let (log, asked) = watch::channel(Vec::new());
+    let (gone, left) = watch::channel(0);
     let sent = Arc::new(AtomicUsize::new(0));
-    let (script, log, count) = (Arc::new(script), Arc::new(log), Arc::clone(&sent));
+    let (script, log, gone, count) = (Arc::new(script), Arc::new(log), Arc::new(gone), Arc::clone(&sent));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (script, log, count, tls) = (Arc::clone(&script), Arc::clone(&log), Arc::clone(&count), tls.clone());
+            let (script, log, gone) = (Arc::clone(&script), Arc::clone(&log), Arc::clone(&gone));
+            let (count, tls) = (Arc::clone(&count), tls.clone());
             tokio::spawn(async move {
                 match tls {
-                    None => exchange(stream, &*script, &log, &count).await,
+                    None => exchange(stream, &*script, (&log, &gone), &count).await,
                     Some(tls) => match tls.accept(stream).await {
-                        Ok(stream) => exchange(stream, &*script, &log, &count).await,
+                        Ok(stream) => exchange(stream, &*script, (&log, &gone), &count).await,
                         Err(_) => None,
                     },
                 }
             });
         }
     });
-    Stub { address, asked, sent }
+    Stub { address, asked, left, sent }
 }
 
 async fn exchange(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     script: &(dyn Fn(&Asked) -> Reply + Send + Sync),
-    log: &watch::Sender<Vec<Asked>>,
+    (log, left): (&watch::Sender<Vec<Asked>>, &watch::Sender<usize>),
     count: &AtomicUsize,
 ) -> Option<()> {
     let mut head = Vec::new();
@@ -145,8 +157,17 @@ async fn exchange(
                 count.fetch_add(16 << 10, Ordering::SeqCst);
             }
         }
-        Reply::Silence => {
+        Reply::Stall(bytes) => {
+            stream.write_all(bytes.as_bytes()).await.ok()?;
             let _ = stream.read_u8().await;
+            left.send_modify(|left| *left += 1);
+        }
+        Reply::Trickle(head) => {
+            stream.write_all(head.as_bytes()).await.ok()?;
+            let mut pace = tokio::time::interval(Duration::from_millis(5));
+            while stream.write_all(b"x").await.is_ok() {
+                pace.tick().await;
+            }
         }
     }
     stream.shutdown().await.ok()
