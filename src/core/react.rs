@@ -226,8 +226,7 @@ impl Queue {
     pub fn flush(&mut self, source: SourceId) {
         self.listed.insert(source);
         let number = self.by_trigger.get(&Some(Trigger::Batch(source)));
-        // Before readiness removals may follow: they belong to the same pass.
-        if let Some(job) = number.and_then(|number| self.jobs.get_mut(number)).filter(|_| self.ready) {
+        if let Some(job) = number.and_then(|number| self.jobs.get_mut(number)) {
             job.open = false;
         }
     }

@@ -153,10 +153,12 @@ fn what_changed_back_while_the_application_was_told_is_told_again() {
     change(&mut queue, "b", (A, B), 0);
     assert_eq!(attempt(&mut queue, 0).0, "a");
     change(&mut queue, "c", (A, B), 0);
+    change(&mut queue, "d", (A, B), 0);
+    change(&mut queue, "d", (B, A), 0);
     queue.delivered();
     change(&mut queue, "b", (B, A), 0);
     change(&mut queue, "c", (B, A), 0);
-    assert_eq!(deliver(&mut queue, 0), ["b", "c"]);
+    assert_eq!(deliver(&mut queue, 0), ["b", "c", "d"]);
 }
 
 #[test]

@@ -212,6 +212,19 @@ async fn a_stop_lets_what_runs_end_within_the_grace_and_keeps_the_rest_owed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stop_begins_no_other_reaction() {
+    let mut bench = Bench::new();
+    let mut slow = bench.fake("slow", []);
+    slow.takes = Duration::from_secs(2);
+    bench.fakes.push(Box::new(slow));
+    let (mut runner, told) = bench.with("next", []).start();
+    runner.tell(&outcome(&["a"], false));
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    runner.stop(Duration::from_secs(3)).await;
+    assert_eq!((log(&told), runner.is_idle()), (vec!["0 slow /folder/a".to_owned()], false));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_former_process_owed_is_told_when_ready() {
     let (runner, told) = Bench::new().with("script", []).start();
     runner.owe(["/folder/b".to_owned(), "/folder/a".to_owned()]);

@@ -112,3 +112,15 @@ fn a_difference_says_whether_it_belongs_to_the_first_list_and_what_was_there() {
     world.settle();
     assert_eq!(differences(&mut world), [("b".into(), false, Some(0), false, true)]);
 }
+
+#[test]
+fn it_is_noted_once_however_much_changes_until_it_is_done() {
+    let mut world = reacting();
+    phase(&mut world, 0, |_| {});
+    let ledger = world.folder.path().join(".kube-projector.a.ledger");
+    let noted = || std::fs::read_to_string(&ledger).unwrap().matches(" \"owed\"\n").count();
+    assert_eq!(noted(), 1);
+    world.put(thing("another", 1, None, &[("another", "1")]));
+    world.settle();
+    assert_eq!(noted(), 1);
+}
