@@ -10,6 +10,7 @@ mod support;
 mod tidy;
 
 mod audit;
+mod charts;
 mod commands;
 mod conflict;
 mod engine;
