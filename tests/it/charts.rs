@@ -377,30 +377,3 @@ fn containers_of_the_loki_chart_work() {
 fn containers_of_the_perses_chart_work() {
     all_work("perses");
 }
-
-/// The files of `examples/k8s-sidecar` with their charts' keys of the image.
-#[test]
-fn values_of_the_examples_name_our_image_where_each_chart_looks_for_it() {
-    let places: &[(&str, &[&str])] = &[
-        ("grafana", &["/sidecar/image"]),
-        ("kube-prometheus-stack", &["/grafana/sidecar/image"]),
-        ("loki", &["/sidecar/image"]),
-        ("jenkins", &["/controller/sidecars/configAutoReload/image"]),
-    ];
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/k8s-sidecar");
-    let mut found: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    found.sort();
-    let mut told: Vec<_> = places.iter().map(|(name, _)| folder.join(name).with_extension("yaml")).collect();
-    told.sort();
-    assert_eq!(found, told);
-    for (name, pointers) in places {
-        let text = std::fs::read_to_string(folder.join(name).with_extension("yaml")).unwrap();
-        let values: Value = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        for pointer in *pointers {
-            let image = values.pointer(pointer).unwrap_or_else(|| panic!("{name} says nothing at {pointer}"));
-            let repository = image["repository"].as_str().unwrap_or_default();
-            assert!(repository.ends_with("kube-projector"), "{name}: {image}");
-            assert!(image["tag"].as_str().unwrap_or_default().ends_with("-k8s-sidecar"), "{name}: {image}");
-        }
-    }
-}

@@ -16,6 +16,7 @@ mod conflict;
 mod engine;
 mod finalizers;
 mod manifests;
+mod migration;
 mod rbac;
 mod rows;
 mod settings;
