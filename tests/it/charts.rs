@@ -259,12 +259,8 @@ impl Reload {
     }
 }
 
-/// Starts a container of a chart on a server with one object of each kind, and sees their files and the reload.
-fn works(name: &str, of: &str) {
-    let setup = Setup::in_process();
-    let fixture = fixture(name);
-    let mut variables = variables(&container(&fixture, of));
-    let expected = meaning(variables.clone());
+/// A container's variables with what is a place of this test: namespaces, folders, ports.
+fn placed(setup: &Setup, fixture: &Value, mut variables: Vec<(String, String)>, expected: &Meaning) -> Vec<(String, String)> {
     let namespaces = match &expected.namespaces {
         Namespaces::All => "ALL".to_owned(),
         Namespaces::Only(names) => std::iter::once(setup.cluster.namespace().to_owned())
@@ -285,56 +281,66 @@ fn works(name: &str, of: &str) {
         std::fs::write(setup.beside("log.yaml"), text).unwrap();
         set(&mut variables, "LOG_CONFIG", &setup.beside("log.yaml").display().to_string());
     }
-    let reload = Reload::instead(&mut variables);
     // HEALTH_PORT is the launcher's, since all containers of a fixture run on one machine here.
     variables.retain(|(name, _)| name != "HEALTH_PORT");
+    variables
+}
+
+/// Creates one object of each kind that the container wants, and one that it does not; the files that must come of it.
+fn create(setup: &Setup, expected: &Meaning) -> Tree {
+    let (label, value) = expected.selector.split_once('=').unwrap_or((&expected.selector, "any"));
+    setup.cluster.configmap("app", &[("map.json", "1")]).unlabelled().label(label, value).create();
+    setup.cluster.secret("app", &[("secret.json", b"2")]).unlabelled().label(label, value).create();
+    setup.cluster.configmap("other", &[("other.json", "3")]).unlabelled().label("other", value).create();
+    let files = [(Kind::ConfigMap, "map.json", "1"), (Kind::Secret, "secret.json", "2")];
+    let name = |kind: Kind, key: &str| match expected.unique {
+        true => format!("namespace_{}.{}_app.{key}", setup.cluster.namespace(), kind.lower()),
+        false => key.to_owned(),
+    };
+    let files = files.into_iter().filter(|(kind, _, _)| expected.kinds.contains(kind));
+    files.map(|(kind, key, content)| (name(kind, key), content.as_bytes().to_vec())).collect()
+}
+
+/// Starts a container of a chart on a server of its own, and sees its files and the reload.
+fn works(name: &str, of: &str, expected: &Meaning) {
+    let setup = Setup::in_process();
+    let fixture = fixture(name);
+    let given = variables(&container(&fixture, of));
+    let mut variables = placed(&setup, &fixture, given, expected);
+    let reload = Reload::instead(&mut variables);
     let builder = Projector::builder().folder(&setup.folder()).kubeconfig(&setup.cluster.kubeconfig());
     let builder = variables.iter().fold(builder, |builder, (name, value)| builder.env(name, value));
 
-    let (label, value) = expected.selector.split_once('=').unwrap_or((&expected.selector, "any"));
-    let create = || {
-        setup.cluster.configmap("app", &[("map.json", "1")]).unlabelled().label(label, value).create();
-        setup.cluster.secret("app", &[("secret.json", b"2")]).unlabelled().label(label, value).create();
-        setup.cluster.configmap("other", &[("other.json", "3")]).unlabelled().label("other", value).create();
-    };
-    let key = |kind: &str, key: &str| match expected.unique {
-        true => format!("namespace_{}.{kind}_app.{key}", setup.cluster.namespace()),
-        false => key.to_owned(),
-    };
-    let mut files = tree! {};
-    files.insert(key("configmap", "map.json"), b"1".to_vec());
-    if expected.kinds.contains(&Kind::Secret) {
-        files.insert(key("secret", "secret.json"), b"2".to_vec());
-    }
-
-    if expected.method == Method::List {
-        create();
+    let files = if expected.method == Method::List {
+        let files = create(&setup, expected);
         let finished = builder.run();
         assert_eq!(finished.code, Some(0), "{name}: {of}: {finished:?}");
+        files
     } else {
         let mut projector = builder.start();
         wait_until(&format!("health of {name}: {of}"), DEADLINE, || {
             if projector.health().0 == 200 { Ok(()) } else { Err(projector.output()) }
         });
-        create();
+        let files = create(&setup, expected);
         setup.holds(&files);
         let credentials = get(&variables, "REQ_USERNAME").is_some().then_some("admin-user:admin-password");
         reload.iter().for_each(|reload| reload.comes(credentials));
         assert_eq!(projector.terminate().code(), Some(0), "{}", projector.output());
         projector.assert_no_leak(&["admin-password"]);
-    }
+        files
+    };
     assert_eq!(tree_with_dots(&setup.folder()), files, "{name}: {of}: projected files and nothing else");
     let asked = setup.cluster.server().requests().iter().any(|request| request.resource == "secrets");
     assert_eq!(asked, expected.kinds.contains(&Kind::Secret), "{name}: {of}: whether Secrets are asked for");
     if setup.beside("logs").exists() {
-        assert!(setup.beside("logs").join("file.log").exists(), "the handler of LOG_CONFIG writes its file");
+        assert!(setup.beside("logs").join("file.log").exists(), "{name}: {of}: the handler of LOG_CONFIG writes its file");
     }
 }
 
 /// Runs every container of a fixture, one after the other.
 fn all_work(fixture: &str) {
-    for (name, container, _) in table().into_iter().filter(|(name, _, _)| *name == fixture) {
-        works(name, container);
+    for (name, container, expected) in table().into_iter().filter(|(name, _, _)| *name == fixture) {
+        works(name, container, &expected);
     }
 }
 
