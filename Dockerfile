@@ -1,12 +1,22 @@
-# kube-projector as one static binary on an empty image.
+# kube-projector as one static binary on an empty image, with a shell beside it where scripts are to run.
 #
 #   docker build --tag kube-projector:0.1.0 .
+#   docker build --tag kube-projector:0.1.0-with-shell --target with-shell .
 #   buildah build --format docker --tag kube-projector:0.1.0 .
 #
-# The build runs natively on the platform that is asked for: `--platform linux/arm64` needs an arm64 machine or emulation.
-# With the two files of /out at hand (a binary from a pipeline, say) the first stage is not needed:
+# | target | entrypoint | shell |
+# |---|---|---|
+# | (none) | kube-projector | no |
+# | with-shell | kube-projector | busybox |
+# | k8s-sidecar | k8s-sidecar, which is PROFILE=k8s-sidecar | no |
+# | k8s-sidecar-with-shell | k8s-sidecar | busybox |
 #
-#   buildah build --format docker --build-context build=DIR .        # DIR/out/kube-projector, DIR/out/ca-certificates.crt
+# The build runs natively on the platform that is asked for: `--platform linux/arm64` needs an arm64 machine or emulation.
+# With the files at hand (a binary from a pipeline, say) the first two stages are not needed:
+#
+#   image/lay-out root BINARY CERTIFICATES DIR/build/out
+#   image/lay-out shell BUSYBOX DIR/shell/out
+#   buildah build --format docker --build-context build=DIR/build --build-context shell=DIR/shell .
 
 FROM rust:1.95-bookworm AS build
 ARG TARGETARCH
@@ -19,20 +29,36 @@ RUN case "${TARGETARCH:-$(dpkg --print-architecture)}" in \
       *) echo "no target known for ${TARGETARCH}" >&2; exit 1 ;; \
     esac \
  && RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --bin kube-projector --target "$target" \
- && install -D "target/$target/release/kube-projector" /out/kube-projector \
- && install -D --mode=0644 /etc/ssl/certs/ca-certificates.crt /out/ca-certificates.crt
+ && image/lay-out root "target/$target/release/kube-projector" /etc/ssl/certs/ca-certificates.crt /out
 
-FROM scratch
+FROM rust:1.95-bookworm AS shell
+COPY image/lay-out /lay-out
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends busybox-static \
+ && /lay-out shell /bin/busybox /out
+
+FROM scratch AS base
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="kube-projector" \
       org.opencontainers.image.description="Keeps a folder equal to what labelled Kubernetes ConfigMaps and Secrets say it should hold" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}"
-COPY --from=build /out/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /out/kube-projector /kube-projector
-# Numeric, so that runAsNonRoot can be checked without a passwd file. Any other uid works as well.
+COPY --from=build /out/ /
 # One heap for both threads and no caches beside it: with 10,000 files 2 MiB of resident memory less.
-ENV MALLOC_ARENA_MAX=1 GLIBC_TUNABLES=glibc.malloc.tcache_count=0
+ENV PATH=/usr/local/bin:/bin MALLOC_ARENA_MAX=1 GLIBC_TUNABLES=glibc.malloc.tcache_count=0
+# Numeric, so that runAsNonRoot can be checked without a passwd file. Any other uid works as well.
 USER 65534:65534
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 CMD ["/kube-projector", "healthcheck"]
 ENTRYPOINT ["/kube-projector"]
+
+FROM base AS with-shell
+COPY --from=shell /out/ /
+
+FROM base AS k8s-sidecar
+ENTRYPOINT ["/usr/local/bin/k8s-sidecar"]
+
+FROM with-shell AS k8s-sidecar-with-shell
+ENTRYPOINT ["/usr/local/bin/k8s-sidecar"]
+
+# The last one is the default.
+FROM base

@@ -10,11 +10,13 @@ mod support;
 mod tidy;
 
 mod audit;
+mod charts;
 mod commands;
 mod conflict;
 mod engine;
 mod finalizers;
 mod manifests;
+mod migration;
 mod rbac;
 mod rows;
 mod settings;

@@ -34,6 +34,7 @@ pub struct Cluster {
     kubeconfig: String,
     kubectl: Vec<String>,
     pub image: String,
+    pub image_with_shell: String,
     pub busybox: String,
 }
 
@@ -44,6 +45,7 @@ impl Cluster {
             kubeconfig: required("PROJECTOR_TEST_CLUSTER", "the kubeconfig of a cluster"),
             kubectl: words(&optional("PROJECTOR_TEST_KUBECTL", "kubectl")),
             image: optional("PROJECTOR_TEST_IMAGE", "localhost/kube-projector:ci"),
+            image_with_shell: optional("PROJECTOR_TEST_IMAGE_WITH_SHELL", "localhost/kube-projector:ci-with-shell"),
             busybox: optional("PROJECTOR_TEST_BUSYBOX", "localhost/busybox:1"),
         }
     }

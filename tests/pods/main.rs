@@ -9,6 +9,7 @@
 //! | `PROJECTOR_TEST_NODE_PIDS` | file of lines `name pid`, one of them `apiserver`; the node restarts what is killed | `pids` beside the kubeconfig |
 //! | `PROJECTOR_TEST_KUBECTL` | kubectl, as a command with arguments | `kubectl` |
 //! | `PROJECTOR_TEST_IMAGE` | the image under test, already on the node | `localhost/kube-projector:ci` |
+//! | `PROJECTOR_TEST_IMAGE_WITH_SHELL` | the image of the target `k8s-sidecar-with-shell`, already on the node | `localhost/kube-projector:ci-with-shell` |
 //! | `PROJECTOR_TEST_BUSYBOX` | an image with busybox's applets, already on the node | `localhost/busybox:1` |
 //!
 //! `cargo test --test pods -- --ignored --test-threads=2` runs them all.
@@ -19,5 +20,6 @@ mod wait;
 
 mod examples;
 mod faults;
+mod k8s_sidecar;
 mod sharing;
 mod sidecar;

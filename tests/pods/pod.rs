@@ -91,11 +91,13 @@ fn hardened() -> Value {
     json!({ "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": { "drop": ["ALL"] } })
 }
 
-/// What a pod runs, before its `containers` and beside them.
+/// What a pod runs, before its `containers` and beside them, and what they mount.
 #[derive(Default)]
 pub struct Containers {
     pub init: Vec<Value>,
     pub main: Vec<Value>,
+    /// Beside the one of the projected files.
+    pub volumes: Vec<Value>,
 }
 
 /// A pod in a namespace.
@@ -107,6 +109,7 @@ pub struct Pod<'a> {
 impl<'a> Pod<'a> {
     /// Creates the pod and waits until it is ready.
     pub fn start(namespace: &'a Namespace, name: &str, containers: Containers) -> Self {
+        let volumes: Vec<Value> = containers.volumes.into_iter().chain([json!({ "name": "projected", "emptyDir": {} })]).collect();
         let manifest = json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name },
             "spec": {
@@ -117,7 +120,7 @@ impl<'a> Pod<'a> {
                 },
                 "initContainers": containers.init,
                 "containers": containers.main,
-                "volumes": [{ "name": "projected", "emptyDir": {} }],
+                "volumes": volumes,
             },
         });
         namespace.apply(&manifest.to_string());

@@ -17,7 +17,7 @@ fn list_as_init_container_hands_over_to_a_native_sidecar() {
     let witness = busybox(&namespace, "witness", r#"[ "$(cat /projected/file)" = 1 ] && [ "$(cat /projected/more)" = 2 ]"#);
     let mut watch = projector(&namespace, "watch", &[("METHOD", "WATCH")]);
     watch["restartPolicy"] = json!("Always");
-    let containers = Containers { init: vec![list, witness, watch], main: vec![reader(&namespace)] };
+    let containers = Containers { init: vec![list, witness, watch], main: vec![reader(&namespace)], ..Containers::default() };
     let pod = Pod::start(&namespace, "app", containers);
     assert_eq!((pod.restarts("list"), pod.restarts("witness")), (Ok(0), Ok(0)));
 

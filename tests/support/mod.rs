@@ -43,6 +43,16 @@
 //! let account = cluster.restricted(&[("", "configmaps", &["get", "list", "watch"])]);
 //! let projector = Projector::on(&cluster, folder.path()).kubeconfig(&account.kubeconfig).start();
 //!
+//! // A web server for `.url` keys and REQ_URL, on a port of its own; every path answers as it was told, all else is 404.
+//! let web = WebServer::start();                                    // start_tls(): authority_file() goes to REQUESTS_CA_BUNDLE
+//! web.on("/a", Answer::ok("1").etag("\"1\""));                     // 304 for whoever has that version
+//! web.on_each("/reload", vec![Answer::status(503), Answer::ok("")]);   // in turn, then the last again and again
+//! web.on("/loop", Answer::redirect("/loop")).on("/slow", Answer::ok("x").delay(Duration::from_secs(1)));
+//! web.on("/dead", Answer::hang()).on("/half", Answer::cut("0123456789", 4)).on("/giant", Answer::sized(1 << 30));
+//! cluster.configmap("far", &[("a.url", &web.url("/a"))]).create();
+//! let asked = web.wait_for("/a", 1);                               // everything about each request
+//! assert_eq!((asked[0].method.as_str(), asked[0].credentials(), web.count("/reload")), ("GET", None, 0));
+//!
 //! // Ages of objects can be set only in-process: server.create(&json!({"kind": "ConfigMap", "metadata": {"name": "old",
 //! // "namespace": cluster.namespace(), "labels": {"find": "me"}, "creationTimestamp": "2020-01-01T00:00:00Z"}, "data": {}})).
 //! ```
@@ -57,6 +67,7 @@ pub mod projector;
 #[cfg(test)]
 mod selftest;
 pub mod tree;
+pub mod web;
 
 pub use api::access::Rule;
 pub use api::fault::{Fault, FaultId, Injection, Loss, Matcher, Times};
@@ -70,3 +81,4 @@ pub(crate) use tree::{
     DEADLINE, Tree, assert_tree, folders, inode, ledgers, mode, temps, tree, tree_with_dots, wait_for, wait_for_async, wait_tree,
     wait_tree_within, wait_until,
 };
+pub use web::{Answer, Received, WebServer};

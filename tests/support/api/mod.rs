@@ -18,7 +18,7 @@ pub mod route;
 mod script;
 mod serve;
 pub mod store;
-mod tls;
+pub mod tls;
 mod watch;
 
 use std::path::PathBuf;

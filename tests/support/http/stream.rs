@@ -103,7 +103,9 @@ impl Stream {
         let header = |line: &String| line.split_once(':').map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()));
         let headers = lines.iter().skip(1).filter_map(header).collect();
         let mut stream = Self { status, headers, connection, length: Length::UntilClose, body: Vec::new(), finished: false };
-        if stream.header("transfer-encoding") == "chunked" {
+        if matches!(status, 204 | 304) {
+            stream.length = Length::Left(0);
+        } else if stream.header("transfer-encoding") == "chunked" {
             stream.length = Length::Chunk(0);
         } else if let Ok(length) = stream.header("content-length").parse() {
             stream.length = Length::Left(length);

@@ -6,3 +6,4 @@ mod faults;
 mod launcher;
 mod protocol;
 mod server;
+mod web;
