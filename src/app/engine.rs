@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::app::publish::Publisher;
+use crate::app::reactions;
 use crate::app::shutdown::Shutdown;
 use crate::app::sources::{self, Sources};
 use crate::app::{Tasks, place, settings, sweep};
@@ -15,6 +16,7 @@ use crate::disk::ledger::Place;
 use crate::engine::outcome::{Outcome, Settings};
 use crate::engine::{self, Engine, Start};
 use crate::health::{Beat, Health, Readiness};
+use crate::react::runner::Runner;
 use crate::source::api::ApiServer;
 use crate::source::mailbox::Mailbox;
 use crate::status;
@@ -23,8 +25,18 @@ use crate::status;
 const STOP_WITHIN: Duration = Duration::from_millis(1800);
 /// How late the loop may be before it counts as stuck.
 const SLACK: Duration = Duration::from_secs(30);
+/// A reaction that runs when we stop gets this long to end.
+const GRACE: Duration = Duration::from_secs(1);
 /// The loop looks around at least this often.
 const LOOK: Duration = Duration::from_secs(60);
+
+/// Resolves when the application may have been told of everything.
+async fn told(runner: Option<&Runner>) {
+    match runner {
+        Some(runner) => runner.settled().await,
+        None => std::future::pending().await,
+    }
+}
 
 /// How the loop ended.
 pub enum Ended {
@@ -39,6 +51,8 @@ enum Input {
     Arrived,
     Due,
     Resync,
+    /// The application may have been told of everything.
+    Told,
     Look,
     Shutdown,
 }
@@ -52,6 +66,7 @@ pub struct EngineLoop {
     health: Health,
     beat: Beat,
     publisher: Publisher,
+    runner: Option<Runner>,
     mailbox: Mailbox,
     started: Instant,
     ready: bool,
@@ -61,7 +76,7 @@ impl EngineLoop {
     /// A loop that has not begun.
     ///
     /// # Errors
-    /// None so far; what cannot be opened is tried again by [`Self::run`].
+    /// A CA bundle that cannot be used. What cannot be opened is tried again by [`Self::run`].
     pub fn new(config: &Config, pod: Option<String>, api: Option<ApiServer>, health: Health, publisher: Publisher) -> anyhow::Result<Self> {
         let beat = health.looped("engine");
         Ok(Self {
@@ -72,6 +87,7 @@ impl EngineLoop {
             health,
             beat,
             publisher,
+            runner: reactions::start(config)?,
             mailbox: Mailbox::default(),
             started: Instant::now(),
             ready: false,
@@ -83,7 +99,10 @@ impl EngineLoop {
         if let Err(ended) = self.open(config, shutdown).await {
             return ended;
         }
-        let mut sources = Sources::start(config, self.api.clone(), &self.mailbox, &self.health, false);
+        let mut sources = match Sources::start(config, self.api.clone(), &self.mailbox, &self.health, false) {
+            Ok(sources) => sources,
+            Err(error) => return Ended::Failed(error.to_string()),
+        };
         let once = config.method == Method::List;
         let mut resync = config.resync.map(|period| Instant::now() + period);
         let mut wake = None;
@@ -91,7 +110,17 @@ impl EngineLoop {
             let input = self.next_input(wake, resync, shutdown, once).await;
             let now = self.started.elapsed();
             let outcome = match input {
-                Input::Shutdown => return Ended::Done,
+                Input::Shutdown => {
+                    self.stop_reactions(shutdown).await;
+                    return Ended::Done;
+                }
+                Input::Told => {
+                    self.note_reacted(shutdown).await;
+                    None
+                }
+                Input::Look if self.runner.as_ref().is_some_and(Runner::has_ended) => {
+                    return Ended::Failed("the task that tells the application ended early".into());
+                }
                 Input::Look if tasks.any_ended() || (!once && sources.any_ended()) => return Ended::Failed("a task ended early".into()),
                 Input::Look => None,
                 Input::Arrived | Input::Due => {
@@ -112,9 +141,11 @@ impl EngineLoop {
                 if let (Input::Resync, Some(engine)) = (&input, &self.engine) {
                     self.publisher.verified(&outcome, engine.store());
                 }
+                self.note_reacted(shutdown).await;
             }
-            if once && self.ready && sources.all_ended() && self.mailbox.is_empty() {
-                return self.complete(&mut sources).await;
+            let awaits = || self.engine.as_ref().is_some_and(|engine| engine.store().remotes().pending() > 0);
+            if once && self.ready && sources.all_ended() && self.mailbox.is_empty() && !awaits() {
+                return self.complete(&mut sources, shutdown).await;
             }
         }
     }
@@ -143,6 +174,10 @@ impl EngineLoop {
             let error = match opened {
                 Ok(Ok((engine, start))) => {
                     self.greet(&start);
+                    if let Some(runner) = self.runner.as_ref().filter(|_| start.owed) {
+                        let owned = engine.store().paths().filter(|(_, entry)| entry.owner.is_some());
+                        runner.owe(owned.map(|(path, _)| self.settings.rules.roots.show(path.as_str())));
+                    }
                     self.engine = Some(engine);
                     return Ok(());
                 }
@@ -181,6 +216,27 @@ impl EngineLoop {
         tracing::debug!(owned = start.owned, "ledger read");
     }
 
+    /// Notes in the ledger that the application was told of everything, if it was.
+    async fn note_reacted(&mut self, shutdown: &mut Shutdown) {
+        let told = self.runner.as_ref().is_some_and(Runner::is_idle);
+        if told && self.engine.as_ref().is_some_and(Engine::owes_reaction) {
+            let noted = |engine: &mut Engine<Kernel>| {
+                engine.reacted();
+                Outcome::default()
+            };
+            // A disk that hangs is noticed by the next commit.
+            let _ = self.on_disk(shutdown, noted).await;
+        }
+    }
+
+    /// What is not told when we stop is told at the next start.
+    async fn stop_reactions(&mut self, shutdown: &mut Shutdown) {
+        if let Some(runner) = &mut self.runner {
+            runner.stop(GRACE).await;
+        }
+        self.note_reacted(shutdown).await;
+    }
+
     async fn next_input(&self, wake: Option<Instant>, resync: Option<Instant>, shutdown: &mut Shutdown, once: bool) -> Input {
         let look = Instant::now() + if once { Duration::from_millis(20) } else { LOOK };
         self.beat.expect_within(LOOK + SLACK);
@@ -191,6 +247,7 @@ impl EngineLoop {
             () = self.mailbox.arrived() => Input::Arrived,
             () = sleep_until(wake.unwrap_or(far)), if wake.is_some() => Input::Due,
             () = sleep_until(resync.unwrap_or(far)), if resync.is_some() => Input::Resync,
+            () = told(self.runner.as_ref()) => Input::Told,
             () = sleep_until(look) => Input::Look,
         }
     }
@@ -233,6 +290,12 @@ impl EngineLoop {
         if !outcome.fetch.is_empty() {
             sources.fetch(outcome.fetch.iter().map(AsRef::as_ref));
         }
+        sources.order(outcome);
+        if let Some(runner) = &self.runner {
+            let touched = outcome.remotes.iter().map(|files| &files.key).chain(&outcome.answered);
+            touched.for_each(|key| runner.waiting(key, engine.store().remotes().awaits(key)));
+            runner.tell(outcome);
+        }
         self.health.set_files(engine.files());
         self.health.set_stuck(engine.stuck_paths());
         if !outcome.ready || self.ready {
@@ -251,8 +314,16 @@ impl EngineLoop {
     }
 
     /// METHOD=LIST is through.
-    async fn complete(&self, sources: &mut Sources) -> Ended {
+    async fn complete(&mut self, sources: &mut Sources, shutdown: &mut Shutdown) -> Ended {
         let mut failures = sources.failures().await;
+        if let Some(runner) = &self.runner {
+            // An application that is not there yet finds the files when it starts: no failure.
+            tokio::select! {
+                _ = runner.drain() => {}
+                () = shutdown.asked() => {}
+            }
+            self.stop_reactions(shutdown).await;
+        }
         if let Some(engine) = &self.engine {
             if engine.store().refused() {
                 failures.push("not every kind or namespace could be listed".into());

@@ -2,6 +2,7 @@
 
 mod engine;
 mod publish;
+mod reactions;
 pub mod shutdown;
 pub mod sources;
 
@@ -102,7 +103,7 @@ pub fn settings(config: &Config) -> Settings {
         former: finalizers.former.clone(),
         adds: config.method != Method::List,
     });
-    Settings { rules, adopt: config.adopt, finalizers, reacts: false }
+    Settings { rules, adopt: config.adopt, finalizers, reacts: config.reacts() }
 }
 
 /// Where our ledger lies, and what its header says.

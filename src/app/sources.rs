@@ -7,17 +7,22 @@ use tokio::task::JoinHandle;
 
 use crate::config::{Config, Method, Origin};
 use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey, SourceId};
+use crate::core::project::Urls;
 use crate::core::store::SourceScope;
+use crate::engine::outcome::Outcome;
 use crate::health::{Health, WatchName};
 use crate::source::Request;
 use crate::source::api::ApiServer;
 use crate::source::cluster::ClusterSource;
+use crate::source::download::{self, Downloader, Order};
 use crate::source::fetch;
 use crate::source::mailbox::Mailbox;
 use crate::source::manifests;
 use crate::source::scope::{After, Ends, Manner, Scope, Timeouts};
 use crate::source::yaml::ManifestRules;
 use crate::status;
+use crate::web::Client;
+use crate::web::error::WebError;
 
 /// Requests that may wait for a source; the engine repeats what does not fit.
 const REQUESTS: usize = 256;
@@ -30,6 +35,8 @@ const POLL: std::time::Duration = std::time::Duration::from_secs(60);
 pub struct Sources {
     relist: Vec<mpsc::Sender<Request>>,
     fetch: Fetch,
+    /// Where files behind URLs are ordered, if keys name any.
+    orders: Option<mpsc::UnboundedSender<Order>>,
     tasks: Vec<JoinHandle<Result<(), String>>>,
 }
 
@@ -82,11 +89,44 @@ fn followed(config: &Config) -> Vec<Followed> {
 
 impl Sources {
     /// Starts every source. `once` ends them after their first complete list whatever METHOD says.
-    pub fn start(config: &Config, api: Option<ApiServer>, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
-        match (&config.origin, api) {
+    ///
+    /// # Errors
+    /// A CA bundle that cannot be used.
+    pub fn start(config: &Config, api: Option<ApiServer>, mailbox: &Mailbox, health: &Health, once: bool) -> Result<Self, WebError> {
+        let orders = match config.urls {
+            Urls::Plain => None,
+            // A question about what would be written asks no other server.
+            Urls::Follow { .. } if once => None,
+            Urls::Follow { .. } => Some(Self::downloads(config, mailbox)?),
+        };
+        let sources = match (&config.origin, api) {
             (Origin::Cluster { .. }, Some(api)) => Self::cluster(config, &api, mailbox, health, once),
             (Origin::Manifests(folder), _) => Self::manifests(config, folder.clone(), mailbox, health, once),
-            (Origin::Cluster { .. }, None) => Self { relist: Vec::new(), fetch: Fetch::Manifests, tasks: Vec::new() },
+            (Origin::Cluster { .. }, None) => Self { relist: Vec::new(), fetch: Fetch::Manifests, orders: None, tasks: Vec::new() },
+        };
+        Ok(Self { orders, ..sources })
+    }
+
+    fn downloads(config: &Config, mailbox: &Mailbox) -> Result<mpsc::UnboundedSender<Order>, WebError> {
+        let downloader = Downloader {
+            client: Client::new(&config.web)?,
+            settings: config.downloads.clone(),
+            retry: config.web.retry,
+            wording: config.wording,
+            mailbox: mailbox.clone(),
+        };
+        let (orders, wanted) = mpsc::unbounded_channel();
+        tokio::spawn(download::download(downloader, wanted));
+        Ok(orders)
+    }
+
+    /// Orders what lies behind URLs.
+    pub fn order(&self, outcome: &Outcome) {
+        let Some(orders) = &self.orders else { return };
+        let again = outcome.ask.iter().map(|(key, path)| Order::Again { key: key.clone(), path: path.clone() });
+        for order in outcome.remotes.iter().cloned().map(Order::Files).chain(again) {
+            // Whoever takes orders lives as long as we do.
+            let _ = orders.send(order);
         }
     }
 
@@ -128,7 +168,7 @@ impl Sources {
         }
         let (fetch, wanted) = mpsc::channel(REQUESTS);
         tokio::spawn(fetch::fetch(api.clone(), scopes, mailbox.clone(), wanted));
-        Self { relist, fetch: Fetch::Cluster(fetch), tasks }
+        Self { relist, fetch: Fetch::Cluster(fetch), orders: None, tasks }
     }
 
     fn manifests(config: &Config, folder: std::path::PathBuf, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
@@ -151,7 +191,7 @@ impl Sources {
                 .await
                 .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
         });
-        Self { relist: vec![sender], fetch: Fetch::Manifests, tasks: vec![task] }
+        Self { relist: vec![sender], fetch: Fetch::Manifests, orders: None, tasks: vec![task] }
     }
 
     /// Asks for objects again, or for a whole list where they are too many. What does not fit now is asked for later again.

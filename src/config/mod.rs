@@ -307,6 +307,11 @@ impl Config {
         selection
     }
 
+    /// Whether anything follows a change.
+    pub fn reacts(&self) -> bool {
+        self.call.is_some() || self.script.is_some()
+    }
+
     /// INSTANCE, or else eight hexadecimal digits made of the [selection](Self::selection).
     pub fn identity(&self) -> String {
         self.instance.clone().unwrap_or_else(|| selection_hash(&[&self.selection()]))

@@ -12,6 +12,7 @@ use crate::config::web::{Batching, Call, CredentialOrigins, Credentials, Downloa
 use crate::core::object::{Kind, NamedObject, Namespaces};
 use crate::core::project::Urls;
 use crate::core::retry::Retry;
+use crate::web::address::origin;
 
 /// The window that REQ_ONCE_PER_BATCH stands for.
 const WINDOW: Duration = Duration::from_millis(200);
@@ -205,19 +206,6 @@ fn origins(text: &str) -> Result<Vec<Origin>, Expected> {
     origins
         .filter(|origins| !origins.is_empty())
         .ok_or_else(|| "origins with commas between them, for example https://example.com:8443".into())
-}
-
-/// Scheme, host and port of a URL.
-pub fn origin(url: &str) -> Option<Origin> {
-    let uri: http::Uri = url.trim().parse().ok()?;
-    let scheme = uri.scheme_str()?.to_ascii_lowercase();
-    let port = match scheme.as_str() {
-        "http" => 80,
-        "https" => 443,
-        _ => return None,
-    };
-    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-    (!host.is_empty()).then(|| Origin { scheme, host, port: uri.port_u16().unwrap_or(port) })
 }
 
 fn named_objects(text: &str) -> Result<Vec<NamedObject>, Expected> {

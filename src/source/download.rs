@@ -60,7 +60,8 @@ pub struct Downloader {
 type Ended = (Name, u64, Result<Brought, WebError>);
 
 /// Serves orders until nobody can give any more.
-pub async fn download(downloader: Downloader, mut orders: mpsc::Receiver<Order>) {
+/// The engine gives at most one order an object and commit, which is taken without waiting for any server.
+pub async fn download(downloader: Downloader, mut orders: mpsc::UnboundedReceiver<Order>) {
     let mut state = State::new(downloader);
     loop {
         state.start();

@@ -16,7 +16,7 @@ use crate::web::stub::{Asked, Lines, Reply, Stub, server};
 
 struct Bench {
     mailbox: Mailbox,
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::UnboundedSender<Order>,
     task: JoinHandle<()>,
 }
 
@@ -55,7 +55,7 @@ fn web_of(settings: Settings) -> Web {
 
 fn bench(settings: Settings) -> Bench {
     let downloads = Downloads { bytes_max: 4 << 20, refresh: settings.refresh, credential_origins: CredentialOrigins::Any, allow: None };
-    let (orders, receiver) = mpsc::channel(16);
+    let (orders, receiver) = mpsc::unbounded_channel();
     let mailbox = Mailbox::default();
     let downloader = Downloader {
         client: Client::new(&web_of(settings)).unwrap(),
@@ -77,12 +77,12 @@ impl Bench {
         let file = |&(name, url, ticket): &(&str, &str, u64)| Remote { path: path(name), url: Payload(url.into()), ticket };
         let key = Arc::new(ObjectKey::new(Kind::ConfigMap, "ns", "object"));
         let order = Order::Files(RemoteFiles { key, files: files.iter().map(file).collect() });
-        assert!(self.orders.send(order).await.is_ok());
+        assert!(self.orders.send(order).is_ok());
     }
 
     async fn again(&self, name: &str) {
         let key = Arc::new(ObjectKey::new(Kind::ConfigMap, "ns", "object"));
-        assert!(self.orders.send(Order::Again { key, path: path(name) }).await.is_ok());
+        assert!(self.orders.send(Order::Again { key, path: path(name) }).is_ok());
     }
 
     /// The next arrivals: name, ticket and what came.
@@ -339,7 +339,7 @@ async fn a_large_body_keeps_its_turn_until_the_engine_has_it() {
 #[tokio::test]
 async fn downloads_end_with_their_orders() {
     let Bench { orders, task, .. } = &mut bench(SETTINGS);
-    let (closed, _) = mpsc::channel(1);
+    let (closed, _) = mpsc::unbounded_channel();
     drop(std::mem::replace(orders, closed));
     assert!(task.await.is_ok());
 }

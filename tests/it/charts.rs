@@ -8,6 +8,7 @@ use std::time::Duration;
 use kube_projector::cli::Flags;
 use kube_projector::config::{Config, Context, Method};
 use kube_projector::core::object::{Kind, Namespaces};
+use kube_projector::core::project::FileNames;
 use serde_json::Value;
 
 use crate::common::Setup;
@@ -177,12 +178,10 @@ fn set(variables: &mut Vec<(String, String)>, name: &str, value: &str) {
     variables.push((name.to_owned(), value.to_owned()));
 }
 
-/// The one place that reads variables. An unset NAMESPACE is the pod's, which only a running container knows: it is named here.
-fn meaning(mut variables: Vec<(String, String)>) -> Meaning {
-    if get(&variables, "NAMESPACE").is_none() {
-        set(&mut variables, "NAMESPACE", OWN);
-    }
-    let context = Context { current_dir: "/".into(), stderr_is_terminal: false };
+/// The one place that reads variables.
+fn meaning(variables: Vec<(String, String)>) -> Meaning {
+    let log_config = get(&variables, "LOG_CONFIG").map(|path| std::fs::read_to_string(path).map_err(|error| error.to_string()));
+    let context = Context { current_dir: "/".into(), own_namespace: Some(OWN.to_owned()), log_config, ..Context::default() };
     let config = Config::from_vars(variables.into_iter(), &Flags::default(), &context);
     let config = config.unwrap_or_else(|problems| panic!("{problems}"));
     let mut kinds = config.kinds;
@@ -194,7 +193,7 @@ fn meaning(mut variables: Vec<(String, String)>) -> Meaning {
         method: config.method,
         folder: config.folder.display().to_string(),
         annotation: config.folder_annotation,
-        unique: config.unique_filenames,
+        unique: config.names != FileNames::Key,
         file_mode: config.file_mode,
         health_port: config.health.map(|health| health.port),
         warnings: config.warnings,
