@@ -1,9 +1,9 @@
 //! Which of two versions of an object counts, when they come late, twice, or without their bytes.
 
 use super::*;
-use crate::core::object::{Datum, Payload};
+use crate::core::object::{Datum, Object, Payload, SourceEvent};
 use crate::core::path::Roots;
-use crate::core::project::FileNames;
+use crate::core::project::{FileNames, Rules, Urls};
 
 const SOURCE: SourceId = SourceId(0);
 

@@ -87,7 +87,7 @@ fn shipped_verbs_are_enough_for_everything() {
     setup.cluster.wait_gone("configmaps", "a");
     setup.holds(&tree! { "b" => "1", "key" => "b" });
     setup.event("a", "FinalizerReleased");
-    assert!(!projector.output().contains("403") && !projector.output().contains("forbidden"), "{}", projector.output());
+    assert!(!projector.output().contains("answered 403") && !projector.output().contains("forbidden"), "{}", projector.output());
     let check = limited.projector().arg("check").run();
     assert_eq!(check.code, Some(0), "{}", check.stdout);
     projector.terminate();

@@ -1,0 +1,267 @@
+//! Folds events into the store: what the sources say becomes claims, and the paths that this touches.
+
+use std::sync::Arc;
+
+use crate::core::entry::{Claim, Claims, Content, Live, OnDisk};
+use crate::core::folded::{Fate, Folded, Seen};
+use crate::core::object::{Object, ObjectKey, Payload, SourceEvent, SourceId};
+use crate::core::path::TargetPath;
+use crate::core::project::{self, FileProjection, Projection, Rules, Urls};
+use crate::core::remote::Arrival;
+use crate::core::remotes::RemoteState;
+use crate::core::store::{Progress, Store};
+
+impl Store {
+    /// Folds one event into the store. Never touches the disk.
+    pub fn fold(&mut self, event: SourceEvent, rules: &Rules, folded: &mut Folded) {
+        match event {
+            SourceEvent::ListBegin { source, consistent, .. } => {
+                if let Some(source) = self.sources.get_mut(usize::from(source.0)) {
+                    source.accepts_older = consistent;
+                }
+            }
+            SourceEvent::Apply { source, generation, object } => self.apply(source, generation, *object, rules, folded),
+            SourceEvent::Fetched { source, object } => {
+                let live = self
+                    .object(&object.key)
+                    .filter(|live| (live.uid() == 0 || live.uid() == object.uid) && live.resource_version <= object.resource_version);
+                if let Some(generation) = live.map(|live| live.generation) {
+                    self.apply(source, generation, *object, rules, folded);
+                }
+            }
+            SourceEvent::Unread { source, generation, key, uid, resource_version } => {
+                self.unread(source, generation, &key, (uid, resource_version), folded)
+            }
+            SourceEvent::Keep { generation, key, .. } => {
+                if let Some(live) = self.objects.get_mut(&key).and_then(|entry| entry.live.as_mut()) {
+                    live.generation = generation;
+                }
+            }
+            SourceEvent::Delete { key, uid, finalizers, .. } => {
+                let current = self.object(&key).map_or(uid, Live::uid);
+                if uid == 0 || current == 0 || uid == current {
+                    let key = self.intern(&key);
+                    folded.seen.push(Seen { key: key.clone(), uid, finalizers, fate: Fate::Gone });
+                    self.remove(&key, folded);
+                } else {
+                    folded.stale += 1;
+                }
+            }
+            SourceEvent::ListEnd { source, generation } => self.list_end(source, generation, folded),
+            SourceEvent::Arrived { key, path, ticket, arrival } => self.arrived(&key, &path, ticket, arrival, rules, folded),
+            SourceEvent::Refused { source } => {
+                if let Some(source) = self.sources.get_mut(usize::from(source.0)).filter(|source| source.progress == Progress::Pending) {
+                    source.progress = Progress::Refused;
+                    folded.progressed = true;
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, source: SourceId, generation: u32, mut object: Object, rules: &Rules, folded: &mut Folded) {
+        let accepts_older = self.accepts_older(source);
+        let key = self.intern(&object.key);
+        let former = match self.objects.get_mut(&key).map(|entry| &mut entry.live) {
+            Some(Some(live)) if live.resource_version > object.resource_version && !accepts_older => {
+                live.generation = live.generation.max(generation);
+                folded.stale += 1;
+                return;
+            }
+            Some(live) => live.take(),
+            None => None,
+        };
+        let mut new = Live::new(object.uid, object.resource_version, source, generation);
+        (new.created, new.unread) = (object.created, false);
+        let fate = if object.terminating { Fate::Terminating } else { Fate::Live };
+        folded.seen.push(Seen { key: key.clone(), uid: object.uid, finalizers: std::mem::take(&mut object.finalizers), fate });
+        if object.data.is_empty() {
+            folded.empty.push(key.clone());
+        }
+        if object.folder.is_some() {
+            folded.overridden.push(key.clone());
+        }
+        let Projection { files, remotes, rejections, outside } = project::files(object, rules);
+        folded.rejections.push((key.clone(), new.uid(), rejections));
+        if rules.tells_outside {
+            folded.outside.push((key.clone(), new.uid(), outside));
+        }
+        let mut wanted: Vec<(Claim, Option<FileProjection>)> =
+            files.into_iter().map(|(path, file)| (self.claim_of(path, &file), Some(file))).collect();
+        wanted.extend(remotes.iter().map(|remote| (self.pending(remote.path.clone(), rules.file_mode), None)));
+        folded.remotes.extend(self.remotes.replace(&key, remotes, &self.digester));
+        // Two keys of one object can give one name: the first one stands.
+        wanted.sort_by(|(left, _), (right, _)| left.path.cmp(&right.path));
+        wanted.dedup_by(|(later, _), (first, _)| later.path == first.path);
+        let was_unread = former.as_ref().is_some_and(|former| former.unread);
+        let same_rank = former.as_ref().is_some_and(|former| former.created == new.created && !former.unread);
+        let old = former.map(|former| former.claims).unwrap_or_default();
+        let renewed = |path: &TargetPath| wanted.binary_search_by(|(claim, _)| claim.path.cmp(path)).is_ok();
+        self.unclaim(&key, &old, renewed, folded);
+        // Of two states in one batch the later counts.
+        old.paths().for_each(|path| drop(folded.bodies.take(path, &key)));
+        let mut kept = Vec::with_capacity(wanted.len());
+        for (mut claim, file) in wanted {
+            let before = old.at(&claim.path);
+            if before.is_none() {
+                self.claim_path(&claim.path, &key);
+            }
+            let Some(file) = file else {
+                if let Some(known) = before.filter(|_| self.remotes.state(&claim.path, &key) == Some(RemoteState::Known)) {
+                    claim.content = Content { mode: claim.content.mode, ..known };
+                }
+                self.touch(&claim.path, folded);
+                kept.push(claim);
+                continue;
+            };
+            if before != Some(claim.content) || !same_rank || !self.holds(&claim.path, &claim.content) {
+                self.touch(&claim.path, folded);
+                folded.bodies.put(&claim.path, &key, file);
+            }
+            kept.push(claim);
+        }
+        let owned = || kept.iter().filter(|claim| self.path(&claim.path).is_some_and(|entry| entry.owner.as_ref() == Some(&key))).count();
+        if was_unread && owned() < usize::try_from(self.owned_by(&key)).unwrap_or_default() {
+            self.touch_owned(&key, folded);
+        }
+        new.claims = Claims::new(kept);
+        self.objects.entry(key).or_default().live = Some(new);
+    }
+
+    /// The claim that a projected file makes; its path shares memory with what is known of that path.
+    fn claim_of(&self, path: TargetPath, file: &FileProjection) -> Claim {
+        let path = self.paths.get_key_value(&path).map_or(path, |(known, _)| known.clone());
+        Claim { path, content: self.content(file) }
+    }
+
+    /// The claim on a path whose bytes are not known yet.
+    fn pending(&self, path: TargetPath, mode: u16) -> Claim {
+        let path = self.paths.get_key_value(&path).map_or(path, |(known, _)| known.clone());
+        Claim { path, content: Content::pending(mode) }
+    }
+
+    /// Folds an answer about a file behind a URL. One to a question that nobody asks any more does not count.
+    fn arrived(&mut self, key: &ObjectKey, path: &TargetPath, ticket: u64, arrival: Arrival, rules: &Rules, folded: &mut Folded) {
+        let state = if matches!(arrival, Arrival::Failed) { RemoteState::Failed } else { RemoteState::Known };
+        let Some(encoded) = self.remotes.answered(key, path, ticket, state) else { return };
+        let key = self.intern(key);
+        folded.answered.push(key.clone());
+        let (bytes, is_real) = match arrival {
+            Arrival::Unchanged => return,
+            Arrival::Body(body) => (body, true),
+            Arrival::Failed => (Payload::default(), false),
+        };
+        let file = FileProjection { bytes, mode: rules.file_mode, encoded };
+        if !is_real {
+            // What is there stays; only where nothing is, an empty file may be wanted.
+            let is_wanted = rules.urls == Urls::Follow { empty_at_first_failure: true };
+            if is_wanted && self.remotes.state(path, &key) == Some(RemoteState::Failed) {
+                self.touch(path, folded);
+                folded.bodies.put(path, &key, file);
+            }
+            return;
+        }
+        let content = self.content(&file);
+        let Some(live) = self.objects.get_mut(&key).and_then(|entry| entry.live.as_mut()) else { return };
+        live.claims.set(path, content);
+        if !self.holds(path, &content) {
+            let unread = |disk: OnDisk| matches!(disk, OnDisk::File(stamp) if stamp.content.is_pending());
+            if self.path(path).is_some_and(|entry| unread(entry.disk())) {
+                // Its length was all that was looked at so far.
+                self.saw(path, OnDisk::Unknown);
+            }
+            self.touch(path, folded);
+            folded.bodies.put(path, &key, file);
+        }
+    }
+
+    /// Withdraws the claims of `old` that are not renewed.
+    fn unclaim(&mut self, key: &Arc<ObjectKey>, old: &Claims, renewed: impl Fn(&TargetPath) -> bool, folded: &mut Folded) {
+        for path in old.paths().filter(|path| !renewed(path)) {
+            self.touch(path, folded);
+            self.unclaim_path(path, key);
+            folded.bodies.take(path, key);
+        }
+    }
+
+    fn unread(&mut self, source: SourceId, generation: u32, key: &ObjectKey, (uid, resource_version): (u128, u64), folded: &mut Folded) {
+        let accepts_older = self.accepts_older(source);
+        let key = self.intern(key);
+        let entry = self.objects.entry(key.clone()).or_default();
+        match &mut entry.live {
+            Some(live)
+                if !accepts_older
+                    && (live.resource_version > resource_version
+                        || (live.resource_version == resource_version && live.uid() == uid && !live.unread)) =>
+            {
+                // Nothing new: the bytes that were dropped are known.
+                folded.stale += u32::from(live.resource_version > resource_version);
+                live.generation = live.generation.max(generation);
+                return;
+            }
+            // What is read again counts only if it is this object, and not older.
+            Some(live) => {
+                live.set_uid(uid);
+                (live.resource_version, live.generation, live.unread) = (resource_version, generation, true);
+            }
+            None => entry.live = Some(Live::new(uid, resource_version, source, generation)),
+        }
+        folded.unread.push(key);
+    }
+
+    fn accepts_older(&self, source: SourceId) -> bool {
+        self.sources.get(usize::from(source.0)).is_some_and(|source| source.accepts_older)
+    }
+
+    fn remove(&mut self, key: &Arc<ObjectKey>, folded: &mut Folded) {
+        let Some(live) = self.objects.get_mut(key).and_then(|entry| entry.live.take()) else {
+            return;
+        };
+        self.unclaim(key, &live.claims, |_| false, folded);
+        folded.rejections.push((key.clone(), live.uid(), Vec::new()));
+        folded.remotes.extend(self.remotes.replace(key, Vec::new(), &self.digester));
+        folded.outside.push((key.clone(), live.uid(), None));
+        if live.unread {
+            self.touch_owned(key, folded);
+        }
+        self.drop_object_if_idle(key);
+    }
+
+    /// Marks what an object owns: that was held back while its bytes were not known.
+    fn touch_owned(&self, key: &Arc<ObjectKey>, folded: &mut Folded) {
+        let owned = self.paths.iter().filter(|(_, entry)| entry.owner.as_ref() == Some(key)).map(|(path, _)| path.clone());
+        folded.touched.extend(owned);
+    }
+
+    fn list_end(&mut self, id: SourceId, generation: u32, folded: &mut Folded) {
+        let Some(source) = self.sources.get_mut(usize::from(id.0)) else {
+            return;
+        };
+        folded.progressed |= source.progress != Progress::Complete;
+        (source.progress, source.accepts_older) = (Progress::Complete, false);
+        let gone: Vec<_> = self
+            .live()
+            .filter(|(_, live)| live.source == id && live.generation != generation)
+            .map(|(key, live)| (key.clone(), live.uid()))
+            .collect();
+        for (key, uid) in gone {
+            folded.seen.push(Seen { key: key.clone(), uid, finalizers: Vec::new(), fate: Fate::Vanished });
+            self.remove(&key, folded);
+        }
+    }
+
+    fn content(&self, file: &FileProjection) -> Content {
+        let length = u32::try_from(file.bytes.0.len()).unwrap_or(u32::MAX);
+        Content { digest: self.digester.digest(&file.bytes.0), length, mode: file.mode }
+    }
+
+    /// Whether the path, as far as we know, already holds this content as the claim of its only claimant.
+    fn holds(&self, path: &TargetPath, content: &Content) -> bool {
+        let Some(entry) = self.paths.get(path) else { return false };
+        match (entry.disk(), &entry.owner, &*entry.claimants) {
+            (OnDisk::File(stamp), Some(owner), [only]) => stamp.content == *content && owner == only,
+            // A loser of a conflict changed: the file changes only when its rank does.
+            (OnDisk::File(_), Some(_), _) => false,
+            _ => false,
+        }
+    }
+}
