@@ -1,26 +1,28 @@
 //! kube-projector keeps a folder equal to what labelled Kubernetes ConfigMaps and Secrets say it should hold.
 //!
 //! # The one idea
-//! The wanted files are a pure function of all live objects. The work is the difference between that and the ledger.
-//! Events only say "look again".
+//! The wanted files are a pure function of all live objects. The work is the difference between that and the ledger. Reactions follow
+//! a committed difference. Events only say "look again".
 //!
 //! ```text
 //! cluster (list+watch) --+
 //!                        +--SourceEvent--> mailbox --> engine (sole owner of store, ledger, disk) --Outcome--> log, Events, finalizers
-//! manifests folder ------+                     |  fold  -> plan             (pure)
-//!        ^                                     |  apply: ledger, files      (IO)
-//!        +-------------- fetch, relist --------+
+//! manifests folder ------+                   ^ |  fold  -> plan             (pure)              |
+//!        ^                                   | |  apply: ledger, files      (IO)                +--> reactions: script, request
+//!        +-------------- fetch, relist ------|-+                                                |
+//!                                            +--- downloads (what .url keys name) <-------------+
 //! health only reads
 //! ```
 //!
 //! # Where things are
-//! - [`config`]: environment and flags to a validated `Config`; every problem at once. [`cli`]: the subcommands.
+//! - [`config`]: environment and flags to a validated `Config`; every problem at once. A profile is one table of defaults there, and
+//!   nobody else knows of it. [`cli`]: the subcommands.
 //! - [`core`]: everything that decides. No tokio, no kube client, no `std::fs`, no clock; a test enforces it.
-//! - [`source`]: where objects come from. Drives [`core::watch`] against an API server, or reads a folder of manifests.
+//! - [`source`]: where objects come from. Drives [`core::watch`] against an API server, or reads a folder of manifests;
+//!   [`source::download`] brings what lies behind URLs.
 //! - [`disk`]: the only module that touches FOLDER, behind [`disk::fs::Fs`] so that faults can be injected.
 //! - [`engine`]: one synchronous call is one commit: fold a batch, plan what it touched, apply the plan.
-//! - [`react`]: what the application is told when files changed. Never blocks a file.
-//! - [`web`]: how servers other than the API are asked, and which of them never are.
+//! - [`react`]: what the application is told when files changed. Never blocks a file. [`web`]: asks servers other than the API.
 //! - [`status`]: what the cluster is told: Events, finalizers, `release`. Never blocks or fails a file.
 //! - [`health`], [`serve`]: `/healthz` and `/readyz`.
 //! - [`app`]: the wiring of `run`. [`commands`]: `plan`, `check`, `release`, `healthcheck`.
@@ -32,6 +34,8 @@
 //!   completely or definitely refused; a refused source's files stay.
 //! - A file changes by rename in its own folder; below FOLDER no symbolic link is followed.
 //! - The cost of a commit follows what changed, never how much there is.
+//! - A file behind a URL keeps its last good bytes until there are others; an answer counts only for the question that is asked now.
+//! - A change is owed to the application, by a record in the ledger, before the first file of it changes, and until it was told.
 //! - Payloads have no `Debug`, `Display` or `Serialize`; nothing can print a value.
 
 pub mod app;

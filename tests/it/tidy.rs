@@ -88,3 +88,16 @@ fn only_the_disk_module_writes_files() {
         assert_eq!(writes, Vec::<&str>::new(), "{shown}");
     }
 }
+
+#[test]
+fn only_the_configuration_knows_profiles() {
+    for file in sources("src") {
+        let shown = file.to_string_lossy().into_owned();
+        if shown.contains("/src/config") || shown.ends_with("_tests.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let known: Vec<_> = code(&text).into_iter().filter(|line| line.contains("profile::") || line.contains("Reading::")).collect();
+        assert_eq!(known, Vec::<&str>::new(), "{shown}");
+    }
+}
