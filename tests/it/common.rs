@@ -80,11 +80,14 @@ impl Setup {
 
     /// As `caught_up`, for a projector on another folder.
     pub fn caught_up_in(&self, folder: &Path) {
-        let number = self.markers.fetch_add(1, Ordering::SeqCst);
-        let (name, map, secret) = (format!("marker-{number}"), format!(".map-{number}"), format!(".secret-{number}"));
-        self.cluster.configmap(&name, &[(&map, "")]).create();
-        self.cluster.secret(&name, &[(&secret, "")]).create();
-        wait_for("the files of objects created last", DEADLINE, || folder.join(&map).exists() && folder.join(&secret).exists());
+        // What came before the first round may be in one commit with it, and files of a commit are written in the order of their names.
+        for _ in 0..2 {
+            let number = self.markers.fetch_add(1, Ordering::SeqCst);
+            let (name, map, secret) = (format!("marker-{number}"), format!(".map-{number}"), format!(".secret-{number}"));
+            self.cluster.configmap(&name, &[(&map, "")]).create();
+            self.cluster.secret(&name, &[(&secret, "")]).create();
+            wait_for("the files of objects created last", DEADLINE, || folder.join(&map).exists() && folder.join(&secret).exists());
+        }
     }
 
     /// Once everything so far is through, there are exactly these files.

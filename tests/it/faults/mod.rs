@@ -97,7 +97,10 @@ impl Stage {
     }
 
     fn marker_within(&self, name: &str, deadline: Duration) {
-        self.create(name, "marker");
+        // Twice: what came before may be in one commit with the first, and files of a commit are written in the order of their names.
+        self.create(name, "first");
+        wait_content(&self.file(name), b"first", deadline);
+        self.edit(name, "marker");
         wait_content(&self.file(name), b"marker", deadline);
     }
 }

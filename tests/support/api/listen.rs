@@ -40,12 +40,18 @@ pub async fn accept_all(
         };
         tokio::select! {
             accepted = accept => if let Ok((socket, _)) = accepted {
-                tokio::spawn(serve::connection(Arc::clone(&shared), socket, tls.clone()));
+                // Subscribed here, so that a stop that comes next finds it.
+                let drops = shared.drops.subscribe();
+                tokio::spawn(serve::connection(Arc::clone(&shared), socket, tls.clone(), drops));
             },
             command = commands.recv() => match command {
                 Some(Control::Stop(done)) => {
                     listener = None;
                     shared.drops.send_modify(|count| *count += 1);
+                    // Each connection holds a receiver. None of them may tell of what the test does next.
+                    while shared.drops.receiver_count() > 0 {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
                     let _ = done.send(());
                 }
                 Some(Control::Start(done)) => {

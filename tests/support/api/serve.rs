@@ -12,6 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::watch as channel;
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
@@ -29,8 +30,7 @@ use super::watch::Tweaks;
 type Response = hyper::Response<Body>;
 
 /// Serves one connection until it ends, is dropped by the test, or the client breaks it.
-pub async fn connection(shared: Arc<Shared>, socket: TcpStream, tls: TlsAcceptor) {
-    let mut drops = shared.drops.subscribe();
+pub async fn connection(shared: Arc<Shared>, socket: TcpStream, tls: TlsAcceptor, mut drops: channel::Receiver<u64>) {
     shared.state().connections.push(Instant::now());
     let serving = async {
         socket.set_nodelay(true)?;
