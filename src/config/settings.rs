@@ -131,7 +131,12 @@ pub const SETTINGS: &[Setting] = &[
             "WATCH follows changes. LIST writes once, removes what is no longer wanted and ends. SLEEP lists every SLEEP_TIME seconds. The flag means LIST.",
         ),
     ),
-    setting(Objects, "SLEEP_TIME", Value("60"), "Seconds between two lists with METHOD=SLEEP, at least 1."),
+    setting(
+        Objects,
+        "SLEEP_TIME",
+        Value("60"),
+        "Seconds between two lists with METHOD=SLEEP, and between two readings of an object that may be read by its name only, at least 1.",
+    ),
     flagged(
         "--source",
         setting(
