@@ -333,7 +333,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(Cluster, "EVENT_LOGGING", Value("false"), "Whether outcomes are told as Kubernetes Events on the objects."),
     setting(Log, "LOG_LEVEL", Value("info"), "error, warn, info, debug or trace."),
-    setting(Log, "LOG_FORMAT", Described("json, or text if stderr is a terminal"), "text or json."),
+    setting(Log, "LOG_FORMAT", Described("json, or text if stderr is a terminal"), "text or json; logfmt, too, with PROFILE=k8s-sidecar."),
     setting(Log, "LOG_TZ", Value("LOCAL"), "Zone of the times in PROFILE=k8s-sidecar: UTC, or the local one."),
     setting(
         Log,
