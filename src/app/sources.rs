@@ -28,8 +28,6 @@ use crate::web::error::WebError;
 const REQUESTS: usize = 256;
 /// Manifests are looked at this often without being told by inotify.
 const RESCAN: std::time::Duration = std::time::Duration::from_secs(60);
-/// An object that may be read by its name only is read this often.
-const POLL: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Running sources.
 pub struct Sources {
@@ -61,14 +59,17 @@ pub fn scopes(config: &Config) -> Vec<SourceScope> {
 }
 
 /// What one source of the cluster follows.
-struct Followed {
-    kind: Kind,
-    namespace: Option<String>,
-    name: Option<String>,
+pub struct Followed {
+    /// The kind.
+    pub kind: Kind,
+    /// The namespace, unless it is all.
+    pub namespace: Option<String>,
+    /// The only object, where names are given.
+    pub name: Option<String>,
 }
 
 /// One source a kind and namespace, or one an object where names are given; a pair for which none is meant has no source.
-fn followed(config: &Config) -> Vec<Followed> {
+pub fn followed(config: &Config) -> Vec<Followed> {
     let namespaces: Vec<Option<String>> = match &config.namespaces {
         Namespaces::All => vec![None],
         Namespaces::Only(names) => names.iter().cloned().map(Some).collect(),
@@ -139,10 +140,6 @@ impl Sources {
         };
         let timeouts = Timeouts { server: config.watch_server_timeout, client: config.watch_client_timeout };
         let (mut relist, mut tasks, mut scopes) = (Vec::new(), Vec::new(), Vec::new());
-        let poll = match config.method {
-            Method::Sleep(pause) => pause,
-            Method::Watch | Method::List => POLL,
-        };
         for (id, Followed { kind, namespace, name }) in (0..).zip(followed(config)) {
             let contact = health.watch(WatchName { kind: Some(kind), namespace: namespace.clone() });
             let scope = Scope {
@@ -160,7 +157,7 @@ impl Sources {
             let source = ClusterSource::new(
                 api.clone(),
                 scope,
-                Manner { after, timeouts, give_up: config.list_retry, poll },
+                Manner { after, timeouts, give_up: config.list_retry, poll: config.poll },
                 Ends { mailbox: mailbox.clone(), requests, contact },
                 seed,
             );

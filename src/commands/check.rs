@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::app::sources::{Followed, followed};
 use crate::commands::say;
 use crate::config::{Config, Method, Origin};
 use crate::core::object::Namespaces;
@@ -56,8 +57,9 @@ async fn permissions(config: &Config, api: &ApiServer) -> u32 {
     let needs = needs(config);
     let mut problems = 0;
     for finding in access(api, &needs).await {
-        let Need { verb, group, resource, namespace } = &finding.need;
+        let Need { verb, group, resource, namespace, name } = &finding.need;
         let resource = if group.is_empty() { (*resource).to_string() } else { format!("{resource}.{group}") };
+        let resource = name.as_ref().map_or(resource.clone(), |name| format!("{resource}/{name}"));
         let what = format!("{verb} {resource} in {}", namespace.as_deref().unwrap_or("all namespaces"));
         match &finding.verdict {
             Verdict::Allowed => say(&format!("ok       RBAC: may {what}")),
@@ -68,31 +70,31 @@ async fn permissions(config: &Config, api: &ApiServer) -> u32 {
     problems
 }
 
-/// The permissions that this configuration uses: those of rbac/, no more.
+/// The permissions that this configuration uses: those of rbac/, no more. An object that is named needs neither list nor watch.
 fn needs(config: &Config) -> Vec<Need> {
-    let namespaces: Vec<Option<String>> = match &config.namespaces {
-        Namespaces::All => vec![None],
-        Namespaces::Only(names) => names.iter().cloned().map(Some).collect(),
-    };
-    let mut verbs = vec!["get", "list"];
-    if config.method == Method::Watch {
-        verbs.push("watch");
+    let mut verbs = vec!["get"];
+    if config.named.is_empty() {
+        verbs.push("list");
+        if config.method == Method::Watch {
+            verbs.push("watch");
+        }
     }
     if config.finalizers.is_some() {
         verbs.push("patch");
     }
     let mut needs = Vec::new();
-    for namespace in &namespaces {
-        for kind in &config.kinds {
-            needs.extend(verbs.iter().map(|verb| Need { verb, group: "", resource: kind.plural(), namespace: namespace.clone() }));
-        }
-        if config.event_logging {
-            needs.extend(["create", "patch"].map(|verb| Need {
-                verb,
-                group: "events.k8s.io",
-                resource: "events",
-                namespace: namespace.clone(),
-            }));
+    for Followed { kind, namespace, name } in followed(config) {
+        let need = |verb| Need { verb, group: "", resource: kind.plural(), namespace: namespace.clone(), name: name.clone() };
+        needs.extend(verbs.iter().copied().map(need));
+    }
+    if config.event_logging {
+        let namespaces: Vec<Option<String>> = match &config.namespaces {
+            Namespaces::All => vec![None],
+            Namespaces::Only(names) => names.iter().cloned().map(Some).collect(),
+        };
+        for namespace in namespaces {
+            let need = |verb| Need { verb, group: "events.k8s.io", resource: "events", namespace: namespace.clone(), name: None };
+            needs.extend(["create", "patch"].map(need));
         }
     }
     needs

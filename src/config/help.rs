@@ -25,6 +25,13 @@ pub fn variables() -> String {
             push(&mut text, format_args!("{}\n", lines.join(&format!("\n{}", " ".repeat(INDENT)))));
         }
     }
+    for profile in PROFILES.iter().filter(|profile| !profile.defaults.is_empty()) {
+        push(&mut text, format_args!("\nOther defaults with PROFILE={}, or when started under that name:\n", profile.name));
+        for (name, default) in profile.defaults {
+            push(&mut text, format_args!("  {name:<0$}", INDENT - 2));
+            push(&mut text, format_args!("{}\n", wrapped(&plain(*default), WIDTH - INDENT).join(&format!("\n{}", " ".repeat(INDENT)))));
+        }
+    }
     text.push_str(
         "\nExit codes: 0 done or asked to stop, 1 runtime failure, 2 configuration error;\nplan: 0 nothing to do, 2 changes pending.",
     );
@@ -61,6 +68,7 @@ Values are read as kiwigrid/k8s-sidecar reads them:
 - `UNIQUE_FILENAMES` gives `namespace_NAMESPACE.KIND_NAME.KEY`.
 - `FOLDER_ANNOTATION`, set but empty, is an annotation that nothing carries.
 - A `HEALTH_PORT` or `HEALTH_HOST` that cannot be read costs the health endpoint, not the files.
+- `LOG_LEVEL` is one of Python's: CRITICAL, ERROR, WARNING, INFO, DEBUG, NOTSET. `LOG_FORMAT` can be `LOGFMT`, too.
 - An object whose files lie outside of `FOLDER` is told of once.
 - METHOD=LIST ends with exit code 1 when the API server refuses, or cannot be reached within `REQ_RETRY_CONNECT` retries.
 - What a `.url` key names is made an empty file if it cannot be had at first.
@@ -94,10 +102,17 @@ fn in_group(group: Group) -> impl Iterator<Item = &'static Setting> {
 fn bracket(setting: &Setting) -> String {
     let default = match setting.default {
         Fallback::Required => "required".to_owned(),
-        Fallback::Value(text) | Fallback::Described(text) => format!("default: {text}"),
-        Fallback::Unset => "default: unset".to_owned(),
+        other => format!("default: {}", plain(other)),
     };
     setting.flag.map(|flag| format!("{default}; {flag}")).unwrap_or(default)
+}
+
+fn plain(default: Fallback) -> String {
+    match default {
+        Fallback::Required => "required".to_owned(),
+        Fallback::Value(text) | Fallback::Described(text) => text.to_owned(),
+        Fallback::Unset => "unset".to_owned(),
+    }
 }
 
 fn cell(default: Fallback) -> String {

@@ -79,6 +79,8 @@ pub struct Config {
     pub kinds: Vec<Kind>,
     /// How objects are read.
     pub method: Method,
+    /// Time between two readings of an object that may be read by its name only.
+    pub poll: Duration,
     /// Annotation by which an object names its folder.
     pub folder_annotation: String,
     /// Objects that are followed by name, whatever their labels; empty: the selector decides.
@@ -371,6 +373,7 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
     let cluster_writes = reader.cluster_writes(scope.as_ref().map(|scope| &scope.origin));
     let log = reader.log(context);
     let (scope, files, ownership) = (scope?, files?, ownership?);
+    let (method, poll) = method?;
     let (watch_server_timeout, watch_client_timeout) = watch_timeouts?;
     let (wants_finalizers, event_logging) = cluster_writes?;
     let selector = selector?;
@@ -397,7 +400,8 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
         allowed_folders: files.allowed_folders,
         namespaces: scope.namespaces,
         kinds: scope.kinds,
-        method: method?,
+        method,
+        poll,
         folder_annotation: files.folder_annotation,
         names: files.names,
         folder_per_namespace: files.folder_per_namespace,

@@ -117,20 +117,23 @@ impl<'a> Reader<'a> {
         }
         let own = context.own_namespace.as_ref().map(|own| Namespaces::Only(vec![own.clone()]));
         if own.is_none() {
-            self.note("NAMESPACE", "is required outside of a pod: ALL, or names of namespaces with commas between them");
+            self.note("NAMESPACE", "outside of a pod it is required: ALL, or names of namespaces with commas between them");
         }
         own
     }
 
-    pub fn method(&mut self) -> Option<Method> {
+    /// METHOD, and SLEEP_TIME, which counts with others than SLEEP too.
+    pub fn method(&mut self) -> Option<(Method, Duration)> {
         let lenient = self.profile.reading == Reading::Sidecar;
         let method = self.value("METHOD", &self.raw.method, if lenient { parse::lenient_method } else { parse::method });
         let sleep = self.value("SLEEP_TIME", &self.raw.sleep_time, parse::some_seconds);
-        Some(match method? {
+        let (method, sleep) = (method?, sleep?);
+        let method = match method {
             MethodName::Watch => Method::Watch,
             MethodName::List => Method::List,
-            MethodName::Sleep => Method::Sleep(sleep?),
-        })
+            MethodName::Sleep => Method::Sleep(sleep),
+        };
+        Some((method, sleep))
     }
 
     pub fn files(&mut self, current_dir: &Path) -> Option<Files> {

@@ -131,7 +131,12 @@ pub const SETTINGS: &[Setting] = &[
             "WATCH follows changes. LIST writes once, removes what is no longer wanted and ends. SLEEP lists every SLEEP_TIME seconds. The flag means LIST.",
         ),
     ),
-    setting(Objects, "SLEEP_TIME", Value("60"), "Seconds between two lists with METHOD=SLEEP, at least 1."),
+    setting(
+        Objects,
+        "SLEEP_TIME",
+        Value("60"),
+        "Seconds between two lists with METHOD=SLEEP, and between two readings of an object that may be read by its name only, at least 1.",
+    ),
     flagged(
         "--source",
         setting(
@@ -328,7 +333,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(Cluster, "EVENT_LOGGING", Value("false"), "Whether outcomes are told as Kubernetes Events on the objects."),
     setting(Log, "LOG_LEVEL", Value("info"), "error, warn, info, debug or trace."),
-    setting(Log, "LOG_FORMAT", Described("json, or text if stderr is a terminal"), "text or json."),
+    setting(Log, "LOG_FORMAT", Described("json, or text if stderr is a terminal"), "text or json; logfmt, too, with PROFILE=k8s-sidecar."),
     setting(Log, "LOG_TZ", Value("LOCAL"), "Zone of the times in PROFILE=k8s-sidecar: UTC, or the local one."),
     setting(
         Log,

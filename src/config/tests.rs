@@ -50,6 +50,7 @@ pub fn default_config() -> Config {
         namespaces: Namespaces::All,
         kinds: Kind::ALL.to_vec(),
         method: Method::Watch,
+        poll: Duration::from_secs(60),
         folder_annotation: "k8s-sidecar-target-directory".into(),
         named: vec![],
         names: FileNames::Key,
@@ -177,6 +178,7 @@ fn every_setting_can_be_set() {
         namespaces: Namespaces::Only(vec!["a".into(), "b".into()]),
         kinds: vec![Kind::Secret],
         method: Method::Sleep(Duration::from_secs(5)),
+        poll: Duration::from_secs(5),
         folder_annotation: "example.com/folder".into(),
         named: vec![NamedObject { namespace: None, kind: Some(Kind::Secret), name: "x".into() }],
         names: FileNames::Unique,
@@ -273,8 +275,7 @@ fn health_port_beats_its_alias_and_says_so() {
 #[test]
 fn verbose_and_debug_count_only_without_a_level() {
     let level = |vars| read(vars).map(|config| config.log.level);
-    assert_eq!(level(&[("VERBOSE", "true")]), Ok(LogLevel::Debug));
-    assert_eq!(level(&[("DEBUG", "true"), ("VERBOSE", "false")]), Ok(LogLevel::Debug));
+    assert_eq!([level(&[("VERBOSE", "1")]), level(&[("DEBUG", "1"), ("VERBOSE", "0")])], [Ok(LogLevel::Debug), Ok(LogLevel::Debug)]);
     assert_eq!(level(&[("DEBUG", "true"), ("LOG_LEVEL", "error")]), Ok(LogLevel::Error));
 }
 
@@ -429,8 +430,7 @@ fn k8s_sidecar_words_are_read_as_it_reads_them() {
     for (value, namespaces) in [("", only(&["own"])), ("b, a,", only(&["a", "b"])), ("ALL,a", Namespaces::All), ("all", only(&["all"]))] {
         assert_eq!(read("NAMESPACE", value).namespaces, namespaces, "{value}");
     }
-    assert_eq!(read("FOLDER_ANNOTATION", "").folder_annotation, "");
-    assert_eq!(read("REQ_PAYLOAD", "").call, None);
+    assert_eq!((read("FOLDER_ANNOTATION", "").folder_annotation.as_str(), read("REQ_PAYLOAD", "").call), ("", None));
     let timeouts = |config: Config| (config.resync, config.watch_client_timeout.as_secs(), config.warnings.len());
     assert_eq!(timeouts(read("WATCH_CLIENT_TIMEOUT", "60")), (Some(Duration::from_secs(60)), 65, 0));
     assert_eq!(timeouts(read("WATCH_SERVER_TIMEOUT", "300")), (Some(Duration::from_secs(300)), 305, 0));

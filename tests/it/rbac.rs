@@ -228,3 +228,24 @@ fn methods_without_a_watch_need_no_watch() {
     limited.setup.cluster.set_data("a", &[("a", "2")]);
     limited.setup.holds(&tree! { "a" => "2", "b" => "1" });
 }
+
+#[test]
+fn objects_that_are_named_need_get_alone() {
+    let limited = Limited::to(&[(String::new(), "configmaps".to_owned(), "get".to_owned())]);
+    limited.create("configmaps", "a", &[("a", "1")]);
+    limited.create("configmaps", "other", &[("other", "1")]);
+    let projector = || {
+        limited
+            .projector()
+            .env("EVENT_LOGGING", "false")
+            .env("FINALIZERS", "false")
+            .env("RESOURCE_NAME", "configmap/a")
+            .env("SLEEP_TIME", "1")
+    };
+    let check = projector().arg("check").run();
+    assert!(check.code == Some(0) && check.stdout.contains("may get configmaps/a in"), "{}", check.stdout);
+    let _projector = started(&projector());
+    limited.setup.holds(&tree! { "a" => "1" });
+    limited.setup.cluster.set_data("a", &[("a", "2")]);
+    limited.setup.holds(&tree! { "a" => "2" });
+}

@@ -159,7 +159,7 @@ impl Namespace {
         self.apply(&json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data }).to_string());
     }
 
-    /// Creates or replaces a Secret from text.
+    /// Creates a Secret from text, or changes it: keys that `data` no longer names stay, as nobody applied them as `data`.
     pub fn secret(&self, name: &str, label: &str, data: &Value) {
         let metadata = json!({ "name": name, "labels": { label: self.name } });
         self.apply(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data }).to_string());

@@ -61,8 +61,8 @@ fn two_copies_with_one_health_port_both_sync() {
     let pod = Pod::start(&namespace, "app", Containers { main, ..Containers::default() });
     pod.wait_files(SOON, &[("a", "1"), ("b", "1")]);
     namespace.config_map("first", "one", &json!({ "a": "2" }));
-    namespace.secret("second", "two", &json!({ "c": "2" }));
-    pod.wait_files(SOON, &[("a", "2"), ("c", "2")]);
+    namespace.secret("second", "two", &json!({ "b": "2", "c": "2" }));
+    pod.wait_files(SOON, &[("a", "2"), ("b", "2"), ("c", "2")]);
     assert_eq!((pod.restarts("one"), pod.restarts("two")), (Ok(0), Ok(0)));
 }
 
