@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::commands::say;
 use crate::config::{Config, Method, Origin};
-use crate::core::object::Namespaces;
+use crate::core::object::{Namespaces, ObjectKey};
 use crate::source::api::ApiServer;
 use crate::status::access::{Need, Verdict, check as access};
 
@@ -56,8 +56,9 @@ async fn permissions(config: &Config, api: &ApiServer) -> u32 {
     let needs = needs(config);
     let mut problems = 0;
     for finding in access(api, &needs).await {
-        let Need { verb, group, resource, namespace } = &finding.need;
+        let Need { verb, group, resource, namespace, name } = &finding.need;
         let resource = if group.is_empty() { (*resource).to_string() } else { format!("{resource}.{group}") };
+        let resource = name.iter().fold(resource, |resource, name| format!("{resource} {name}"));
         let what = format!("{verb} {resource} in {}", namespace.as_deref().unwrap_or("all namespaces"));
         match &finding.verdict {
             Verdict::Allowed => say(&format!("ok       RBAC: may {what}")),
@@ -74,8 +75,12 @@ fn needs(config: &Config) -> Vec<Need> {
         Namespaces::All => vec![None],
         Namespaces::Only(names) => names.iter().cloned().map(Some).collect(),
     };
-    let mut verbs = vec!["get", "list"];
-    if config.method == Method::Watch {
+    let mut verbs = vec!["get"];
+    // What is followed by name is read by name where nothing else is permitted.
+    if config.named.is_empty() {
+        verbs.push("list");
+    }
+    if config.named.is_empty() && config.method == Method::Watch {
         verbs.push("watch");
     }
     if config.finalizers.is_some() {
@@ -84,7 +89,20 @@ fn needs(config: &Config) -> Vec<Need> {
     let mut needs = Vec::new();
     for namespace in &namespaces {
         for kind in &config.kinds {
-            needs.extend(verbs.iter().map(|verb| Need { verb, group: "", resource: kind.plural(), namespace: namespace.clone() }));
+            let need = |verb, name: Option<&str>| Need {
+                verb,
+                group: "",
+                resource: kind.plural(),
+                namespace: namespace.clone(),
+                name: name.map(str::to_owned),
+            };
+            if config.named.is_empty() {
+                needs.extend(verbs.iter().map(|verb| need(verb, None)));
+            }
+            let meant = config.named.iter().filter(|named| {
+                named.is(&ObjectKey::new(*kind, namespace.as_deref().unwrap_or_default(), named.name.as_str()))
+            });
+            needs.extend(meant.flat_map(|named| verbs.iter().map(|verb| need(verb, Some(&named.name))).collect::<Vec<_>>()));
         }
         if config.event_logging {
             needs.extend(["create", "patch"].map(|verb| Need {
@@ -92,8 +110,34 @@ fn needs(config: &Config) -> Vec<Need> {
                 group: "events.k8s.io",
                 resource: "events",
                 namespace: namespace.clone(),
+                name: None,
             }));
         }
     }
     needs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Flags;
+    use crate::config::tests::{context, owned};
+
+    fn needs_of(vars: &[(&str, &str)]) -> Vec<String> {
+        let least = [("PROFILE", "k8s-sidecar"), ("LABEL", "findme"), ("FOLDER", "/rules")];
+        let config = Config::from_vars(owned(&[&least, vars].concat()), &Flags::default(), &context()).unwrap();
+        needs(&config).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_sidecar_only_reads() {
+        let expected = ["get", "list", "watch"].map(|verb| format!("{verb} configmaps in namespace own"));
+        assert_eq!(needs_of(&[]), expected);
+    }
+
+    #[test]
+    fn an_object_that_is_followed_by_name_needs_to_be_read_only() {
+        let vars = [("RESOURCE", "both"), ("NAMESPACE", "n,m"), ("RESOURCE_NAME", "secret/a,m/configmap/b")];
+        assert_eq!(needs_of(&vars), ["get secrets a in namespace n", "get configmaps b in namespace m", "get secrets a in namespace m"]);
+    }
 }

@@ -20,6 +20,8 @@ pub struct Need {
     pub resource: &'static str,
     /// The namespace; `None` for all.
     pub namespace: Option<String>,
+    /// The only object that it is for; `None`: all.
+    pub name: Option<String>,
 }
 
 impl fmt::Display for Need {
@@ -28,6 +30,9 @@ impl fmt::Display for Need {
         write!(f, "{} {}", self.verb, self.resource)?;
         if !self.group.is_empty() {
             write!(f, ".{}", self.group)?;
+        }
+        if let Some(name) = &self.name {
+            write!(f, " {name}")?;
         }
         match &self.namespace {
             Some(namespace) => write!(f, " in namespace {namespace}"),
@@ -89,6 +94,7 @@ async fn ask(api: &ApiServer, need: &Need) -> Verdict {
         "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": {
             "verb": need.verb, "group": need.group, "resource": need.resource, "namespace": need.namespace.as_deref().unwrap_or_default(),
+            "name": need.name.as_deref().unwrap_or_default(),
         }},
     });
     let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
@@ -109,7 +115,7 @@ mod tests {
     use crate::status::stub::{Answer, Asked, server};
 
     fn need(verb: &'static str) -> Need {
-        Need { verb, group: "", resource: "secrets", namespace: None }
+        Need { verb, group: "", resource: "secrets", namespace: None, name: None }
     }
 
     #[tokio::test]
@@ -135,7 +141,7 @@ mod tests {
     #[test]
     fn needs_read_like_a_rule() {
         assert_eq!(need("list").to_string(), "list secrets in all namespaces");
-        let need = Need { verb: "create", group: "events.k8s.io", resource: "events", namespace: Some("n".to_owned()) };
-        assert_eq!(need.to_string(), "create events.events.k8s.io in namespace n");
+        let need = Need { verb: "create", group: "events.k8s.io", resource: "events", namespace: Some("n".to_owned()), name: Some("a".to_owned()) };
+        assert_eq!(need.to_string(), "create events.events.k8s.io a in namespace n");
     }
 }
