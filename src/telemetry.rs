@@ -29,7 +29,7 @@ mod rotate;
 /// Targets of our own lines: this crate and its modules.
 const OWN: &str = "kube_projector";
 /// Beginnings of targets whose lines may hold bodies, URLs or names of hosts.
-const QUIET: [&str; 6] = ["kube_client", "kube_runtime", "hyper", "rustls", "tower", "h2"];
+const QUIET: [&str; 7] = ["kube_client", "kube_runtime", "reqwest", "hyper", "rustls", "tower", "h2"];
 
 /// Lines of one form to one place.
 type Output = Box<dyn Layer<Registry> + Send + Sync>;
@@ -188,7 +188,7 @@ pub(crate) mod tests {
             for target in ["axum", "inotify", "tokio", "kube_core", "kube", ""] {
                 assert_eq!(passes(target), own.min(2), "{target} at {level:?}");
             }
-            for target in ["kube_client::client", "kube_runtime", "hyper", "hyper_util::client", "rustls", "tower_http", "h2::proto"] {
+            for target in ["kube_client::client", "kube_runtime", "reqwest::retry", "hyper", "hyper_util::client", "rustls", "tower_http", "h2::proto"] {
                 assert_eq!(passes(target), 1, "{target} at {level:?}");
             }
         }

@@ -316,6 +316,8 @@ impl EngineLoop {
     /// METHOD=LIST is through.
     async fn complete(&mut self, sources: &mut Sources, shutdown: &mut Shutdown) -> Ended {
         let mut failures = sources.failures().await;
+        // Retries may take longer than the loop promised to.
+        self.beat.waiting();
         if let Some(runner) = &self.runner {
             // An application that is not there yet finds the files when it starts: no failure.
             tokio::select! {

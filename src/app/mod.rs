@@ -212,10 +212,12 @@ impl Status {
 pub(crate) fn sweep(config: &Config, api: &ApiServer, wishes: finalizers::FinalizerSender, tasks: &mut Tasks) {
     let Some(names) = &config.finalizers else { return };
     let ours = status::patch::Finalizers { name: names.name.clone(), former: names.former.clone() };
-    let (api, selector) = (api.clone(), config.selector.clone());
+    let (api, config) = (api.clone(), config.clone());
     let scopes = metadata::Scope::all(&config.kinds, &config.namespaces);
     tasks.spawn(async move {
-        sweep::sweep(&api, &scopes, &selector, &ours, &wishes).await;
+        let followed =
+            |object: &metadata::Metadata| config.follows(&object.key, |label| object.labels.get(label).map(String::as_str));
+        sweep::sweep(&api, &scopes, followed, &ours, &wishes).await;
         std::future::pending::<()>().await;
     });
 }

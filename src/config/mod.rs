@@ -30,7 +30,7 @@ pub mod settings;
 pub mod web;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -46,7 +46,7 @@ use crate::config::profile::Reading;
 use crate::config::raw::Given;
 use crate::config::read::Reader;
 use crate::config::web::{Batching, Call, Downloads, Script, Web};
-use crate::core::object::{Kind, NamedObject, Namespaces};
+use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey};
 use crate::core::policy::{Adopt, Durability, Order};
 use crate::core::project::{FileNames, Urls};
 use crate::core::retry::Retry;
@@ -307,6 +307,14 @@ impl Config {
             selection.push_str(&format!(" name={}/{kind}/{name}", namespace.as_deref().unwrap_or_default()));
         }
         selection
+    }
+
+    /// Whether an object of our kinds and namespaces, whose labels `value_of` looks up, is one that we follow.
+    pub fn follows<'a>(&self, key: &ObjectKey, value_of: impl Fn(&str) -> Option<&'a str>) -> bool {
+        match self.named.is_empty() {
+            true => self.selector.matches(value_of),
+            false => self.named.iter().any(|named| named.is(key)),
+        }
     }
 
     /// Whether anything follows a change.

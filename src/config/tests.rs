@@ -498,3 +498,18 @@ fn log_config_is_a_file_that_is_read_or_a_problem() {
         assert!(read(file).is_err_and(|problems| problems[0].starts_with("LOG_CONFIG=")));
     }
 }
+
+#[test]
+fn objects_are_followed_by_their_names_or_else_by_their_labels() {
+    let follows = |vars: &[(&str, &str)], kind, name: &str, label: Option<&'static str>| {
+        let config = read(&[&[("NAMESPACE", "n")], vars].concat()).unwrap();
+        config.follows(&ObjectKey::new(kind, "n", name), |_| label)
+    };
+    assert!(follows(&[], Kind::Secret, "a", Some("x")));
+    assert!(!follows(&[], Kind::Secret, "a", None));
+    for (names, expected) in [("a", true), ("secret/a", true), ("n/secret/a", true), ("configmap/a", false), ("b", false)] {
+        for label in [None, Some("x")] {
+            assert_eq!(follows(&[("RESOURCE_NAME", names)], Kind::Secret, "a", label), expected, "{names}, {label:?}");
+        }
+    }
+}

@@ -148,6 +148,15 @@ pub struct NamedObject {
     pub name: String,
 }
 
+impl NamedObject {
+    /// Whether this is the object of that key.
+    pub fn is(&self, key: &ObjectKey) -> bool {
+        *self.name == *key.name
+            && self.kind.is_none_or(|kind| kind == key.kind)
+            && self.namespace.as_deref().is_none_or(|namespace| namespace == &*key.namespace)
+    }
+}
+
 /// Number of a source in the list that the engine was built with: one watch, or one folder of manifests.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SourceId(pub u16);

@@ -97,6 +97,12 @@ impl Machine {
         self.generation
     }
 
+    /// A number for a list that was made without us; all later lists have higher ones.
+    pub const fn skip_generation(&mut self) -> u32 {
+        self.generation += 1;
+        self.generation
+    }
+
     /// Counters.
     pub const fn counts(&self) -> Counts {
         self.counts

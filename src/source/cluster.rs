@@ -19,7 +19,7 @@ use crate::source::decode::{Envelope, Event, Reader};
 use crate::source::failure::Failure;
 use crate::source::lines::Lines;
 use crate::source::mailbox::Mailbox;
-use crate::source::named::Poll;
+use crate::source::named::Reading;
 use crate::source::pages::{Splitter, TooLarge};
 use crate::source::scope::{After, Ends, Manner, Scope, Timeouts};
 
@@ -47,6 +47,8 @@ pub struct ClusterSource {
     warned: Option<String>,
     give_up: Option<Retry>,
     poll: Duration,
+    /// Whether it was told that the object is read by its name.
+    reads_by_name: bool,
     attempts: Attempts,
     /// Code and text of the last failure.
     failure: Option<(Option<u16>, String)>,
@@ -80,6 +82,7 @@ impl ClusterSource {
             warned: None,
             give_up,
             poll,
+            reads_by_name: false,
             attempts: Attempts::default(),
             failure: None,
         }
@@ -95,7 +98,18 @@ impl ClusterSource {
         let mut next = self.machine.next(first, self.now());
         loop {
             if next.tell == Tell::Refused && self.scope.name.is_some() {
-                return self.read_by_name().await;
+                match self.read_by_name().await {
+                    result if self.after == After::End => return result.map_err(|failure| failure.to_string()),
+                    Ok(()) => {
+                        self.contact.expect_within(self.poll + SLACK);
+                        sleep(self.poll).await;
+                        // We may be allowed more by now.
+                        next = self.machine.next(Input::Relist, self.now());
+                        continue;
+                    }
+                    // What that means was told already.
+                    Err(_) => next.tell = Tell::Nothing,
+                }
             }
             self.tell(next.tell, None);
             if next.tell == Tell::Refused && self.after == After::End {
@@ -142,22 +156,21 @@ impl ClusterSource {
         }
     }
 
-    /// Reads the one object by its name: that is all we may do.
-    async fn read_by_name(self) -> Result<(), String> {
-        tracing::info!(kind = %self.scope.kind, namespace = self.shown(), name = self.scope.name, "may neither list nor watch: read by name again and again");
-        let (pause, once) = (self.poll, self.after == After::End);
-        let generation = self.machine.generation();
-        let mut poll = Poll { api: self.api, scope: self.scope, mailbox: self.mailbox, contact: self.contact, generation };
-        if !once {
-            poll.run(pause).await;
-            return Ok(());
+    /// Reads the one object by its name: more was refused.
+    async fn read_by_name(&mut self) -> Result<(), Failure> {
+        if !std::mem::replace(&mut self.reads_by_name, true) {
+            tracing::info!(kind = %self.scope.kind, namespace = self.shown(), name = self.scope.name, "may neither list nor watch: read by name again and again");
         }
-        let failed = poll.once().await;
-        poll.contact.waiting();
-        failed.map_or(Ok(()), |failure| {
-            poll.mailbox.push(SourceEvent::Refused { source: poll.scope.id });
-            Err(failure.to_string())
-        })
+        let (generation, source) = (self.machine.skip_generation(), self.scope.id);
+        let Self { api, scope, mailbox, contact, .. } = self;
+        let read = Reading { api, scope, mailbox, contact, generation }.once().await;
+        if self.after == After::End {
+            self.contact.waiting();
+            if read.is_err() {
+                self.mailbox.push(SourceEvent::Refused { source });
+            }
+        }
+        read
     }
 
     /// Why a single list is not tried again, if so.

@@ -215,6 +215,20 @@ async fn again_means_unconditionally() {
 }
 
 #[tokio::test]
+async fn again_leaves_a_round_that_is_under_way_alone() {
+    let (slow, stub) = (server(|_| Reply::Stall("")).await, fine().await);
+    let bench = bench(Settings { timeout: Duration::from_secs(3600), ..SETTINGS });
+    bench.want(&[("a", &slow.url("/a"), 1), ("b", &slow.url("/b"), 2)]).await;
+    slow.asked_times(2).await;
+    bench.again("a").await;
+    bench.want(&[("a", &slow.url("/a"), 1), ("c", &slow.url("/c"), 3)]).await;
+    slow.asked_times(3).await;
+    bench.want(&[("a", &slow.url("/a"), 1), ("c", &slow.url("/c"), 3), ("d", &stub.url("/d"), 4)]).await;
+    assert_eq!(bench.arrival().await, arrived("d", 4, "/d"));
+    assert_eq!(slow.asked().len(), 3, "only b was called off");
+}
+
+#[tokio::test]
 async fn a_changed_url_calls_the_old_question_off() {
     let (hangs, stub) = (server(|_| Reply::Stall("")).await, fine().await);
     let bench = bench(Settings { timeout: Duration::from_secs(3600), ..SETTINGS });

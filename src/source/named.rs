@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::core::object::{Object, SourceEvent};
 use crate::health::{Contact, WatchState};
@@ -28,65 +28,139 @@ pub async fn read(api: &ApiServer, scope: &Scope, name: &str) -> Result<Option<O
     reader.object(json.get().as_bytes()).map(Some).map_err(|_| Failure::Decode { what: "the object", line: 0, column: 0 })
 }
 
-/// Each reading is a complete list of one object or none.
-pub struct Poll {
+/// What a reading needs.
+pub struct Reading<'a> {
     /// The server.
-    pub api: ApiServer,
+    pub api: &'a ApiServer,
     /// What is read; it has a name.
-    pub scope: Scope,
+    pub scope: &'a Scope,
     /// Where it goes.
-    pub mailbox: Mailbox,
+    pub mailbox: &'a Mailbox,
     /// Where it is told how that went.
-    pub contact: Contact,
-    /// The number of the last list.
+    pub contact: &'a Contact,
+    /// The number of the list that it makes.
     pub generation: u32,
 }
 
-impl Poll {
-    /// Reads for ever, with this pause.
-    pub async fn run(mut self, pause: Duration) {
-        loop {
-            self.once().await;
-            self.contact.expect_within(pause + SLACK);
-            sleep(pause).await;
-        }
-    }
-
-    /// Reads once. Returns what went wrong.
-    pub async fn once(&mut self) -> Option<Failure> {
-        let name = self.scope.name.clone().unwrap_or_default();
-        self.contact.expect_within(SLACK);
-        let found = match timeout(SLACK, read(&self.api, &self.scope, &name)).await {
+impl Reading<'_> {
+    /// Reads once: a complete list of one object or none.
+    ///
+    /// # Errors
+    /// What went wrong. A refusal is told as one.
+    pub async fn once(self) -> Result<(), Failure> {
+        let Self { api, scope, mailbox, contact, generation } = self;
+        let (source, name) = (scope.id, scope.name.as_deref().unwrap_or_default());
+        contact.expect_within(SLACK * 2);
+        let found = match timeout(SLACK, read(api, scope, name)).await {
             Ok(found) => found,
             Err(_) => Err(Failure::Timeout { what: "answer", limit: SLACK }),
         };
-        let source = self.scope.id;
         match found {
             Ok(object) => {
-                self.generation += 1;
-                let generation = self.generation;
-                self.mailbox.push(SourceEvent::ListBegin { source, generation, consistent: true });
+                contact.contacted();
+                mailbox.push(SourceEvent::ListBegin { source, generation, consistent: true });
                 if let Some(object) = object {
                     let event = SourceEvent::Apply { source, generation, object: Box::new(object) };
-                    self.mailbox.has_room(event.payload_bytes()).await;
-                    self.mailbox.push(event);
+                    contact.waiting();
+                    mailbox.has_room(event.payload_bytes()).await;
+                    mailbox.push(event);
                 }
-                self.mailbox.push(SourceEvent::ListEnd { source, generation });
-                self.contact.contacted();
-                self.contact.state(WatchState::Watching);
-                None
+                mailbox.push(SourceEvent::ListEnd { source, generation });
+                contact.state(WatchState::Watching);
+                Ok(())
             }
             Err(failure) => {
                 if failure.code().is_some() {
-                    self.contact.contacted();
+                    contact.contacted();
                 }
-                self.contact.error(failure.to_string());
+                contact.error(failure.to_string());
                 if failure.code() == Some(403) {
-                    self.contact.state(WatchState::Refused);
-                    self.mailbox.push(SourceEvent::Refused { source });
+                    contact.state(WatchState::Refused);
+                    mailbox.push(SourceEvent::Refused { source });
                 }
-                Some(failure)
+                Err(failure)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use serde_json::json;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::core::object::{Kind, SourceId};
+    use crate::core::selector::Selector;
+    use crate::health::{Health, WatchName};
+    use crate::source::cluster::ClusterSource;
+    use crate::source::scope::{After, Ends, Manner, Timeouts};
+    use crate::status::stub::{Answer, Asked, server};
+
+    /// The first events of a source that follows one object by its name; `answer` gets the number of the request.
+    async fn events(count: usize, answer: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> Vec<String> {
+        let number = AtomicUsize::new(0);
+        let stub = server(move |asked| answer(number.fetch_add(1, Ordering::Relaxed), asked)).await;
+        let scope = Scope {
+            id: SourceId(0),
+            kind: Kind::ConfigMap,
+            namespace: Some("n".into()),
+            name: Some("a".into()),
+            selector: Selector::label("findme", None),
+            folder_annotation: String::new(),
+        };
+        let (mailbox, (_relist, requests)) = (Mailbox::default(), mpsc::channel(1));
+        let contact = Health::new(None).watch(WatchName { kind: None, namespace: None });
+        let day = Duration::from_secs(86_400);
+        let manner =
+            Manner { after: After::Watch, timeouts: Timeouts { server: day, client: day }, give_up: None, poll: Duration::from_millis(1) };
+        let ends = Ends { mailbox: mailbox.clone(), requests, contact };
+        let task = tokio::spawn(ClusterSource::new(stub.api.clone(), scope, manner, ends, 0).run());
+        let mut seen = Vec::new();
+        while seen.len() < count {
+            tokio::time::timeout(Duration::from_secs(20), mailbox.arrived()).await.expect("in time: enough events");
+            seen.extend(mailbox.take().into_iter().map(|event| match event {
+                SourceEvent::ListBegin { generation, .. } => format!("begin {generation}"),
+                SourceEvent::ListEnd { generation, .. } => format!("end {generation}"),
+                SourceEvent::Apply { generation, object, .. } => format!("{} {} {generation}", object.key.name, object.resource_version),
+                SourceEvent::Refused { .. } => "refused".to_owned(),
+                _ => "something else".to_owned(),
+            }));
+        }
+        task.abort();
+        seen.truncate(count);
+        seen
+    }
+
+    fn object(revision: &str) -> serde_json::Value {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": revision}})
+    }
+
+    #[tokio::test]
+    async fn an_object_that_may_only_be_read_is_listed_again_once_that_is_permitted() {
+        let stream = |asked: &Asked| asked.path.contains("fieldSelector=metadata.name");
+        let seen = events(6, move |number, asked| match number {
+            0 | 2 if stream(asked) => Answer::json(403, &json!({})),
+            1 if asked.path == "/api/v1/namespaces/n/configmaps/a" => Answer::json(200, &object("5")),
+            3 => Answer::json(404, &json!({})),
+            _ if stream(asked) => Answer::json(400, &json!({})),
+            _ => Answer::json(500, &json!({"unexpected": number})),
+        })
+        .await;
+        // The list is refused, and the object read; then that is so again, and the object is gone; and so on.
+        assert_eq!(seen, ["begin 1", "begin 2", "a 5 2", "end 2", "begin 3", "begin 4"]);
+    }
+
+    #[tokio::test]
+    async fn what_may_not_even_be_read_is_refused_and_asked_for_again() {
+        let seen = events(6, |number, _| match number {
+            0..=2 => Answer::json(403, &json!({})),
+            _ => Answer::json(200, &object("5")),
+        })
+        .await;
+        assert_eq!(seen, ["begin 1", "refused", "begin 3", "begin 4", "a 5 4", "end 4"]);
     }
 }

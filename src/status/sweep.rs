@@ -2,7 +2,6 @@
 
 use tracing::{debug, warn};
 
-use crate::core::selector::Selector;
 use crate::core::uid::uid_number;
 use crate::source::api::ApiServer;
 use crate::status::finalizers::FinalizerSender;
@@ -15,22 +14,27 @@ use crate::status::wishes::Wish;
 /// An outage is waited out. A scope that we may not list is skipped: its watch reports that already.
 ///
 /// # Guarantees
-/// Never more than a page in memory; an object that the selector matches is left to its watch.
+/// Never more than a page in memory; an object that is `followed` is left to its watch.
 ///
 /// # Cancel safety
 /// May be dropped at any time; the next start sweeps again.
-pub async fn sweep(api: &ApiServer, scopes: &[Scope], selector: &Selector, ours: &Finalizers, wishes: &FinalizerSender) {
+pub async fn sweep(
+    api: &ApiServer,
+    scopes: &[Scope],
+    followed: impl Fn(&Metadata) -> bool,
+    ours: &Finalizers,
+    wishes: &FinalizerSender,
+) {
     let which = ours.to_which();
     for scope in scopes {
         let mut pages = Pages::new(api, scope, Patience::Endless);
         loop {
             match pages.next().await {
                 Ok(Some(page)) => {
-                    let selected = |object: &Metadata| selector.matches(|key| object.labels.get(key).map(String::as_str));
                     let orphans =
-                        page.into_iter().filter(|object| !selected(object) && object.finalizers.iter().any(|name| which.takes(name)));
+                        page.into_iter().filter(|object| !followed(object) && object.finalizers.iter().any(|name| which.takes(name)));
                     for Metadata { key, uid, terminating, finalizers, labels: _ } in orphans {
-                        debug!(object = %key, "object carries our finalizer but is not selected");
+                        debug!(object = %key, "object carries our finalizer but is not followed");
                         wishes.send(Wish::Release { key, uid: uid_number(&uid), finalizers, terminating });
                     }
                 }
@@ -72,8 +76,8 @@ mod tests {
         .await;
         let ours = Finalizers { name: "kube-projector.dev/x".to_owned(), former: vec!["kube-projector.dev/old".to_owned()] };
         let (wishes, mut writer) = finalizers::writer(stub.api.clone(), ours.clone(), None);
-        let selector = Selector::label("findme", Some("yea"));
-        sweep(&stub.api, &Scope::all(&Kind::ALL, &Namespaces::All), &selector, &ours, &wishes).await;
+        let followed = |object: &Metadata| object.labels.get("findme").is_some_and(|value| value == "yea");
+        sweep(&stub.api, &Scope::all(&Kind::ALL, &Namespaces::All), followed, &ours, &wishes).await;
         writer.drain(std::time::Duration::from_secs(20)).await;
         let mut patched: Vec<String> = stub.asked().into_iter().filter(|asked| asked.method == "PATCH").map(|asked| asked.path).collect();
         patched.sort();

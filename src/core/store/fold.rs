@@ -97,8 +97,9 @@ impl Store {
         let old = former.map(|former| former.claims).unwrap_or_default();
         let renewed = |path: &TargetPath| wanted.binary_search_by(|(claim, _)| claim.path.cmp(path)).is_ok();
         self.unclaim(&key, &old, renewed, folded);
-        // Of two states in one batch the later counts.
-        old.paths().for_each(|path| drop(folded.bodies.take(path, &key)));
+        // Of two states in one batch the later counts. What answered a question that is still asked belongs to both.
+        let answered = |path: &TargetPath| self.remotes.state(path, &key).is_some_and(|state| state != RemoteState::Pending);
+        old.paths().filter(|path| !answered(path)).for_each(|path| drop(folded.bodies.take(path, &key)));
         let mut kept = Vec::with_capacity(wanted.len());
         for (mut claim, file) in wanted {
             let before = old.at(&claim.path);

@@ -75,6 +75,15 @@ impl Question {
 }
 
 impl File {
+    /// Whether a round is under way: an attempt, or the pause after one.
+    fn is_asked_for(&self) -> bool {
+        match self.state {
+            State::Asking(..) => true,
+            State::Due(_) => self.attempts != Attempts::default(),
+            State::Done => false,
+        }
+    }
+
     /// Its URL as logs may show it.
     pub fn shown(&self) -> String {
         shown(text(&self.url).unwrap_or_default())
@@ -123,9 +132,13 @@ impl Book {
         }
     }
 
-    /// Forgets what is known of a file and asks for it at once.
+    /// Forgets what is known of a file and asks for it at once. A round that brings the bytes in any case goes on: whoever asks again
+    /// and again would never see the end of a slow one.
     pub fn again(&mut self, name: &Name, now: Instant) {
         let Some(mut file) = self.take(name) else { return };
+        if file.is_asked_for() && file.validators == Validators::default() {
+            return self.put(name, file);
+        }
         self.call_off(name, &file);
         file.validators = Validators::default();
         file.attempts = Attempts::default();

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kube_projector::core::ledger;
-use kube_projector::core::object::{Kind, ObjectKey, SourceEvent, SourceId};
-use kube_projector::core::path::Roots;
+use kube_projector::core::object::{Kind, ObjectKey, Payload, SourceEvent, SourceId};
+use kube_projector::core::path::{Roots, TargetPath};
 use kube_projector::core::policy::{Adopt, Durability, Order};
 use kube_projector::core::project::{FileNames, Rules, Urls};
+use kube_projector::core::remote::Arrival;
 use kube_projector::core::store::SourceScope;
 use kube_projector::disk::Disk;
 use kube_projector::disk::ledger::Place;
@@ -24,6 +25,61 @@ pub const SOURCES: [(SourceId, Kind); 2] = [(SourceId(0), Kind::ConfigMap), (Sou
 /// More commits than any scenario needs until nothing is left to do.
 const COMMITS_MAX: usize = 2000;
 
+/// Other servers, and who asks them for the engine.
+#[derive(Default)]
+pub struct Web {
+    /// What each URL gives; nothing for those of a dead server.
+    pub served: BTreeMap<String, Vec<u8>>,
+    /// What the engine wants, with the ticket of the question and, once that was answered, the bytes.
+    pub questions: BTreeMap<(ObjectKey, TargetPath), Question>,
+    /// Tickets that nobody asks with any more.
+    pub stale: Vec<(ObjectKey, TargetPath, u64)>,
+}
+
+#[derive(Clone)]
+pub struct Question {
+    pub url: String,
+    pub ticket: u64,
+    pub had: Option<Vec<u8>>,
+}
+
+impl Web {
+    /// The answer of the server, given to the engine.
+    fn answer(&mut self, name: &(ObjectKey, TargetPath), unchanged: bool) -> Option<SourceEvent> {
+        let question = self.questions.get_mut(name)?;
+        let served = self.served.get(&question.url).cloned();
+        let arrival = match served {
+            None => Arrival::Failed,
+            Some(bytes) if unchanged && question.had.as_ref() == Some(&bytes) => Arrival::Unchanged,
+            Some(bytes) => {
+                question.had = Some(bytes.clone());
+                Arrival::Body(Payload(bytes))
+            }
+        };
+        Some(SourceEvent::Arrived { key: name.0.clone(), path: name.1.clone(), ticket: question.ticket, arrival })
+    }
+
+    fn take(&mut self, outcome: &Outcome) -> Vec<SourceEvent> {
+        for wanted in &outcome.remotes {
+            let before = std::mem::take(&mut self.questions);
+            let (mut old, others): (BTreeMap<_, _>, BTreeMap<_, _>) = before.into_iter().partition(|((key, _), _)| *key == *wanted.key);
+            self.questions = others;
+            for file in &wanted.files {
+                let name = ((*wanted.key).clone(), file.path.clone());
+                let url = String::from_utf8(file.url.0.clone()).unwrap();
+                let known = match old.get(&name).is_some_and(|known| known.ticket == file.ticket) {
+                    true => old.remove(&name),
+                    false => None,
+                };
+                self.questions.insert(name, known.unwrap_or(Question { url, ticket: file.ticket, had: None }));
+            }
+            self.stale.extend(old.into_iter().map(|((key, path), Question { ticket, .. })| (key, path, ticket)));
+        }
+        let again: Vec<_> = outcome.ask.iter().map(|(key, path)| ((**key).clone(), path.clone())).collect();
+        again.iter().filter_map(|name| self.answer(name, false)).collect()
+    }
+}
+
 /// A folder, the objects, and the engine between them while it runs.
 pub struct World {
     pub folder: TempDir,
@@ -33,6 +89,8 @@ pub struct World {
     pub label: &'static str,
     pub notes: Vec<Note>,
     pub reacts: bool,
+    /// What lies behind URLs, where keys that end in `.url` name any. Nothing: they are plain keys.
+    pub web: Option<Web>,
     pub differences: Vec<Difference>,
     pub now: Duration,
     engine: Option<Engine<Faulty>>,
@@ -56,6 +114,7 @@ impl World {
             label: "a",
             notes: Vec::new(),
             reacts: false,
+            web: None,
             differences: Vec::new(),
             now: Duration::from_secs(1),
             engine: None,
@@ -146,6 +205,10 @@ impl World {
     pub fn stop(&mut self) {
         (self.engine, self.wake, self.ready) = (None, None, false);
         self.waiting.clear();
+        if let Some(web) = &mut self.web {
+            web.questions.clear();
+            web.stale.clear();
+        }
     }
 
     fn open(&self) -> Result<Engine<Faulty>, String> {
@@ -157,7 +220,7 @@ impl World {
             folder_per_namespace: false,
             file_mode: 0o640,
             terminating_is_gone: true,
-            urls: Urls::Plain,
+            urls: if self.web.is_some() { Urls::Follow { empty_at_first_failure: true } } else { Urls::Plain },
             tells_outside: false,
         };
         let place = Place {
@@ -212,6 +275,9 @@ impl World {
     fn take(&mut self, outcome: Outcome) {
         self.wake = outcome.wake;
         self.ready = outcome.ready;
+        if let Some(web) = &mut self.web {
+            self.waiting.extend(web.take(&outcome));
+        }
         self.notes.extend(outcome.notes);
         self.differences.extend(outcome.differences);
         if outcome.fetch.len() > FETCH_MAX {
@@ -224,6 +290,46 @@ impl World {
             let gone = || SourceEvent::Delete { source, generation, key: (*key).clone(), uid: 0, finalizers: Vec::new() };
             self.waiting.push(thing.map_or_else(gone, |thing| SourceEvent::Fetched { source, object: thing.object() }));
         }
+    }
+
+    /// The server behind the nth file's URL answers; `unchanged` if it may say so.
+    pub fn answer(&mut self, index: usize, unchanged: bool) {
+        let Some(web) = &mut self.web else { return };
+        let name = web.questions.keys().nth(index).cloned();
+        self.waiting.extend(name.and_then(|name| web.answer(&name, unchanged)));
+    }
+
+    /// Somebody answers a question that nobody asks any more.
+    pub fn answer_late(&mut self, index: usize, bytes: &[u8]) {
+        let stale = self.web.as_ref().and_then(|web| web.stale.get(index).cloned());
+        self.waiting.extend(stale.map(|(key, path, ticket)| SourceEvent::Arrived {
+            key,
+            path,
+            ticket,
+            arrival: Arrival::Body(Payload(bytes.to_vec())),
+        }));
+    }
+
+    /// Answers every question that was not, until there are none. Every server must live.
+    pub fn answer_all(&mut self) {
+        for _ in 0..COMMITS_MAX {
+            let open = self.web.as_ref().and_then(|web| {
+                web.questions.values().position(|question| question.had.as_ref() != web.served.get(&question.url))
+            });
+            match open {
+                Some(index) => self.answer(index, false),
+                None => return,
+            }
+            self.settle();
+        }
+        panic!("still asking");
+    }
+
+    /// Paths whose only claimant has them in the ledger, as the engine knows.
+    pub fn undisputed(&self) -> BTreeSet<String> {
+        let Some(engine) = &self.engine else { return BTreeSet::new() };
+        let undisputed = engine.store().paths().filter(|(_, entry)| entry.claimants.len() == 1 && entry.claimants.first() == entry.owner.as_ref());
+        undisputed.map(|(path, _)| path.as_str().to_owned()).collect()
     }
 
     /// Commits, and lets time pass, until nothing is left to do. Ends at once when the process dies.
@@ -257,8 +363,7 @@ impl World {
 
     /// How many paths are kept free for us by nobody: a folder of somebody else stands there.
     pub fn blocked(&self) -> usize {
-        let all = self.objects.values().filter(|thing| thing.labels.contains(self.label));
-        wanted(all, &Files::new()).keys().filter(|path| !self.wanted().contains_key(*path)).count()
+        wanted(&self.selected(), &Files::new()).keys().filter(|path| !self.wanted().contains_key(*path)).count()
     }
 
     /// The application was told of everything.
@@ -289,7 +394,25 @@ impl World {
 
     /// What the folder must hold for the objects as they are.
     pub fn wanted(&self) -> Files {
-        wanted(self.objects.values().filter(|thing| thing.labels.contains(self.label)), &self.foreign)
+        wanted(&self.selected(), &self.foreign)
+    }
+
+    /// Objects that are selected, with the bytes behind their URLs.
+    fn selected(&self) -> Vec<Thing> {
+        let selected = self.objects.values().filter(|thing| thing.labels.contains(self.label)).cloned();
+        let resolved = |mut thing: Thing| {
+            let Some(web) = &self.web else { return thing };
+            let (remote, mut data): (Vec<_>, BTreeMap<_, _>) =
+                (thing.data.clone().into_iter().filter(|(key, _)| key.ends_with(".url")).collect(), thing.data);
+            for (key, url) in remote {
+                data.remove(&key);
+                let bytes = web.served.get(&String::from_utf8(url).unwrap()).cloned().unwrap_or_default();
+                data.entry(key.trim_end_matches(".url").to_owned()).or_insert(bytes);
+            }
+            thing.data = data;
+            thing
+        };
+        selected.map(resolved).collect()
     }
 
     /// What it holds, ledgers and temporary files aside.

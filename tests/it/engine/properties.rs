@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::faulty::Fault;
-use super::harness::{SOURCES, World};
+use super::harness::{SOURCES, Web, World};
 use super::model::Thing;
 
 /// Keys that are also names of folders, so that files and folders meet.
@@ -169,4 +169,107 @@ proptest! {
         };
         prop_assert!(files(false) == files(true));
     }
+}
+
+/// What can happen to files behind URLs.
+#[derive(Clone, Debug)]
+enum Beside {
+    Step(Step),
+    /// A server gives these bytes from now on, or dies.
+    Serve(usize, Option<Vec<u8>>),
+    Answer(usize, bool),
+    Late(usize),
+}
+
+const URLS: [&str; 3] = ["u0", "u1", "u2"];
+/// What nobody may ever write.
+const LATE: &[u8] = b"late";
+
+fn a_thing_with_urls() -> impl Strategy<Value = Thing> {
+    let urls = btree_map(select(&["k1.url", "k2.url", "sub.url"][..]), select(&URLS[..]), 0..3);
+    (a_thing(), urls).prop_map(|(mut thing, urls)| {
+        thing.data.extend(urls.into_iter().map(|(key, url)| (key.to_owned(), url.as_bytes().to_vec())));
+        thing
+    })
+}
+
+fn beside() -> impl Strategy<Value = Beside> {
+    let serve = (0..URLS.len(), option::of(vec(select(&b"xyz"[..]), 0..3)));
+    prop_oneof![
+        5 => a_thing_with_urls().prop_map(|thing| Beside::Step(Step::Put(thing))),
+        6 => a_step().prop_filter("waits for servers", |step| !matches!(step, Step::Settle)).prop_map(Beside::Step),
+        2 => serve.prop_map(|(index, bytes)| Beside::Serve(index, bytes)),
+        5 => (0..8_usize, any::<bool>()).prop_map(|(index, unchanged)| Beside::Answer(index, unchanged)),
+        1 => (0..8_usize).prop_map(Beside::Late),
+    ]
+}
+
+fn take_beside(world: &mut World, step: Beside) {
+    match step {
+        Beside::Step(step) => {
+            let edited = matches!(step, Step::Meddle(..));
+            let (before, undisputed) = (world.found(), world.undisputed());
+            take(world, step);
+            if !edited {
+                // Who has a path and keeps it loses the file to nobody.
+                let lost: Vec<_> = world.undisputed().intersection(&undisputed).filter(|path| before.contains_key(*path) && !world.found().contains_key(*path)).cloned().collect();
+                assert!(lost.is_empty(), "lost: {lost:?}");
+            }
+        }
+        Beside::Serve(index, bytes) => {
+            let served = &mut world.web.as_mut().unwrap().served;
+            match bytes {
+                Some(bytes) => served.insert(URLS[index].to_owned(), bytes),
+                None => served.remove(URLS[index]),
+            };
+        }
+        Beside::Answer(index, unchanged) => world.answer(index, unchanged),
+        Beside::Late(index) => world.answer_late(index, LATE),
+    }
+    world.pass_until_wake();
+    assert!(!world.found().values().any(|bytes| bytes == LATE), "an answer to an old question counted");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn p1_p4_p5_files_behind_urls_end_as_their_servers_have_them(steps in vec(beside(), 1..60)) {
+        let mut world = World::new();
+        world.web = Some(Web::default());
+        FOREIGN.iter().for_each(|path| world.put_foreign(path, b"foreign"));
+        world.start("a");
+        world.list_all();
+        for step in steps {
+            take_beside(&mut world, step);
+            world.assert_owned("on the way");
+        }
+        world.control.set(Fault::None);
+        let web = world.web.as_mut().unwrap();
+        URLS.iter().for_each(|url| drop(web.served.entry((*url).to_owned()).or_insert_with(|| b"alive".to_vec())));
+        world.settle();
+        world.answer_all();
+        world.assert_converged("answered");
+        end(&mut world);
+        world.assert_converged("in the end");
+        prop_assert_eq!(world.stuck(), world.blocked());
+    }
+}
+
+#[test]
+fn an_answer_and_an_event_of_its_object_in_one_batch_lose_nothing() {
+    let mut world = World::new();
+    world.web = Some(Web::default());
+    world.start("a");
+    let thing = super::scenario::thing("urls", 1, None, &[("dead.url", "u0"), ("good.url", "u1")]);
+    world.put(thing.clone());
+    world.list_all();
+    world.settle();
+    world.web.as_mut().unwrap().served.insert("u1".to_owned(), b"good".to_vec());
+    world.answer(0, false);
+    world.answer(1, false);
+    world.put(thing);
+    world.commit(usize::MAX);
+    let files = [("dead", &b""[..]), ("good", b"good")].map(|(path, bytes)| (path.to_owned(), bytes.to_vec()));
+    assert!(world.found() == files.into(), "{}", super::harness::show(&world.found()));
 }
