@@ -386,7 +386,7 @@ impl Left {
                 self.due = self.attempts.failed(trouble, wish, &reaction.retry()).map(|pause| Instant::now() + pause);
                 match self.due {
                     Some(_) => tracing::debug!(reaction = name, files, attempts, why, "the application was not told yet, trying again"),
-                    None => tracing::error!(reaction = name, files, attempts, why, "the application was not told, trying again later"),
+                    None => tracing::error!(reaction = name, files, attempts, why, "{}", reaction.exhausted()),
                 }
                 return true;
             }
