@@ -22,3 +22,4 @@ mod rows;
 mod settings;
 mod sharing;
 mod sidecar_hooks;
+mod sidecar_urls;
