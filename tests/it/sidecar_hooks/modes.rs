@@ -124,3 +124,13 @@ fn fix_327_a_window_that_ends_where_it_began_tells_nobody() {
     bench.setup.holds(&tree! { "a" => "1" });
     bench.ran_only(&[]);
 }
+
+#[test]
+fn fix_327_a_window_is_told_of_downloads_that_end_in_it() {
+    let bench = Bench::new();
+    bench.web.on_each("/far", vec![Answer::status(503), Answer::status(503), Answer::ok("1")]);
+    bench.setup.cluster.configmap("a", &[("near", "1"), ("far.url", &bench.web.url("/far"))]).create();
+    let _projector = healthy(&bench.hooked().env("REACT_WINDOW", "3"));
+    bench.ran(&[&["near", "far"]]);
+    bench.ran_only(&[]);
+}

@@ -46,7 +46,12 @@ fn keep_1_7_url_keys_work_in_data_binary_data_and_secrets_and_end_in_lower_case(
     let bench = Bench::new();
     bench.web.on("/a", Answer::ok("1")).on("/b", Answer::ok("2")).on("/s", Answer::ok("3"));
     let urls = [bench.web.url("/b"), bench.web.url("/s")];
-    bench.setup.cluster.configmap("a", &[("a.json.url", &bench.web.url("/a")), ("A.URL", "x")]).binary("b.url", urls[0].as_bytes()).create();
+    bench
+        .setup
+        .cluster
+        .configmap("a", &[("a.json.url", &bench.web.url("/a")), ("A.URL", "x")])
+        .binary("b.url", urls[0].as_bytes())
+        .create();
     bench.setup.cluster.secret("s", &[("s.url", &urls[1])]).create();
     let finished = completed(&bench.plain().env("METHOD", "LIST").env("UNIQUE_FILENAMES", "true"));
     let name = |kind: &str, object: &str, file: &str| format!("namespace_{}.{kind}_{object}.{file}", bench.setup.cluster.namespace());

@@ -133,8 +133,8 @@ fn fix_1_6e_removal_never_waits_for_a_download() {
     bench.setup.holds(&tree! { "near" => "2", "c2" => "3" });
     bench.setup.cluster.delete("configmaps", "m");
     bench.setup.holds(&tree! {});
-    wait_for("the end of questions that nobody asks any more", DEADLINE, || bench.web.open_connections() == 0 || {
-        bench.web.requests().iter().filter(|request| request.path == "/b").count() >= 1
+    wait_for("the end of questions that nobody asks any more", DEADLINE, || {
+        bench.web.open_connections() == 0 || { bench.web.requests().iter().filter(|request| request.path == "/b").count() >= 1 }
     });
 }
 
@@ -153,7 +153,8 @@ fn fix_1_7_a_restart_while_the_server_is_dead_keeps_the_last_good_file_and_tells
     wait_complaint(&projector, &["cannot be had", "\"a\""]);
     bench.ran_only(&[]);
     assert_eq!((tree(&bench.setup.folder())["a"].as_slice(), inode(&bench.setup.path("a"))), (&b"good"[..], before));
-    projector.kill9();
+    bench.asked(3);
+    assert_eq!(projector.terminate().code(), Some(0));
     // Alive again with the same bytes: still nothing to tell.
     bench.web.on("/a", Answer::ok("good"));
     let asked = bench.web.count("/a");
