@@ -175,9 +175,10 @@ impl Queue {
             return;
         }
         let late = self.downloading.get(changed.owner).copied().flatten();
-        let initial = late.is_some() || matches!(trigger, Trigger::Batch(source) if self.is_initial(source));
         let open = late.is_none() && matches!(trigger, Trigger::Batch(_));
         let trigger = late.map_or(trigger, Trigger::Batch);
+        // An application that waited for the files to be there has not seen what came after that.
+        let initial = matches!(trigger, Trigger::Batch(source) if self.is_initial(source));
         if let Some(number) = self.by_path.get(changed.path).copied() {
             return self.changed_again(number, changed, initial, now);
         }
