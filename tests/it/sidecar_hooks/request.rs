@@ -5,6 +5,9 @@ use crate::common::{count, put};
 use crate::support::projector::Builder;
 use crate::support::*;
 
+/// Names and values: variables, or header lines.
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
 /// Runs METHOD=LIST over one ConfigMap with these variables; the requests that came of it, and the log.
 fn listed(bench: &Bench, variables: &[(&str, &str)]) -> (Vec<Received>, String) {
     bench.web.clear_requests();
@@ -28,24 +31,24 @@ fn keep_1_7_method_headers_and_body_are_those_of_the_original() {
     let json = ("content-type", "application/json");
     let odd = "{\"a\": \"ä\\u0000\",  \"b\":[1 ]}";
     let any = ("accept", "*/*");
-    let table: [(&[(&str, &str)], &str, Vec<(&str, &str)>, &str); 10] = [
-        (&[], "GET", vec![any], ""),
-        (&[("REQ_METHOD", "")], "GET", vec![any], ""),
-        (&[("REQ_METHOD", "GET"), ("REQ_PAYLOAD", "{}")], "GET", vec![any], ""),
-        (&[("REQ_METHOD", "POST")], "POST", vec![("content-length", "0"), any], ""),
-        (&[("REQ_METHOD", "POST"), ("REQ_PAYLOAD", odd)], "POST", vec![json, any, ("content-length", "28")], odd),
-        (&[("REQ_METHOD", "POST"), ("REQ_PAYLOAD", "hello")], "POST", vec![json, any, ("content-length", "7")], "\"hello\""),
-        (&[("REQ_METHOD", "POST"), ("REQ_PAYLOAD", "")], "POST", vec![json, any, ("content-length", "2")], "\"\""),
+    let table: [(Pairs<'_>, &str, Pairs<'_>, &str); 10] = [
+        (&[], "GET", &[any], ""),
+        (&[("REQ_METHOD", "")], "GET", &[any], ""),
+        (&[("REQ_METHOD", "GET"), ("REQ_PAYLOAD", "{}")], "GET", &[any], ""),
+        (&[("REQ_METHOD", "POST")], "POST", &[("content-length", "0"), any], ""),
+        (&[("REQ_METHOD", "POST"), ("REQ_PAYLOAD", odd)], "POST", &[json, any, ("content-length", "28")], odd),
+        (&[("REQ_METHOD", "POST"), ("REQ_PAYLOAD", "hello")], "POST", &[json, any, ("content-length", "7")], "\"hello\""),
+        (&[("REQ_METHOD", "POST"), ("REQ_PAYLOAD", "")], "POST", &[json, any, ("content-length", "2")], "\"\""),
         // FIX: any case, and two methods more.
-        (&[("REQ_METHOD", "post"), ("REQ_PAYLOAD", "1")], "POST", vec![json, any, ("content-length", "1")], "1"),
-        (&[("REQ_METHOD", "Put"), ("REQ_PAYLOAD", "1")], "PUT", vec![json, any, ("content-length", "1")], "1"),
-        (&[("REQ_METHOD", "patch")], "PATCH", vec![("content-length", "0"), any], ""),
+        (&[("REQ_METHOD", "post"), ("REQ_PAYLOAD", "1")], "POST", &[json, any, ("content-length", "1")], "1"),
+        (&[("REQ_METHOD", "Put"), ("REQ_PAYLOAD", "1")], "PUT", &[json, any, ("content-length", "1")], "1"),
+        (&[("REQ_METHOD", "patch")], "PATCH", &[("content-length", "0"), any], ""),
     ];
     for (variables, method, expected, body) in table {
         let (requests, _) = listed(&bench, variables);
         assert_eq!(requests.len(), 1, "{variables:?}");
         let found = (requests[0].method.as_str(), headers(&requests[0]), String::from_utf8_lossy(&requests[0].body).into_owned());
-        assert_eq!(found, (method, expected, body.to_owned()), "{variables:?}");
+        assert_eq!(found, (method, expected.to_vec(), body.to_owned()), "{variables:?}");
     }
 }
 
@@ -62,7 +65,7 @@ fn keep_1_7_a_method_that_nobody_knows_sends_nothing_with_a_warning() {
 fn keep_1_2_credentials_are_latin1_unless_said_otherwise_and_sent_only_together() {
     let bench = Bench::new();
     let both = [("REQ_USERNAME", "jörg"), ("REQ_PASSWORD", "pä§")];
-    let table: [(&[(&str, &str)], Option<&[u8]>); 6] = [
+    let table: [(Pairs<'_>, Option<&[u8]>); 6] = [
         (&both, Some(b"j\xf6rg:p\xe4\xa7")),
         (&[both[0], both[1], ("REQ_BASIC_AUTH_ENCODING", "latin1")], Some(b"j\xf6rg:p\xe4\xa7")),
         (&[both[0], both[1], ("REQ_BASIC_AUTH_ENCODING", "utf-8")], Some("jörg:pä§".as_bytes())),
