@@ -293,8 +293,10 @@ impl EngineLoop {
         sources.order(outcome);
         if let Some(runner) = &self.runner {
             let touched = outcome.remotes.iter().map(|files| &files.key).chain(&outcome.answered);
-            touched.for_each(|key| runner.waiting(key, engine.store().remotes().awaits(key)));
+            let (begin, end): (Vec<_>, Vec<_>) = touched.partition(|key| engine.store().remotes().awaits(key));
+            begin.into_iter().for_each(|key| runner.waiting(key, engine.store().source_of(key), true));
             runner.tell(outcome);
+            end.into_iter().for_each(|key| runner.waiting(key, None, false));
         }
         self.health.set_files(engine.files());
         self.health.set_stuck(engine.stuck_paths());

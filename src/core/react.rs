@@ -28,7 +28,7 @@
 //! assert!(queue.is_idle());
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,8 +126,8 @@ pub struct Queue {
     closed: bool,
     /// Sources whose first list is complete.
     listed: BTreeSet<SourceId>,
-    /// Objects with downloads under way.
-    downloading: HashSet<Arc<ObjectKey>>,
+    /// Objects with downloads under way, and the source to whose initial pass these belong.
+    downloading: HashMap<Arc<ObjectKey>, Option<SourceId>>,
     /// By number, in the order in which they came.
     jobs: BTreeMap<u64, Waiting>,
     by_trigger: HashMap<Option<Trigger>, u64>,
@@ -151,7 +151,7 @@ impl Queue {
             ready: false,
             closed: false,
             listed: BTreeSet::new(),
-            downloading: HashSet::new(),
+            downloading: HashMap::new(),
             jobs: BTreeMap::new(),
             by_trigger: HashMap::new(),
             by_path: HashMap::new(),
@@ -174,12 +174,16 @@ impl Queue {
         if same(changed.before, changed.after) {
             return;
         }
-        let initial = matches!(trigger, Trigger::Batch(source) if !self.ready || !self.listed.contains(&source));
+        let late = self.downloading.get(changed.owner).copied().flatten();
+        let open = late.is_none() && matches!(trigger, Trigger::Batch(_));
+        let trigger = late.map_or(trigger, Trigger::Batch);
+        // An application that waited for the files to be there has not seen what came after that.
+        let initial = matches!(trigger, Trigger::Batch(source) if self.is_initial(source));
         if let Some(number) = self.by_path.get(changed.path).copied() {
             return self.changed_again(number, changed, initial, now);
         }
         let path: Arc<str> = changed.path.into();
-        let number = self.job(trigger, now);
+        let number = self.job(trigger, open, now);
         if let Some(job) = self.jobs.get_mut(&number) {
             job.initial &= initial;
             job.last = now;
@@ -207,11 +211,10 @@ impl Queue {
     }
 
     /// The number of the job that waits for this trigger.
-    fn job(&mut self, trigger: Trigger, now: Duration) -> u64 {
-        let open = matches!(trigger, Trigger::Batch(_)) && matches!(self.batching, Batching::Each);
-        let trigger = match self.batching {
-            Batching::Each => Some(trigger),
-            Batching::Window(_) => None,
+    fn job(&mut self, trigger: Trigger, open: bool, now: Duration) -> u64 {
+        let (trigger, open) = match self.batching {
+            Batching::Each => (Some(trigger), open),
+            Batching::Window(_) => (None, false),
         };
         if let Some(known) = self.by_trigger.get(&trigger) {
             return *known;
@@ -244,12 +247,21 @@ impl Queue {
         self.ready();
     }
 
-    /// Notes whether an object has downloads under way. What is told of it waits for them: in a window at most until that must end.
-    pub fn waiting(&mut self, object: &Arc<ObjectKey>, downloads: bool) {
-        match downloads {
-            true => self.downloading.insert(object.clone()),
-            false => self.downloading.remove(object),
-        };
+    /// Notes whether an object of a source has downloads under way. What is told of it waits for them: in a window at most until that
+    /// must end. Those that begin in the initial pass belong to it, and it waits for all of them.
+    /// A download begins before the changes of its commit, and ends after them.
+    pub fn waiting(&mut self, object: &Arc<ObjectKey>, source: Option<SourceId>, downloads: bool) {
+        if !downloads {
+            self.downloading.remove(object);
+            return;
+        }
+        let initial = source.filter(|source| self.is_initial(*source));
+        self.downloading.entry(object.clone()).or_insert(initial);
+    }
+
+    /// Whether what a source tells now belongs to the initial pass.
+    fn is_initial(&self, source: SourceId) -> bool {
+        !self.ready || !self.listed.contains(&source)
     }
 
     /// What is to be done now: what failed and everything with it, else what came first.
@@ -307,7 +319,7 @@ impl Queue {
         if self.closed {
             return Due::Now;
         }
-        let held = job.open || (!self.downloading.is_empty() && job.paths.values().any(|entry| self.downloading.contains(&entry.owner)));
+        let held = job.open || (!self.downloading.is_empty() && self.downloads_for(job));
         match self.batching {
             Batching::Each if held => Due::Held,
             Batching::Each => Due::Now,
@@ -317,6 +329,13 @@ impl Queue {
                 if time <= now { Due::Now } else { Due::At(time) }
             }
         }
+    }
+
+    /// Whether downloads are under way that belong to a job.
+    fn downloads_for(&self, job: &Waiting) -> bool {
+        let of_list = |source| self.downloading.values().any(|late| *late == Some(source));
+        matches!(job.trigger, Some(Trigger::Batch(source)) if of_list(source))
+            || job.paths.values().any(|entry| self.downloading.contains_key(&entry.owner))
     }
 
     fn take(&mut self, number: u64) -> Option<Waiting> {

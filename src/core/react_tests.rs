@@ -164,27 +164,27 @@ fn what_changed_back_while_the_application_was_told_is_told_again() {
 #[test]
 fn a_job_waits_for_the_downloads_of_its_objects_and_nobody_waits_for_it() {
     let mut queue = ready(Batching::Each);
-    queue.waiting(&object("slow"), true);
+    queue.waiting(&object("slow"), Some(SOURCE), true);
     change(&mut queue, "slow.a", (A, B), 0);
     change(&mut queue, "fast", (A, B), 0);
     assert_eq!(deliver(&mut queue, 0), ["fast"]);
     change(&mut queue, "slow.url", (A, B), 9);
-    queue.waiting(&object("slow"), false);
+    queue.waiting(&object("slow"), Some(SOURCE), false);
     assert_eq!(deliver(&mut queue, 9), ["slow.a slow.url"]);
 }
 
 #[test]
 fn a_list_waits_for_the_downloads_of_any_of_its_objects() {
     let mut queue = Queue::new(Batching::Each);
-    queue.waiting(&object("slow"), true);
-    list(&mut queue, SOURCE, "fast", (None, A), 0);
-    list(&mut queue, SOURCE, "slow", (None, A), 0);
+    queue.waiting(&object("slow"), Some(SOURCE), true);
+    ["fast", "slow"].iter().for_each(|name| list(&mut queue, SOURCE, name, (None, A), 0));
     queue.flush(SOURCE);
     queue.ready();
     queue.owe(["old".to_owned()]);
     assert_eq!(wait(&mut queue, 0), None, "what is owed goes with it");
-    queue.waiting(&object("slow"), false);
-    assert_eq!(deliver(&mut queue, 0), ["fast old slow"]);
+    change(&mut queue, "slow.url", (None, A), 0);
+    queue.waiting(&object("slow"), Some(SOURCE), false);
+    assert_eq!(deliver(&mut queue, 0), ["fast old slow slow.url"]);
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn a_window_ends_when_nothing_changes_and_at_latest_after_ten_times_its_length()
 #[test]
 fn a_window_waits_for_readiness_and_for_downloads_but_not_for_ever() {
     let mut queue = Queue::new(Batching::Window(WINDOW));
-    queue.waiting(&object("slow"), true);
+    queue.waiting(&object("slow"), Some(SOURCE), true);
     list(&mut queue, SOURCE, "slow", (None, A), 0);
     assert_eq!(wait(&mut queue, 100), None, "not ready");
     queue.flush(SOURCE);
@@ -213,7 +213,7 @@ fn a_window_waits_for_readiness_and_for_downloads_but_not_for_ever() {
     assert_eq!(wait(&mut queue, 19), Some(seconds(20)), "downloads");
     assert_eq!(deliver(&mut queue, 20), ["!slow"]);
     change(&mut queue, "slow", (A, B), 30);
-    queue.waiting(&object("slow"), false);
+    queue.waiting(&object("slow"), Some(SOURCE), false);
     assert_eq!(deliver(&mut queue, 32), ["slow"]);
 }
 
@@ -272,7 +272,7 @@ fn what_is_owed_goes_with_the_first_job_or_alone_and_is_no_initial_one() {
 fn a_closed_queue_waits_for_nothing() {
     for batching in [Batching::Each, Batching::Window(WINDOW)] {
         let mut queue = Queue::new(batching);
-        queue.waiting(&object("a"), true);
+        queue.waiting(&object("a"), Some(SOURCE), true);
         list(&mut queue, SOURCE, "a", (None, A), 0);
         queue.close();
         assert_eq!(deliver(&mut queue, 0), ["!a"]);
@@ -357,7 +357,7 @@ impl Model {
                 queue.changed(changed, trigger, seconds(self.now));
             }
             Step::Flush => queue.flush(SOURCE),
-            Step::Download { object: number, under_way } => queue.waiting(&object(&format!("{number}")), under_way),
+            Step::Download { object: number, under_way } => queue.waiting(&object(&format!("{number}")), Some(SOURCE), under_way),
             Step::Begin { reads } => drop(self.begin(queue, reads)),
             Step::Reads => self.reads(true),
             Step::End { delivered } if self.running => {

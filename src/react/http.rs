@@ -4,7 +4,7 @@ use crate::config::Wording;
 use crate::config::web::{Call, CredentialOrigins};
 use crate::core::retry::Retry;
 use crate::react::{Fault, Fired, Reaction};
-use crate::web::address::origin;
+use crate::web::address::{origin, shown};
 use crate::web::error::WebError;
 use crate::web::{Ask, Client, Question, Reach, Rules, tell};
 
@@ -46,6 +46,13 @@ impl Reaction for Request {
 
     fn retry(&self) -> Retry {
         self.retry
+    }
+
+    fn exhausted(&self) -> String {
+        match self.wording {
+            Wording::Own => "the application was not told, trying again later".to_owned(),
+            Wording::Sidecar => format!("Max retries exceeded for {}", shown(&self.call.url.0)),
+        }
     }
 
     fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {

@@ -144,4 +144,7 @@ async fn answers_are_logged_in_the_words_of_the_original() {
 fn the_runner_is_told_what_it_has_to_know() {
     let request = request("http://localhost", "GET", None);
     assert_eq!((request.name(), request.skips_initial(), request.retry()), ("request", true, RETRY));
+    assert_eq!(request.exhausted(), "the application was not told, trying again later");
+    let request = request_with(&web("", Encoding::Latin1), "http://u:canary@localhost:81/a?canary", "GET", None, Wording::Sidecar);
+    assert_eq!(request.exhausted(), "Max retries exceeded for http://localhost:81/a");
 }

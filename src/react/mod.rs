@@ -26,6 +26,9 @@ pub trait Reaction: Send {
     /// How often it is tried again.
     fn retry(&self) -> Retry;
 
+    /// What the log says when the bounds of retries are reached.
+    fn exhausted(&self) -> String;
+
     /// Tells the application once. `changed` are the files that differ, as absolute paths in order.
     fn fire<'a>(&'a mut self, changed: &'a [String]) -> Fired<'a>;
 }

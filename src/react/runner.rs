@@ -8,7 +8,7 @@
 //! let runner = runner::start(vec![Box::new(script), Box::new(request)], setup);
 //! // After Engine::open, with Settings { reacts: true, .. }:
 //! if start.owed { runner.owe(engine.store().paths().filter(|(_, entry)| entry.owner.is_some()).map(|(path, _)| roots.show(path.as_str()))); }
-//! // After each commit, those who wait for downloads first (runner.waiting):
+//! // After each commit, between those who begin and those who end to wait for downloads (runner.waiting):
 //! runner.tell(&outcome);
 //! // In the engine's select!: () = runner.settled() => Input::Settled; then, and after each commit:
 //! if runner.is_idle() && engine.owes_reaction() { engine.reacted() }     // on the disk thread
@@ -143,9 +143,9 @@ impl Runner {
         self.shared.put(|queue| queue.owe(paths));
     }
 
-    /// Notes whether an object has downloads under way: what is told of it waits for them.
-    pub fn waiting(&self, object: &Arc<ObjectKey>, downloads: bool) {
-        self.shared.put(|queue| queue.waiting(object, downloads));
+    /// Notes whether an object has downloads under way: see [`Queue::waiting`].
+    pub fn waiting(&self, object: &Arc<ObjectKey>, source: Option<SourceId>, downloads: bool) {
+        self.shared.put(|queue| queue.waiting(object, source, downloads));
     }
 
     /// Whether the application was told of everything.
@@ -386,7 +386,7 @@ impl Left {
                 self.due = self.attempts.failed(trouble, wish, &reaction.retry()).map(|pause| Instant::now() + pause);
                 match self.due {
                     Some(_) => tracing::debug!(reaction = name, files, attempts, why, "the application was not told yet, trying again"),
-                    None => tracing::error!(reaction = name, files, attempts, why, "the application was not told, trying again later"),
+                    None => tracing::error!(reaction = name, files, attempts, why, "{}", reaction.exhausted()),
                 }
                 return true;
             }

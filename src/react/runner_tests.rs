@@ -33,6 +33,10 @@ impl Reaction for Fake {
         BOUNDS
     }
 
+    fn exhausted(&self) -> String {
+        "given up".to_owned()
+    }
+
     fn fire<'a>(&'a mut self, changed: &'a [String]) -> Fired<'a> {
         Box::pin(async move {
             let line = format!("{} {} {}", self.started.elapsed().as_secs(), self.name, changed.join(" "));

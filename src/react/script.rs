@@ -171,6 +171,10 @@ impl Reaction for Script {
         Retry { total: 0, connect: 0, read: 0, backoff: Duration::ZERO }
     }
 
+    fn exhausted(&self) -> String {
+        format!("{}: given up", self.settings.path.display())
+    }
+
     fn fire<'a>(&'a mut self, changed: &'a [String]) -> Fired<'a> {
         Box::pin(self.run(changed))
     }

@@ -21,3 +21,5 @@ mod rbac;
 mod rows;
 mod settings;
 mod sharing;
+mod sidecar_hooks;
+mod sidecar_urls;
