@@ -21,3 +21,4 @@ mod rbac;
 mod rows;
 mod settings;
 mod sharing;
+mod sidecar;
