@@ -83,6 +83,7 @@ fn keep_1_8_only_get_list_and_watch_are_asked_for() {
     let _projector = started(&sidecar(&setup).kubeconfig(&account.kubeconfig));
     setup.cluster.delete("configmaps", "a");
     setup.settles_at(&tree! { "b" => "1" });
-    let refused: Vec<_> = setup.cluster.server().requests().into_iter().filter(|request| request.status == 403 || request.method != "GET").collect();
+    let refused: Vec<_> =
+        setup.cluster.server().requests().into_iter().filter(|request| request.status == 403 || request.method != "GET").collect();
     assert!(refused.is_empty(), "{refused:?}");
 }

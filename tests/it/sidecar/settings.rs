@@ -112,7 +112,9 @@ fn fix_1_2_empty_namespace_is_as_unset() {
 fn keep_1_2_resource_is_configmap_secret_or_both() {
     let (map, secret) = (tree! { "map" => "1" }, tree! { "secret" => "1" });
     let both = tree! { "map" => "1", "secret" => "1" };
-    for (resource, expected) in [(None, &map), (Some(""), &map), (Some("configmap"), &map), (Some("secret"), &secret), (Some("both"), &both)] {
+    for (resource, expected) in
+        [(None, &map), (Some(""), &map), (Some("configmap"), &map), (Some("secret"), &secret), (Some("both"), &both)]
+    {
         let setup = Setup::new();
         setup.cluster.configmap("a", &[("map", "1")]).create();
         setup.cluster.secret("a", &[("secret", "1")]).create();

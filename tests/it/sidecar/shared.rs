@@ -55,7 +55,8 @@ fn keep_3_reader_of_every_file_sees_only_projected_files_in_300_changes() {
     let reader = Reader::of(&setup.folder(), |path, bytes| {
         let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
         let (length, body) = text.split_once('\n').ok_or_else(|| format!("{} bytes without a first line", bytes.len()))?;
-        let known = ["tenant/a", "tenant/b", "tenant/c"].contains(&path);
+        // A file that is replaced has its bytes under a second name for a moment, whole; nothing else is ever there.
+        let known = ["tenant/a", "tenant/b", "tenant/c"].contains(&path) || path.starts_with("tenant/.") && path.ends_with(".tmp");
         if known && length == body.len().to_string() { Ok(()) } else { Err(format!("{} bytes that are no projected file", bytes.len())) }
     });
     for round in 0..100 {
