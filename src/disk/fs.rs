@@ -4,7 +4,7 @@
 //! (CVE-2017-1002102, CVE-2021-25741).
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
@@ -69,6 +69,10 @@ pub trait Fs: Send + 'static {
     fn open_append(&mut self, folder: &Self::Handle, name: &str) -> io::Result<Self::Handle>;
     /// Makes a new file with mode 0600; fails if the name exists.
     fn create(&mut self, folder: &Self::Handle, name: &str) -> io::Result<Self::Handle>;
+    /// Makes a new file with mode 0600 that has no name yet; `None` where that cannot be.
+    fn create_nameless(&mut self, folder: &Self::Handle) -> io::Result<Option<Self::Handle>>;
+    /// Gives a nameless file its name; fails if the name exists, with `Unsupported` where that cannot be.
+    fn give_name(&mut self, folder: &Self::Handle, file: &Self::Handle, name: &str) -> io::Result<()>;
     /// Reads on.
     fn read(&mut self, file: &Self::Handle, buffer: &mut [u8]) -> io::Result<usize>;
     /// Writes as much as fits.
@@ -98,6 +102,8 @@ pub trait Fs: Send + 'static {
 pub struct Kernel {
     /// openat2 is missing or refused (an old kernel, a seccomp filter): folders are walked one by one.
     walks: bool,
+    /// Files without a name, or giving them one, are missing or refused: files have names from the start.
+    names: bool,
 }
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC);
@@ -167,6 +173,37 @@ impl Fs for Kernel {
     fn create(&mut self, folder: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?)
+    }
+
+    fn create_nameless(&mut self, folder: &OwnedFd) -> io::Result<Option<OwnedFd>> {
+        use rustix::io::Errno;
+        if self.names {
+            return Ok(None);
+        }
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::TMPFILE | OFlags::CLOEXEC;
+        match fs::openat(folder, ".", flags, Mode::RUSR | Mode::WUSR) {
+            // What file systems without it say, and kernels that take the flag for a folder opened to write.
+            Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::ISDIR | Errno::NOSYS) => {
+                self.names = true;
+                Ok(None)
+            }
+            result => Ok(Some(result?)),
+        }
+    }
+
+    fn give_name(&mut self, folder: &OwnedFd, file: &OwnedFd, name: &str) -> io::Result<()> {
+        use rustix::io::Errno;
+        // By descriptor alone (AT_EMPTY_PATH) it takes a capability or a young kernel.
+        let file = format!("/proc/self/fd/{}", file.as_raw_fd());
+        match fs::linkat(fs::CWD, file, folder, name, AtFlags::SYMLINK_FOLLOW) {
+            Err(Errno::NOENT) if Path::new("/proc/self/fd").exists() => Err(io::ErrorKind::NotFound.into()),
+            // No /proc, or no links.
+            Err(Errno::NOENT | Errno::PERM | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS | Errno::XDEV) => {
+                self.names = true;
+                Err(io::ErrorKind::Unsupported.into())
+            }
+            result => Ok(result?),
+        }
     }
 
     fn read(&mut self, file: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {

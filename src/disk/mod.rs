@@ -243,10 +243,11 @@ impl<F: Fs> Disk<F> {
 
     /// Writes a file: temp in its own folder, mode, rename. Readers see the old file or the new one, whole.
     ///
-    /// 1. Make a new file of mode 0600 with a name of ours.
+    /// 1. Make a new file of mode 0600, without a name where the file system can.
     /// 2. Write, and make durable when each file shall be.
     /// 3. Set the mode exactly.
-    /// 4. Rename onto the name.
+    /// 4. Give it a temporary name of ours, so that who reads every file sees whole ones only.
+    /// 5. Rename onto the name.
     ///
     /// # Errors
     /// [`WriteError`]; the temporary file is removed again, the old file is intact.
@@ -256,19 +257,10 @@ impl<F: Fs> Disk<F> {
         let temp = temp_name(&self.id, self.temps);
         let (mut left, mut in_place) = (false, false);
         let written = self.in_folder(folder, |fs, handle| {
-            let file = match fs.create(handle, &temp) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    fs.unlink(handle, &temp)?;
-                    fs.create(handle, &temp)?
-                }
-                file => file?,
-            };
-            let filled = fill(fs, &file, bytes, content.mode, durability);
-            // Closed before it gets its name: who waits for the end of a write by inotify shall not see one after the rename.
-            drop(file);
+            let filled = fill_temp(fs, handle, &temp, bytes, (content.mode, durability));
             let done = filled.and_then(|()| fs.rename(handle, &temp, name, replace != Replace::Nothing));
             if let Err(error) = done {
-                left = fs.unlink(handle, &temp).is_err();
+                left = fs.unlink(handle, &temp).is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
                 return Err(error);
             }
             in_place = true;
@@ -395,6 +387,31 @@ fn temp_name(id: &str, number: u64) -> String {
 fn stamp(meta: &Meta, digest: Digest) -> Stamp {
     let length = u32::try_from(meta.length).unwrap_or(u32::MAX);
     Stamp::new(Content { digest, length, mode: meta.mode }, meta.identity.1, meta.changed)
+}
+
+/// Makes a whole file with a temporary name, closed.
+///
+/// Closed before it gets its last name: who waits for the end of a write by inotify shall not see one after the rename.
+fn fill_temp<F: Fs>(fs: &mut F, folder: &F::Handle, temp: &str, bytes: &[u8], (mode, durability): (u16, Durability)) -> io::Result<()> {
+    if let Some(file) = fs.create_nameless(folder)? {
+        fill(fs, &file, bytes, mode, durability)?;
+        match fs.give_name(folder, &file, temp) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs.unlink(folder, temp)?;
+                return fs.give_name(folder, &file, temp);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+            result => return result,
+        }
+    }
+    let file = match fs.create(folder, temp) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs.unlink(folder, temp)?;
+            fs.create(folder, temp)?
+        }
+        file => file?,
+    };
+    fill(fs, &file, bytes, mode, durability)
 }
 
 fn fill<F: Fs>(fs: &mut F, file: &F::Handle, bytes: &[u8], mode: u16, durability: Durability) -> io::Result<()> {

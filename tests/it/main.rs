@@ -23,3 +23,4 @@ mod settings;
 mod sharing;
 mod sidecar_hooks;
 mod sidecar_urls;
+mod sidecar;

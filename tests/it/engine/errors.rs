@@ -163,7 +163,7 @@ fn a_failed_file_is_tried_again_although_another_of_the_same_batch_was_written()
     let at = world.control.calls() + 3;
     world.control.set(Fault::Fails { at, calls: 1, errno: Errno::NOSPC });
     world.commit(usize::MAX);
-    assert_eq!(world.control.struck(), Some("create"), "the test aims at the first file");
+    assert_eq!(world.control.struck(), Some("create_nameless"), "the test aims at the first file");
     assert!(world.found().contains_key("b") && !world.found().contains_key("a"));
     world.settle();
     world.assert_converged("tried again");

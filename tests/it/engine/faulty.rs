@@ -146,6 +146,16 @@ impl Fs for Faulty {
         self.kernel.create(folder, name)
     }
 
+    fn create_nameless(&mut self, folder: &OwnedFd) -> io::Result<Option<OwnedFd>> {
+        self.control.step("create_nameless")?;
+        self.kernel.create_nameless(folder)
+    }
+
+    fn give_name(&mut self, folder: &OwnedFd, file: &OwnedFd, name: &str) -> io::Result<()> {
+        self.control.step("give_name")?;
+        self.kernel.give_name(folder, file, name)
+    }
+
     fn read(&mut self, file: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
         self.control.step("read")?;
         self.kernel.read(file, buffer)

@@ -199,15 +199,15 @@ pub struct Selectors {
 enum Requirement {
     Exists(String),
     Missing(String),
-    Equals(String, String),
-    Differs(String, String),
+    In(String, Vec<String>),
+    NotIn(String, Vec<String>),
 }
 
 impl Selectors {
     /// Reads `labelSelector` and `fieldSelector`.
     pub fn parse(asked: &Asked) -> Result<Self, String> {
         let parts = |name: &str| asked.parameter(name).split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>();
-        let labels = parts("labelSelector").iter().map(|part| requirement(part)).collect::<Result<_, _>>()?;
+        let labels = outside_of_sets(asked.parameter("labelSelector")).into_iter().map(requirement).collect::<Result<_, _>>()?;
         let fields = parts("fieldSelector").iter().map(|part| field(part, asked.plural())).collect::<Result<_, _>>()?;
         Ok(Self { labels, fields })
     }
@@ -223,25 +223,42 @@ impl Selectors {
         let labels = self.labels.iter().all(|requirement| match requirement {
             Requirement::Exists(key) => label(key).is_some(),
             Requirement::Missing(key) => label(key).is_none(),
-            Requirement::Equals(key, value) => label(key) == Some(value),
-            Requirement::Differs(key, value) => label(key) != Some(value),
+            Requirement::In(key, values) => label(key).is_some_and(|value| values.iter().any(|one| one == value)),
+            Requirement::NotIn(key, values) => label(key).is_none_or(|value| values.iter().all(|one| one != value)),
         });
         labels && self.fields.iter().all(|(pointer, value)| text(object, pointer) == value)
     }
 }
 
+/// Splits at commas, but not at those of `a in (1,2)`.
+fn outside_of_sets(selector: &str) -> Vec<&str> {
+    let mut depth = 0;
+    let parts = selector.split(|c: char| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == ',' && depth == 0
+    });
+    parts.filter(|part| !part.is_empty()).collect()
+}
+
 fn requirement(part: &str) -> Result<Requirement, String> {
     let part = part.trim();
-    let parsed = if let Some((key, value)) = part.split_once("!=") {
-        Requirement::Differs(key.to_owned(), value.to_owned())
+    let one = |value: &str| vec![value.to_owned()];
+    let set =
+        |text: &str| text.trim().trim_start_matches('(').trim_end_matches(')').split(',').map(|value| value.trim().to_owned()).collect();
+    let parsed = if let Some((key, values)) = part.split_once(" notin ") {
+        Requirement::NotIn(key.to_owned(), set(values))
+    } else if let Some((key, values)) = part.split_once(" in ") {
+        Requirement::In(key.to_owned(), set(values))
+    } else if let Some((key, value)) = part.split_once("!=") {
+        Requirement::NotIn(key.to_owned(), one(value))
     } else if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-        Requirement::Equals(key.to_owned(), value.to_owned())
+        Requirement::In(key.to_owned(), one(value))
     } else if let Some(key) = part.strip_prefix('!') {
         Requirement::Missing(key.to_owned())
     } else {
         Requirement::Exists(part.to_owned())
     };
-    let (Requirement::Exists(key) | Requirement::Missing(key) | Requirement::Equals(key, _) | Requirement::Differs(key, _)) = &parsed;
+    let (Requirement::Exists(key) | Requirement::Missing(key) | Requirement::In(key, _) | Requirement::NotIn(key, _)) = &parsed;
     let fine = |c: char| c.is_ascii_alphanumeric() || "-._/".contains(c);
     if key.is_empty() || !key.chars().all(fine) {
         return Err(format!("found '{part}', expected: !, identifier, or 'end of string'"));
