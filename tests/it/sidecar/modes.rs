@@ -144,7 +144,7 @@ fn fix_1_3_watch_goes_on_where_the_last_one_ended_and_sends_nothing_again() {
     let setup = Setup::in_process();
     setup.cluster.configmap("a", &[("a", &"x".repeat(100_000))]).create();
     let server = setup.cluster.server();
-    // As Loki's chart has it, both timeouts are equal: the client's must be the longer one all the same.
+    // As Loki's chart has it, both timeouts are equal; that the client's is raised is a test of the configuration.
     let projector = started(&plain(&setup).env("WATCH_SERVER_TIMEOUT", "1").env("WATCH_CLIENT_TIMEOUT", "1"));
     let sent = server.counts().bytes;
     wait_for("three watches after one another", DEADLINE, || server.counts_of("configmaps").watches >= 3);
