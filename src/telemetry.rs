@@ -188,7 +188,16 @@ pub(crate) mod tests {
             for target in ["axum", "inotify", "tokio", "kube_core", "kube", ""] {
                 assert_eq!(passes(target), own.min(2), "{target} at {level:?}");
             }
-            for target in ["kube_client::client", "kube_runtime", "reqwest::retry", "hyper", "hyper_util::client", "rustls", "tower_http", "h2::proto"] {
+            for target in [
+                "kube_client::client",
+                "kube_runtime",
+                "reqwest::retry",
+                "hyper",
+                "hyper_util::client",
+                "rustls",
+                "tower_http",
+                "h2::proto",
+            ] {
                 assert_eq!(passes(target), 1, "{target} at {level:?}");
             }
         }

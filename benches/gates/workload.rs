@@ -107,7 +107,7 @@ impl Projector {
             pod: String::new(),
             fresh_id: "0123456789abcdef".into(),
         };
-        let disk = Disk::open(Kernel::default(), roots, 0o755, Durability::None).expect("a folder");
+        let disk = Disk::open(Kernel::with_names(), roots, 0o755, Durability::None).expect("a folder");
         let scope = SourceScope { kind: Some(Kind::ConfigMap), namespace: None, name: None };
         let store = store([scope], Order::Oldest, (1, 2));
         let (engine, _) = Engine::open(disk, place, settings, store).map_err(|error| error.to_string()).expect("an engine");

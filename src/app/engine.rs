@@ -9,7 +9,7 @@ use crate::app::reactions;
 use crate::app::shutdown::Shutdown;
 use crate::app::sources::{self, Sources};
 use crate::app::{Tasks, place, settings, sweep};
-use crate::config::{Config, Method};
+use crate::config::{Config, LedgerPlace, Method};
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
@@ -156,9 +156,12 @@ impl EngineLoop {
         let mut told = String::new();
         loop {
             let (settings, place, scopes) = (self.settings.clone(), self.place.clone(), scopes.clone());
+            // Whoever keeps the ledger elsewhere has a reader of every file, dot-files too.
+            let apart = matches!(config.ledger, LedgerPlace::Path(_) | LedgerPlace::In(_));
             let (order, durability, folder_mode) = (config.conflict, config.durability, u16::try_from(config.folder_mode).unwrap_or(0o755));
+            let kernel = if apart { Kernel::default() } else { Kernel::with_names() };
             let mut opening = tokio::task::spawn_blocking(move || {
-                let disk = Disk::open(Kernel::default(), settings.rules.roots.clone(), folder_mode, durability)
+                let disk = Disk::open(kernel, settings.rules.roots.clone(), folder_mode, durability)
                     .map_err(|error| format!("FOLDER: {error}"))?;
                 let store = engine::store(scopes, order, (status::random(), status::random()));
                 Engine::open(disk, place, settings, store).map_err(|error| error.to_string())

@@ -215,8 +215,7 @@ pub(crate) fn sweep(config: &Config, api: &ApiServer, wishes: finalizers::Finali
     let (api, config) = (api.clone(), config.clone());
     let scopes = metadata::Scope::all(&config.kinds, &config.namespaces);
     tasks.spawn(async move {
-        let followed =
-            |object: &metadata::Metadata| config.follows(&object.key, |label| object.labels.get(label).map(String::as_str));
+        let followed = |object: &metadata::Metadata| config.follows(&object.key, |label| object.labels.get(label).map(String::as_str));
         sweep::sweep(&api, &scopes, followed, &ours, &wishes).await;
         std::future::pending::<()>().await;
     });

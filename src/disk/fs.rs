@@ -102,8 +102,15 @@ pub trait Fs: Send + 'static {
 pub struct Kernel {
     /// openat2 is missing or refused (an old kernel, a seccomp filter): folders are walked one by one.
     walks: bool,
-    /// Files without a name, or giving them one, are missing or refused: files have names from the start.
+    /// Files have names from the start: nobody minds, or the file system has no files without one.
     names: bool,
+}
+
+impl Kernel {
+    /// For folders whose readers pass over our dot-names: temporary files have names from the start, which is one call less a file.
+    pub fn with_names() -> Self {
+        Self { names: true, ..Self::default() }
+    }
 }
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC);

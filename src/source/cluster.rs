@@ -349,6 +349,7 @@ impl ClusterSource {
         loop {
             let chunk = match timeout_at(deadline, body.frame()).await {
                 Err(_) => {
+                    self.failure = Some((None, "a list page took too long".to_owned()));
                     self.contact.error("a list page took too long");
                     return Turn::Input(Input::Silent);
                 }
@@ -396,6 +397,7 @@ impl ClusterSource {
     }
 
     fn garbage(&mut self, error: &str) -> Turn {
+        self.failure = Some((None, error.to_owned()));
         self.contact.counted(Counter::SkippedLine);
         self.contact.error(error);
         tracing::warn!(kind = %self.scope.kind, namespace = self.shown(), error, "unreadable answer, listing again");

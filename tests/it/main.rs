@@ -21,6 +21,6 @@ mod rbac;
 mod rows;
 mod settings;
 mod sharing;
+mod sidecar;
 mod sidecar_hooks;
 mod sidecar_urls;
-mod sidecar;

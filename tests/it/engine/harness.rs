@@ -313,9 +313,10 @@ impl World {
     /// Answers every question that was not, until there are none. Every server must live.
     pub fn answer_all(&mut self) {
         for _ in 0..COMMITS_MAX {
-            let open = self.web.as_ref().and_then(|web| {
-                web.questions.values().position(|question| question.had.as_ref() != web.served.get(&question.url))
-            });
+            let open = self
+                .web
+                .as_ref()
+                .and_then(|web| web.questions.values().position(|question| question.had.as_ref() != web.served.get(&question.url)));
             match open {
                 Some(index) => self.answer(index, false),
                 None => return,
@@ -328,7 +329,8 @@ impl World {
     /// Paths whose only claimant has them in the ledger, as the engine knows.
     pub fn undisputed(&self) -> BTreeSet<String> {
         let Some(engine) = &self.engine else { return BTreeSet::new() };
-        let undisputed = engine.store().paths().filter(|(_, entry)| entry.claimants.len() == 1 && entry.claimants.first() == entry.owner.as_ref());
+        let undisputed =
+            engine.store().paths().filter(|(_, entry)| entry.claimants.len() == 1 && entry.claimants.first() == entry.owner.as_ref());
         undisputed.map(|(path, _)| path.as_str().to_owned()).collect()
     }
 

@@ -212,7 +212,12 @@ fn take_beside(world: &mut World, step: Beside) {
             take(world, step);
             if !edited {
                 // Who has a path and keeps it loses the file to nobody.
-                let lost: Vec<_> = world.undisputed().intersection(&undisputed).filter(|path| before.contains_key(*path) && !world.found().contains_key(*path)).cloned().collect();
+                let lost: Vec<_> = world
+                    .undisputed()
+                    .intersection(&undisputed)
+                    .filter(|path| before.contains_key(*path) && !world.found().contains_key(*path))
+                    .cloned()
+                    .collect();
                 assert!(lost.is_empty(), "lost: {lost:?}");
             }
         }
@@ -246,7 +251,9 @@ proptest! {
         }
         world.control.set(Fault::None);
         let web = world.web.as_mut().unwrap();
-        URLS.iter().for_each(|url| drop(web.served.entry((*url).to_owned()).or_insert_with(|| b"alive".to_vec())));
+        for url in URLS {
+            web.served.entry(url.to_owned()).or_insert_with(|| b"alive".to_vec());
+        }
         world.settle();
         world.answer_all();
         end(&mut world);
