@@ -5,6 +5,7 @@
 
 use std::fs;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::report::{Number as _, Report};
@@ -70,8 +71,13 @@ impl Traced {
             }
         }
         self.mark();
-        // strace passes the signal on to nobody: the projector goes with it.
-        projector.kill9();
+        // strace passes no signal on, and what it traces outlives it: the projector is ended itself, and strace ends with it.
+        let pid = projector.pid();
+        let traced = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("strace has a child");
+        for traced in traced.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+            kill_process(traced, Signal::KILL).expect("the projector runs");
+        }
+        projector.wait_exit(DEADLINE);
         let text = fs::read_to_string(&file).expect("strace wrote its trace");
         let counts = counts(&text, self.markers);
         let per_event = |pair: &[usize]| (pair[1].number() - pair[0].number()) / (LONG - SHORT).number();

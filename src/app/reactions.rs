@@ -1,5 +1,6 @@
 //! From the configuration to running reactions.
 
+use crate::app::sources;
 use crate::config::{Config, Method};
 use crate::core::retry::Retry;
 use crate::react::http::Request;
@@ -34,5 +35,5 @@ pub fn start(config: &Config) -> anyhow::Result<Option<Runner>> {
         Method::List | Method::Sleep(_) => Triggers::Lists,
     };
     let roots = super::settings(config).rules.roots;
-    Ok(Some(runner::start(reactions, Setup { batching: config.batching, triggers, roots, pace: PACE })))
+    Ok(Some(runner::start(reactions, Setup { batching: config.batching, triggers, groups: sources::groups(config), roots, pace: PACE })))
 }

@@ -88,6 +88,14 @@ pub fn followed(config: &Config) -> Vec<Followed> {
     all
 }
 
+/// The first source of the same kind and namespace, for each source.
+pub fn groups(config: &Config) -> Vec<SourceId> {
+    let same = |left: &SourceScope, right: &SourceScope| (left.kind, &left.namespace) == (right.kind, &right.namespace);
+    let scopes = scopes(config);
+    let first = |scope: &SourceScope| (0..).map(SourceId).zip(&scopes).find(|(_, other)| same(scope, other)).map(|(id, _)| id);
+    scopes.iter().filter_map(first).collect()
+}
+
 impl Sources {
     /// Starts every source. `once` ends them after their first complete list whatever METHOD says.
     ///

@@ -15,6 +15,7 @@
 //! // METHOD=LIST, at its end: a failure unless runner.drain().await; at a stop: runner.stop(grace).await; then as above.
 //! ```
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub struct Setup {
     pub batching: Batching,
     /// What a change belongs to.
     pub triggers: Triggers,
+    /// The first source of the same kind and namespace, for each source: their lists are told as one.
+    pub groups: Vec<SourceId>,
     /// Shows paths.
     pub roots: Roots,
     /// [`PACE`].
@@ -94,6 +97,8 @@ struct Shared {
 
 struct State {
     queue: Queue,
+    /// Sources that were listed since their group was last told.
+    listed: BTreeSet<SourceId>,
     /// The bounds of retries are reached: only news or the slow pace lead to another attempt.
     exhausted: bool,
 }
@@ -101,7 +106,7 @@ struct State {
 /// Starts the runner.
 pub fn start(reactions: Vec<Box<dyn Reaction>>, setup: Setup) -> Runner {
     let figures = reactions.iter().map(|reaction| Figures { name: reaction.name(), ..Figures::default() }).collect();
-    let state = Mutex::new(State { queue: Queue::new(setup.batching), exhausted: false });
+    let state = Mutex::new(State { queue: Queue::new(setup.batching), listed: BTreeSet::new(), exhausted: false });
     let shared = Arc::new(Shared { state, put: Notify::new(), settled: Notify::new(), figures, started: Instant::now() });
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(Task { shared: shared.clone(), reactions, stopped, pace: setup.pace }.run());
@@ -116,22 +121,39 @@ impl Runner {
             return;
         }
         let now = self.shared.now();
-        self.shared.put(|queue| {
-            for difference in &outcome.differences {
-                let path = self.setup.roots.show(difference.path.as_str());
-                let Difference { object, before, after, .. } = difference;
-                queue.changed(Changed { path: &path, owner: object, before: *before, after: *after }, self.trigger(difference), now);
-            }
-            outcome.listed.iter().for_each(|source| queue.flush(*source));
-            if ready {
-                queue.ready();
-            }
-        });
+        let mut state = self.shared.state();
+        for difference in &outcome.differences {
+            let path = self.setup.roots.show(difference.path.as_str());
+            let Difference { object, before, after, .. } = difference;
+            state.queue.changed(Changed { path: &path, owner: object, before: *before, after: *after }, self.trigger(difference), now);
+        }
+        outcome.listed.iter().for_each(|source| self.listed(*source, &mut state));
+        if ready {
+            state.queue.ready();
+        }
+        drop(state);
+        self.shared.put.notify_one();
+    }
+
+    /// A source was listed: when all of its group were, what that brought is told.
+    fn listed(&self, source: SourceId, state: &mut State) {
+        let group = self.group(source);
+        let numbered = (0..).map(SourceId).zip(&self.setup.groups);
+        let members: BTreeSet<SourceId> = numbered.filter(|(_, of)| **of == group).map(|(id, _)| id).collect();
+        state.listed.insert(source);
+        if members.is_subset(&state.listed) {
+            state.listed.retain(|listed| !members.contains(listed));
+            state.queue.flush(group);
+        }
+    }
+
+    fn group(&self, source: SourceId) -> SourceId {
+        self.setup.groups.get(usize::from(source.0)).copied().unwrap_or(source)
     }
 
     fn trigger(&self, difference: &Difference) -> Trigger {
         match difference.source {
-            Some(source) if difference.initial || self.setup.triggers == Triggers::Lists => Trigger::Batch(source),
+            Some(source) if difference.initial || self.setup.triggers == Triggers::Lists => Trigger::Batch(self.group(source)),
             // Files of an object that nobody lists any more go with the first list.
             None if difference.initial => Trigger::Batch(SourceId(0)),
             _ => Trigger::Object(difference.object.clone()),
@@ -145,7 +167,8 @@ impl Runner {
 
     /// Notes whether an object has downloads under way: see [`Queue::waiting`].
     pub fn waiting(&self, object: &Arc<ObjectKey>, source: Option<SourceId>, downloads: bool) {
-        self.shared.put(|queue| queue.waiting(object, source, downloads));
+        let group = source.map(|source| self.group(source));
+        self.shared.put(|queue| queue.waiting(object, group, downloads));
     }
 
     /// Whether the application was told of everything.

@@ -78,7 +78,7 @@ impl Bench {
 
     fn start(self) -> (Runner, Log) {
         let roots = Roots::new("/folder", []);
-        let setup = Setup { batching: Batching::Each, triggers: Triggers::Events, roots, pace: PACE };
+        let setup = Setup { batching: Batching::Each, triggers: Triggers::Events, groups: Vec::new(), roots, pace: PACE };
         (start(self.fakes, setup), self.log)
     }
 }
@@ -175,6 +175,28 @@ async fn after_the_bounds_it_is_tried_at_a_slow_pace_and_at_the_next_change() {
     idle(&runner).await;
     let both = "request /folder/a /folder/b";
     assert_eq!(log(&told), [format!("399 {both}"), format!("399 {both}"), format!("401 {both}")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sources_of_one_kind_and_namespace_are_told_as_one() {
+    let mut bench = Bench::new();
+    bench = bench.with("script", []);
+    let groups = [0, 0, 2].map(SourceId).to_vec();
+    let setup = Setup { batching: Batching::Each, triggers: Triggers::Lists, groups, roots: Roots::new("/folder", []), pace: PACE };
+    let (runner, told) = (start(bench.fakes, setup), bench.log);
+    let round = |path: &str, source: u16| {
+        let mut outcome = outcome(&[path], false);
+        outcome.differences[0].source = Some(SourceId(source));
+        Outcome { listed: vec![SourceId(source)], ..outcome }
+    };
+    runner.tell(&Outcome { ready: true, ..Outcome::default() });
+    runner.tell(&round("a", 1));
+    runner.tell(&round("x", 2));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((log(&told).len(), runner.is_idle()), (1, false), "the other list of the group is still to come");
+    runner.tell(&round("b", 0));
+    idle(&runner).await;
+    assert_eq!(log(&told), ["60 script /folder/a /folder/b"]);
 }
 
 #[tokio::test(start_paused = true)]

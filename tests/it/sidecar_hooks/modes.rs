@@ -27,6 +27,17 @@ fn keep_1_7_list_is_told_once_for_each_kind_and_namespace_with_changes() {
 }
 
 #[test]
+fn keep_1_7_objects_followed_by_name_are_told_once_for_each_kind_and_namespace() {
+    let bench = Bench::new();
+    bench.setup.cluster.configmap("a", &[("a", "1")]).unlabelled().create();
+    bench.setup.cluster.configmap("b", &[("b", "2")]).unlabelled().create();
+    bench.setup.cluster.secret("a", &[("s", "3")]).unlabelled().create();
+    completed(&bench.hooked().env("METHOD", "LIST").env("RESOURCE_NAME", "a,b"));
+    bench.ran(&[&["a", "b"], &["s"]]);
+    bench.asked(2);
+}
+
+#[test]
 fn keep_1_7_list_does_not_know_req_skip_init() {
     let bench = Bench::new();
     bench.setup.cluster.configmap("a", &[("a", "1")]).create();
