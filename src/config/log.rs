@@ -1,4 +1,4 @@
-//! What decides how log lines look and where they go, beyond [`Log`](crate::config::Log)'s level and format.
+//! What decides how log lines look and where they go, beyond [`Log`]'s level and format.
 
 use std::path::PathBuf;
 

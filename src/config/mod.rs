@@ -30,6 +30,8 @@ pub mod settings;
 pub mod web;
 
 #[cfg(test)]
+mod sidecar_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 
 use std::ffi::OsString;
