@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{Setup, started};
+use crate::common::{OURS, Setup, started};
 use crate::support::projector::Builder;
 use crate::support::*;
 
@@ -133,6 +133,8 @@ fn recreated_object_replaces_the_files() {
             projector = setup.start();
         }
         setup.holds(&tree! { "a" => round, "new" => round });
+        // A patch under way would put it back behind the hand that takes it off.
+        setup.has_finalizers("configmaps", "a", &[OURS]);
     }
     assert!(projector.is_running());
 }

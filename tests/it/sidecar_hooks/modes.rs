@@ -127,8 +127,10 @@ fn fix_327_once_per_batch_is_one_run_for_the_initial_pass_of_all_kinds_and_names
 fn fix_327_a_window_that_ends_where_it_began_tells_nobody() {
     let bench = Bench::new();
     bench.setup.cluster.configmap("a", &[("a", "1")]).create();
-    let _projector = healthy(&bench.hooked().env("REACT_WINDOW", "3"));
+    let projector = healthy(&bench.hooked().env("REACT_WINDOW", "3"));
     bench.ran(&[&["a"]]);
+    // What changes while the application is told is told again.
+    projector.wait_output(r#""reaction": "request""#);
     bench.setup.cluster.set_data("a", &[("a", "2")]);
     bench.setup.holds(&tree! { "a" => "2" });
     bench.setup.cluster.set_data("a", &[("a", "1")]);
