@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Method, Origin};
-use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey, SourceId};
+use crate::core::object::{Kind, NamedObject, ObjectKey, SourceId};
 use crate::core::project::Urls;
 use crate::core::store::SourceScope;
 use crate::engine::outcome::Outcome;
@@ -70,10 +70,7 @@ pub struct Followed {
 
 /// One source a kind and namespace, or one an object where names are given; a pair for which none is meant has no source.
 pub fn followed(config: &Config) -> Vec<Followed> {
-    let namespaces: Vec<Option<String>> = match &config.namespaces {
-        Namespaces::All => vec![None],
-        Namespaces::Only(names) => names.iter().cloned().map(Some).collect(),
-    };
+    let namespaces = config.namespaces.each();
     let pairs = config.kinds.iter().flat_map(|kind| namespaces.iter().map(|namespace| (*kind, namespace.clone())));
     if config.named.is_empty() {
         return pairs.map(|(kind, namespace)| Followed { kind, namespace, name: None }).collect();

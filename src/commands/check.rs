@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use crate::app::sources::{Followed, followed};
 use crate::commands::say;
 use crate::config::{Config, Method, Origin};
-use crate::core::object::Namespaces;
 use crate::source::api::ApiServer;
 use crate::status::access::{Need, Verdict, check as access};
 
@@ -88,11 +87,7 @@ fn needs(config: &Config) -> Vec<Need> {
         needs.extend(verbs.iter().copied().map(need));
     }
     if config.event_logging {
-        let namespaces: Vec<Option<String>> = match &config.namespaces {
-            Namespaces::All => vec![None],
-            Namespaces::Only(names) => names.iter().cloned().map(Some).collect(),
-        };
-        for namespace in namespaces {
+        for namespace in config.namespaces.each() {
             let need = |verb| Need { verb, group: "events.k8s.io", resource: "events", namespace: namespace.clone(), name: None };
             needs.extend(["create", "patch"].map(need));
         }

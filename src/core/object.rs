@@ -137,6 +137,16 @@ pub enum Namespaces {
     Only(Vec<String>),
 }
 
+impl Namespaces {
+    /// One entry a request: each namespace, or none for the whole cluster.
+    pub fn each(&self) -> Vec<Option<String>> {
+        match self {
+            Self::All => vec![None],
+            Self::Only(names) => names.iter().cloned().map(Some).collect(),
+        }
+    }
+}
+
 /// An object that is followed by its name, whatever its labels.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NamedObject {

@@ -7,6 +7,14 @@ pub const PAUSE_MAX: Duration = Duration::from_secs(120);
 /// The longest Retry-After that is honoured.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 
+/// A `Retry-After` in seconds, capped; dates and garbage count as absent.
+pub fn retry_after(value: &str) -> Option<Duration> {
+    let value = value.trim();
+    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    // A number too large for the type is still a number: the cap answers it.
+    digits.then(|| value.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs).min(RETRY_AFTER_MAX))
+}
+
 /// Bounds of retries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Retry {

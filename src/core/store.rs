@@ -38,6 +38,13 @@ pub struct SourceScope {
     pub name: Option<Box<str>>,
 }
 
+impl SourceScope {
+    /// Whether the object is of the scope's kind and namespace, whatever its name.
+    fn is_around(&self, key: &ObjectKey) -> bool {
+        self.kind.is_none_or(|kind| kind == key.kind) && self.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
+    }
+}
+
 struct Source {
     scope: SourceScope,
     progress: Progress,
@@ -98,21 +105,14 @@ impl Store {
 
     /// Whether absence of this object is evidence: every source settled, and the one that would list it was listed, or none would.
     pub fn absence_is_evidence(&self, key: &ObjectKey) -> bool {
-        let covers = |scope: &SourceScope| {
-            scope.kind.is_none_or(|kind| kind == key.kind)
-                && scope.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
-                && scope.name.as_ref().is_none_or(|name| *name == key.name)
-        };
+        let covers = |scope: &SourceScope| scope.is_around(key) && scope.name.as_ref().is_none_or(|name| *name == key.name);
         self.settled() && self.sources.iter().filter(|source| covers(&source.scope)).all(|source| source.progress == Progress::Complete)
     }
 
-    /// The source that lists the object, or would.
+    /// The source that lists the object, or else the first of its kind and namespace.
     pub fn source_of(&self, key: &ObjectKey) -> Option<SourceId> {
-        let covers = |source: &Source| {
-            source.scope.kind.is_none_or(|kind| kind == key.kind)
-                && source.scope.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
-        };
-        let scoped = || u16::try_from(self.sources.iter().position(covers)?).ok().map(SourceId);
+        let around = |source: &Source| source.scope.is_around(key);
+        let scoped = || u16::try_from(self.sources.iter().position(around)?).ok().map(SourceId);
         self.object(key).map(|live| live.source).or_else(scoped)
     }
 

@@ -6,14 +6,13 @@
 
 use std::time::Duration;
 
+use crate::core::retry::RETRY_AFTER_MAX;
 use crate::core::wire::{Call, Counts, Input, Next, State, Tell, Then, Trouble};
 
 /// Longest wait between two attempts, before jitter.
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 /// First wait after a failure, before jitter.
 const BACKOFF_MIN: Duration = Duration::from_millis(500);
-/// Longest `Retry-After` that is honoured.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 /// A streaming list that is silent for this long is not one: the server ignored `sendInitialEvents`.
 const STREAM_SILENCE: Duration = Duration::from_secs(10);
 /// A list page must come within this.

@@ -7,8 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-/// The longest pause that a server may ask of us.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+use crate::core::retry;
 
 /// Why one request failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -137,12 +136,9 @@ fn status_reason(body: &[u8]) -> String {
     status.reason.filter(|reason| reason.len() <= 64 && reason.bytes().all(|byte| byte.is_ascii_alphanumeric())).unwrap_or_default()
 }
 
-/// `Retry-After` in seconds, capped; dates and garbage count as absent.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    // A number too large for the type is still a number: the cap answers it.
-    digits.then(|| value.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs).min(RETRY_AFTER_MAX))
+/// See [`retry::retry_after`].
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    retry::retry_after(headers.get(http::header::RETRY_AFTER)?.to_str().ok()?)
 }
 
 #[cfg(test)]

@@ -51,10 +51,7 @@ pub struct Scope {
 impl Scope {
     /// Every collection that these kinds and namespaces make.
     pub fn all(kinds: &[Kind], namespaces: &Namespaces) -> Vec<Self> {
-        let namespaces = match namespaces {
-            Namespaces::All => vec![None],
-            Namespaces::Only(names) => names.iter().cloned().map(Some).collect(),
-        };
+        let namespaces = namespaces.each();
         kinds.iter().flat_map(|&kind| namespaces.iter().cloned().map(move |namespace| Self { kind, namespace })).collect()
     }
 

@@ -6,8 +6,9 @@ use reqwest::Response;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use crate::source::failure::retry_after;
 use crate::web::error::WebError;
-use crate::web::{Answer, Clock, Question, validators, wish};
+use crate::web::{Answer, Clock, Question, validators};
 
 /// Bodies up to this size are read at any time.
 const SMALL_BYTES: usize = 1 << 20;
@@ -45,7 +46,7 @@ pub(super) async fn answer(mut response: Response, question: &Question<'_>, cloc
         reason: reason.unwrap_or_else(|| code.canonical_reason().unwrap_or_default().to_owned()),
         body: Vec::new(),
         validators: validators(response.headers()),
-        wish: wish(response.headers()),
+        wish: retry_after(response.headers()),
         turn: None,
     };
     match question {

@@ -35,7 +35,7 @@ use tokio::time::{Instant, error::Elapsed, timeout_at};
 
 use crate::config::Wording;
 use crate::config::web::{CredentialOrigins, Credentials, Origin, Web};
-use crate::core::retry::{RETRY_AFTER_MAX, Trouble};
+use crate::core::retry::Trouble;
 use crate::web::address::{Lookup, Resolver, check, is_link_local, literal, origin_of, parse, shown, shown_url};
 use crate::web::body::Gate;
 use crate::web::error::WebError;
@@ -328,13 +328,6 @@ fn after_redirect(code: u16, method: Method, json: Option<&str>) -> (Method, Opt
 
 fn validators(headers: &HeaderMap) -> Validators {
     Validators { etag: headers.get(ETAG).cloned(), last_modified: headers.get(LAST_MODIFIED).cloned() }
-}
-
-/// `Retry-After` in seconds, capped; dates and garbage count as absent.
-fn wish(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| value.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs).min(RETRY_AFTER_MAX))
 }
 
 #[cfg(test)]
