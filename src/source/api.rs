@@ -32,6 +32,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, ServiceExt};
 
 use crate::config::Verify;
+use crate::core::object::Kind;
 use crate::source::failure::Failure;
 use crate::source::token::TokenFile;
 
@@ -225,6 +226,19 @@ pub fn send_json(
 ) -> Result<Request<Vec<u8>>, Failure> {
     let body = serde_json::to_vec(body).map_err(|error| Failure::Request(error.to_string()))?;
     build(method, path, query, Some((kind, body)))
+}
+
+/// Where objects of a kind are listed: in one namespace, or in all.
+pub fn collection_path(kind: Kind, namespace: Option<&str>) -> String {
+    match namespace {
+        Some(namespace) => format!("/api/v1/namespaces/{}/{}", encoded(namespace), kind.plural()),
+        None => format!("/api/v1/{}", kind.plural()),
+    }
+}
+
+/// Where one object stands.
+pub fn object_path(kind: Kind, namespace: &str, name: &str) -> String {
+    format!("{}/{}", collection_path(kind, Some(namespace)), encoded(name))
 }
 
 /// `text` as one segment of a path, or one value of a query.

@@ -65,7 +65,7 @@ enum Turn {
 impl ClusterSource {
     /// A source that has not begun. `seed` spreads its waits among those of others.
     pub fn new(api: ApiServer, scope: Scope, manner: Manner, ends: Ends, seed: u32) -> Self {
-        let reader = Reader { kind: scope.kind, folder_annotation: scope.folder_annotation.clone() };
+        let reader = scope.reader();
         let (Manner { after, timeouts, give_up, poll }, Ends { mailbox, requests, contact }) = (manner, ends);
         Self {
             api,

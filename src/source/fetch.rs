@@ -1,10 +1,10 @@
 //! Reads single objects again when the engine needs bytes that it does not keep.
 
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use crate::core::object::{Object, ObjectKey, SourceEvent};
-use crate::source::api::{ApiServer, encoded, get};
-use crate::source::decode::Reader;
+use crate::core::object::{Kind, Object, ObjectKey, SourceEvent};
+use crate::source::api::{ApiServer, get, object_path};
 use crate::source::failure::Failure;
 use crate::source::mailbox::Mailbox;
 use crate::source::scope::Scope;
@@ -26,14 +26,20 @@ pub async fn fetch(api: ApiServer, scopes: Vec<Scope>, mailbox: Mailbox, mut req
     }
 }
 
+/// An object as the server sends it; nothing where there is none.
+///
+/// # Errors
+/// [`Failure`]
+pub async fn json_of(api: &ApiServer, kind: Kind, namespace: &str, name: &str) -> Result<Option<Box<RawValue>>, Failure> {
+    match api.call(get(&object_path(kind, namespace, name), &[])?).await {
+        Err(failure) if failure.code() == Some(404) => Ok(None),
+        json => json.map(Some),
+    }
+}
+
 async fn read(api: &ApiServer, scope: &Scope, key: &ObjectKey) -> Result<Option<Object>, Failure> {
-    let path = format!("/api/v1/namespaces/{}/{}/{}", encoded(&key.namespace), key.kind.plural(), encoded(&key.name));
-    let reader = Reader { kind: key.kind, folder_annotation: scope.folder_annotation.clone() };
-    let json: Box<serde_json::value::RawValue> = match api.call(get(&path, &[])?).await {
-        Err(failure) if failure.code() == Some(404) => return Ok(None),
-        json => json?,
-    };
-    let labelled = reader.labelled(json.get().as_bytes()).ok();
+    let Some(json) = json_of(api, key.kind, &key.namespace, &key.name).await? else { return Ok(None) };
+    let labelled = scope.reader().labelled(json.get().as_bytes()).ok();
     let selected = |labels: &[(String, String)]| {
         scope.name.is_some() || scope.selector.matches(|key| labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str()))
     };

@@ -6,9 +6,9 @@ use tokio::time::timeout;
 
 use crate::core::object::{Object, SourceEvent};
 use crate::health::{Contact, WatchState};
-use crate::source::api::{ApiServer, encoded, get};
-use crate::source::decode::Reader;
+use crate::source::api::ApiServer;
 use crate::source::failure::Failure;
+use crate::source::fetch::json_of;
 use crate::source::mailbox::Mailbox;
 use crate::source::scope::Scope;
 
@@ -20,12 +20,9 @@ const SLACK: Duration = Duration::from_secs(30);
 /// # Errors
 /// [`Failure`]; an object that is not there is none.
 pub async fn read(api: &ApiServer, scope: &Scope, name: &str) -> Result<Option<Object>, Failure> {
-    let reader = Reader { kind: scope.kind, folder_annotation: scope.folder_annotation.clone() };
-    let json: Box<serde_json::value::RawValue> = match api.call(get(&format!("{}/{}", scope.path(), encoded(name)), &[])?).await {
-        Err(failure) if failure.code() == Some(404) => return Ok(None),
-        json => json?,
-    };
-    reader.object(json.get().as_bytes()).map(Some).map_err(|_| Failure::Decode { what: "the object", line: 0, column: 0 })
+    let namespace = scope.namespace.as_deref().unwrap_or_default();
+    let Some(json) = json_of(api, scope.kind, namespace, name).await? else { return Ok(None) };
+    scope.reader().object(json.get().as_bytes()).map(Some).map_err(|_| Failure::Decode { what: "the object", line: 0, column: 0 })
 }
 
 /// What a reading needs.

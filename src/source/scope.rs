@@ -9,7 +9,8 @@ use crate::core::retry::Retry;
 use crate::core::selector::Selector;
 use crate::health::Contact;
 use crate::source::Request;
-use crate::source::api::encoded;
+use crate::source::api::collection_path;
+use crate::source::decode::Reader;
 use crate::source::mailbox::Mailbox;
 
 /// One kind in one namespace, or in all; or one object by its name.
@@ -32,10 +33,12 @@ pub struct Scope {
 impl Scope {
     /// Where the objects are listed.
     pub fn path(&self) -> String {
-        match &self.namespace {
-            Some(namespace) => format!("/api/v1/namespaces/{}/{}", encoded(namespace), self.kind.plural()),
-            None => format!("/api/v1/{}", self.kind.plural()),
-        }
+        collection_path(self.kind, self.namespace.as_deref())
+    }
+
+    /// How its objects are read.
+    pub fn reader(&self) -> Reader {
+        Reader { kind: self.kind, folder_annotation: self.folder_annotation.clone() }
     }
 
     /// The query that selects them. RBAC rules with resourceNames admit a list by this field selector.

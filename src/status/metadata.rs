@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::core::object::{Kind, Namespaces, ObjectKey};
-use crate::source::api::{self, ApiServer, BODY_BYTES_MAX, encoded};
+use crate::source::api::{self, ApiServer, BODY_BYTES_MAX, collection_path, object_path};
 use crate::source::failure::Failure;
 use crate::status;
 
@@ -56,10 +56,7 @@ impl Scope {
     }
 
     fn path(&self) -> String {
-        match &self.namespace {
-            Some(namespace) => format!("/api/v1/namespaces/{}/{}", encoded(namespace), self.kind.plural()),
-            None => format!("/api/v1/{}", self.kind.plural()),
-        }
+        collection_path(self.kind, self.namespace.as_deref())
     }
 }
 
@@ -160,7 +157,7 @@ impl<'a> Pages<'a> {
 }
 
 fn path(key: &ObjectKey) -> String {
-    format!("/api/v1/namespaces/{}/{}/{}", encoded(&key.namespace), key.kind.plural(), encoded(&key.name))
+    object_path(key.kind, &key.namespace, &key.name)
 }
 
 fn accepting(mut request: Request<Vec<u8>>, kind: &'static str) -> Request<Vec<u8>> {
