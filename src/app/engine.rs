@@ -10,6 +10,7 @@ use crate::app::shutdown::Shutdown;
 use crate::app::sources::{self, Sources};
 use crate::app::{Tasks, place, settings, sweep};
 use crate::config::{Config, LedgerPlace, Method};
+use crate::core::project::Urls;
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
@@ -20,6 +21,7 @@ use crate::react::runner::Runner;
 use crate::source::api::ApiServer;
 use crate::source::mailbox::Mailbox;
 use crate::status;
+use crate::web::Client;
 
 /// A stop waits this long for a disk that hangs.
 const STOP_WITHIN: Duration = Duration::from_millis(1800);
@@ -66,6 +68,8 @@ pub struct EngineLoop {
     health: Health,
     beat: Beat,
     publisher: Publisher,
+    /// Asks servers other than the API, where any are asked.
+    web: Option<Client>,
     runner: Option<Runner>,
     mailbox: Mailbox,
     started: Instant,
@@ -79,6 +83,7 @@ impl EngineLoop {
     /// A CA bundle that cannot be used. What cannot be opened is tried again by [`Self::run`].
     pub fn new(config: &Config, pod: Option<String>, api: Option<ApiServer>, health: Health, publisher: Publisher) -> anyhow::Result<Self> {
         let beat = health.looped("engine");
+        let web = config.asks_others().then(|| Client::new(&config.web)).transpose()?;
         Ok(Self {
             settings: settings(config),
             place: place(config, pod),
@@ -87,7 +92,8 @@ impl EngineLoop {
             health,
             beat,
             publisher,
-            runner: reactions::start(config)?,
+            runner: reactions::start(config, web.as_ref()),
+            web,
             mailbox: Mailbox::default(),
             started: Instant::now(),
             ready: false,
@@ -99,10 +105,10 @@ impl EngineLoop {
         if let Err(ended) = self.open(config, shutdown).await {
             return ended;
         }
-        let mut sources = match Sources::start(config, self.api.clone(), &self.mailbox, &self.health, false) {
-            Ok(sources) => sources,
-            Err(error) => return Ended::Failed(error.to_string()),
-        };
+        let mut sources = Sources::start(config, self.api.clone(), &self.mailbox, &self.health, false);
+        if let Some(client) = self.web.take().filter(|_| config.urls != Urls::Plain) {
+            sources = sources.with_downloads(config, client, &self.mailbox);
+        }
         let once = config.method == Method::List;
         let mut resync = config.resync.map(|period| Instant::now() + period);
         let mut wake = None;
@@ -223,12 +229,8 @@ impl EngineLoop {
     async fn note_reacted(&mut self, shutdown: &mut Shutdown) {
         let told = self.runner.as_ref().is_some_and(Runner::is_idle);
         if told && self.engine.as_ref().is_some_and(Engine::owes_reaction) {
-            let noted = |engine: &mut Engine<Kernel>| {
-                engine.reacted();
-                Outcome::default()
-            };
             // A disk that hangs is noticed by the next commit.
-            let _ = self.on_disk(shutdown, noted).await;
+            let _ = self.on_disk(shutdown, Engine::reacted).await;
         }
     }
 
@@ -255,25 +257,25 @@ impl EngineLoop {
         }
     }
 
-    /// Runs one commit on the disk thread. `None` when a stop was asked for and the disk did not answer.
-    async fn on_disk(
+    /// Runs something on the disk thread. `None` when a stop was asked for and the disk did not answer.
+    async fn on_disk<T: Send + 'static>(
         &mut self,
         shutdown: &mut Shutdown,
-        work: impl FnOnce(&mut Engine<Kernel>) -> Outcome + Send + 'static,
-    ) -> Option<Outcome> {
+        work: impl FnOnce(&mut Engine<Kernel>) -> T + Send + 'static,
+    ) -> Option<T> {
         let mut engine = self.engine.take()?;
         self.beat.waiting();
         let mut task = tokio::task::spawn_blocking(move || {
-            let outcome = work(&mut engine);
-            (engine, outcome)
+            let done = work(&mut engine);
+            (engine, done)
         });
         let done = tokio::select! {
             done = &mut task => done,
             () = shutdown.asked() => timeout(STOP_WITHIN, task).await.ok()?,
         };
-        let (engine, outcome) = done.ok()?;
+        let (engine, done) = done.ok()?;
         self.engine = Some(engine);
-        Some(outcome)
+        Some(done)
     }
 
     /// A commit did not come back: the disk hangs while we stop, or its thread died.

@@ -9,7 +9,6 @@ pub mod sources;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -55,7 +54,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
         status.as_ref().and_then(|status| status.wishes.clone()),
     );
     let pod = api.as_ref().and_then(ApiServer::pod_uid);
-    let engine = EngineLoop::new(&config, pod, api.clone(), health, publisher).context("FOLDER cannot be used")?;
+    let engine = EngineLoop::new(&config, pod, api.clone(), health, publisher)?;
     let ended = engine.run(&config, &mut shutdown, &mut tasks).await;
     if shutdown.was_asked() && config.wording == Wording::Sidecar {
         tracing::info!("Subprocess exiting gracefully");

@@ -9,31 +9,28 @@ use crate::react::script::Script;
 use crate::react::{Reaction, runner::PACE};
 use crate::web::Client;
 
-/// Starts what follows a change, if anything does: the script, then the request.
-///
-/// # Errors
-/// A CA bundle that cannot be used.
-pub fn start(config: &Config) -> anyhow::Result<Option<Runner>> {
+/// Starts what follows a change, if anything does: the script, then the request by this client.
+pub fn start(config: &Config, client: Option<&Client>) -> Option<Runner> {
     let mut reactions: Vec<Box<dyn Reaction>> = Vec::new();
     if let Some(script) = &config.script {
         reactions.push(Box::new(Script::new(script.clone(), config.wording)));
     }
-    if let Some(call) = &config.call {
+    if let (Some(call), Some(client)) = (&config.call, client) {
         let (mut call, mut retry) = (call.clone(), config.web.retry);
         if config.method == Method::List {
             // There is only the initial pass, and whoever waits for it to end waits for the bounds of retries too.
             call.skips_initial = false;
             retry = Retry { connect: retry.connect.min(retry.total), ..retry };
         }
-        reactions.push(Box::new(Request::new(call, Client::new(&config.web)?, retry, config.wording)));
+        reactions.push(Box::new(Request::new(call, client.clone(), retry, config.wording)));
     }
     if reactions.is_empty() {
-        return Ok(None);
+        return None;
     }
     let triggers = match config.method {
         Method::Watch => Triggers::Events,
         Method::List | Method::Sleep(_) => Triggers::Lists,
     };
     let roots = super::settings(config).rules.roots;
-    Ok(Some(runner::start(reactions, Setup { batching: config.batching, triggers, groups: sources::groups(config), roots, pace: PACE })))
+    Some(runner::start(reactions, Setup { batching: config.batching, triggers, groups: sources::groups(config), roots, pace: PACE }))
 }

@@ -7,7 +7,6 @@ use tokio::task::JoinHandle;
 
 use crate::config::{Config, Method, Origin};
 use crate::core::object::{Kind, NamedObject, ObjectKey, SourceId};
-use crate::core::project::Urls;
 use crate::core::store::SourceScope;
 use crate::engine::outcome::Outcome;
 use crate::health::{Health, WatchName};
@@ -22,7 +21,6 @@ use crate::source::scope::{After, Ends, Manner, Scope, Timeouts};
 use crate::source::yaml::ManifestRules;
 use crate::status;
 use crate::web::Client;
-use crate::web::error::WebError;
 
 /// Requests that may wait for a source; the engine repeats what does not fit.
 const REQUESTS: usize = 256;
@@ -95,27 +93,19 @@ pub fn groups(config: &Config) -> Vec<SourceId> {
 
 impl Sources {
     /// Starts every source. `once` ends them after their first complete list whatever METHOD says.
-    ///
-    /// # Errors
-    /// A CA bundle that cannot be used.
-    pub fn start(config: &Config, api: Option<ApiServer>, mailbox: &Mailbox, health: &Health, once: bool) -> Result<Self, WebError> {
-        let orders = match config.urls {
-            Urls::Plain => None,
-            // A question about what would be written asks no other server.
-            Urls::Follow { .. } if once => None,
-            Urls::Follow { .. } => Some(Self::downloads(config, mailbox)?),
-        };
-        let sources = match (&config.origin, api) {
+    pub fn start(config: &Config, api: Option<ApiServer>, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
+        match (&config.origin, api) {
             (Origin::Cluster { .. }, Some(api)) => Self::cluster(config, &api, mailbox, health, once),
             (Origin::Manifests(folder), _) => Self::manifests(config, folder.clone(), mailbox, health, once),
             (Origin::Cluster { .. }, None) => Self { relist: Vec::new(), fetch: Fetch::Manifests, orders: None, tasks: Vec::new() },
-        };
-        Ok(Self { orders, ..sources })
+        }
     }
 
-    fn downloads(config: &Config, mailbox: &Mailbox) -> Result<mpsc::UnboundedSender<Order>, WebError> {
+    /// From now on what keys name by their URLs is fetched too.
+    #[must_use]
+    pub fn with_downloads(self, config: &Config, client: Client, mailbox: &Mailbox) -> Self {
         let downloader = Downloader {
-            client: Client::new(&config.web)?,
+            client,
             settings: config.downloads.clone(),
             retry: config.web.retry,
             wording: config.wording,
@@ -123,7 +113,7 @@ impl Sources {
         };
         let (orders, wanted) = mpsc::unbounded_channel();
         tokio::spawn(download::download(downloader, wanted));
-        Ok(orders)
+        Self { orders: Some(orders), ..self }
     }
 
     /// Orders what lies behind URLs.

@@ -47,7 +47,7 @@ pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     let store = crate::engine::store(sources::scopes(&config), config.conflict, (status::random(), status::random()));
     let mut preview = Preview::new(Disk::for_looking(Kernel::default(), rules.roots.clone()), store, rules.clone(), &contents);
     let (mailbox, health) = (Mailbox::default(), Health::new(None));
-    let mut sources = Sources::start(&config, api, &mailbox, &health, true)?;
+    let mut sources = Sources::start(&config, api, &mailbox, &health, true);
     let deadline = Instant::now() + WITHIN;
     while !(preview.store().settled() || sources.all_ended() && mailbox.is_empty()) {
         match timeout_at(deadline.min(Instant::now() + Duration::from_millis(50)), mailbox.arrived()).await {

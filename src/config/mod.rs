@@ -324,6 +324,11 @@ impl Config {
         self.call.is_some() || self.script.is_some()
     }
 
+    /// Whether servers other than the API are asked for anything.
+    pub fn asks_others(&self) -> bool {
+        self.call.is_some() || self.urls != Urls::Plain
+    }
+
     /// INSTANCE, or else eight hexadecimal digits made of the [selection](Self::selection).
     pub fn identity(&self) -> String {
         self.instance.clone().unwrap_or_else(|| selection_hash(&[&self.selection()]))
