@@ -64,20 +64,7 @@ impl<F: Fs> Disk<F> {
         if let Some(first) = open.first_mut() {
             *first = folder;
         }
-        Ok(Self {
-            fs,
-            roots,
-            folder_mode,
-            durability,
-            open,
-            folders: HashMap::new(),
-            id: String::new(),
-            temps: 0,
-            leftovers: Vec::new(),
-            modes_owed: Vec::new(),
-            buffer: Vec::new(),
-            makes: true,
-        })
+        Ok(Self { folder_mode, durability, open, makes: true, ..Self::for_looking(fs, roots) })
     }
 
     /// For looking only: nothing is made, not even FOLDER.
