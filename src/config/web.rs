@@ -125,12 +125,3 @@ pub struct Script {
     /// SCRIPT_TIMEOUT.
     pub timeout: Duration,
 }
-
-/// How often reactions run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Batching {
-    /// Once per changed object.
-    Each,
-    /// Once when nothing has changed for this long, and at least once in ten times this.
-    Window(Duration),
-}

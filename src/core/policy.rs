@@ -1,4 +1,6 @@
-//! Choices that a user makes about conflicts, foreign files and durability. Settings only name them; the core obeys them.
+//! Choices that a user makes about conflicts, foreign files, durability and reactions. Settings only name them; the core obeys them.
+
+use std::time::Duration;
 
 /// Which of several objects that claim one path keeps it. Ties go by kind, namespace and name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -29,4 +31,13 @@ pub enum Durability {
     Each,
     /// Once for all files of a batch.
     Batch,
+}
+
+/// How often reactions run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Batching {
+    /// Once per changed object.
+    Each,
+    /// Once when nothing has changed for this long, and at least once in ten times this.
+    Window(Duration),
 }

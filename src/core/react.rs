@@ -13,8 +13,8 @@
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use kube_projector::config::web::Batching;
 //! use kube_projector::core::object::{Kind, ObjectKey};
+//! use kube_projector::core::policy::Batching;
 //! use kube_projector::core::react::{Changed, Job, Next, Queue, Trigger};
 //!
 //! let mut queue = Queue::new(Batching::Each);
@@ -32,8 +32,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::web::Batching;
 use crate::core::object::{ObjectKey, SourceId};
+use crate::core::policy::Batching;
 
 /// Digest of content that nobody knows: it equals nothing, not even itself.
 pub const UNKNOWN: u128 = 0;

@@ -24,9 +24,9 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::config::web::Batching;
 use crate::core::object::{ObjectKey, SourceId};
 use crate::core::path::Roots;
+use crate::core::policy::Batching;
 use crate::core::react::{Changed, Job, Next, Queue, Trigger};
 use crate::core::retry::Attempts;
 use crate::engine::outcome::{Difference, Outcome};
