@@ -44,7 +44,7 @@ use siphasher::sip::SipHasher13;
 use crate::cli::Flags;
 use crate::config::log::{LogOutput, LogZone};
 use crate::config::problems::{Problem, Problems};
-use crate::config::profile::Reading;
+use crate::config::profile::Profile;
 use crate::config::raw::Given;
 use crate::config::read::Reader;
 use crate::config::web::{Call, Downloads, Script, Web};
@@ -395,17 +395,14 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
     let (name, former) = finalizer_names?;
     let name = name.unwrap_or_else(|| default_finalizer(&selector, &scope.namespaces));
     let (web, urls, reactions) = (web?, urls?, reactions?);
-    let (wording, bounded) = match reader.profile.reading {
-        Reading::Strict => (Wording::Own, false),
-        Reading::Sidecar => (Wording::Sidecar, true),
-    };
+    let Profile { wording, gives_up_lists, .. } = *reader.profile;
     profile?;
     Some(Config {
         selector,
         named: scope.names,
         urls: urls.urls,
         downloads: urls.downloads,
-        list_retry: bounded.then_some(web.retry),
+        list_retry: gives_up_lists.then_some(web.retry),
         web,
         call: reactions.call,
         script: reactions.script,

@@ -91,7 +91,7 @@ impl Reader<'_> {
         let downloads =
             Downloads { bytes_max: usize::try_from(bytes_max?).unwrap_or(usize::MAX), refresh, credential_origins, allow: allow? };
         let urls = match follow {
-            true => Urls::Follow { empty_at_first_failure: self.profile.reading == Reading::Sidecar },
+            true => Urls::Follow { empty_at_first_failure: self.profile.empty_at_first_failure },
             false => Urls::Plain,
         };
         Some(UrlSettings { urls, downloads })

@@ -3,6 +3,8 @@
 //! Nothing outside of `config` knows which profile is in use.
 
 use crate::config::settings::{Fallback, Setting};
+use crate::config::{Answers, Wording};
+use crate::core::project::FileNames;
 
 /// A set of defaults and the way words are read.
 #[derive(PartialEq, Eq, Debug)]
@@ -15,6 +17,16 @@ pub struct Profile {
     pub reading: Reading,
     /// Variables for which the empty value is a value.
     pub empty_counts: &'static [&'static str],
+    /// What files are called with UNIQUE_FILENAMES.
+    pub unique: FileNames,
+    /// Whether a file that cannot be had from its URL at first is made empty.
+    pub empty_at_first_failure: bool,
+    /// Whether METHOD=LIST is given up after REQ_RETRY_CONNECT retries.
+    pub gives_up_lists: bool,
+    /// The words of the log.
+    pub wording: Wording,
+    /// How `/healthz` answers.
+    pub answers: Answers,
 }
 
 /// How values are read.
@@ -28,7 +40,17 @@ pub enum Reading {
 }
 
 /// Our own.
-pub static DEFAULT: Profile = Profile { name: "default", defaults: &[], reading: Reading::Strict, empty_counts: &["LABEL_VALUE"] };
+pub static DEFAULT: Profile = Profile {
+    name: "default",
+    defaults: &[],
+    reading: Reading::Strict,
+    empty_counts: &["LABEL_VALUE"],
+    unique: FileNames::Unique,
+    empty_at_first_failure: false,
+    gives_up_lists: false,
+    wording: Wording::Own,
+    answers: Answers::Detailed,
+};
 
 /// That of kiwigrid/k8s-sidecar.
 pub static SIDECAR: Profile = Profile {
@@ -49,6 +71,11 @@ pub static SIDECAR: Profile = Profile {
     ],
     reading: Reading::Sidecar,
     empty_counts: &["LABEL", "FOLDER_ANNOTATION", "REQ_PAYLOAD"],
+    unique: FileNames::UniqueSidecar,
+    empty_at_first_failure: true,
+    gives_up_lists: true,
+    wording: Wording::Sidecar,
+    answers: Answers::Plain,
 };
 
 /// Every profile.

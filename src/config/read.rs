@@ -12,7 +12,7 @@ use crate::config::problems::{Problem, Problems};
 use crate::config::profile::{Profile, Reading};
 use crate::config::raw::{Given, Raw};
 use crate::config::settings::{self, Fallback, Setting};
-use crate::config::{Answers, Context, Health, LedgerPlace, Log, LogLevel, Method, Origin, default_format, log_config};
+use crate::config::{Context, Health, LedgerPlace, Log, LogLevel, Method, Origin, default_format, log_config};
 use crate::core::object::{Kind, NamedObject, Namespaces};
 use crate::core::policy::{Adopt, Durability, Order};
 use crate::core::project::FileNames;
@@ -162,11 +162,7 @@ impl<'a> Reader<'a> {
             folder,
             folder_annotation: folder_annotation?,
             allowed_folders,
-            names: match unique? {
-                false => FileNames::Key,
-                true if lenient => FileNames::UniqueSidecar,
-                true => FileNames::Unique,
-            },
+            names: if unique? { self.profile.unique } else { FileNames::Key },
             folder_per_namespace: folder_per_namespace?,
             file_mode: file_mode?,
             folder_mode: folder_mode?,
@@ -211,14 +207,13 @@ impl<'a> Reader<'a> {
         let port = self.value("HEALTH_PORT", &self.raw.health_port, parse::port);
         let host: Option<Option<IpAddr>> = self.optional("HEALTH_HOST", &self.raw.health_host, parse::ip_address);
         let stale_after = self.value("HEALTH_STALE_AFTER", &self.raw.health_stale_after, parse::seconds_or_never);
-        let answers = if self.profile.reading == Reading::Sidecar { Answers::Plain } else { Answers::Detailed };
         let (alias, mut port) = (alias?, port?);
         match alias {
             Some(alias) if self.raw.health_port.is_none() => port = alias,
             Some(alias) if alias != port => self.warnings.push(format!("HEALTH_PORT={port} is used, HEALTHCHECK_PORT={alias} is not")),
             _ => {}
         }
-        let health = Health { host: host?, port, stale_after: stale_after?, answers };
+        let health = Health { host: host?, port, stale_after: stale_after?, answers: self.profile.answers };
         liveness.map(|liveness| liveness.then_some(health))
     }
 
