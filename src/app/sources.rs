@@ -75,8 +75,7 @@ pub fn followed(config: &Config) -> Vec<Followed> {
     }
     let mut all = Vec::new();
     for (kind, namespace) in pairs {
-        let meant =
-            |named: &&NamedObject| named.kind.is_none_or(|of| of == kind) && (named.namespace.is_none() || named.namespace == namespace);
+        let meant = |named: &&NamedObject| namespace.as_deref().is_some_and(|namespace| named.is_within(kind, namespace));
         let names: BTreeSet<&String> = config.named.iter().filter(meant).map(|named| &named.name).collect();
         all.extend(names.into_iter().map(|name| Followed { kind, namespace: namespace.clone(), name: Some(name.clone()) }));
     }

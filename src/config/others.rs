@@ -158,10 +158,7 @@ impl Reader<'_> {
             self.warnings.push("RESOURCE_NAME has no effect with NAMESPACE=ALL".to_owned());
             return Some(Vec::new());
         };
-        let fits = |named: &NamedObject| {
-            named.kind.is_none_or(|kind| kinds.contains(&kind))
-                && named.namespace.as_ref().is_none_or(|namespace| namespaces.contains(namespace))
-        };
+        let fits = |named: &NamedObject| kinds.iter().any(|kind| namespaces.iter().any(|namespace| named.is_within(*kind, namespace)));
         if !names.iter().any(fits) {
             self.note("RESOURCE_NAME", "no item is of a kind in RESOURCE and of a namespace in NAMESPACE");
             return None;

@@ -161,9 +161,12 @@ pub struct NamedObject {
 impl NamedObject {
     /// Whether this is the object of that key.
     pub fn is(&self, key: &ObjectKey) -> bool {
-        *self.name == *key.name
-            && self.kind.is_none_or(|kind| kind == key.kind)
-            && self.namespace.as_deref().is_none_or(|namespace| namespace == &*key.namespace)
+        *self.name == *key.name && self.is_within(key.kind, &key.namespace)
+    }
+
+    /// Whether it may be of this kind and namespace.
+    pub fn is_within(&self, kind: Kind, namespace: &str) -> bool {
+        self.kind.is_none_or(|own| own == kind) && self.namespace.as_deref().is_none_or(|own| own == namespace)
     }
 }
 
