@@ -1,8 +1,11 @@
 //! User names and passwords as an `Authorization` header.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 use crate::config::web::{Credentials, Encoding, Given};
@@ -26,7 +29,8 @@ pub(crate) fn take(url: &mut Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
     }
-    let found = header(&decoded(url.username()), &decoded(url.password().unwrap_or_default()));
+    let bytes = |part| Cow::from(percent_decode_str(part));
+    let found = header(&bytes(url.username()), &bytes(url.password().unwrap_or_default()));
     // A URL with a host can always lose them.
     let _ = (url.set_username(""), url.set_password(None));
     found
@@ -59,25 +63,6 @@ fn header(username: &[u8], password: &[u8]) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair))).ok()?;
     value.set_sensitive(true);
     Some(value)
-}
-
-/// The bytes that a part of a URL stands for.
-fn decoded(text: &str) -> Vec<u8> {
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let Some((&first, others)) = rest.split_first() {
-        let digits = others.get(..2).filter(|digits| first == b'%' && digits.iter().all(u8::is_ascii_hexdigit));
-        match digits.and_then(|digits| std::str::from_utf8(digits).ok()).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &others[2..];
-            }
-            None => {
-                bytes.push(first);
-                rest = others;
-            }
-        }
-    }
-    bytes
 }
 
 #[cfg(test)]
