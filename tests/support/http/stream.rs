@@ -121,12 +121,16 @@ impl Stream {
     /// The next line, as soon as it is there.
     pub fn line(&mut self, within: Duration) -> Line {
         let deadline = Instant::now() + within;
+        let mut searched = 0;
         loop {
-            if let Some(end) = self.body.iter().position(|byte| *byte == b'\n') {
-                let mut line: Vec<u8> = self.body.drain(..=end).collect();
+            // A line of a megabyte comes in many pieces: each byte is looked at once.
+            let found = self.body.iter().skip(searched).position(|byte| *byte == b'\n');
+            if let Some(end) = found {
+                let mut line: Vec<u8> = self.body.drain(..=searched + end).collect();
                 line.pop();
                 return Line::Text(line);
             }
+            searched = self.body.len();
             match self.fill(deadline) {
                 Ok(true) => {}
                 Ok(false) => return Line::End(std::mem::take(&mut self.body)),

@@ -15,7 +15,7 @@ fn client(server: &WebServer) -> Client {
 /// A request whose answer the test reads itself.
 fn ask(server: &WebServer, path: &str) -> TcpStream {
     let mut socket = TcpStream::connect(("127.0.0.1", server.port())).expect("the server listens");
-    socket.set_read_timeout(Some(QUIET)).expect("a time-out above zero");
+    socket.set_read_timeout(Some(DEADLINE)).expect("a time-out above zero");
     socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).expect("a request is taken");
     socket
 }
@@ -128,6 +128,7 @@ fn servers_end_in_time_with_everybody_hanging_on_them() {
     for path in ["/hang", "/endless", "/late"] {
         server.wait_for(path, 1);
     }
+    hanging.set_read_timeout(Some(QUIET)).expect("a time-out above zero");
     let error = hanging.read(&mut [0]).expect_err("nothing comes");
     assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
     drop(server);
