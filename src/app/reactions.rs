@@ -6,6 +6,7 @@ use crate::core::retry::Retry;
 use crate::react::http::Request;
 use crate::react::runner::{self, Runner, Setup, Triggers};
 use crate::react::script::Script;
+use crate::react::signal::Signal;
 use crate::react::{Reaction, runner::PACE};
 use crate::web::Client;
 
@@ -14,6 +15,9 @@ pub fn start(config: &Config, client: Option<&Client>) -> Option<Runner> {
     let mut reactions: Vec<Box<dyn Reaction>> = Vec::new();
     if let Some(script) = &config.script {
         reactions.push(Box::new(Script::new(script.clone(), config.wording)));
+    }
+    if let Some(signal) = &config.signal {
+        reactions.push(Box::new(Signal::new(signal.clone(), config.web.retry)));
     }
     if let (Some(call), Some(client)) = (&config.call, client) {
         let (mut call, mut retry) = (call.clone(), config.web.retry);

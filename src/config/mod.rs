@@ -26,6 +26,7 @@ pub mod profile;
 mod raw;
 mod read;
 pub mod release;
+pub mod reload;
 pub mod settings;
 pub mod web;
 
@@ -47,7 +48,8 @@ use crate::config::problems::{Problem, Problems};
 use crate::config::profile::Profile;
 use crate::config::raw::Given;
 use crate::config::read::Reader;
-use crate::config::web::{Call, Downloads, Script, Web};
+use crate::config::reload::{Script, Signalling};
+use crate::config::web::{Call, Downloads, Web};
 use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey};
 use crate::core::policy::{Adopt, Batching, Durability, Order};
 use crate::core::project::{FileNames, Urls};
@@ -99,6 +101,8 @@ pub struct Config {
     pub web: Web,
     /// The request that follows a change.
     pub call: Option<Call>,
+    /// The signal that follows a change.
+    pub signal: Option<Signalling>,
     /// The script that follows a change.
     pub script: Option<Script>,
     /// How often script and request run.
@@ -321,7 +325,7 @@ impl Config {
 
     /// Whether anything follows a change.
     pub fn reacts(&self) -> bool {
-        self.call.is_some() || self.script.is_some()
+        self.call.is_some() || self.script.is_some() || self.signal.is_some()
     }
 
     /// Whether servers other than the API are asked for anything.
@@ -405,6 +409,7 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
         list_retry: gives_up_lists.then_some(web.retry),
         web,
         call: reactions.call,
+        signal: reactions.signal,
         script: reactions.script,
         batching: reactions.batching,
         verify: connection?,

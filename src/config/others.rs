@@ -8,7 +8,8 @@ use crate::config::parse::{self, Expected};
 use crate::config::paths;
 use crate::config::profile::Reading;
 use crate::config::read::Reader;
-use crate::config::web::{Call, CredentialOrigins, Credentials, Downloads, Encoding, Given, Origin, Redacted, Script, Web};
+use crate::config::reload::{Script, Signalling};
+use crate::config::web::{Call, CredentialOrigins, Credentials, Downloads, Encoding, Given, Origin, Redacted, Web};
 use crate::core::object::{Kind, NamedObject, Namespaces};
 use crate::core::policy::Batching;
 use crate::core::project::Urls;
@@ -26,6 +27,7 @@ pub struct UrlSettings {
 
 /// What follows a change.
 pub struct Reactions {
+    pub signal: Option<Signalling>,
     pub call: Option<Call>,
     pub script: Option<Script>,
     pub batching: Batching,
@@ -107,6 +109,7 @@ impl Reader<'_> {
         let skips_initial = self.truth("REQ_SKIP_INIT", &self.raw.req_skip_init);
         let script = self.optional("SCRIPT", &self.raw.script, |text| Ok(paths::path(text, current_dir)));
         let timeout = self.value("SCRIPT_TIMEOUT", &self.raw.script_timeout, parse::some_seconds);
+        let signal = self.signalling(current_dir);
         let window = self.defaulted("REACT_WINDOW", &self.raw.react_window, parse::decimal_seconds);
         let per_batch = self.value("REQ_ONCE_PER_BATCH", &self.raw.req_once_per_batch, parse::boolean);
         let (url, method, payload, skips_initial, timeout) = (url?, method?, payload?, skips_initial?, timeout?);
@@ -116,6 +119,7 @@ impl Reader<'_> {
             (None, true) => Batching::Window(WINDOW),
         };
         Some(Reactions {
+            signal: signal?,
             call: url.zip(method).map(|(url, method)| Call { url, method, payload, skips_initial }),
             script: script?.map(|path| Script { path, timeout }),
             batching,

@@ -98,7 +98,7 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 70] = [
+    const BAD: [(&str, &str); 73] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
@@ -147,6 +147,9 @@ mod tests {
         ("REQ_SKIP_INIT", "on"),
         ("SCRIPT", "\u{fffd}"),
         ("SCRIPT_TIMEOUT", "0"),
+        ("SIGNAL_PROCESS", "\u{fffd}"),
+        ("SIGNAL_PIDFILE", "\u{fffd}"),
+        ("SIGNAL", "HUPP"),
         ("REACT_WINDOW", "soon"),
         ("REQ_ONCE_PER_BATCH", "on"),
         ("WATCH_SERVER_TIMEOUT", "0"),

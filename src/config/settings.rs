@@ -278,6 +278,19 @@ pub const SETTINGS: &[Setting] = &[
     setting(Reactions, "SCRIPT_TIMEOUT", Value("60"), "Seconds after which the script is killed, at least 1."),
     setting(
         Reactions,
+        "SIGNAL_PROCESS",
+        Unset,
+        "Program that gets a signal after files have changed: its name or its path. In another container only with shareProcessNamespace.",
+    ),
+    setting(
+        Reactions,
+        "SIGNAL_PIDFILE",
+        Unset,
+        "File with the number of the process that gets the signal. Not together with SIGNAL_PROCESS.",
+    ),
+    setting(Reactions, "SIGNAL", Value("HUP"), "The signal: its name or its number."),
+    setting(
+        Reactions,
         "REACT_WINDOW",
         Value("0.2"),
         "Seconds without a change after which script and request run, once for all changes since; at the latest after ten times this.",

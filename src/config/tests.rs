@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use rustix::process::Signal;
+
 use super::*;
+use crate::config::reload::SignalTarget;
 use crate::config::settings::{Fallback, SETTINGS};
 use crate::config::web::{CredentialOrigins, Credentials, Encoding, Redacted};
 
@@ -71,6 +74,7 @@ pub fn default_config() -> Config {
             credentials: Credentials { username: nothing(), password: nothing(), encoding: Encoding::Latin1 },
         },
         call: None,
+        signal: None,
         script: None,
         batching: Batching::Window(Duration::from_millis(200)),
         list_retry: None,
@@ -149,6 +153,8 @@ fn every_setting_can_be_set() {
         ("REQ_SKIP_INIT", "true"),
         ("SCRIPT", "s.sh"),
         ("SCRIPT_TIMEOUT", "9"),
+        ("SIGNAL_PROCESS", "nginx"),
+        ("SIGNAL", "sigusr1"),
         ("REACT_WINDOW", "3"),
         ("SKIP_TLS_VERIFY", "true"),
         ("DEFAULT_FILE_MODE", "0440"),
@@ -208,6 +214,7 @@ fn every_setting_can_be_set() {
             payload: Some(Redacted("\"text\"".into())),
             skips_initial: true,
         }),
+        signal: Some(Signalling { signal: Signal::USR1, target: SignalTarget::Process("nginx".into()) }),
         script: Some(Script { path: "/work/s.sh".into(), timeout: Duration::from_secs(9) }),
         batching: Batching::Window(Duration::from_secs(3)),
         list_retry: None,

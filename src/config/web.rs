@@ -1,4 +1,4 @@
-//! Settings about servers other than the API: `.url` keys, REQ_URL; and about scripts and when they run.
+//! Settings about servers other than the API: `.url` keys, REQ_URL.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -115,13 +115,4 @@ pub struct Call {
     pub payload: Option<Redacted>,
     /// REQ_SKIP_INIT: not after the initial pass.
     pub skips_initial: bool,
-}
-
-/// The script that follows a change.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Script {
-    /// SCRIPT.
-    pub path: PathBuf,
-    /// SCRIPT_TIMEOUT.
-    pub timeout: Duration,
 }

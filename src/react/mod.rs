@@ -5,6 +5,7 @@
 pub mod http;
 pub mod runner;
 pub mod script;
+pub mod signal;
 
 use std::future::Future;
 use std::pin::Pin;

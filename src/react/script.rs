@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::config::{Wording, web};
+use crate::config::{Wording, reload};
 use crate::core::retry::Retry;
 use crate::react::{Fault, Fired, Reaction};
 
@@ -34,7 +34,7 @@ const GONE: Duration = Duration::from_secs(1);
 
 /// See the module's header.
 pub struct Script {
-    settings: web::Script,
+    settings: reload::Script,
     wording: Wording,
 }
 
@@ -48,7 +48,7 @@ struct Ended {
 
 impl Script {
     /// A reaction that runs SCRIPT.
-    pub const fn new(settings: web::Script, wording: Wording) -> Self {
+    pub const fn new(settings: reload::Script, wording: Wording) -> Self {
         Self { settings, wording }
     }
 

@@ -1,0 +1,78 @@
+//! Settings about what follows a change on this machine: script, signal.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::config::parse::Expected;
+use crate::config::paths;
+use crate::config::read::Reader;
+
+/// The script that follows a change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Script {
+    /// SCRIPT.
+    pub path: PathBuf,
+    /// SCRIPT_TIMEOUT.
+    pub timeout: Duration,
+}
+
+/// The signal that follows a change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Signalling {
+    /// SIGNAL.
+    pub signal: Signal,
+    /// Who gets it.
+    pub target: SignalTarget,
+}
+
+/// Who gets a signal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SignalTarget {
+    /// SIGNAL_PROCESS: a program by its name or path.
+    Process(String),
+    /// SIGNAL_PIDFILE: the process whose number this file holds.
+    Pidfile(PathBuf),
+}
+
+impl Reader<'_> {
+    pub fn signalling(&mut self, current_dir: &Path) -> Option<Option<Signalling>> {
+        let process = self.optional("SIGNAL_PROCESS", &self.raw.signal_process, |text| Ok(text.to_owned()));
+        let pidfile = self.optional("SIGNAL_PIDFILE", &self.raw.signal_pidfile, |text| Ok(paths::path(text, current_dir)));
+        let signal = self.value("SIGNAL", &self.raw.signal, signal);
+        let target = match (process?, pidfile?) {
+            (Some(_), Some(_)) => {
+                self.note("SIGNAL_PIDFILE", "cannot be used together with SIGNAL_PROCESS");
+                return None;
+            }
+            (Some(name), None) => Some(SignalTarget::Process(name)),
+            (None, Some(file)) => Some(SignalTarget::Pidfile(file)),
+            (None, None) => None,
+        };
+        let signal = signal?;
+        Some(target.map(|target| Signalling { signal, target }))
+    }
+}
+
+/// A signal by its name, with or without SIG, or its number.
+pub(super) fn signal(text: &str) -> Result<Signal, Expected> {
+    const NAMES: [(&str, Signal); 12] = [
+        ("HUP", Signal::HUP),
+        ("INT", Signal::INT),
+        ("QUIT", Signal::QUIT),
+        ("KILL", Signal::KILL),
+        ("USR1", Signal::USR1),
+        ("USR2", Signal::USR2),
+        ("ALRM", Signal::ALARM),
+        ("TERM", Signal::TERM),
+        ("CONT", Signal::CONT),
+        ("STOP", Signal::STOP),
+        ("WINCH", Signal::WINCH),
+        ("CHLD", Signal::CHILD),
+    ];
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let named = NAMES.iter().find(|(known, signal)| *known == name || signal.as_raw().to_string() == name).map(|(_, signal)| *signal);
+    named.ok_or_else(|| format!("{} or the number of one of them", NAMES.map(|(name, _)| name).join(", ")).into())
+}

@@ -1,0 +1,187 @@
+//! SIGNAL_PROCESS and SIGNAL_PIDFILE: sends a signal to another process, also of another container (shareProcessNamespace).
+//!
+//! A process is held by a descriptor (pidfd) before it is looked at, so that the one that was looked at gets the signal, and never
+//! a stranger that was given its number since.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, geteuid, pidfd_open, pidfd_send_signal};
+
+use crate::config::reload::{SignalTarget, Signalling};
+use crate::core::retry::{Retry, Trouble};
+use crate::react::{Fault, Fired, Reaction};
+
+/// What the clock of a file system may be behind that of the kernel.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
+
+/// See the module's header.
+pub struct Signal {
+    settings: Signalling,
+    retry: Retry,
+    proc: PathBuf,
+}
+
+/// A process, held.
+struct Process {
+    pid: i32,
+    parent: i32,
+    /// The first argument and the executable, as far as they can be seen.
+    names: Vec<Vec<u8>>,
+    uid: u32,
+    descriptor: OwnedFd,
+}
+
+impl Signal {
+    /// A reaction that sends a signal.
+    pub fn new(settings: Signalling, retry: Retry) -> Self {
+        Self { settings, retry, proc: "/proc".into() }
+    }
+
+    fn send(&self) -> Result<(), Fault> {
+        let found = match &self.settings.target {
+            SignalTarget::Process(name) => self.named(name)?,
+            SignalTarget::Pidfile(file) => vec![self.of_pidfile(file)?],
+        };
+        let (signal, raw) = (self.settings.signal, self.settings.signal.as_raw());
+        for process in found {
+            match pidfd_send_signal(&process.descriptor, signal) {
+                Ok(()) => tracing::debug!(pid = process.pid, signal = raw, "signal sent"),
+                Err(Errno::SRCH) => return Err(later(format!("process {} ended just now", process.pid))),
+                Err(Errno::PERM) => {
+                    let (theirs, ours) = (process.uid, geteuid().as_raw());
+                    let pid = process.pid;
+                    return Err(later(format!(
+                        "process {pid} runs as uid {theirs} and we as {ours}: run both as one (runAsUser), or give us the capability KILL"
+                    )));
+                }
+                Err(error) => return Err(later(format!("process {}: {error}", process.pid))),
+            }
+        }
+        Ok(())
+    }
+
+    /// The processes of this name, without those whose parent has it too: a master tells its workers itself.
+    fn named(&self, name: &str) -> Result<Vec<Process>, Fault> {
+        let entries = fs::read_dir(&self.proc).map_err(|error| later(format!("{}: {error}", self.proc.display())))?;
+        let own = i32::try_from(std::process::id()).unwrap_or_default();
+        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let mut found: Vec<Process> = Vec::new();
+        let mut others = 0;
+        for pid in pids.filter(|pid| *pid != own) {
+            let Some(process) = self.hold(pid) else { continue };
+            others += 1;
+            if process.names.iter().any(|known| is_named(known, name)) {
+                found.push(process);
+            }
+        }
+        let pids: Vec<i32> = found.iter().map(|process| process.pid).collect();
+        found.retain(|process| !pids.contains(&process.parent));
+        match (found.is_empty(), others) {
+            (false, _) => Ok(found),
+            (true, 0) => Err(later(format!("no process {name:?}: we see none but our own, so the pod needs shareProcessNamespace: true"))),
+            (true, others) => Err(later(format!("no process {name:?} among the {others} that we see (SIGNAL_PROCESS)"))),
+        }
+    }
+
+    fn of_pidfile(&self, file: &Path) -> Result<Process, Fault> {
+        let shown = file.display();
+        let text = fs::read_to_string(file).map_err(|error| later(format!("{shown}: {error}")))?;
+        let pid = text.split_whitespace().next().and_then(|text| text.parse().ok()).filter(|pid| *pid > 0);
+        let pid: i32 = pid.ok_or_else(|| later(format!("{shown}: expected a process id")))?;
+        let written = fs::metadata(file).and_then(|metadata| metadata.modified()).map_err(|error| later(format!("{shown}: {error}")))?;
+        let gone =
+            || later(format!("{shown} names process {pid}, which we do not see: it ended, or the pod lacks shareProcessNamespace: true"));
+        let process = self.hold(pid).ok_or_else(gone)?;
+        let born = self.started(pid).ok_or_else(gone)?;
+        if born > written + CLOCKS_DIFFER {
+            return Err(later(format!("{shown} is older than process {pid}: that number was given to another process")));
+        }
+        Ok(process)
+    }
+
+    /// Holds a process, then looks at it. Nothing if it is not there, or no more.
+    fn hold(&self, pid: i32) -> Option<Process> {
+        let descriptor = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+        let folder = self.proc.join(pid.to_string());
+        let arguments = fs::read(folder.join("cmdline")).ok()?;
+        let first = arguments.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
+        let executable = fs::read_link(folder.join("exe")).ok().map(|path| path.as_os_str().as_bytes().to_vec());
+        let names = [Some(first), executable].into_iter().flatten().filter(|name| !name.is_empty()).collect();
+        let parent = field(&folder, 1)?.parse().ok()?;
+        let uid = fs::metadata(&folder).ok()?.uid();
+        // Whatever was read is of the process that is held, unless that one has ended.
+        if has_ended(&descriptor) {
+            return None;
+        }
+        Some(Process { pid, parent, names, uid, descriptor })
+    }
+
+    /// When a process began.
+    fn started(&self, pid: i32) -> Option<SystemTime> {
+        let ticks: u64 = field(&self.proc.join(pid.to_string()), 19)?.parse().ok()?;
+        let since_boot = Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second());
+        let stat = fs::read_to_string(self.proc.join("stat")).ok()?;
+        let boot: u64 = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+        Some(SystemTime::UNIX_EPOCH + Duration::from_secs(boot) + since_boot)
+    }
+}
+
+impl Reaction for Signal {
+    fn name(&self) -> &'static str {
+        "signal"
+    }
+
+    fn skips_initial(&self) -> bool {
+        // An application that runs already has read what was there before us.
+        false
+    }
+
+    fn retry(&self) -> Retry {
+        self.retry
+    }
+
+    fn exhausted(&self) -> String {
+        match &self.settings.target {
+            SignalTarget::Process(name) => format!("the process {name:?} got no signal"),
+            SignalTarget::Pidfile(file) => format!("the process that {} names got no signal", file.display()),
+        }
+    }
+
+    fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {
+        // A look at every process of a pod takes less than a millisecond.
+        Box::pin(std::future::ready(self.send()))
+    }
+}
+
+fn later(why: String) -> Fault {
+    Fault::Transient { trouble: Trouble::Connect, wish: None, why }
+}
+
+/// Whether the process of a descriptor has ended: such a descriptor can be read.
+fn has_ended(descriptor: &OwnedFd) -> bool {
+    let mut waiting = [PollFd::new(descriptor, PollFlags::IN)];
+    poll(&mut waiting, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+}
+
+/// Whether the path of a program is meant by a name: all of it, or its last part.
+fn is_named(known: &[u8], name: &str) -> bool {
+    let last = known.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    known == name.as_bytes() || last == name.as_bytes()
+}
+
+/// A field of `/proc/PID/stat`, counted from the one after the name, which may hold anything.
+fn field(folder: &Path, index: usize) -> Option<String> {
+    let stat = fs::read_to_string(folder.join("stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(index).map(str::to_owned)
+}
+
+#[cfg(test)]
+#[path = "signal_tests.rs"]
+mod tests;
