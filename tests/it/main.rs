@@ -24,3 +24,4 @@ mod sharing;
 mod sidecar;
 mod sidecar_hooks;
 mod sidecar_urls;
+mod signal;

@@ -23,3 +23,4 @@ mod faults;
 mod k8s_sidecar;
 mod sharing;
 mod sidecar;
+mod signal;

@@ -98,6 +98,8 @@ pub struct Containers {
     pub main: Vec<Value>,
     /// Beside the one of the projected files.
     pub volumes: Vec<Value>,
+    /// Whether its containers see each other's processes.
+    pub shares_processes: bool,
 }
 
 /// A pod in a namespace.
@@ -115,6 +117,7 @@ impl<'a> Pod<'a> {
             "spec": {
                 "serviceAccountName": "kube-projector",
                 "terminationGracePeriodSeconds": 5,
+                "shareProcessNamespace": containers.shares_processes,
                 "securityContext": {
                     "runAsNonRoot": true, "runAsUser": UID, "runAsGroup": UID, "seccompProfile": { "type": "RuntimeDefault" },
                 },
