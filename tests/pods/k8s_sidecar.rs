@@ -150,7 +150,7 @@ fn as_in_the_chart_of_jenkins_a_list_comes_before_the_watch_without_rights_on_se
     let witness = busybox(&namespace, "witness", r#"[ "$(cat /projected/kept.yaml)" = 1 ] && [ "$(cat /projected/gone.yaml)" = 1 ]"#);
     let init = vec![container("config-reload-init", "LIST"), witness];
     let main = vec![container("config-reload", ""), reader(&namespace)];
-    let pod = Pod::start(&namespace, "app", Containers { init, main, volumes: vec![scratch("tmp")] });
+    let pod = Pod::start(&namespace, "app", Containers { init, main, volumes: vec![scratch("tmp")], ..Containers::default() });
     assert_eq!((pod.restarts("config-reload-init"), pod.restarts("witness")), (Ok(0), Ok(0)));
     // What the list wrote is the watch's to change and to remove.
     namespace.config_map("kept", LABEL, &json!({ "kept.yaml": "2" }));
