@@ -153,7 +153,7 @@ impl Builder {
         Projector { child, folder: self.folder.clone().unwrap_or_default(), port, output }
     }
 
-    /// Launches and waits for the end, by default 20 s.
+    /// Launches and waits for the end, by default `DEADLINE`.
     pub fn run(&self) -> Finished {
         self.run_within(DEADLINE)
     }
@@ -197,7 +197,7 @@ impl Projector {
         self.child.wait().expect("a killed child ends");
     }
 
-    /// SIGTERM, and waits for the end, by default 20 s. Prints the output if there is none.
+    /// SIGTERM, and waits for the end, by default `DEADLINE`. Prints the output if there is none.
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.wait_exit(DEADLINE)
