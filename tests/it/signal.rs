@@ -1,4 +1,6 @@
 //! SIGNAL_PROCESS and SIGNAL_PIDFILE: another process gets a signal when its files have changed.
+//!
+//! It is USR1: HUP is ignored by whatever nohup(1) has started, and a shell cannot change that.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -7,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use crate::common::{Setup, put};
 use crate::support::*;
 
-/// A process that records what `a` holds whenever it gets HUP, and ends with the test.
+/// A process that records what `a` holds whenever it gets a signal, and ends with the test.
 struct Application {
     child: Child,
     name: String,
@@ -21,7 +23,8 @@ impl Application {
         let name = format!("projector-test-{name}-{}", std::process::id());
         let records = setup.beside(&format!("{name}.records"));
         let (file, shown) = (setup.path("a"), records.display());
-        let script = format!("trap 'echo $(cat {} 2>&1) >> {shown}' HUP; echo up >> {shown}; while :; do sleep 0.05; done", file.display());
+        let script =
+            format!("trap 'echo $(cat {} 2>&1) >> {shown}' HUP USR1; echo up >> {shown}; while :; do sleep 0.05; done", file.display());
         let child = Command::new("sh")
             .arg0(format!("/opt/{name}"))
             .args(["-c", &script])
@@ -67,7 +70,7 @@ fn a_process_gets_the_signal_when_its_files_are_there_and_after_each_change() {
     let setup = Setup::new();
     setup.cluster.configmap("a", &[("a", "1")]).create();
     let application = Application::start(&setup, "by-name");
-    let mut projector = setup.projector().env("SIGNAL_PROCESS", &application.name).start();
+    let mut projector = setup.projector().env("SIGNAL_PROCESS", &application.name).env("SIGNAL", "USR1").start();
     projector.wait_ready();
     application.wait_records(&["up", "1"]);
     setup.cluster.set_data("a", &[("a", "2")]);
@@ -84,7 +87,7 @@ fn a_process_that_is_not_there_is_named_in_the_log_and_told_when_it_comes() {
     let setup = Setup::new();
     setup.cluster.configmap("a", &[("a", "1")]).create();
     let name = format!("projector-test-late-{}", std::process::id());
-    let mut projector = setup.projector().env("SIGNAL_PROCESS", &name).env("LOG_LEVEL", "debug").start();
+    let mut projector = setup.projector().env("SIGNAL_PROCESS", &name).env("SIGNAL", "USR1").env("LOG_LEVEL", "debug").start();
     projector.wait_ready();
     projector.wait_output("(SIGNAL_PROCESS)");
     assert!(projector.output().contains(&name), "{}", projector.output());
@@ -106,6 +109,7 @@ fn a_process_of_another_user_is_refused_with_both_numbers() {
         .projector()
         .wrapper(&["setpriv", "--reuid=4711", "--regid=4711", "--clear-groups"])
         .env("SIGNAL_PROCESS", &application.name)
+        .env("SIGNAL", "USR1")
         .env("LOG_LEVEL", "debug")
         .start();
     projector.wait_ready();
@@ -125,7 +129,7 @@ fn a_pidfile_names_the_process_and_one_that_was_left_behind_names_nobody() {
     let file = std::fs::File::options().write(true).open(&pidfile).expect("it was just written");
     file.set_modified(long_ago).expect("it is ours");
     let pidfile_name = pidfile.display().to_string();
-    let mut projector = setup.projector().env("SIGNAL_PIDFILE", &pidfile_name).env("LOG_LEVEL", "debug").start();
+    let mut projector = setup.projector().env("SIGNAL_PIDFILE", &pidfile_name).env("SIGNAL", "USR1").env("LOG_LEVEL", "debug").start();
     projector.wait_ready();
     projector.wait_output("given to another process");
     assert_eq!(application.records(), ["up"]);

@@ -1,7 +1,13 @@
 //! METHOD=WATCH: the initial pass, and one run for each changed object after it.
 
 use super::{Bench, completed, healthy};
+use crate::common::count;
 use crate::support::*;
+
+/// Waits until so many requests are over: one whose connection is dropped would be sent again.
+fn requests_are_over(projector: &Projector, times: usize) {
+    wait_for("the end of a request", DEADLINE, || count(&projector.output(), "\"reaction\": \"request\"") == times);
+}
 
 #[test]
 fn keep_1_7_the_initial_pass_is_told_once_for_each_kind_and_namespace_with_changes() {
@@ -116,13 +122,14 @@ fn fix_1_6c_two_objects_on_one_path_are_told_of_once_and_never_again() {
 fn keep_1_7_an_object_with_url_keys_is_told_once_when_they_are_there() {
     let bench = Bench::new();
     bench.web.on("/far", Answer::hang());
-    let _projector = healthy(&bench.hooked());
+    let projector = healthy(&bench.hooked());
     bench.setup.cluster.configmap("a", &[("near", "1"), ("far.url", &bench.web.url("/far"))]).create();
     bench.setup.holds(&tree! { "near" => "1" });
     bench.web.wait_for("/far", 1);
     // Another object is told meanwhile.
     bench.ran_only(&[]);
     bench.web.on("/far", Answer::ok("2"));
+    requests_are_over(&projector, 1);
     bench.web.drop_connections();
     bench.ran(&[&["near", "far"]]);
     bench.ran_only(&[]);
@@ -139,13 +146,14 @@ fn keep_1_7_downloads_of_the_initial_pass_are_told_with_it() {
     cluster.configmap("b", &[("two.url", &bench.web.url("/two"))]).create();
     cluster.configmap("c", &[("c", "1")]).create();
     cluster.secret("s", &[("three.url", &bench.web.url("/three"))]).create();
-    let _projector = healthy(&bench.hooked());
+    let projector = healthy(&bench.hooked());
     bench.setup.holds(&tree! { "near" => "1", "one" => "1", "c" => "1", "three" => "3" });
     // The other kind is told, and so are objects that come later.
     bench.ran(&[&["three"]]);
     bench.ran_only(&[]);
     bench.web.wait_for("/two", 1);
     bench.web.on("/two", Answer::ok("2"));
+    requests_are_over(&projector, 2);
     bench.web.drop_connections();
     bench.ran(&[&["near", "one", "two", "c"]]);
     bench.ran_only(&[]);
