@@ -13,6 +13,7 @@ pub mod fault;
 mod listen;
 pub mod object;
 mod patch;
+mod pod;
 pub mod requests;
 pub mod route;
 mod script;
