@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::State;
 use super::access::User;
 use super::event;
+use super::exec::Exec;
 use super::failure::Failure;
 use super::object::{Definition, Form, Stored, render, text};
 use super::patch;
@@ -24,6 +25,8 @@ pub enum Answer {
     Text(u16, &'static str),
     /// A watch that begins.
     Watch(Box<Watch>),
+    /// A command that is to run in a pod.
+    Exec(Box<Exec>),
 }
 
 /// A request with everything that decides about its answer.
@@ -38,6 +41,8 @@ pub struct Call<'a> {
     pub accept: &'a str,
     /// `Content-Type` header.
     pub content_type: &'a str,
+    /// `Sec-WebSocket-Key` and `Sec-WebSocket-Protocol` headers.
+    pub upgrade: (&'a str, &'a str),
     /// Body.
     pub body: &'a [u8],
     /// Faults that concern lists and watches.
@@ -75,18 +80,23 @@ pub fn answer(state: &mut State, call: Call<'_>) -> Result<Answer, Failure> {
             Ok(Answer::Json(200, found.render(def, route::form(call.accept))))
         }
         Verb::Create | Verb::Update | Verb::Patch | Verb::Delete => write(&mut state.store, &call, def),
-        Verb::Exec => Err(Failure::bad_request("Upgrade request required")),
+        Verb::Exec => {
+            let (namespace, name) = place(call.asked);
+            let pod = state.store.get(def.plural, namespace, name).ok_or_else(|| Failure::not_found(def.plural, name))?;
+            let (key, protocols) = call.upgrade;
+            Ok(Answer::Exec(Box::new(Exec::new(call.asked, &pod.value, key, protocols)?)))
+        }
         Verb::Review | Verb::Other => unreachable!("answered above"),
     }
 }
 
 fn authorize(user: &User, asked: &Asked, def: &Definition) -> Result<(), Failure> {
-    let (verb, namespace, name) = (asked.verb.in_rbac(), asked.namespace.as_deref(), asked.name.as_deref());
-    let resource = asked.resource();
-    if user.may(verb, def.group, &resource, namespace) {
-        Ok(())
-    } else {
-        Err(Failure::forbidden(&user.name, verb, def, &resource, namespace, name))
+    let (namespace, name, resource) = (asked.namespace.as_deref(), asked.name.as_deref(), asked.resource());
+    // The method is authorized as ever; since 1.35 an upgrade needs `create` besides.
+    let verbs = if asked.verb == Verb::Exec { &["get", "create"][..] } else { &[asked.verb.in_rbac()] };
+    match verbs.iter().find(|verb| !user.may(verb, def.group, &resource, namespace)) {
+        None => Ok(()),
+        Some(verb) => Err(Failure::forbidden(&user.name, verb, def, &resource, namespace, name)),
     }
 }
 

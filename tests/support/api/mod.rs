@@ -8,6 +8,7 @@ pub mod answer;
 mod body;
 mod check;
 mod event;
+pub mod exec;
 pub mod failure;
 pub mod fault;
 mod listen;

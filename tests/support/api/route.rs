@@ -23,7 +23,7 @@ pub enum Verb {
     Patch,
     /// DELETE.
     Delete,
-    /// GET or POST of `pods/NAME/exec`.
+    /// GET of `pods/NAME/exec`, which changes the protocol.
     Exec,
     /// A SelfSubjectAccessReview.
     Review,
@@ -35,9 +35,7 @@ impl Verb {
     /// The verb in RBAC rules.
     pub fn in_rbac(self) -> &'static str {
         match self {
-            // The verb of the upgrade itself: since 1.35 the server asks for `create` whatever the method.
-            Self::Exec => "create",
-            Self::Get => "get",
+            Self::Get | Self::Exec => "get",
             Self::List => "list",
             Self::StreamList | Self::Watch => "watch",
             Self::Create | Self::Review | Self::Other => "create",
@@ -106,7 +104,7 @@ impl Asked {
         let true_ = |name: &str| ["true", "1"].contains(&self.parameter(name));
         match (self.definition, method, &self.name) {
             (None, ..) => Verb::Other,
-            (_, "GET" | "POST", Some(_)) if self.subresource == Some("exec") => Verb::Exec,
+            (_, "GET", Some(_)) if self.subresource == Some("exec") => Verb::Exec,
             (_, "GET", Some(_)) => Verb::Get,
             (_, "GET", None) if !true_("watch") => Verb::List,
             (_, "GET", None) if true_("sendInitialEvents") => Verb::StreamList,
