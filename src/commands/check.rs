@@ -86,8 +86,15 @@ fn needs(config: &Config) -> Vec<Need> {
         let need = |verb| Need { verb, group: "", resource: kind.plural(), namespace: namespace.clone(), name: name.clone() };
         needs.extend(verbs.iter().copied().map(need));
     }
+    let exec = config.exec.as_ref().map(|exec| Some(exec.namespace.clone()));
+    if let Some(namespace) = &exec {
+        let need = |(verb, resource)| Need { verb, group: "", resource, namespace: namespace.clone(), name: None };
+        needs.extend([("list", "pods"), ("get", "pods/exec"), ("create", "pods/exec")].map(need));
+    }
     if config.event_logging {
-        for namespace in config.namespaces.each() {
+        // Events about a pod are in its namespace.
+        let others = exec.filter(|namespace| config.namespaces.each().iter().all(|known| known.is_some() && known != namespace));
+        for namespace in config.namespaces.each().into_iter().chain(others) {
             let need = |verb| Need { verb, group: "events.k8s.io", resource: "events", namespace: namespace.clone(), name: None };
             needs.extend(["create", "patch"].map(need));
         }

@@ -14,6 +14,7 @@
 //! # Ok::<(), kube_projector::config::problems::Problems>(())
 //! ```
 
+pub mod exec;
 pub mod help;
 pub mod log;
 pub mod log_config;
@@ -43,6 +44,7 @@ use std::time::Duration;
 use siphasher::sip::SipHasher13;
 
 use crate::cli::Flags;
+use crate::config::exec::Exec;
 use crate::config::log::{LogOutput, LogZone};
 use crate::config::problems::{Problem, Problems};
 use crate::config::profile::Profile;
@@ -103,6 +105,8 @@ pub struct Config {
     pub call: Option<Call>,
     /// The signal that follows a change.
     pub signal: Option<Signalling>,
+    /// The command in other pods that follows a change.
+    pub exec: Option<Exec>,
     /// The script that follows a change.
     pub script: Option<Script>,
     /// How often script and request run.
@@ -325,7 +329,7 @@ impl Config {
 
     /// Whether anything follows a change.
     pub fn reacts(&self) -> bool {
-        self.call.is_some() || self.script.is_some() || self.signal.is_some()
+        self.call.is_some() || self.script.is_some() || self.signal.is_some() || self.exec.is_some()
     }
 
     /// Whether servers other than the API are asked for anything.
@@ -386,6 +390,7 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
     let has_credentials = web.as_ref().is_some_and(|web| web.credentials.are_given());
     let urls = reader.urls(resync, has_credentials);
     let reactions = reader.reactions(&context.current_dir);
+    let exec = reader.exec(context, scope.as_ref().map(|scope| &scope.origin));
     let connection = reader.connection();
     let health = reader.health();
     let finalizer_names = reader.finalizer_names();
@@ -410,6 +415,7 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
         web,
         call: reactions.call,
         signal: reactions.signal,
+        exec: exec?,
         script: reactions.script,
         batching: reactions.batching,
         verify: connection?,

@@ -98,7 +98,7 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 73] = [
+    const BAD: [(&str, &str); 81] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
@@ -150,6 +150,14 @@ mod tests {
         ("SIGNAL_PROCESS", "\u{fffd}"),
         ("SIGNAL_PIDFILE", "\u{fffd}"),
         ("SIGNAL", "HUPP"),
+        ("EXEC_LABELS", "a b"),
+        ("EXEC_NAMESPACE", "A"),
+        ("EXEC_CONTAINER", "A"),
+        ("EXEC_COMMAND", "[\"a\","),
+        ("EXEC_TIMEOUT", "0"),
+        ("EXEC_RETRIES", "x"),
+        ("EXEC_ONLY_READY", "on"),
+        ("EXEC_CONCURRENCY", "0"),
         ("REACT_WINDOW", "soon"),
         ("REQ_ONCE_PER_BATCH", "on"),
         ("WATCH_SERVER_TIMEOUT", "0"),

@@ -3,6 +3,7 @@
 pub mod digest;
 pub mod entry;
 pub mod folded;
+pub mod frame;
 pub mod ledger;
 pub mod object;
 pub mod path;

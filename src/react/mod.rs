@@ -2,6 +2,7 @@
 //!
 //! They never block the files, readiness or removal. One [`runner`] drives them all, in order, from a queue that merges what waits.
 
+pub mod exec;
 pub mod http;
 pub mod runner;
 pub mod script;
@@ -29,6 +30,9 @@ pub trait Reaction: Send {
 
     /// What the log says when the bounds of retries are reached.
     fn exhausted(&self) -> String;
+
+    /// Something new is to be told: what was told before counts no more.
+    fn renew(&mut self) {}
 
     /// Tells the application once. `changed` are the files that differ, as absolute paths in order.
     fn fire<'a>(&'a mut self, changed: &'a [String]) -> Fired<'a>;

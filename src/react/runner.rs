@@ -305,6 +305,7 @@ impl Task {
         loop {
             if job.fresh {
                 left = self.renewed(left, &job);
+                self.reactions.iter_mut().for_each(|reaction| reaction.renew());
             }
             self.attempt(&mut left, &job.paths).await?;
             if left.is_empty() {

@@ -14,6 +14,7 @@ mod charts;
 mod commands;
 mod conflict;
 mod engine;
+mod exec;
 mod finalizers;
 mod manifests;
 mod migration;
