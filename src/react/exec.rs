@@ -77,14 +77,19 @@ impl Exec {
                     }
                     End::Refused(failure) if failure.code() == Some(403) => forbidden.push(target),
                     End::Refused(failure) if failure.code() == Some(404) => debug!(pod = target.pod, "the pod is gone"),
-                    end => failed.add(self.tell_failed(&target, &why(&end, settings), &output), &target, wish(&end)),
+                    end => {
+                        let why = why(&end, settings);
+                        self.tell_failed(&target, &why, &output);
+                        failed.add(&target, &why, wish(&end));
+                    }
                 }
             }
         }
         if !forbidden.is_empty() {
             let why = self.missing(&["get", "create"], "pods/exec").await;
             for target in forbidden {
-                failed.add(self.tell_failed(&target, &why, &Output::default()), &target, None);
+                self.tell_failed(&target, &why, &Output::default());
+                failed.add(&target, &why, None);
             }
         }
         failed.fault(all)
@@ -110,13 +115,12 @@ impl Exec {
         }
     }
 
-    fn tell_failed(&self, target: &Target, why: &str, output: &Output) -> String {
+    fn tell_failed(&self, target: &Target, why: &str, output: &Output) {
         let (stdout, stderr) = (output.stdout.text(), output.stderr.text());
         warn!(pod = target.pod, container = target.container, why, stdout, stderr, "the command failed in the pod");
         if let Some(events) = &self.events {
             events.send(Report::new(self.subject(target), &*target.uid, &RELOAD_FAILED, note(why, &stdout, &stderr)));
         }
-        why.to_owned()
     }
 
     fn subject(&self, target: &Target) -> Subject {
@@ -161,7 +165,7 @@ struct Failed {
 }
 
 impl Failed {
-    fn add(&mut self, why: String, target: &Target, wish: Option<Duration>) {
+    fn add(&mut self, target: &Target, why: &str, wish: Option<Duration>) {
         if self.count == 0 {
             self.first = format!("{}: {why}", target.pod);
         }

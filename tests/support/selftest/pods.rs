@@ -53,3 +53,16 @@ fn a_pod_with_a_finalizer_terminates_for_as_long_as_it_takes() {
     assert_ne!(text(&dying, "/metadata/deletionTimestamp"), "");
     assert_eq!(text(&dying, "/status/phase"), "Running");
 }
+
+#[test]
+fn a_command_needs_a_pod_an_upgrade_and_rights() {
+    let cluster = Cluster::new();
+    cluster.pod("a").ready(true).create();
+    let path = |pod: &str| format!("{}/exec?command=true&stdout=true", cluster.path("pods", cluster.namespace(), pod));
+    assert_eq!(cluster.client().get(&path("a")).status, 400);
+    assert_eq!(cluster.client().get(&path("none")).status, 404);
+    let account = cluster.restricted(&[("", "pods", &["get"])]);
+    let refused = cluster.client().for_token(&account.token).get(&path("a"));
+    assert_eq!(refused.status, 403);
+    assert!(refused.text().contains("cannot get resource \\\"pods/exec\\\""), "{}", refused.text());
+}
