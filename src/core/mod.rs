@@ -1,5 +1,6 @@
 //! The pure part: no tokio, no kube client, no `std::fs`, no clock. A test enforces it.
 
+pub mod cause;
 pub mod digest;
 pub mod entry;
 pub mod folded;
