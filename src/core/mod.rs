@@ -18,6 +18,7 @@ pub mod resolve;
 pub mod retry;
 pub mod selector;
 pub mod store;
+pub mod trigger;
 pub mod uid;
 pub mod watch;
 pub mod wire;

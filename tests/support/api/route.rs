@@ -282,7 +282,8 @@ fn requirement(part: &str) -> Result<Requirement, String> {
 
 fn field(part: &str, plural: &str) -> Result<(String, String), String> {
     let (path, value) = part.split_once("==").or_else(|| part.split_once('=')).ok_or_else(|| format!("invalid selector: '{part}'"))?;
-    if !["metadata.name", "metadata.namespace"].contains(&path) && plural != "events" && (path, plural) != ("status.phase", "pods") {
+    let of_kind = [("status.phase", "pods"), ("type", "secrets")].contains(&(path, plural));
+    if !["metadata.name", "metadata.namespace"].contains(&path) && plural != "events" && !of_kind {
         return Err(format!("\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""));
     }
     let path = path.replace("regarding.", "involvedObject.").replace("reportingController", "reportingComponent");
