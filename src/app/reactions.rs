@@ -32,7 +32,8 @@ pub fn start(config: &Config, client: Option<&Client>, api: Option<&ApiServer>, 
         reactions.push(Box::new(Request::new(call, client.clone(), retry, config.wording)));
     }
     if let (Some(exec), Some(api)) = (&config.exec, api) {
-        reactions.push(Box::new(Exec::new(exec.clone(), api.clone(), events, config.web.retry.backoff)));
+        let exec = Exec::new(exec.clone(), api.clone(), events, config.web.retry.backoff);
+        reactions.push(Box::new(if config.triggers.files { exec } else { exec.without_files() }));
     }
     if reactions.is_empty() {
         return None;

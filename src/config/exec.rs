@@ -35,7 +35,7 @@ impl Reader<'_> {
         let labels = self.optional("EXEC_LABELS", &self.raw.exec_labels, parse::selector);
         let namespace = self.optional("EXEC_NAMESPACE", &self.raw.exec_namespace, |text| dns_label(text, "the name of a namespace"));
         let container = self.optional("EXEC_CONTAINER", &self.raw.exec_container, |text| dns_label(text, "the name of a container"));
-        let command = self.optional("EXEC_COMMAND", &self.raw.exec_command, command);
+        let command = self.defaulted("EXEC_COMMAND", &self.raw.exec_command, command);
         let timeout = self.value("EXEC_TIMEOUT", &self.raw.exec_timeout, parse::some_seconds);
         let retries = self.value("EXEC_RETRIES", &self.raw.exec_retries, parse::count);
         let only_ready = self.value("EXEC_ONLY_READY", &self.raw.exec_only_ready, parse::boolean);
@@ -44,11 +44,13 @@ impl Reader<'_> {
         let (timeout, retries, only_ready, concurrency) = (timeout?, retries?, only_ready?, concurrency?);
         let (labels, command) = match (labels, command) {
             (Some(labels), Some(command)) => (labels, command),
-            (None, None) => return Some(None),
             (Some(_), None) => {
                 self.note("EXEC_COMMAND", "with EXEC_LABELS it is required: the command to run in those pods");
                 return None;
             }
+            // A command that the profile has is no wish for one.
+            (None, None) => return Some(None),
+            (None, Some(_)) if self.raw.exec_command.is_none() => return Some(None),
             (None, Some(_)) => {
                 self.note("EXEC_LABELS", "with EXEC_COMMAND it is required: a selector of the pods to run it in");
                 return None;

@@ -14,6 +14,7 @@
 //! # Ok::<(), kube_projector::config::problems::Problems>(())
 //! ```
 
+mod director;
 pub mod exec;
 pub mod help;
 pub mod log;
@@ -29,6 +30,7 @@ mod read;
 pub mod release;
 pub mod reload;
 pub mod settings;
+pub mod triggers;
 pub mod web;
 
 #[cfg(test)]
@@ -51,6 +53,7 @@ use crate::config::profile::Profile;
 use crate::config::raw::Given;
 use crate::config::read::Reader;
 use crate::config::reload::{Script, Signalling};
+use crate::config::triggers::Triggers;
 use crate::config::web::{Call, Downloads, Web};
 use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey};
 use crate::core::policy::{Adopt, Batching, Durability, Order};
@@ -73,6 +76,8 @@ pub enum Wording {
 /// Everything that a run needs to know, validated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
+    /// Whether anything is projected. If not, all that is said of objects and files means nothing.
+    pub projects: bool,
     /// Which objects are projected.
     pub selector: Selector,
     /// The folder that is kept; absolute, without `.` and `..`.
@@ -109,6 +114,8 @@ pub struct Config {
     pub exec: Option<Exec>,
     /// The script that follows a change.
     pub script: Option<Script>,
+    /// What the command in pods follows.
+    pub triggers: Triggers,
     /// How often script and request run.
     pub batching: Batching,
     /// Bounds of METHOD=LIST while the API server cannot be reached; `None`: it is waited for.
@@ -327,9 +334,9 @@ impl Config {
         }
     }
 
-    /// Whether anything follows a change.
+    /// Whether anything follows a change of files.
     pub fn reacts(&self) -> bool {
-        self.call.is_some() || self.script.is_some() || self.signal.is_some() || self.exec.is_some()
+        self.call.is_some() || self.script.is_some() || self.signal.is_some() || (self.exec.is_some() && self.triggers.files)
     }
 
     /// Whether servers other than the API are asked for anything.
@@ -391,6 +398,8 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
     let urls = reader.urls(resync, has_credentials);
     let reactions = reader.reactions(&context.current_dir);
     let exec = reader.exec(context, scope.as_ref().map(|scope| &scope.origin));
+    let triggers = reader.triggers(method.map(|(method, _)| method));
+    let projects = reader.projects();
     let connection = reader.connection();
     let health = reader.health();
     let finalizer_names = reader.finalizer_names();
@@ -407,6 +416,7 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
     let Profile { wording, gives_up_lists, .. } = *reader.profile;
     profile?;
     Some(Config {
+        projects,
         selector,
         named: scope.names,
         urls: urls.urls,
@@ -417,6 +427,7 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
         signal: reactions.signal,
         exec: exec?,
         script: reactions.script,
+        triggers: triggers?,
         batching: reactions.batching,
         verify: connection?,
         folder: files.folder,
@@ -438,7 +449,8 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
         watch_client_timeout,
         health: health?,
         event_logging,
-        finalizers: wants_finalizers.then(|| Finalizers { former: former.into_iter().filter(|other| *other != name).collect(), name }),
+        finalizers: (wants_finalizers && projects)
+            .then(|| Finalizers { former: former.into_iter().filter(|other| *other != name).collect(), name }),
         log: log?,
         wording,
         durability: files.durability,

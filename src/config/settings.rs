@@ -99,7 +99,7 @@ pub const SETTINGS: &[Setting] = &[
         Objects,
         "PROFILE",
         Value("default"),
-        "Which defaults hold and how values are read: default, or k8s-sidecar, which takes the place of kiwigrid/k8s-sidecar.",
+        "Which defaults hold and how values are read: default; k8s-sidecar, which takes the place of kiwigrid/k8s-sidecar; or dovecot-director, which takes that of the Dovecot Director Controller.",
     ),
     flagged("--label", setting(Objects, "LABEL", Required, "Key of the label that an object must carry.")),
     flagged(
@@ -317,6 +317,37 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(Reactions, "EXEC_ONLY_READY", Value("true"), "Whether pods that run but are not ready are left out."),
     setting(Reactions, "EXEC_CONCURRENCY", Value("4"), "How many pods run it at the same time, at least 1."),
+    setting(
+        Reactions,
+        "EXEC_ON",
+        Described("files, where anything is projected"),
+        "Whether the command runs in pods after files have changed: files or none.",
+    ),
+    setting(
+        Reactions,
+        "EXEC_DELAY",
+        Value("0"),
+        "Seconds between a pod that became ready and the command; another such pod begins them anew, up to ten times.",
+    ),
+    setting(
+        Reactions,
+        "WATCH_PODS_LABELS",
+        Unset,
+        "Label selector of pods in EXEC_NAMESPACE after which the command runs when one becomes ready or has another address.",
+    ),
+    setting(
+        Reactions,
+        "WATCH_SECRET_TYPE",
+        Unset,
+        "Type of Secrets in EXEC_NAMESPACE, for example kubernetes.io/tls, after which the command runs when one is new or its data changed.",
+    ),
+    setting(Reactions, "WATCH_SECRET_LABELS", Described("any"), "Label selector of those Secrets."),
+    setting(
+        Reactions,
+        "EXEC_SECRET_DELAY",
+        Value("70"),
+        "Seconds between such a Secret and the command, because mounted Secrets follow about a minute late; another change begins them anew, up to ten times.",
+    ),
     setting(
         Reactions,
         "REACT_WINDOW",

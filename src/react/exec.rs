@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use crate::config::exec::Exec as Settings;
+use crate::core::cause::Cause;
 use crate::core::retry::{Retry, Trouble};
 use crate::react::exec::targets::{Target, targets};
 use crate::react::{Fault, Fired, Reaction};
@@ -31,6 +32,8 @@ pub struct Exec {
     api: ApiServer,
     events: Option<EventSender>,
     backoff: Duration,
+    /// Whether it follows changes of files.
+    heeds_files: bool,
     /// Uids of the pods in which it worked since something was new.
     done: HashSet<String>,
     /// Whether there was no pod the last time.
@@ -47,7 +50,13 @@ enum End {
 impl Exec {
     /// A reaction that runs a command, and tells of it by `events`, if anywhere.
     pub fn new(settings: Settings, api: ApiServer, events: Option<EventSender>, backoff: Duration) -> Self {
-        Self { settings, api, events, backoff, done: HashSet::new(), alone: false }
+        Self { settings, api, events, backoff, heeds_files: true, done: HashSet::new(), alone: false }
+    }
+
+    /// The same, but changes of files do not matter: EXEC_ON=none.
+    #[must_use]
+    pub fn without_files(self) -> Self {
+        Self { heeds_files: false, ..self }
     }
 
     async fn run(&mut self) -> Result<(), Fault> {
@@ -131,6 +140,10 @@ impl Exec {
 impl Reaction for Exec {
     fn name(&self) -> &'static str {
         "exec"
+    }
+
+    fn heeds(&self, cause: Cause) -> bool {
+        self.heeds_files || cause != Cause::Files
     }
 
     fn skips_initial(&self) -> bool {
