@@ -13,6 +13,7 @@ mod audit;
 mod charts;
 mod commands;
 mod conflict;
+mod dovecot;
 mod engine;
 mod exec;
 mod finalizers;
