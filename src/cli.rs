@@ -91,6 +91,9 @@ pub struct Flags {
     /// File with the password for other servers (REQ_PASSWORD_FILE)
     #[arg(long, global = true, value_name = "FILE")]
     pub req_password_file: Option<String>,
+    /// Kubeconfig, as the Dovecot Director Controller takes it (KUBECONFIG)
+    #[arg(short = 'c', global = true, value_name = "FILE")]
+    pub director_kubeconfig: Option<String>,
     /// Write once and end (METHOD=LIST)
     #[arg(long, global = true)]
     pub once: bool,
@@ -149,7 +152,7 @@ mod tests {
 
     #[test]
     fn setting_flags_stand_before_or_after_the_subcommand() {
-        let flags = "--label a --label-value b --folder c --namespace d --source e --req-username-file f --req-password-file g --once";
+        let flags = "--label a --label-value b --folder c --namespace d --source e --req-username-file f --req-password-file g -c k --once";
         let expected = Flags {
             label: Some("a".into()),
             label_value: Some("b".into()),
@@ -158,6 +161,7 @@ mod tests {
             source: Some("e".into()),
             req_username_file: Some("f".into()),
             req_password_file: Some("g".into()),
+            director_kubeconfig: Some("k".into()),
             once: true,
         };
         for line in [flags.to_owned(), format!("{flags} check"), format!("check {flags}"), format!("--label a check {}", &flags[9..])] {

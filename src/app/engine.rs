@@ -8,7 +8,7 @@ use crate::app::publish::Publisher;
 use crate::app::reactions;
 use crate::app::shutdown::Shutdown;
 use crate::app::sources::{self, Sources};
-use crate::app::{Tasks, place, settings, sweep};
+use crate::app::{Tasks, place, settings, sweep, triggers};
 use crate::config::{Config, LedgerPlace, Method};
 use crate::core::project::Urls;
 use crate::disk::Disk;
@@ -26,11 +26,11 @@ use crate::web::Client;
 /// A stop waits this long for a disk that hangs.
 const STOP_WITHIN: Duration = Duration::from_millis(1800);
 /// How late the loop may be before it counts as stuck.
-const SLACK: Duration = Duration::from_secs(30);
+pub const SLACK: Duration = Duration::from_secs(30);
 /// A reaction that runs when we stop gets this long to end.
-const GRACE: Duration = Duration::from_secs(1);
+pub const GRACE: Duration = Duration::from_secs(1);
 /// The loop looks around at least this often.
-const LOOK: Duration = Duration::from_secs(60);
+pub const LOOK: Duration = Duration::from_secs(60);
 
 /// Resolves when the application may have been told of everything.
 async fn told(runner: Option<&Runner>) {
@@ -88,11 +88,11 @@ impl EngineLoop {
             settings: settings(config),
             place: place(config, pod),
             engine: None,
+            runner: reactions::start(config, web.as_ref(), api.as_ref(), publisher.events()),
             api,
             health,
             beat,
             publisher,
-            runner: reactions::start(config, web.as_ref()),
             web,
             mailbox: Mailbox::default(),
             started: Instant::now(),
@@ -108,6 +108,9 @@ impl EngineLoop {
         let mut sources = Sources::start(config, self.api.clone(), &self.mailbox, &self.health, false);
         if let Some(client) = self.web.take().filter(|_| config.urls != Urls::Plain) {
             sources = sources.with_downloads(config, client, &self.mailbox);
+        }
+        if let (Some(api), Some(runner)) = (&self.api, &self.runner) {
+            triggers::start(config, api, runner, &self.health, tasks);
         }
         let once = config.method == Method::List;
         let mut resync = config.resync.map(|period| Instant::now() + period);

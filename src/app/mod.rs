@@ -5,10 +5,12 @@ mod publish;
 mod reactions;
 pub mod shutdown;
 pub mod sources;
+mod triggers;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -48,14 +50,20 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     }
     let (stop, stopped) = watch::channel(false);
     let status = api.as_ref().map(|api| Status::start(&config, api, &stopped));
-    let publisher = Publisher::new(
-        &config,
-        status.as_ref().and_then(|status| status.events.clone()),
-        status.as_ref().and_then(|status| status.wishes.clone()),
-    );
-    let pod = api.as_ref().and_then(ApiServer::pod_uid);
-    let engine = EngineLoop::new(&config, pod, api.clone(), health, publisher)?;
-    let ended = engine.run(&config, &mut shutdown, &mut tasks).await;
+    let events = status.as_ref().and_then(|status| status.events.clone());
+    let ended = match &api {
+        Some(api) if !config.projects => {
+            let runner =
+                reactions::start(&config, None, Some(api), events).context("nothing is projected, and nobody is to be told of anything")?;
+            triggers::run(&config, runner, api, &health, &mut shutdown, &mut tasks).await
+        }
+        _ => {
+            let publisher = Publisher::new(&config, events, status.as_ref().and_then(|status| status.wishes.clone()));
+            let pod = api.as_ref().and_then(ApiServer::pod_uid);
+            let engine = EngineLoop::new(&config, pod, api.clone(), health, publisher)?;
+            engine.run(&config, &mut shutdown, &mut tasks).await
+        }
+    };
     if shutdown.was_asked() && config.wording == Wording::Sidecar {
         tracing::info!("Subprocess exiting gracefully");
     }
@@ -75,8 +83,11 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
 }
 
 fn greet(config: &Config, server: Option<&str>) {
-    let (folder, url) = (config.folder.display(), server.unwrap_or_default());
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), selection = config.selection(), %folder, server = url, "starting");
+    let (folder, url, version) = (config.folder.display(), server.unwrap_or_default(), env!("CARGO_PKG_VERSION"));
+    match config.projects {
+        true => tracing::info!(version, selection = config.selection(), %folder, server = url, "starting"),
+        false => tracing::info!(version, server = url, "starting, nothing is projected"),
+    }
     if let (Wording::Sidecar, Some(server)) = (config.wording, server) {
         tracing::info!("Config for cluster api at '{}'", server.trim_end_matches('/'));
     }

@@ -35,6 +35,11 @@ impl Publisher {
         Self { roots: super::settings(config).rules.roots, events, wishes, finalizer, wording: config.wording }
     }
 
+    /// Where Events go, if anywhere.
+    pub fn events(&self) -> Option<EventSender> {
+        self.events.clone()
+    }
+
     /// Where wishes about finalizers go, if anywhere.
     pub fn wishes(&self) -> Option<FinalizerSender> {
         self.wishes.clone()

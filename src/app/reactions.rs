@@ -3,15 +3,18 @@
 use crate::app::sources;
 use crate::config::{Config, Method};
 use crate::core::retry::Retry;
+use crate::react::exec::Exec;
 use crate::react::http::Request;
 use crate::react::runner::{self, Runner, Setup, Triggers};
 use crate::react::script::Script;
 use crate::react::signal::Signal;
 use crate::react::{Reaction, runner::PACE};
+use crate::source::api::ApiServer;
+use crate::status::events::EventSender;
 use crate::web::Client;
 
-/// Starts what follows a change, if anything does: the script, then the request by this client.
-pub fn start(config: &Config, client: Option<&Client>) -> Option<Runner> {
+/// Starts what follows a change, if anything does: the script, the signal, the request by this client, then the command in pods.
+pub fn start(config: &Config, client: Option<&Client>, api: Option<&ApiServer>, events: Option<EventSender>) -> Option<Runner> {
     let mut reactions: Vec<Box<dyn Reaction>> = Vec::new();
     if let Some(script) = &config.script {
         reactions.push(Box::new(Script::new(script.clone(), config.wording)));
@@ -27,6 +30,10 @@ pub fn start(config: &Config, client: Option<&Client>) -> Option<Runner> {
             retry = Retry { connect: retry.connect.min(retry.total), ..retry };
         }
         reactions.push(Box::new(Request::new(call, client.clone(), retry, config.wording)));
+    }
+    if let (Some(exec), Some(api)) = (&config.exec, api) {
+        let exec = Exec::new(exec.clone(), api.clone(), events, config.web.retry.backoff);
+        reactions.push(Box::new(if config.triggers.files { exec } else { exec.without_files() }));
     }
     if reactions.is_empty() {
         return None;

@@ -141,6 +141,7 @@ impl Sources {
                 kind,
                 namespace,
                 name,
+                of_type: None,
                 selector: config.selector.clone(),
                 folder_annotation: config.folder_annotation.clone(),
             };

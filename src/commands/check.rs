@@ -10,12 +10,15 @@ use crate::status::access::{Need, Verdict, check as access};
 
 /// Prints every finding. 1 on any problem.
 pub async fn check(config: Config) -> ExitCode {
-    say(&format!("ok       settings: {}", config.selection()));
+    let selection = if config.projects { config.selection() } else { "nothing is projected".to_owned() };
+    say(&format!("ok       settings: {selection}"));
     let mut problems = 0;
     for warning in &config.warnings {
         say(&format!("warning  settings: {warning}"));
     }
-    problems += folder(&config);
+    if config.projects {
+        problems += folder(&config);
+    }
     match &config.origin {
         Origin::Manifests(path) => match std::fs::read_dir(path) {
             Ok(_) => say(&format!("ok       SOURCE: {}", path.display())),
@@ -82,12 +85,23 @@ fn needs(config: &Config) -> Vec<Need> {
         verbs.push("patch");
     }
     let mut needs = Vec::new();
-    for Followed { kind, namespace, name } in followed(config) {
+    let projected = if config.projects { followed(config) } else { Vec::new() };
+    for Followed { kind, namespace, name } in projected {
         let need = |verb| Need { verb, group: "", resource: kind.plural(), namespace: namespace.clone(), name: name.clone() };
         needs.extend(verbs.iter().copied().map(need));
     }
+    let exec = config.exec.as_ref().map(|exec| Some(exec.namespace.clone()));
+    if let Some(namespace) = &exec {
+        let need = |(verb, resource)| Need { verb, group: "", resource, namespace: namespace.clone(), name: None };
+        needs.extend([("list", "pods"), ("get", "pods/exec"), ("create", "pods/exec")].map(need));
+        let watched = config.triggers.watched().flat_map(|resource| [("list", resource), ("watch", resource)]);
+        needs.extend(watched.filter(|known| *known != ("list", "pods")).map(need));
+    }
     if config.event_logging {
-        for namespace in config.namespaces.each() {
+        // Events about a pod are in its namespace.
+        let projected = if config.projects { config.namespaces.each() } else { Vec::new() };
+        let others = exec.filter(|namespace| projected.iter().all(|known| known.is_some() && known != namespace));
+        for namespace in projected.into_iter().chain(others) {
             let need = |verb| Need { verb, group: "events.k8s.io", resource: "events", namespace: namespace.clone(), name: None };
             needs.extend(["create", "patch"].map(need));
         }

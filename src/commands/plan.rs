@@ -37,6 +37,13 @@ struct Row {
 /// # Errors
 /// No usable API server, or a list that does not come.
 pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
+    if !config.projects {
+        match output {
+            Output::Json => say(&serde_json::json!({ "pending": false, "steps": [] }).to_string()),
+            Output::Table => table(&[]),
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let api = match &config.origin {
         Origin::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref(), config.verify).await?),
         Origin::Manifests(_) => None,

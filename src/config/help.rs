@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::config::profile::PROFILES;
+use crate::config::director;
+use crate::config::profile::{PROFILES, Reading};
 use crate::config::settings::{Fallback, Group, SETTINGS, Setting};
 
 /// Columns of the help text.
@@ -26,7 +27,7 @@ pub fn variables() -> String {
         }
     }
     for profile in PROFILES.iter().filter(|profile| !profile.defaults.is_empty()) {
-        push(&mut text, format_args!("\nOther defaults with PROFILE={}, or when started under that name:\n", profile.name));
+        push(&mut text, format_args!("\nOther defaults with PROFILE={}:\n", profile.name));
         for (name, default) in profile.defaults {
             push(&mut text, format_args!("  {name:<0$}", INDENT - 2));
             push(&mut text, format_args!("{}\n", wrapped(&plain(*default), WIDTH - INDENT).join(&format!("\n{}", " ".repeat(INDENT)))));
@@ -49,7 +50,10 @@ pub fn markdown() -> String {
         }
     }
     for profile in PROFILES.iter().filter(|profile| !profile.defaults.is_empty()) {
-        push(&mut text, format_args!("\n## PROFILE={}\n\n{}\n| Variable | Default here |\n| --- | --- |\n", profile.name, READING));
+        push(
+            &mut text,
+            format_args!("\n## PROFILE={}\n\n{}\n| Variable | Default here |\n| --- | --- |\n", profile.name, words(profile.reading)),
+        );
         for (name, default) in profile.defaults {
             push(&mut text, format_args!("| `{name}` | {} |\n", cell(*default)));
         }
@@ -57,7 +61,15 @@ pub fn markdown() -> String {
     text
 }
 
-const READING: &str = "\
+const fn words(reading: Reading) -> &'static str {
+    match reading {
+        Reading::Strict => "",
+        Reading::Sidecar => SIDECAR,
+        Reading::Director => director::WORDS,
+    }
+}
+
+const SIDECAR: &str = "\
 This profile holds too when the program is started under its name.
 Values are read as kiwigrid/k8s-sidecar reads them:
 

@@ -14,6 +14,8 @@
 //! # Ok::<(), kube_projector::config::problems::Problems>(())
 //! ```
 
+mod director;
+pub mod exec;
 pub mod help;
 pub mod log;
 pub mod log_config;
@@ -28,6 +30,7 @@ mod read;
 pub mod release;
 pub mod reload;
 pub mod settings;
+pub mod triggers;
 pub mod web;
 
 #[cfg(test)]
@@ -43,12 +46,14 @@ use std::time::Duration;
 use siphasher::sip::SipHasher13;
 
 use crate::cli::Flags;
+use crate::config::exec::Exec;
 use crate::config::log::{LogOutput, LogZone};
 use crate::config::problems::{Problem, Problems};
 use crate::config::profile::Profile;
 use crate::config::raw::Given;
 use crate::config::read::Reader;
 use crate::config::reload::{Script, Signalling};
+use crate::config::triggers::Triggers;
 use crate::config::web::{Call, Downloads, Web};
 use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey};
 use crate::core::policy::{Adopt, Batching, Durability, Order};
@@ -71,6 +76,8 @@ pub enum Wording {
 /// Everything that a run needs to know, validated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
+    /// Whether anything is projected. If not, all that is said of objects and files means nothing.
+    pub projects: bool,
     /// Which objects are projected.
     pub selector: Selector,
     /// The folder that is kept; absolute, without `.` and `..`.
@@ -103,8 +110,12 @@ pub struct Config {
     pub call: Option<Call>,
     /// The signal that follows a change.
     pub signal: Option<Signalling>,
+    /// The command in other pods that follows a change.
+    pub exec: Option<Exec>,
     /// The script that follows a change.
     pub script: Option<Script>,
+    /// What the command in pods follows.
+    pub triggers: Triggers,
     /// How often script and request run.
     pub batching: Batching,
     /// Bounds of METHOD=LIST while the API server cannot be reached; `None`: it is waited for.
@@ -323,9 +334,9 @@ impl Config {
         }
     }
 
-    /// Whether anything follows a change.
+    /// Whether anything follows a change of files.
     pub fn reacts(&self) -> bool {
-        self.call.is_some() || self.script.is_some() || self.signal.is_some()
+        self.call.is_some() || self.script.is_some() || self.signal.is_some() || (self.exec.is_some() && self.triggers.files)
     }
 
     /// Whether servers other than the API are asked for anything.
@@ -386,6 +397,9 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
     let has_credentials = web.as_ref().is_some_and(|web| web.credentials.are_given());
     let urls = reader.urls(resync, has_credentials);
     let reactions = reader.reactions(&context.current_dir);
+    let exec = reader.exec(context, scope.as_ref().map(|scope| &scope.origin));
+    let triggers = reader.triggers(method.map(|(method, _)| method));
+    let projects = reader.projects();
     let connection = reader.connection();
     let health = reader.health();
     let finalizer_names = reader.finalizer_names();
@@ -402,6 +416,7 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
     let Profile { wording, gives_up_lists, .. } = *reader.profile;
     profile?;
     Some(Config {
+        projects,
         selector,
         named: scope.names,
         urls: urls.urls,
@@ -410,7 +425,9 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
         web,
         call: reactions.call,
         signal: reactions.signal,
+        exec: exec?,
         script: reactions.script,
+        triggers: triggers?,
         batching: reactions.batching,
         verify: connection?,
         folder: files.folder,
@@ -432,7 +449,8 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
         watch_client_timeout,
         health: health?,
         event_logging,
-        finalizers: wants_finalizers.then(|| Finalizers { former: former.into_iter().filter(|other| *other != name).collect(), name }),
+        finalizers: (wants_finalizers && projects)
+            .then(|| Finalizers { former: former.into_iter().filter(|other| *other != name).collect(), name }),
         log: log?,
         wording,
         durability: files.durability,

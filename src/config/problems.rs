@@ -56,16 +56,21 @@ impl Problem {
         Self { subject: format!("{subject}={shown:?}"), expected: format!("expected {expected}"), position: position(setting) }
     }
 
-    /// A setting that is needed and has neither a value nor a default.
-    pub fn missing(setting: &'static Setting) -> Self {
-        let flag = setting.flag.map(|flag| format!(" (or {flag})")).unwrap_or_default();
+    /// A setting that is needed and has neither a value nor a default. `subject` is what would have given it.
+    pub fn missing(setting: &'static Setting, subject: &str) -> Self {
+        let flag = setting.flag.filter(|_| subject == setting.name).map(|flag| format!(" (or {flag})")).unwrap_or_default();
         let expected = format!("{}{flag}", lower_fragment(setting.meaning));
-        Self { subject: format!("{} is required", setting.name), expected, position: position(setting) }
+        Self { subject: format!("{subject} is required"), expected, position: position(setting) }
     }
 
     /// Settings that could not be read at all.
     pub fn unreadable(cause: &str) -> Self {
         Self { subject: "reading the environment".to_owned(), expected: cause.to_owned(), position: 0 }
+    }
+
+    /// Whether it is a problem of this setting.
+    pub fn is_about(&self, setting: &'static Setting) -> bool {
+        self.position == position(setting)
     }
 
     /// Anything else that stands in the way of using what was given.
@@ -98,7 +103,7 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 73] = [
+    const BAD: [(&str, &str); 87] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
@@ -150,6 +155,20 @@ mod tests {
         ("SIGNAL_PROCESS", "\u{fffd}"),
         ("SIGNAL_PIDFILE", "\u{fffd}"),
         ("SIGNAL", "HUPP"),
+        ("EXEC_LABELS", "a b"),
+        ("EXEC_NAMESPACE", "A"),
+        ("EXEC_CONTAINER", "A"),
+        ("EXEC_COMMAND", "[\"a\","),
+        ("EXEC_TIMEOUT", "0"),
+        ("EXEC_RETRIES", "x"),
+        ("EXEC_ONLY_READY", "on"),
+        ("EXEC_CONCURRENCY", "0"),
+        ("EXEC_ON", "pods"),
+        ("EXEC_DELAY", "soon"),
+        ("WATCH_PODS_LABELS", "a b"),
+        ("WATCH_SECRET_TYPE", "a=b"),
+        ("WATCH_SECRET_LABELS", "a b"),
+        ("EXEC_SECRET_DELAY", "1m"),
         ("REACT_WINDOW", "soon"),
         ("REQ_ONCE_PER_BATCH", "on"),
         ("WATCH_SERVER_TIMEOUT", "0"),

@@ -37,10 +37,14 @@ pub enum Reading {
     /// As kiwigrid/k8s-sidecar reads them: LABEL is any selector, METHOD is WATCH unless it is spelled exactly otherwise, a boolean is
     /// false unless it is `true`.
     Sidecar,
+    /// As [`Self::Strict`], but the variables of the Dovecot Director Controller count too, and what is projected may be absent.
+    Director,
 }
 
 /// Our own.
-pub static DEFAULT: Profile = Profile {
+pub static DEFAULT: Profile = DEFAULT_TABLE;
+
+const DEFAULT_TABLE: Profile = Profile {
     name: "default",
     defaults: &[],
     reading: Reading::Strict,
@@ -78,8 +82,23 @@ pub static SIDECAR: Profile = Profile {
     answers: Answers::Plain,
 };
 
+/// That of the Dovecot Director Controller.
+pub static DIRECTOR: Profile = Profile {
+    name: "dovecot-director",
+    defaults: &[
+        ("KUBECONFIG", Fallback::Described("~/.kube/config if there is one, else the pod's service account")),
+        ("EXEC_NAMESPACE", Fallback::Required),
+        ("EXEC_LABELS", Fallback::Required),
+        ("EXEC_COMMAND", Fallback::Value("doveadm reload")),
+        ("WATCH_PODS_LABELS", Fallback::Required),
+        ("WATCH_SECRET_TYPE", Fallback::Value("kubernetes.io/tls")),
+    ],
+    reading: Reading::Director,
+    ..DEFAULT_TABLE
+};
+
 /// Every profile.
-pub const PROFILES: [&Profile; 2] = [&DEFAULT, &SIDECAR];
+pub const PROFILES: [&Profile; 3] = [&DEFAULT, &SIDECAR, &DIRECTOR];
 
 impl Profile {
     /// The profile of this name, in any case.

@@ -1,11 +1,12 @@
 //! Settings as they were given: text by name, from the environment and from flags, before anything is understood.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use crate::cli::Flags;
-use crate::config::profile::{self, Profile};
+use crate::config::director::Director;
+use crate::config::profile::{self, Profile, Reading};
 use crate::config::settings;
 
 /// One optional text per setting. Field names are the variables' names in lower case; empty values are absent, but for LABEL_VALUE.
@@ -63,6 +64,20 @@ pub struct Raw {
     pub signal_process: Option<String>,
     pub signal_pidfile: Option<String>,
     pub signal: Option<String>,
+    pub exec_labels: Option<String>,
+    pub exec_namespace: Option<String>,
+    pub exec_container: Option<String>,
+    pub exec_command: Option<String>,
+    pub exec_timeout: Option<String>,
+    pub exec_retries: Option<String>,
+    pub exec_only_ready: Option<String>,
+    pub exec_concurrency: Option<String>,
+    pub exec_on: Option<String>,
+    pub exec_delay: Option<String>,
+    pub watch_pods_labels: Option<String>,
+    pub watch_secret_type: Option<String>,
+    pub watch_secret_labels: Option<String>,
+    pub exec_secret_delay: Option<String>,
     pub react_window: Option<String>,
     pub req_once_per_batch: Option<String>,
     pub watch_server_timeout: Option<String>,
@@ -91,8 +106,10 @@ pub struct Raw {
 pub struct Given {
     /// The texts.
     pub raw: Raw,
-    /// Names of settings that a flag decided: problems with them name the flag.
-    pub by_flag: BTreeSet<&'static str>,
+    /// Settings that something else than their variable decided, and what that was: problems with them name it.
+    pub given_by: BTreeMap<&'static str, &'static str>,
+    /// Settings that the profile requires and nothing gives, and the names by which they are missed.
+    pub missing: Vec<(&'static str, &'static str)>,
     /// The profile that decides what is not given. One that does not exist is a problem for the reader.
     pub profile: &'static Profile,
 }
@@ -106,19 +123,31 @@ pub struct Given {
 /// `program`: the name under which we were started, which names a profile too.
 pub fn gather(vars: impl Iterator<Item = (String, String)>, flags: &Flags, program: &str) -> Result<Given, envy::Error> {
     let mut values = BTreeMap::new();
+    let mut director = Director::default();
     for (name, value) in vars {
-        if let Some(setting) = settings::find(&name).filter(|setting| setting.name == name) {
-            values.entry(setting.name).or_insert(value);
+        match settings::find(&name).filter(|setting| setting.name == name) {
+            Some(setting) => drop(values.entry(setting.name).or_insert(value)),
+            None => director.variable(&name, &value),
         }
     }
-    let by_flag: Vec<_> = flag_values(flags).collect();
-    let names = by_flag.iter().map(|(name, _)| *name).collect();
-    values.extend(by_flag);
-    let named = values.get("PROFILE").filter(|name| !name.is_empty()).map_or(program, String::as_str);
-    let profile = Profile::find(named).unwrap_or(&profile::DEFAULT);
+    let mut given_by = BTreeMap::new();
+    for (name, value) in flag_values(flags) {
+        given_by.extend(settings::find(name).and_then(|setting| setting.flag).map(|flag| (name, flag)));
+        values.insert(name, value);
+    }
+    let profile = match values.get("PROFILE").filter(|name| !name.is_empty()) {
+        Some(named) => Profile::find(named),
+        None if director.is_meant() => Some(&profile::DIRECTOR),
+        None => Profile::find(program),
+    };
+    let profile = profile.unwrap_or(&profile::DEFAULT);
     values.retain(|name, value| !value.is_empty() || profile.empty_counts.contains(name));
+    let missing = match profile.reading {
+        Reading::Director => director.map_onto(&mut values, &mut given_by),
+        Reading::Strict | Reading::Sidecar => Vec::new(),
+    };
     let raw = envy::from_iter(values.into_iter().map(|(name, value)| (name.to_owned(), value)))?;
-    Ok(Given { raw, by_flag: names, profile })
+    Ok(Given { raw, given_by, missing, profile })
 }
 
 fn flag_values(flags: &Flags) -> impl Iterator<Item = (&'static str, String)> {
@@ -129,6 +158,7 @@ fn flag_values(flags: &Flags) -> impl Iterator<Item = (&'static str, String)> {
         ("NAMESPACE", flags.namespace.clone()),
         ("METHOD", once),
         ("SOURCE", flags.source.clone()),
+        ("KUBECONFIG", flags.director_kubeconfig.clone()),
         ("FOLDER", flags.folder.clone()),
         ("REQ_USERNAME_FILE", flags.req_username_file.clone()),
         ("REQ_PASSWORD_FILE", flags.req_password_file.clone()),
@@ -139,6 +169,8 @@ fn flag_values(flags: &Flags) -> impl Iterator<Item = (&'static str, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn raw(vars: &[(&str, &str)], flags: &Flags) -> Raw {

@@ -1,6 +1,6 @@
 //! From given text to values: takes defaults from the table, notes every problem and goes on.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,7 +25,7 @@ const WATCH_TIMEOUT_GAP: Duration = Duration::from_secs(5);
 pub struct Reader<'a> {
     pub raw: &'a Raw,
     pub profile: &'static Profile,
-    by_flag: &'a BTreeSet<&'static str>,
+    given_by: &'a BTreeMap<&'static str, &'static str>,
     problems: Vec<Problem>,
     /// Things that work otherwise than they were asked for.
     pub warnings: Vec<String>,
@@ -64,7 +64,10 @@ pub struct Ownership {
 impl<'a> Reader<'a> {
     /// A reader of what was given.
     pub fn new(given: &'a Given) -> Self {
-        Self { raw: &given.raw, profile: given.profile, by_flag: &given.by_flag, problems: Vec::new(), warnings: Vec::new() }
+        let Given { raw, given_by, missing, profile } = given;
+        let missed = |(name, missed_as): &(&str, &str)| settings::find(name).map(|setting| Problem::missing(setting, missed_as));
+        let problems = missing.iter().filter_map(missed).collect();
+        Self { raw, profile, given_by, problems, warnings: Vec::new() }
     }
 
     /// The value, unless anything was wrong.
@@ -76,6 +79,9 @@ impl<'a> Reader<'a> {
     }
 
     pub fn selector(&mut self) -> Option<Selector> {
+        if !self.projects() {
+            return Selector::parse("").ok();
+        }
         if self.profile.reading == Reading::Sidecar {
             let text = match (&self.raw.label, &self.raw.label_value) {
                 (Some(label), Some(value)) => Some(format!("{label}={value}")),
@@ -101,7 +107,7 @@ impl<'a> Reader<'a> {
         let folder = self.value("SOURCE", &self.raw.source, |text| Ok(paths::origin_folder(text, current_dir)));
         let kubeconfig = self.optional("KUBECONFIG", &self.raw.kubeconfig, |text| paths::kubeconfig(text, current_dir));
         let (folder, kubeconfig) = (folder?, kubeconfig?);
-        let kubeconfig = kubeconfig.or_else(|| context.home_kubeconfig.clone().filter(|_| self.profile.reading == Reading::Sidecar));
+        let kubeconfig = kubeconfig.or_else(|| context.home_kubeconfig.clone().filter(|_| self.profile.reading != Reading::Strict));
         let (namespaces, kinds) = (namespaces?, kinds?);
         let names = self.fitting(names?, &namespaces, &kinds)?;
         Some(Scope { namespaces, kinds, names, origin: folder.unwrap_or(Origin::Cluster { kubeconfig }) })
@@ -137,7 +143,10 @@ impl<'a> Reader<'a> {
     }
 
     pub fn files(&mut self, current_dir: &Path) -> Option<Files> {
-        let folder = self.value("FOLDER", &self.raw.folder, |text| Ok(paths::path(text, current_dir)));
+        let folder = match self.projects() {
+            true => self.value("FOLDER", &self.raw.folder, |text| Ok(paths::path(text, current_dir))),
+            false => Some(PathBuf::new()),
+        };
         let folder_annotation = match self.raw.folder_annotation.as_deref() {
             // No annotation has this name.
             Some("") => Some(String::new()),
@@ -189,7 +198,7 @@ impl<'a> Reader<'a> {
         let (server, client) = (server?, client?);
         let least = server + WATCH_TIMEOUT_GAP;
         // Charts say 60 and 60.
-        if client < least && self.profile.reading == Reading::Strict {
+        if client < least && self.profile.reading != Reading::Sidecar {
             let (client, least) = (client.as_secs(), least.as_secs());
             self.warnings
                 .push(format!("WATCH_CLIENT_TIMEOUT={client} is raised to {least}, which is WATCH_SERVER_TIMEOUT and 5 seconds more"));
@@ -293,9 +302,10 @@ impl<'a> Reader<'a> {
         Some(is_true(text))
     }
 
-    /// Notes a problem that no single value has.
+    /// Notes a problem that no single value has. A setting that has a problem already gets no second one.
     pub fn note(&mut self, name: &'static str, text: &str) {
-        self.problems.extend(settings::find(name).map(|setting| Problem::other(setting, text)));
+        let setting = settings::find(name).filter(|setting| !self.problems.iter().any(|problem| problem.is_about(setting)));
+        self.problems.extend(setting.map(|setting| Problem::other(setting, text)));
     }
 
     /// A setting that is required or has a default value.
@@ -304,7 +314,7 @@ impl<'a> Reader<'a> {
         match given.as_deref().or_else(|| self.default_value(setting)) {
             Some(text) => self.parsed(setting, text, parse),
             None => {
-                self.problems.push(Problem::missing(setting));
+                self.problems.push(Problem::missing(setting, setting.name));
                 None
             }
         }
@@ -342,8 +352,8 @@ impl<'a> Reader<'a> {
             true => Err("text in UTF-8".into()),
             false => parse(text),
         };
-        let flag = setting.flag.filter(|_| self.by_flag.contains(setting.name));
-        parsed.map_err(|expected| self.problems.push(Problem::value(setting, flag.unwrap_or(setting.name), text, &expected))).ok()
+        let subject = self.given_by.get(setting.name).copied().unwrap_or(setting.name);
+        parsed.map_err(|expected| self.problems.push(Problem::value(setting, subject, text, &expected))).ok()
     }
 
     fn default_value(&self, setting: &Setting) -> Option<&'static str> {

@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use super::*;
 use crate::config::reload::SignalTarget;
 use crate::config::settings::{Fallback, SETTINGS};
+use crate::config::triggers::{PodTrigger, SecretTrigger};
 use crate::config::web::{CredentialOrigins, Credentials, Encoding, Redacted};
 
 pub const LEAST: [(&str, &str); 2] = [("LABEL", "findme"), ("FOLDER", "/rules")];
@@ -47,6 +48,7 @@ fn nothing() -> web::Given {
 
 pub fn default_config() -> Config {
     Config {
+        projects: true,
         selector: Selector::label("findme", None),
         folder: "/rules".into(),
         allowed_folders: vec![],
@@ -75,7 +77,9 @@ pub fn default_config() -> Config {
         },
         call: None,
         signal: None,
+        exec: None,
         script: None,
+        triggers: Triggers { files: true, pods: None, secrets: None },
         batching: Batching::Window(Duration::from_millis(200)),
         list_retry: None,
         verify: Verify::AsConfigured,
@@ -155,6 +159,20 @@ fn every_setting_can_be_set() {
         ("SCRIPT_TIMEOUT", "9"),
         ("SIGNAL_PROCESS", "nginx"),
         ("SIGNAL", "sigusr1"),
+        ("EXEC_LABELS", "app=x"),
+        ("EXEC_NAMESPACE", "n"),
+        ("EXEC_CONTAINER", "c"),
+        ("EXEC_COMMAND", "[\"a\", \"b\"]"),
+        ("EXEC_TIMEOUT", "5"),
+        ("EXEC_RETRIES", "0"),
+        ("EXEC_ONLY_READY", "no"),
+        ("EXEC_CONCURRENCY", "2"),
+        ("EXEC_ON", "none"),
+        ("EXEC_DELAY", "1"),
+        ("WATCH_PODS_LABELS", "app=a"),
+        ("WATCH_SECRET_TYPE", "Opaque"),
+        ("WATCH_SECRET_LABELS", "b"),
+        ("EXEC_SECRET_DELAY", "2"),
         ("REACT_WINDOW", "3"),
         ("SKIP_TLS_VERIFY", "true"),
         ("DEFAULT_FILE_MODE", "0440"),
@@ -178,6 +196,7 @@ fn every_setting_can_be_set() {
         ("DEBUG", "1"),
     ];
     let expected = Config {
+        projects: true,
         selector: Selector::label("findme", Some("yea")),
         folder: "/work/rules".into(),
         allowed_folders: vec!["/work/y".into(), "/x".into()],
@@ -215,7 +234,22 @@ fn every_setting_can_be_set() {
             skips_initial: true,
         }),
         signal: Some(Signalling { signal: Signal::USR1, target: SignalTarget::Process("nginx".into()) }),
+        exec: Some(Exec {
+            labels: Selector::parse("app=x").unwrap(),
+            namespace: "n".into(),
+            container: Some("c".into()),
+            command: vec!["a".into(), "b".into()],
+            timeout: Duration::from_secs(5),
+            retries: 0,
+            only_ready: false,
+            concurrency: 2,
+        }),
         script: Some(Script { path: "/work/s.sh".into(), timeout: Duration::from_secs(9) }),
+        triggers: Triggers {
+            files: false,
+            pods: Some(PodTrigger { selector: Selector::label("app", Some("a")), delay: Duration::from_secs(1) }),
+            secrets: Some(SecretTrigger { of_type: "Opaque".into(), selector: Selector::label("b", None), delay: Duration::from_secs(2) }),
+        },
         batching: Batching::Window(Duration::from_secs(3)),
         list_retry: None,
         verify: Verify::Nothing,

@@ -1,8 +1,10 @@
 //! The pure part: no tokio, no kube client, no `std::fs`, no clock. A test enforces it.
 
+pub mod cause;
 pub mod digest;
 pub mod entry;
 pub mod folded;
+pub mod frame;
 pub mod ledger;
 pub mod object;
 pub mod path;
@@ -16,6 +18,7 @@ pub mod resolve;
 pub mod retry;
 pub mod selector;
 pub mod store;
+pub mod trigger;
 pub mod uid;
 pub mod watch;
 pub mod wire;

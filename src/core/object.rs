@@ -10,17 +10,19 @@ use std::sync::Arc;
 use crate::core::path::TargetPath;
 use crate::core::remote::Arrival;
 
-/// The kinds of object that are projected.
+/// The kinds of object that are read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Kind {
     /// `v1/ConfigMap`
     ConfigMap,
     /// `v1/Secret`
     Secret,
+    /// `v1/Pod`, which is watched but never projected.
+    Pod,
 }
 
 impl Kind {
-    /// Both kinds, in the order in which they break ties.
+    /// Both kinds that are projected, in the order in which they break ties.
     pub const ALL: [Self; 2] = [Self::ConfigMap, Self::Secret];
 
     /// The kind as the API spells it: `ConfigMap`.
@@ -28,6 +30,7 @@ impl Kind {
         match self {
             Self::ConfigMap => "ConfigMap",
             Self::Secret => "Secret",
+            Self::Pod => "Pod",
         }
     }
 
@@ -36,6 +39,7 @@ impl Kind {
         match self {
             Self::ConfigMap => "configmaps",
             Self::Secret => "secrets",
+            Self::Pod => "pods",
         }
     }
 
@@ -44,6 +48,7 @@ impl Kind {
         match self {
             Self::ConfigMap => "configmap",
             Self::Secret => "secret",
+            Self::Pod => "pod",
         }
     }
 
@@ -62,7 +67,7 @@ impl fmt::Display for Kind {
 /// Which object: kind, namespace and name. Ordered as ties between objects of one age are broken.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct ObjectKey {
-    /// ConfigMap or Secret.
+    /// Its kind.
     pub kind: Kind,
     /// Namespace of the object.
     pub namespace: Arc<str>,
@@ -108,6 +113,8 @@ pub struct Datum {
 }
 
 /// One ConfigMap or Secret, decoded. `data` and `binaryData` are one list here: the API server keeps their keys apart.
+/// Of a pod the list holds, while it is ready, by what one notices that it became so, or that another one has its place:
+/// `podIP` and `Ready`, the time since when.
 #[derive(Clone)]
 pub struct Object {
     /// Which object this is.

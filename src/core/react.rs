@@ -1,18 +1,21 @@
-//! When the application is told of which files: the queue in front of the reactions.
+//! When the application is told of which files, and of what else happened: the queue in front of the reactions.
 //!
 //! It keeps state, not events: per path what reactions last acted on and what is there now. A file that is back at what they acted on
-//! costs nothing. It never reads the clock, and it never runs anything: [`Queue::next`] says what to do now, and the runner tells
+//! costs nothing. What happens otherwise waits for its own delay, which begins anew when it happens again. It never reads the clock, and it never runs anything: [`Queue::next`] says what to do now, and the runner tells
 //! how that ended.
 //!
 //! # Invariants
 //! - P7: a queue that is idle has had every path delivered since it last changed, or the path is what it was at the delivery before.
 //! - Nothing is delivered before [`Queue::ready`].
-//! - Memory is bounded: a path waits in one job, an object has one waiting job, a source has one.
+//! - Memory is bounded: a path waits in one job, an object has one waiting job, a source has one, and so has each other cause.
+//! - What is told because of files is a debt, by which [`Queue::is_idle`] goes. What is told because of something else is none: a next
+//!   start takes what it finds as it is.
 //!
 //! ```
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
+//! use kube_projector::core::cause::Cause;
 //! use kube_projector::core::object::{Kind, ObjectKey};
 //! use kube_projector::core::policy::Batching;
 //! use kube_projector::core::react::{Changed, Job, Next, Queue, Trigger};
@@ -22,7 +25,7 @@
 //! let changed = Changed { path: "a.yaml", owner: &owner, before: None, after: Some(1) };
 //! queue.changed(changed, Trigger::Object(owner.clone()), Duration::ZERO);
 //! queue.ready();
-//! let job = Job { paths: vec!["a.yaml".into()], initial: false, fresh: true };
+//! let job = Job { paths: vec!["a.yaml".into()], initial: false, names: vec![], fresh: vec![Cause::Files] };
 //! assert_eq!(queue.next(Duration::ZERO), Next::Job(job));
 //! queue.delivered();
 //! assert!(queue.is_idle());
@@ -32,13 +35,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::cause::{Cause, Happening, WINDOWS_MAX, name_one};
 use crate::core::object::{ObjectKey, SourceId};
 use crate::core::policy::Batching;
 
 /// Digest of content that nobody knows: it equals nothing, not even itself.
 pub const UNKNOWN: u128 = 0;
-/// However often something changes, a window ends after this many times its length.
-const WINDOWS_MAX: u32 = 10;
+
+/// Pods and Secrets that are named in a few words.
+const NAMES_SHOWN: usize = 5;
 
 /// What a change belongs to.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -76,10 +81,21 @@ pub enum Next {
 pub struct Job {
     /// Files that changed, in order.
     pub paths: Vec<String>,
-    /// Whether all of it belongs to the initial pass.
+    /// Whether all of them belong to the initial pass.
     pub initial: bool,
-    /// Whether there is more to it than what failed before.
-    pub fresh: bool,
+    /// Pods and Secrets because of which it is delivered too, in order; of very many only some.
+    pub names: Vec<String>,
+    /// Causes of which there is more to it than what failed before.
+    pub fresh: Vec<Cause>,
+}
+
+impl Job {
+    /// What else than files it is about, in a few words.
+    pub fn triggered_by(&self) -> Option<String> {
+        let (shown, more) = self.names.split_at(self.names.len().min(NAMES_SHOWN));
+        let rest = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        (!shown.is_empty()).then(|| format!("{}{rest}", shown.join(", ")))
+    }
 }
 
 /// What a path of a waiting job was and is.
@@ -105,10 +121,12 @@ struct Waiting {
 }
 
 /// What is being delivered, or could not be.
-#[derive(Default)]
 struct Delivery {
     paths: BTreeSet<Arc<str>>,
     initial: bool,
+    names: BTreeSet<Arc<str>>,
+    /// Whether it is about files.
+    files: bool,
 }
 
 /// Whether a waiting job may be delivered.
@@ -133,6 +151,8 @@ pub struct Queue {
     by_trigger: HashMap<Option<Trigger>, u64>,
     /// In which job a path waits.
     by_path: HashMap<Arc<str>, u64>,
+    /// What happened otherwise: at most one entry a cause.
+    happened: Vec<Happening>,
     /// What a former process may have left untold: it goes with the first job.
     owed: Option<BTreeSet<Arc<str>>>,
     running: Option<Delivery>,
@@ -155,6 +175,7 @@ impl Queue {
             jobs: BTreeMap::new(),
             by_trigger: HashMap::new(),
             by_path: HashMap::new(),
+            happened: Vec::new(),
             owed: None,
             running: None,
             failed: None,
@@ -225,6 +246,16 @@ impl Queue {
         self.numbers
     }
 
+    /// Notes that something happened that is no change of files: it is told after this delay, counted from the last time that it
+    /// happened, and at the latest after ten times the delay. What is due together is told as one.
+    pub fn happened(&mut self, cause: Cause, name: &str, delay: Duration, now: Duration) {
+        if !self.happened.iter().any(|happening| happening.cause == cause) {
+            self.happened.push(Happening::new(cause, now));
+        }
+        let waiting = self.happened.iter_mut().filter(|happening| happening.cause == cause);
+        waiting.for_each(|happening| happening.happened(name, delay, now));
+    }
+
     /// The list of a source is complete, and so is the job of its changes.
     pub fn flush(&mut self, source: SourceId) {
         self.listed.insert(source);
@@ -282,13 +313,32 @@ impl Queue {
                 break;
             }
         }
+        let (happened, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.happened).into_iter().partition(|happening| self.closed || happening.due() <= now);
+        self.happened = later;
+        let wake = self.happened.iter().map(Happening::due).chain(wake).min();
         // What is owed goes with the initial pass, which may still wait for downloads.
         let owed = self.owed.is_some() && (!numbers.is_empty() || self.jobs.values().all(|job| !job.initial));
-        if numbers.is_empty() && !all && !owed {
+        let files = owed || !numbers.is_empty();
+        if !files && happened.is_empty() && !all {
             return Next::Wait(wake);
         }
-        let fresh = owed || !numbers.is_empty();
-        let mut delivery = self.failed.take().unwrap_or(Delivery { paths: BTreeSet::new(), initial: true });
+        Next::Job(self.delivery(numbers, happened, owed, files))
+    }
+
+    /// Begins the delivery of all this, and of what failed.
+    fn delivery(&mut self, numbers: Vec<u64>, happened: Vec<Happening>, owed: bool, files: bool) -> Job {
+        let mut fresh = Vec::new();
+        let new = Delivery { paths: BTreeSet::new(), initial: true, names: BTreeSet::new(), files: false };
+        let mut delivery = self.failed.take().unwrap_or(new);
+        if files {
+            delivery.files = true;
+            fresh.push(Cause::Files);
+        }
+        for happening in happened {
+            fresh.push(happening.cause);
+            happening.names.into_iter().for_each(|name| name_one(&mut delivery.names, name));
+        }
         for number in numbers {
             if let Some(job) = self.take(number) {
                 delivery.initial &= job.initial;
@@ -300,9 +350,10 @@ impl Queue {
             delivery.paths.extend(owed);
         }
         self.epoch += 1;
-        let job = Job { paths: delivery.paths.iter().map(|path| (**path).to_owned()).collect(), initial: delivery.initial, fresh };
+        let owned = |texts: &BTreeSet<Arc<str>>| texts.iter().map(|text| (**text).to_owned()).collect();
+        let job = Job { paths: owned(&delivery.paths), initial: delivery.initial, names: owned(&delivery.names), fresh };
         self.running = Some(delivery);
-        Next::Job(job)
+        job
     }
 
     /// While a delivery has failed: when there is more to deliver than what failed. `None`: nothing yet.
@@ -312,7 +363,8 @@ impl Queue {
             Due::At(time) => Some(time),
             Due::Held => None,
         };
-        self.jobs.values().filter_map(due).min()
+        let happened = self.happened.iter().map(|happening| if self.closed { now } else { happening.due().max(now) });
+        self.jobs.values().filter_map(due).chain(happened).min()
     }
 
     fn due(&self, job: &Waiting, now: Duration) -> Due {
@@ -361,7 +413,8 @@ impl Queue {
 
     /// Whether the application knows the newest state of every file.
     pub fn is_idle(&self) -> bool {
-        self.jobs.is_empty() && self.owed.is_none() && self.running.is_none() && self.failed.is_none()
+        let told = |delivery: &Option<Delivery>| delivery.as_ref().is_none_or(|delivery| !delivery.files);
+        self.jobs.is_empty() && self.owed.is_none() && told(&self.running) && told(&self.failed)
     }
 }
 

@@ -56,7 +56,7 @@ fn wait(queue: &mut Queue, now: u64) -> Option<Duration> {
 
 fn attempt(queue: &mut Queue, now: u64) -> (String, bool) {
     match queue.next(seconds(now)) {
-        Next::Job(job) => (job.paths.join(" "), job.fresh),
+        Next::Job(job) => (job.paths.join(" "), !job.fresh.is_empty()),
         Next::Wait(until) => panic!("no job until {until:?}"),
     }
 }

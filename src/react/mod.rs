@@ -1,7 +1,8 @@
-//! Reactions: what the application is told when its files have changed.
+//! Reactions: what the application is told when its files have changed, or when something else happened that it waits for.
 //!
 //! They never block the files, readiness or removal. One [`runner`] drives them all, in order, from a queue that merges what waits.
 
+pub mod exec;
 pub mod http;
 pub mod runner;
 pub mod script;
@@ -11,6 +12,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use crate::core::cause::Cause;
 use crate::core::retry::{Retry, Trouble};
 
 /// What may become of a reaction.
@@ -21,6 +23,11 @@ pub trait Reaction: Send {
     /// What it is called in the log and in figures.
     fn name(&self) -> &'static str;
 
+    /// Whether it is fired because of this; if not said otherwise, because of files only.
+    fn heeds(&self, cause: Cause) -> bool {
+        cause == Cause::Files
+    }
+
     /// Whether it is left out after the initial pass.
     fn skips_initial(&self) -> bool;
 
@@ -29,6 +36,9 @@ pub trait Reaction: Send {
 
     /// What the log says when the bounds of retries are reached.
     fn exhausted(&self) -> String;
+
+    /// Something new that it heeds is to be told: what was told before counts no more.
+    fn renew(&mut self) {}
 
     /// Tells the application once. `changed` are the files that differ, as absolute paths in order.
     fn fire<'a>(&'a mut self, changed: &'a [String]) -> Fired<'a>;

@@ -12,6 +12,7 @@
 //! runner.tell(&outcome);
 //! // In the engine's select!: () = runner.settled() => Input::Settled; then, and after each commit:
 //! if runner.is_idle() && engine.owes_reaction() { engine.reacted() }     // on the disk thread
+//! // Whoever watches pods: runner.occasions().happened(Cause::Pods, "Pod/shop/a", delay).
 //! // METHOD=LIST, at its end: a failure unless runner.drain().await; at a stop: runner.stop(grace).await; then as above.
 //! ```
 
@@ -24,6 +25,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::core::cause::Cause;
 use crate::core::object::{ObjectKey, SourceId};
 use crate::core::path::Roots;
 use crate::core::policy::Batching;
@@ -103,6 +105,18 @@ struct State {
     exhausted: bool,
 }
 
+/// Tells the runner what happened that is no change of files. Cheap to clone.
+#[derive(Clone)]
+pub struct Occasions(Arc<Shared>);
+
+impl Occasions {
+    /// Notes that something happened: see [`Queue::happened`]. Never waits.
+    pub fn happened(&self, cause: Cause, name: &str, delay: Duration) {
+        let now = self.0.now();
+        self.0.put(|queue| queue.happened(cause, name, delay, now));
+    }
+}
+
 /// Starts the runner.
 pub fn start(reactions: Vec<Box<dyn Reaction>>, setup: Setup) -> Runner {
     let figures = reactions.iter().map(|reaction| Figures { name: reaction.name(), ..Figures::default() }).collect();
@@ -171,7 +185,17 @@ impl Runner {
         self.shared.put(|queue| queue.waiting(object, group, downloads));
     }
 
-    /// Whether the application was told of everything.
+    /// There are no files to wait for: what happens is told.
+    pub fn without_files(&self) {
+        self.shared.put(Queue::ready);
+    }
+
+    /// Where to tell what happened otherwise.
+    pub fn occasions(&self) -> Occasions {
+        Occasions(self.shared.clone())
+    }
+
+    /// Whether the application was told of every change of its files.
     pub fn is_idle(&self) -> bool {
         self.shared.state().queue.is_idle()
     }
@@ -303,10 +327,11 @@ impl Task {
     async fn deliver(&mut self, mut job: Job) -> Result<(), Stopped> {
         let mut left = Vec::new();
         loop {
-            if job.fresh {
+            if !job.fresh.is_empty() {
                 left = self.renewed(left, &job);
+                self.reactions.iter_mut().filter(|reaction| heeds(reaction.as_ref(), &job)).for_each(|reaction| reaction.renew());
             }
-            self.attempt(&mut left, &job.paths).await?;
+            self.attempt(&mut left, &job).await?;
             if left.is_empty() {
                 self.shared.state().queue.delivered();
                 return Ok(());
@@ -322,21 +347,27 @@ impl Task {
         }
     }
 
-    /// Everything there is to fire for a job that grew: each reaction, and those that failed when their pause is over.
+    /// Everything there is to fire for a job that grew: each reaction that heeds what is new, and those that failed when their pause
+    /// is over.
     fn renewed(&self, failed: Vec<Left>, job: &Job) -> Vec<Left> {
         let mut failed: Vec<Option<Left>> = failed.into_iter().map(Some).collect();
-        let all = self.reactions.iter().enumerate().filter(|(_, reaction)| !(job.initial && reaction.skips_initial()));
-        all.map(|(at, _)| {
-            let known = failed.iter_mut().find(|left| left.as_ref().is_some_and(|left| left.reaction == at && left.due.is_some()));
-            let new = Left { reaction: at, attempts: Attempts::default(), tries: 0, due: Some(Instant::now()) };
-            known.and_then(Option::take).unwrap_or(new)
-        })
-        .collect()
+        let mut all = Vec::new();
+        for (at, reaction) in self.reactions.iter().enumerate() {
+            let known = failed.iter_mut().find(|left| left.as_ref().is_some_and(|left| left.reaction == at)).and_then(Option::take);
+            let new = || Left { reaction: at, attempts: Attempts::default(), tries: 0, due: Some(Instant::now()) };
+            match known {
+                Some(left) if left.due.is_some() => all.push(left),
+                Some(_) => all.push(new()),
+                None if heeds(reaction.as_ref(), job) => all.push(new()),
+                None => {}
+            }
+        }
+        all
     }
 
     /// Fires every reaction that is due, in order. Those that are to be fired again stay.
-    async fn attempt(&mut self, left: &mut Vec<Left>, paths: &[String]) -> Result<(), Stopped> {
-        let mut again = Vec::new();
+    async fn attempt(&mut self, left: &mut Vec<Left>, job: &Job) -> Result<(), Stopped> {
+        let (mut again, paths) = (Vec::new(), &job.paths);
         for mut one in left.drain(..) {
             if *self.stopped.borrow() {
                 return Err(Stopped);
@@ -356,7 +387,7 @@ impl Task {
             if fired.is_err() {
                 figures.failed_total.fetch_add(1, Ordering::Relaxed);
             }
-            if one.judge(fired, reaction.as_ref(), paths.len()) {
+            if one.judge(fired, reaction.as_ref(), job) {
                 again.push(one);
             } else {
                 figures.owed.store(0, Ordering::Relaxed);
@@ -398,18 +429,33 @@ impl Task {
     }
 }
 
+/// Whether what is new in a job is worth firing a reaction.
+fn heeds(reaction: &dyn Reaction, job: &Job) -> bool {
+    let skipped = |cause| cause == Cause::Files && job.initial && reaction.skips_initial();
+    job.fresh.iter().any(|cause| reaction.heeds(*cause) && !skipped(*cause))
+}
+
 impl Left {
     /// Logs how an attempt ended. Whether there is to be another one.
-    fn judge(&mut self, fired: Result<(), Fault>, reaction: &dyn Reaction, files: usize) -> bool {
-        let (name, attempts) = (reaction.name(), self.tries);
+    fn judge(&mut self, fired: Result<(), Fault>, reaction: &dyn Reaction, job: &Job) -> bool {
+        let (name, attempts, files, triggered_by) = (reaction.name(), self.tries, job.paths.len(), job.triggered_by());
         match fired {
-            Ok(()) => tracing::info!(reaction = name, files, attempts, "told the application"),
-            Err(Fault::Permanent(why)) => tracing::error!(reaction = name, files, attempts, why, "the application was not told"),
+            Ok(()) => tracing::info!(reaction = name, files, attempts, triggered_by, "told the application"),
+            Err(Fault::Permanent(why)) => {
+                tracing::error!(reaction = name, files, attempts, triggered_by, why, "the application was not told")
+            }
             Err(Fault::Transient { trouble, wish, why }) => {
                 self.due = self.attempts.failed(trouble, wish, &reaction.retry()).map(|pause| Instant::now() + pause);
                 match self.due {
-                    Some(_) => tracing::debug!(reaction = name, files, attempts, why, "the application was not told yet, trying again"),
-                    None => tracing::error!(reaction = name, files, attempts, why, "{}", reaction.exhausted()),
+                    Some(_) => tracing::debug!(
+                        reaction = name,
+                        files,
+                        attempts,
+                        triggered_by,
+                        why,
+                        "the application was not told yet, trying again"
+                    ),
+                    None => tracing::error!(reaction = name, files, attempts, triggered_by, why, "{}", reaction.exhausted()),
                 }
                 return true;
             }

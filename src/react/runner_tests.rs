@@ -14,6 +14,8 @@ type Log = Arc<Mutex<Vec<String>>>;
 struct Fake {
     name: &'static str,
     skips_initial: bool,
+    heeds: &'static [Cause],
+    renewals: Arc<AtomicU64>,
     answers: VecDeque<Result<(), Fault>>,
     takes: Duration,
     log: Log,
@@ -23,6 +25,14 @@ struct Fake {
 impl Reaction for Fake {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn heeds(&self, cause: Cause) -> bool {
+        self.heeds.contains(&cause)
+    }
+
+    fn renew(&mut self) {
+        self.renewals.fetch_add(1, Ordering::Relaxed);
     }
 
     fn skips_initial(&self) -> bool {
@@ -73,7 +83,16 @@ impl Bench {
 
     fn fake(&self, name: &'static str, answers: impl IntoIterator<Item = Result<(), Fault>>) -> Fake {
         let answers = answers.into_iter().collect();
-        Fake { name, skips_initial: false, answers, takes: Duration::ZERO, log: self.log.clone(), started: Instant::now() }
+        Fake {
+            name,
+            skips_initial: false,
+            heeds: &[Cause::Files],
+            renewals: Arc::default(),
+            answers,
+            takes: Duration::ZERO,
+            log: self.log.clone(),
+            started: Instant::now(),
+        }
     }
 
     fn start(self) -> (Runner, Log) {
@@ -259,4 +278,55 @@ async fn what_a_former_process_owed_is_told_when_ready() {
     runner.tell(&Outcome { ready: true, ..Outcome::default() });
     idle(&runner).await;
     assert_eq!(log(&told), ["1 script /folder/a /folder/b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_heeds_pods_is_fired_for_them_and_others_are_not() {
+    let mut bench = Bench::new().with("script", []);
+    let mut exec = bench.fake("exec", []);
+    exec.heeds = &[Cause::Pods, Cause::Secrets];
+    bench.fakes.push(Box::new(exec));
+    let (runner, told) = bench.start();
+    runner.without_files();
+    let occasions = runner.occasions();
+    occasions.happened(Cause::Secrets, "Secret/shop/tls", Duration::from_secs(70));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    occasions.happened(Cause::Pods, "Pod/shop/a", Duration::ZERO);
+    occasions.happened(Cause::Secrets, "Secret/shop/tls", Duration::from_secs(70));
+    runner.tell(&outcome(&["a"], false));
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(log(&told), ["10 script /folder/a", "10 exec /folder/a", "80 exec "]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_while_another_reaction_fails_does_not_fire_it_anew_nor_who_succeeded() {
+    let mut bench = Bench::new().with("script", []).with("request", [later(), later()]);
+    let mut exec = bench.fake("exec", []);
+    exec.heeds = &[Cause::Pods];
+    bench.fakes.push(Box::new(exec));
+    let (runner, told) = bench.start();
+    runner.tell(&outcome(&["a"], false));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    runner.occasions().happened(Cause::Pods, "Pod/shop/a", Duration::ZERO);
+    idle(&runner).await;
+    let expected = ["0 script /folder/a", "0 request /folder/a", "0 request /folder/a", "2 request /folder/a", "2 exec /folder/a"];
+    assert_eq!(log(&told), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_reaction_does_not_heed_is_nothing_new_for_it_while_it_fails() {
+    let mut bench = Bench::new().with("script", []);
+    let mut exec = bench.fake("exec", [later(), later()]);
+    exec.heeds = &[Cause::Pods];
+    let renewals = exec.renewals.clone();
+    bench.fakes.push(Box::new(exec));
+    let (runner, told) = bench.start();
+    runner.tell(&Outcome { ready: true, ..Outcome::default() });
+    runner.occasions().happened(Cause::Pods, "Pod/shop/a", Duration::ZERO);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(log(&told), ["0 exec ", "0 exec "]);
+    runner.tell(&outcome(&["a"], false));
+    idle(&runner).await;
+    assert_eq!(log(&told), ["2 script /folder/a", "2 exec /folder/a"]);
+    assert_eq!(renewals.load(Ordering::Relaxed), 1);
 }

@@ -23,7 +23,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kube::client::{AuthError, Body, ConfigExt};
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde::de::DeserializeOwned;
@@ -38,6 +38,8 @@ use crate::source::token::TokenFile;
 
 /// The body of a response: read it frame by frame.
 pub type ResponseBody = hyper::body::Incoming;
+/// A connection that speaks another protocol by now.
+pub type Upgraded = TokioIo<hyper::upgrade::Upgraded>;
 
 /// Deadline on the headers of any answer, and on the whole of a short one.
 pub const CALL_WITHIN: Duration = Duration::from_secs(10);
@@ -149,10 +151,25 @@ impl ApiServer {
     /// # Cancel safety
     /// The request may or may not have arrived.
     pub async fn open(&self, request: Request<Vec<u8>>) -> Result<Response<ResponseBody>, Failure> {
+        self.answer(request, |status| status.is_success()).await
+    }
+
+    /// Sends a request for another protocol and returns the connection once the server speaks that.
+    ///
+    /// # Errors
+    /// As [`ApiServer::open`]: any answer but "switching protocols".
+    pub async fn upgrade(&self, request: Request<Vec<u8>>) -> Result<Upgraded, Failure> {
+        let response = self.answer(request, |status| status == StatusCode::SWITCHING_PROTOCOLS).await?;
+        let upgraded = timeout(CALL_WITHIN, hyper::upgrade::on(response)).await;
+        let upgraded = upgraded.map_err(|_| Failure::Timeout { what: "connection", limit: CALL_WITHIN })?;
+        upgraded.map(TokioIo::new).map_err(|error| Failure::from_transport(&error))
+    }
+
+    async fn answer(&self, request: Request<Vec<u8>>, is_wanted: fn(StatusCode) -> bool) -> Result<Response<ResponseBody>, Failure> {
         let asked = format!("{} {}", request.method(), request.uri().path());
         let answer = timeout(CALL_WITHIN, self.send(request)).await;
         let response = answer.map_err(|_| Failure::Timeout { what: "answer", limit: CALL_WITHIN })??;
-        if response.status().is_success() {
+        if is_wanted(response.status()) {
             return Ok(response);
         }
         let (head, body) = response.into_parts();

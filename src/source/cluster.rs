@@ -230,7 +230,7 @@ impl ClusterSource {
     }
 
     fn query(&self, call: &Call) -> Vec<(&'static str, String)> {
-        let mut query = vec![self.scope.selection()];
+        let mut query = self.scope.selection();
         let watch = |query: &mut Vec<(&'static str, String)>, revision: String| {
             query.extend([("watch", "true".into()), ("allowWatchBookmarks", "true".into())]);
             query.extend([("timeoutSeconds", self.timeouts.server.as_secs().to_string()), ("resourceVersion", revision)]);

@@ -35,7 +35,7 @@ pub enum Event {
 /// How objects of one source are read.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    /// ConfigMap or Secret: decides how `data` is encoded.
+    /// Decides how `data` is encoded, and what stands for it in a pod.
     pub kind: Kind,
     /// FOLDER_ANNOTATION.
     pub folder_annotation: String,
@@ -139,6 +139,7 @@ impl Reader {
             "metadata" => cursor.object(|cursor, key| self.metadata(cursor, &key, labels, slim)),
             "data" if content => values(cursor, self.kind == Kind::Secret, &mut slim.data),
             "binaryData" if content => values(cursor, true, &mut slim.data),
+            "status" if content && self.kind == Kind::Pod => reachable(cursor, &mut slim.data),
             "code" => cursor.skip().map(|code| slim.code = code.parse().unwrap_or_default()),
             _ => cursor.skip().map(drop),
         })
@@ -181,6 +182,38 @@ fn values(cursor: &mut Cursor<'_>, encoded: bool, into: &mut Vec<Datum>) -> Resu
         into.push(Datum { key: key.into_owned(), payload, encoded });
         Ok(())
     })
+}
+
+/// What a pod's status tells of how it is reached, while it runs and is ready.
+fn reachable(cursor: &mut Cursor<'_>, into: &mut Vec<Datum>) -> Result<(), Unreadable> {
+    let (mut address, mut ready, mut runs) = (None, None, true);
+    cursor.object(|cursor, key| match &*key {
+        "phase" => cursor.text().map(|phase| runs = phase.as_deref() == Some("Running")),
+        "podIP" => cursor.text().map(|text| address = text),
+        "conditions" => cursor.items(|cursor| {
+            let (mut kind, mut status, mut since) = (None, None, None);
+            cursor.object(|cursor, key| match &*key {
+                "type" => cursor.text().map(|text| kind = text),
+                "status" => cursor.text().map(|text| status = text),
+                "lastTransitionTime" => cursor.text().map(|text| since = text),
+                _ => cursor.skip().map(drop),
+            })?;
+            if kind.as_deref() == Some("Ready") && status.as_deref() == Some("True") {
+                ready = Some(since.unwrap_or_default());
+            }
+            Ok(())
+        }),
+        _ => cursor.skip().map(drop),
+    })?;
+    if let Some(since) = ready.filter(|_| runs) {
+        let datum = |key: &str, text: Cow<'_, str>| Datum {
+            key: key.to_owned(),
+            payload: Some(Payload(text.into_owned().into_bytes())),
+            encoded: false,
+        };
+        into.extend([datum("podIP", address.unwrap_or_default()), datum("Ready", since)]);
+    }
+    Ok(())
 }
 
 impl Slim<'_> {
@@ -307,6 +340,28 @@ mod tests {
         assert!(values(&object) == [("good", Some(&b"\xff"[..])), ("bad", None)]);
         assert_eq!(labels, [("l".to_owned(), "v".to_owned())]);
         let bare = reader(Kind::Secret).object(br#"{"metadata":{"name":"a","namespace":"n"},"data":null}"#).unwrap();
+        assert!(values(&bare).is_empty());
+    }
+
+    #[test]
+    fn of_a_pod_only_what_tells_of_readiness_is_read() {
+        let pod = |phase: &str, ready: &str| {
+            let json = format!(
+                r#"{{"metadata":{{"name":"a","namespace":"n"}},"spec":{{"containers":[{{"data":1}}]}},"status":{{"phase":"{phase}",
+                "conditions":[{{"type":"Initialized","status":"True"}},{{"type":"Ready","status":"{ready}","lastTransitionTime":"T"}}],"podIP":"10.0.0.1",
+                "containerStatuses":[{{"ready":true}},{{"ready":true}}]}}}}"#
+            );
+            reader(Kind::Pod).object(json.as_bytes()).unwrap()
+        };
+        let ready = [("podIP", Some(&b"10.0.0.1"[..])), ("Ready", Some(b"T"))];
+        assert!(values(&pod("Running", "True")) == ready);
+        for (phase, is_ready) in
+            [("Running", "False"), ("Running", "Unknown"), ("Succeeded", "True"), ("Failed", "True"), ("Pending", "True")]
+        {
+            assert!(values(&pod(phase, is_ready)).is_empty(), "{phase} {is_ready}");
+        }
+        let bare =
+            reader(Kind::Pod).object(br#"{"metadata":{"name":"a","namespace":"n"},"status":{"conditions":null,"podIP":null}}"#).unwrap();
         assert!(values(&bare).is_empty());
     }
 

@@ -71,17 +71,29 @@ impl<'a> Cursor<'a> {
     /// [`Unreadable`]
     pub fn strings(&mut self) -> Result<Vec<String>, Unreadable> {
         let mut strings = Vec::new();
+        self.items(|cursor| {
+            strings.push(cursor.string()?.into_owned());
+            Ok(())
+        })?;
+        Ok(strings)
+    }
+
+    /// Offers each item of a list; `item` takes or skips it. `null` has no items.
+    ///
+    /// # Errors
+    /// [`Unreadable`], also where `item` left something over.
+    pub fn items(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Unreadable>) -> Result<(), Unreadable> {
         if self.null() {
-            return Ok(strings);
+            return Ok(());
         }
         self.expect(b'[')?;
         if self.take(b']') {
-            return Ok(strings);
+            return Ok(());
         }
         loop {
-            strings.push(self.string()?.into_owned());
+            item(self)?;
             if !self.take(b',') {
-                return self.expect(b']').map(|()| strings);
+                return self.expect(b']');
             }
         }
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::core::object::{ObjectKey, SourceEvent};
+use crate::core::object::{Kind, ObjectKey, SourceEvent};
 
 /// Bytes of payload that may wait for the engine.
 const BUDGET_BYTES: usize = 512 << 10;
@@ -101,7 +101,8 @@ impl Queue {
     }
 
     fn push(&mut self, event: SourceEvent) {
-        let Some(key) = event.key() else {
+        // Of a pod each state counts, not only the last: ready, not ready, ready is news.
+        let Some(key) = event.key().filter(|key| key.kind != Kind::Pod) else {
             // Nothing merges across the border of a list, nor across what arrived for a state of an object.
             self.last.clear();
             self.bytes += event.payload_bytes();
@@ -151,7 +152,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::object::{Datum, Kind, Object, Payload, SourceId};
+    use crate::core::object::{Datum, Object, Payload, SourceId};
 
     const SOURCE: SourceId = SourceId(0);
 
@@ -214,6 +215,18 @@ mod tests {
         check(vec![apply("a", 1, 1), apply("b", 2, 1), apply("a", 3, 1)], &["apply a 3", "apply b 2"]);
         check(vec![apply("a", 1, 1), delete("a")], &["delete a"]);
         check(vec![delete("a"), apply("a", 2, 1)], &["apply a 2"]);
+    }
+
+    #[test]
+    fn every_state_of_a_pod_counts() {
+        let pod = |resource_version| match apply("a", resource_version, 1) {
+            SourceEvent::Apply { source, generation, mut object } => {
+                object.key.kind = Kind::Pod;
+                SourceEvent::Apply { source, generation, object }
+            }
+            other => other,
+        };
+        check(vec![pod(1), pod(2), pod(3)], &["apply a 1", "apply a 2", "apply a 3"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod api;
 pub mod cluster;
 pub mod decode;
 pub mod download;
+pub mod exec;
 pub mod failure;
 pub mod fetch;
 pub(crate) mod json;

@@ -106,6 +106,7 @@ mod tests {
             kind: Kind::ConfigMap,
             namespace: Some("n".into()),
             name: Some("a".into()),
+            of_type: None,
             selector: Selector::label("findme", None),
             folder_annotation: String::new(),
         };

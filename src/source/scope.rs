@@ -18,12 +18,14 @@ use crate::source::mailbox::Mailbox;
 pub struct Scope {
     /// Position in the engine's list of sources.
     pub id: SourceId,
-    /// ConfigMaps or Secrets.
+    /// ConfigMaps, Secrets or pods.
     pub kind: Kind,
     /// The namespace; none for the whole cluster.
     pub namespace: Option<String>,
     /// Only the object of this name, whatever its labels.
     pub name: Option<String>,
+    /// Only Secrets of this type.
+    pub of_type: Option<String>,
     /// LABEL and LABEL_VALUE.
     pub selector: Selector,
     /// FOLDER_ANNOTATION.
@@ -42,11 +44,13 @@ impl Scope {
     }
 
     /// The query that selects them. RBAC rules with resourceNames admit a list by this field selector.
-    pub fn selection(&self) -> (&'static str, String) {
-        match &self.name {
+    pub fn selection(&self) -> Vec<(&'static str, String)> {
+        let selected = match &self.name {
             Some(name) => ("fieldSelector", format!("metadata.name={name}")),
             None => ("labelSelector", self.selector.to_string()),
-        }
+        };
+        let of_type = self.of_type.as_ref().map(|of_type| ("fieldSelector", format!("type={of_type}")));
+        [selected].into_iter().chain(of_type).collect()
     }
 
     /// Whether an object of this key would be listed, as far as its key tells.

@@ -227,6 +227,8 @@ fn object(kind: Kind, mut fields: Fields, place: &Place, rules: &ManifestRules) 
     let data = match kind {
         Kind::ConfigMap => config_map_data(&mut fields, place)?,
         Kind::Secret => secret_data(&mut fields, place)?,
+        // None is projected, so that no manifest is read as one.
+        Kind::Pod => Data::new(),
     };
     let object = Object { key, uid: 0, resource_version: 0, created: 0, terminating: false, finalizers: Vec::new(), folder, data };
     Ok(Labelled { object, labels })

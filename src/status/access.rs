@@ -16,7 +16,7 @@ pub struct Need {
     pub verb: &'static str,
     /// The API group; empty for the core group.
     pub group: &'static str,
-    /// The resource in the plural: `secrets`.
+    /// The resource in the plural, and a part of it after a slash: `secrets`, `pods/exec`.
     pub resource: &'static str,
     /// The namespace; `None` for all.
     pub namespace: Option<String>,
@@ -89,11 +89,13 @@ async fn ask(api: &ApiServer, need: &Need) -> Verdict {
     struct Status {
         allowed: bool,
     }
+    let (resource, subresource) = need.resource.split_once('/').unwrap_or((need.resource, ""));
     let review = json!({
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": {
-            "verb": need.verb, "group": need.group, "resource": need.resource, "namespace": need.namespace.as_deref().unwrap_or_default(),
+            "verb": need.verb, "group": need.group, "resource": resource, "subresource": subresource,
+            "namespace": need.namespace.as_deref().unwrap_or_default(),
             "name": need.name.as_deref().unwrap_or_default(),
         }},
     });

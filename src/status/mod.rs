@@ -12,6 +12,7 @@ pub mod reason;
 pub mod release;
 pub mod series;
 pub mod settle;
+pub mod subject;
 pub mod sweep;
 pub mod wishes;
 

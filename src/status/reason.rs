@@ -67,9 +67,18 @@ pub static FOREIGN_FILE_REPLACED: Reason =
 /// A foreign file was kept.
 pub static FOREIGN_FILE_KEPT: Reason =
     warning("ForeignFileKept", "Write", "a file that is not ours stands at a wanted path and was kept (ADOPT)");
+/// A command ran in a pod.
+pub static RELOAD_SUCCEEDED: Reason =
+    normal("ReloadSucceeded", "Exec", "EXEC_COMMAND ran in this pod with exit code 0; the note holds the end of what it printed");
+/// A command failed in a pod.
+pub static RELOAD_FAILED: Reason = warning(
+    "ReloadFailed",
+    "Exec",
+    "EXEC_COMMAND failed in this pod, or could not be run; the note holds the exit code or the reason, and the end of what it printed",
+);
 
 /// Every reason there is.
-pub static REASONS: [&Reason; 9] = [
+pub static REASONS: [&Reason; 11] = [
     &FILES_WRITTEN,
     &FILES_REMOVED,
     &FINALIZER_RELEASED,
@@ -79,6 +88,8 @@ pub static REASONS: [&Reason; 9] = [
     &WRITE_FAILED,
     &FOREIGN_FILE_REPLACED,
     &FOREIGN_FILE_KEPT,
+    &RELOAD_SUCCEEDED,
+    &RELOAD_FAILED,
 ];
 
 /// The table of `docs/events.md`.

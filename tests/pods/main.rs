@@ -19,6 +19,7 @@ mod pod;
 mod wait;
 
 mod examples;
+mod exec;
 mod faults;
 mod k8s_sidecar;
 mod sharing;

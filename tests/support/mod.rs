@@ -53,6 +53,11 @@
 //! let asked = web.wait_for("/a", 1);                               // everything about each request
 //! assert_eq!((asked[0].method.as_str(), asked[0].credentials(), web.count("/reload")), ("GET", None, 0));
 //!
+//! // Pods that nobody runs: pending, running, ready and terminating as the test says, on both servers.
+//! cluster.pod("director-0").label("app", "director").container("dovecot").ready(true).create();
+//! cluster.set_ready("director-0", false);
+//! cluster.set_status("director-0", &json!({"podIP": "10.1.0.2"}));
+//!
 //! // Ages of objects can be set only in-process: server.create(&json!({"kind": "ConfigMap", "metadata": {"name": "old",
 //! // "namespace": cluster.namespace(), "labels": {"find": "me"}, "creationTimestamp": "2020-01-01T00:00:00Z"}, "data": {}})).
 //! ```

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::object::Definition;
-
 /// The rig's own token: may do everything, is not in the request log, and no fault hits it.
 pub const RIG_TOKEN: &str = "rig-admin";
 
@@ -51,11 +49,6 @@ impl User {
     /// Whether the user may do this.
     pub fn may(&self, verb: &str, group: &str, resource: &str, namespace: Option<&str>) -> bool {
         self.rules.as_ref().is_none_or(|rules| rules.iter().any(|rule| rule.allows(group, resource, verb, namespace)))
-    }
-
-    /// As `may`, for a resource of the table.
-    pub fn may_use(&self, verb: &str, def: &Definition, namespace: Option<&str>) -> bool {
-        self.may(verb, def.group, def.plural, namespace)
     }
 }
 

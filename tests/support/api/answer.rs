@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use super::State;
 use super::access::User;
 use super::event;
+use super::exec::Exec;
 use super::failure::Failure;
 use super::object::{Definition, Form, Stored, render, text};
 use super::patch;
+use super::pod;
 use super::route::{self, Asked, Selectors, Token, Verb};
 use super::store::{Deleted, Origin, Store};
 use super::watch::{Tweaks, Watch};
@@ -23,6 +25,8 @@ pub enum Answer {
     Text(u16, &'static str),
     /// A watch that begins.
     Watch(Box<Watch>),
+    /// A command that is to run in a pod.
+    Exec(Box<Exec>),
 }
 
 /// A request with everything that decides about its answer.
@@ -37,6 +41,8 @@ pub struct Call<'a> {
     pub accept: &'a str,
     /// `Content-Type` header.
     pub content_type: &'a str,
+    /// `Sec-WebSocket-Key` and `Sec-WebSocket-Protocol` headers.
+    pub upgrade: (&'a str, &'a str),
     /// Body.
     pub body: &'a [u8],
     /// Faults that concern lists and watches.
@@ -74,19 +80,31 @@ pub fn answer(state: &mut State, call: Call<'_>) -> Result<Answer, Failure> {
             Ok(Answer::Json(200, found.render(def, route::form(call.accept))))
         }
         Verb::Create | Verb::Update | Verb::Patch | Verb::Delete => write(&mut state.store, &call, def),
+        Verb::Exec => {
+            let (namespace, name) = place(call.asked);
+            let pod = state.store.get(def.plural, namespace, name).ok_or_else(|| Failure::not_found(def.plural, name))?;
+            let (key, protocols) = call.upgrade;
+            Ok(Answer::Exec(Box::new(Exec::new(call.asked, &pod.value, key, protocols)?)))
+        }
         Verb::Review | Verb::Other => unreachable!("answered above"),
     }
 }
 
 fn authorize(user: &User, asked: &Asked, def: &Definition) -> Result<(), Failure> {
-    let (verb, namespace, name) = (asked.verb.in_rbac(), asked.namespace.as_deref(), asked.name.as_deref());
-    if user.may_use(verb, def, namespace) { Ok(()) } else { Err(Failure::forbidden(&user.name, verb, def, namespace, name)) }
+    let (namespace, name, resource) = (asked.namespace.as_deref(), asked.name.as_deref(), asked.resource());
+    // The method is authorized as ever; since 1.35 an upgrade needs `create` besides.
+    let verbs = if asked.verb == Verb::Exec { &["get", "create"][..] } else { &[asked.verb.in_rbac()] };
+    match verbs.iter().find(|verb| !user.may(verb, def.group, &resource, namespace)) {
+        None => Ok(()),
+        Some(verb) => Err(Failure::forbidden(&user.name, verb, def, &resource, namespace, name)),
+    }
 }
 
 fn review(user: &User, review: &Value) -> Result<Answer, Failure> {
     let part = |name: &str| text(review, &format!("/spec/resourceAttributes/{name}"));
     let namespace = Some(part("namespace")).filter(|namespace| !namespace.is_empty());
-    let allowed = user.may(part("verb"), part("group"), part("resource"), namespace);
+    let resource = [part("resource"), part("subresource")].join("/");
+    let allowed = user.may(part("verb"), part("group"), resource.trim_end_matches('/'), namespace);
     let (kind, api_version) = ("SelfSubjectAccessReview", "authorization.k8s.io/v1");
     let answer = json!({"kind": kind, "apiVersion": api_version, "metadata": {}, "spec": review["spec"], "status": {"allowed": allowed}});
     Ok(Answer::Json(201, render(&answer)))
@@ -223,15 +241,21 @@ fn write(store: &mut Store, call: &Call<'_>, def: &'static Definition) -> Result
     let (kept, is_new_event) = (Definition::named(def.plural), def.group == "events.k8s.io");
     let to_core = |value: Value| if is_new_event { event::to_core(&value) } else { value };
     let shown = |stored: &Stored| stored.render(def, Form::Full);
+    let update = |store: &mut Store, mut value: Value| {
+        let old = store.get(def.plural, namespace, name).ok_or_else(|| Failure::not_found(def.plural, name))?;
+        pod::keep_other_half(call.asked, &old.value, &mut value);
+        Ok(Answer::Json(200, shown(&*store.update(kept, namespace, name, value)?)))
+    };
     match call.asked.verb {
         Verb::Create => {
-            let value = json_body(call.body)?;
+            let mut value = json_body(call.body)?;
+            pod::begin(def, &mut value);
             if is_new_event {
                 event::validate(&value, namespace)?;
             }
             Ok(Answer::Json(201, shown(&*store.create(kept, namespace, to_core(value), Origin::Client)?)))
         }
-        Verb::Update => Ok(Answer::Json(200, shown(&*store.update(kept, namespace, name, to_core(json_body(call.body)?))?))),
+        Verb::Update => update(store, to_core(json_body(call.body)?)),
         Verb::Patch => {
             let found = store.get(def.plural, namespace, name).ok_or_else(|| Failure::not_found(def.plural, name))?;
             let mut value = if is_new_event { event::to_new(&found.value) } else { found.value.clone() };
@@ -240,7 +264,7 @@ fn write(store: &mut Store, call: &Call<'_>, def: &'static Definition) -> Result
                 "application/merge-patch+json" => patch::merge_patch(&mut value, &json_body(call.body)?),
                 _ => return Err(Failure::new(415, "UnsupportedMediaType", "415: Unsupported Media Type")),
             }
-            Ok(Answer::Json(200, shown(&*store.update(kept, namespace, name, to_core(value))?)))
+            update(store, to_core(value))
         }
         Verb::Delete => {
             let options = if call.body.is_empty() { Value::Null } else { json_body(call.body)? };
@@ -254,7 +278,9 @@ fn write(store: &mut Store, call: &Call<'_>, def: &'static Definition) -> Result
                 }
             }
         }
-        Verb::Get | Verb::List | Verb::StreamList | Verb::Watch | Verb::Review | Verb::Other => unreachable!("only writes come here"),
+        Verb::Get | Verb::List | Verb::StreamList | Verb::Watch | Verb::Exec | Verb::Review | Verb::Other => {
+            unreachable!("only writes come here")
+        }
     }
 }
 

@@ -79,12 +79,12 @@ impl Failure {
     }
 
     /// 403 by RBAC.
-    pub fn forbidden(user: &str, verb: &str, def: &Definition, namespace: Option<&str>, name: Option<&str>) -> Self {
+    pub fn forbidden(user: &str, verb: &str, def: &Definition, resource: &str, namespace: Option<&str>, name: Option<&str>) -> Self {
         let place = namespace.map_or_else(|| "at the cluster scope".to_owned(), |namespace| format!("in the namespace \"{namespace}\""));
         let object = name.map_or_else(|| def.plural.to_owned(), |name| format!("{} \"{name}\"", def.plural));
-        let (plural, group) = (def.plural, def.group);
+        let group = def.group;
         let message =
-            format!("{object} is forbidden: User \"{user}\" cannot {verb} resource \"{plural}\" in API group \"{group}\" {place}");
+            format!("{object} is forbidden: User \"{user}\" cannot {verb} resource \"{resource}\" in API group \"{group}\" {place}");
         let mut details = json!({"kind": def.plural});
         if let Some(name) = name {
             details["name"] = name.into();

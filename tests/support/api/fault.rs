@@ -70,6 +70,11 @@ impl Matcher {
         Self::verbs(&[Verb::Create], resource)
     }
 
+    /// Commands in pods.
+    pub fn exec() -> Self {
+        Self::verbs(&[Verb::Exec], "pods")
+    }
+
     /// Patches.
     pub fn patch(resource: &str) -> Self {
         Self::verbs(&[Verb::Patch], resource)

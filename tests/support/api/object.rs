@@ -32,6 +32,7 @@ pub const RESOURCES: &[Definition] = &[
     Definition { group: "", version: "v1", plural: "namespaces", kind: "Namespace", namespaced: false },
     Definition { group: "", version: "v1", plural: "events", kind: "Event", namespaced: true },
     Definition { group: "events.k8s.io", version: "v1", plural: "events", kind: "Event", namespaced: true },
+    Definition { group: "", version: "v1", plural: "pods", kind: "Pod", namespaced: true },
     Definition { group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease", namespaced: true },
 ];
 

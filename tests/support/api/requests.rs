@@ -84,7 +84,7 @@ impl Counts {
                 Verb::Watch => &mut counts.watches,
                 Verb::Create => &mut counts.creates,
                 Verb::Patch => &mut counts.patches,
-                Verb::Update | Verb::Delete | Verb::Review | Verb::Other => &mut counts.others,
+                Verb::Update | Verb::Delete | Verb::Exec | Verb::Review | Verb::Other => &mut counts.others,
             } += 1;
         }
         counts

@@ -23,6 +23,8 @@ pub enum Verb {
     Patch,
     /// DELETE.
     Delete,
+    /// GET of `pods/NAME/exec`, which changes the protocol.
+    Exec,
     /// A SelfSubjectAccessReview.
     Review,
     /// `/version`, `/readyz` and everything unknown.
@@ -33,7 +35,7 @@ impl Verb {
     /// The verb in RBAC rules.
     pub fn in_rbac(self) -> &'static str {
         match self {
-            Self::Get => "get",
+            Self::Get | Self::Exec => "get",
             Self::List => "list",
             Self::StreamList | Self::Watch => "watch",
             Self::Create | Self::Review | Self::Other => "create",
@@ -55,6 +57,8 @@ pub struct Asked {
     pub namespace: Option<String>,
     /// Object, if one is named.
     pub name: Option<String>,
+    /// `status` or `exec`, if a part of the object is meant.
+    pub subresource: Option<&'static str>,
     /// Query parameters, decoded, in the request's order.
     pub parameters: Vec<(String, String)>,
     /// Number of the page of a list, from 1.
@@ -65,7 +69,7 @@ impl Asked {
     /// Reads method, path and query.
     pub fn parse(method: &str, path: &str, query: &str) -> Self {
         let parameters: Vec<_> = query.split('&').filter(|part| !part.is_empty()).map(pair).collect();
-        let mut asked = Self { verb: Verb::Other, definition: None, namespace: None, name: None, parameters, page: 1 };
+        let mut asked = Self { verb: Verb::Other, definition: None, namespace: None, name: None, subresource: None, parameters, page: 1 };
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         if path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" && method == "POST" {
             asked.verb = Verb::Review;
@@ -79,6 +83,10 @@ impl Asked {
         let (namespace, plural, name) = match rest {
             ["namespaces", namespace, plural] => (Some(*namespace), *plural, None),
             ["namespaces", namespace, plural, name] => (Some(*namespace), *plural, Some(*name)),
+            ["namespaces", namespace, plural @ "pods", name, part @ ("status" | "exec")] => {
+                asked.subresource = Some(if *part == "exec" { "exec" } else { "status" });
+                (Some(*namespace), *plural, Some(*name))
+            }
             [plural] => (None, *plural, None),
             [plural, name] => (None, *plural, Some(*name)),
             _ => return asked,
@@ -96,6 +104,7 @@ impl Asked {
         let true_ = |name: &str| ["true", "1"].contains(&self.parameter(name));
         match (self.definition, method, &self.name) {
             (None, ..) => Verb::Other,
+            (_, "GET", Some(_)) if self.subresource == Some("exec") => Verb::Exec,
             (_, "GET", Some(_)) => Verb::Get,
             (_, "GET", None) if !true_("watch") => Verb::List,
             (_, "GET", None) if true_("sendInitialEvents") => Verb::StreamList,
@@ -116,6 +125,11 @@ impl Asked {
     /// The plural name of the resource, or nothing.
     pub fn plural(&self) -> &'static str {
         self.definition.map_or("", |def| def.plural)
+    }
+
+    /// The resource as RBAC rules name it: `pods`, `pods/exec`.
+    pub fn resource(&self) -> String {
+        self.subresource.map_or_else(|| self.plural().to_owned(), |part| format!("{}/{part}", self.plural()))
     }
 }
 
@@ -268,7 +282,8 @@ fn requirement(part: &str) -> Result<Requirement, String> {
 
 fn field(part: &str, plural: &str) -> Result<(String, String), String> {
     let (path, value) = part.split_once("==").or_else(|| part.split_once('=')).ok_or_else(|| format!("invalid selector: '{part}'"))?;
-    if !["metadata.name", "metadata.namespace"].contains(&path) && plural != "events" {
+    let of_kind = [("status.phase", "pods"), ("type", "secrets")].contains(&(path, plural));
+    if !["metadata.name", "metadata.namespace"].contains(&path) && plural != "events" && !of_kind {
         return Err(format!("\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""));
     }
     let path = path.replace("regarding.", "involvedObject.").replace("reportingController", "reportingComponent");

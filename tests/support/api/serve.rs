@@ -7,7 +7,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -20,6 +22,7 @@ use super::Shared;
 use super::access::RIG_TOKEN;
 use super::answer::{Answer, Call, answer};
 use super::body::{self, Body, End, Shape};
+use super::exec;
 use super::failure::Failure;
 use super::fault::Fault;
 use super::object::render;
@@ -36,7 +39,7 @@ pub async fn connection(shared: Arc<Shared>, socket: TcpStream, tls: TlsAcceptor
         socket.set_nodelay(true)?;
         let stream = tls.accept(socket).await?;
         let service = service_fn(|request| request_of(Arc::clone(&shared), request));
-        http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.map_err(io::Error::other)
+        http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await.map_err(io::Error::other)
     };
     tokio::select! {
         // A broken connection is the client's business, or a fault that we made.
@@ -52,7 +55,8 @@ enum Verdict {
     Reset,
 }
 
-async fn request_of(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> io::Result<Response> {
+async fn request_of(shared: Arc<Shared>, mut request: hyper::Request<Incoming>) -> io::Result<Response> {
+    let upgrade = hyper::upgrade::on(&mut request);
     let (parts, incoming) = request.into_parts();
     let header = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let token = header(AUTHORIZATION).trim_start_matches("Bearer ").to_owned();
@@ -72,9 +76,18 @@ async fn request_of(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> i
         Verdict::Reset => return Err(io::Error::other("scripted reset")),
     };
     let (accept, content_type) = (header(ACCEPT), header(CONTENT_TYPE));
-    let streaming_lists = shared.options.streaming_lists;
-    let call =
-        Call { asked: &asked, path, token: &token, accept: &accept, content_type: &content_type, body: &body, tweaks, streaming_lists };
+    let (key, protocols) = (header(SEC_WEBSOCKET_KEY), header(SEC_WEBSOCKET_PROTOCOL));
+    let call = Call {
+        asked: &asked,
+        path,
+        token: &token,
+        accept: &accept,
+        content_type: &content_type,
+        upgrade: (&key, &protocols),
+        body: &body,
+        tweaks,
+        streaming_lists: shared.options.streaming_lists,
+    };
     let answered = answer(&mut shared.state(), call);
     shared.wake();
     match answered {
@@ -88,6 +101,21 @@ async fn request_of(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> i
                 while !text.is_empty() && out.send(text.split_to(text.len().min(65_536))).await.is_ok() {}
             });
             respond(&record, code, "application/json", body)
+        }
+        Ok(Answer::Exec(exec)) => {
+            let mut drops = shared.drops.subscribe();
+            let (open, key) = (record.open(), exec.accept.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = exec.run(upgrade) => {}
+                    _ = drops.changed() => {}
+                }
+                drop(open);
+            });
+            record.answered(101);
+            let response = hyper::Response::builder().status(101).header(CONNECTION, "Upgrade").header(UPGRADE, "websocket");
+            let response = response.header(SEC_WEBSOCKET_ACCEPT, key).header(SEC_WEBSOCKET_PROTOCOL, exec::PROTOCOL);
+            response.body(body::whole(String::new(), &record)).map_err(io::Error::other)
         }
         Ok(Answer::Watch(watch)) => {
             let (out, body) = body::channel(&record, shape, shared.options.slow_reader_cut);

@@ -95,7 +95,8 @@ impl Cluster {
         // The authorizer follows the role with a delay: wait until it allows what is new and no longer what is not.
         let theirs = self.client.for_token(&account.token);
         let review = |group: &str, resource: &str, verb: &str| {
-            let mut attributes = json!({"group": group, "resource": resource, "verb": verb});
+            let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
+            let mut attributes = json!({"group": group, "resource": resource, "subresource": part, "verb": verb});
             if !account.cluster_wide {
                 attributes["namespace"] = self.namespace.clone().into();
             }

@@ -55,6 +55,12 @@ impl Draft<'_> {
         self
     }
 
+    /// The type of a Secret.
+    pub fn of_type(mut self, name: &str) -> Self {
+        self.object["type"] = name.into();
+        self
+    }
+
     /// Another namespace.
     pub fn in_namespace(mut self, namespace: &str) -> Self {
         self.namespace = namespace.to_owned();

@@ -5,6 +5,7 @@
 mod account;
 mod draft;
 mod kubeconfig;
+mod pod;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
@@ -22,6 +23,7 @@ use crate::support::tree::{DEADLINE, wait_until};
 
 pub use account::{Account, Rights};
 pub use draft::Draft;
+pub use pod::PodDraft;
 
 /// Names the kubeconfig of a real cluster; without it the server runs in the test process.
 const VARIABLE: &str = "PROJECTOR_TEST_CLUSTER";
@@ -101,7 +103,7 @@ impl Cluster {
 
     /// Takes every finalizer off the objects of a namespace, which could not go with them.
     fn strip_finalizers(&self, namespace: &str) {
-        for plural in ["configmaps", "secrets"] {
+        for plural in ["configmaps", "secrets", "pods"] {
             let list = self.client.try_send("GET", &format!("{namespace}/{plural}"), &[], &[]);
             let list = list.map(|response| response.json()).unwrap_or_default();
             for object in list["items"].as_array().into_iter().flatten().filter(|object| !finalizers(object).is_empty()) {

@@ -4,6 +4,7 @@
 
 mod faults;
 mod launcher;
+mod pods;
 mod protocol;
 mod server;
 mod web;

@@ -1,0 +1,138 @@
+//! What the application is told of besides its files: watches of pods and Secrets, and the life of a run that does nothing else.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use crate::app::Tasks;
+use crate::app::engine::{Ended, GRACE, LOOK, SLACK};
+use crate::app::shutdown::Shutdown;
+use crate::config::Config;
+use crate::core::cause::Cause;
+use crate::core::object::{Kind, SourceId};
+use crate::core::selector::Selector;
+use crate::core::trigger::{News, Watched};
+use crate::health::{Health, Readiness, WatchName};
+use crate::react::runner::{Occasions, Runner};
+use crate::source::Request;
+use crate::source::api::ApiServer;
+use crate::source::cluster::ClusterSource;
+use crate::source::mailbox::Mailbox;
+use crate::source::scope::{After, Ends, Manner, Scope, Timeouts};
+use crate::status;
+
+/// From watches to the runner.
+struct Follower {
+    watched: Watched,
+    mailbox: Mailbox,
+    /// Where each source is asked for its list.
+    relist: Vec<mpsc::Sender<Request>>,
+    pods_delay: Duration,
+    secrets_delay: Duration,
+    occasions: Occasions,
+    /// Whose readiness waits for the first lists.
+    health: Option<Health>,
+}
+
+/// Starts the watches that are asked for. They go on whatever METHOD says.
+pub fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &Health, tasks: &mut Tasks) {
+    let Some(exec) = &config.exec else { return };
+    let (pods, secrets) = (&config.triggers.pods, &config.triggers.secrets);
+    let scope = |kind, selector: &Selector, of_type: Option<&String>| Scope {
+        id: SourceId(0),
+        kind,
+        namespace: Some(exec.namespace.clone()),
+        name: None,
+        of_type: of_type.cloned(),
+        selector: selector.clone(),
+        folder_annotation: String::new(),
+    };
+    let pods_scope = pods.as_ref().map(|pods| scope(Kind::Pod, &pods.selector, None));
+    let secrets_scope = secrets.as_ref().map(|secrets| scope(Kind::Secret, &secrets.selector, Some(&secrets.of_type)));
+    let mailbox = Mailbox::default();
+    let mut relist = Vec::new();
+    for (id, scope) in (0..).zip([pods_scope, secrets_scope].into_iter().flatten()) {
+        let contact = health.watch(WatchName { kind: Some(scope.kind), namespace: scope.namespace.clone() });
+        let (sender, requests) = mpsc::channel(1);
+        relist.push(sender);
+        let timeouts = Timeouts { server: config.watch_server_timeout, client: config.watch_client_timeout };
+        let manner = Manner { after: After::Watch, timeouts, give_up: None, poll: config.poll };
+        let ends = Ends { mailbox: mailbox.clone(), requests, contact };
+        let seed = u32::try_from(status::random() >> 32).unwrap_or_default();
+        let source = ClusterSource::new(api.clone(), Scope { id: SourceId(id), ..scope }, manner, ends, seed);
+        tasks.spawn(async {
+            // A watch never ends by itself.
+            let _ = source.run().await;
+        });
+    }
+    if relist.is_empty() {
+        return;
+    }
+    let follower = Follower {
+        watched: Watched::new(relist.len(), (status::random(), status::random())),
+        mailbox,
+        relist,
+        pods_delay: pods.as_ref().map(|pods| pods.delay).unwrap_or_default(),
+        secrets_delay: secrets.as_ref().map(|secrets| secrets.delay).unwrap_or_default(),
+        occasions: runner.occasions(),
+        health: (!config.projects).then(|| health.clone()),
+    };
+    tasks.spawn(follower.follow());
+}
+
+impl Follower {
+    async fn follow(mut self) {
+        loop {
+            self.mailbox.arrived().await;
+            for event in self.mailbox.take() {
+                match self.watched.fold(event) {
+                    News::Nothing => {}
+                    News::Happened(cause, key) => {
+                        let delay = if cause == Cause::Pods { self.pods_delay } else { self.secrets_delay };
+                        tracing::debug!(object = %key, ?delay, "worth telling of");
+                        self.occasions.happened(cause, &key.to_string(), delay);
+                    }
+                    News::Lost(source) => {
+                        // What does not fit is asked for already.
+                        let _ = self.relist.get(usize::from(source.0)).map(|sender| sender.try_send(Request::Relist(source)));
+                    }
+                }
+            }
+            if self.watched.is_settled()
+                && let Some(health) = self.health.take()
+            {
+                health.set_readiness(Readiness::Ready);
+                tracing::info!("watching");
+            }
+        }
+    }
+}
+
+/// Runs where nothing is projected: until asked to stop, or until a task ends that should not.
+pub async fn run(
+    config: &Config,
+    mut runner: Runner,
+    api: &ApiServer,
+    health: &Health,
+    shutdown: &mut Shutdown,
+    tasks: &mut Tasks,
+) -> Ended {
+    let beat = health.looped("triggers");
+    runner.without_files();
+    start(config, api, &runner, health, tasks);
+    loop {
+        beat.expect_within(LOOK + SLACK);
+        tokio::select! {
+            biased;
+            () = shutdown.asked() => {
+                runner.stop(GRACE).await;
+                return Ended::Done;
+            }
+            () = sleep_until(Instant::now() + LOOK) => {}
+        }
+        if runner.has_ended() || tasks.any_ended() {
+            return Ended::Failed("a task ended early".into());
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! One command in one container: `pods/exec` over a WebSocket (v5.channel.k8s.io), as `kubectl exec` does it without terminal and input.
+//!
+//! The frames are read by [`crate::core::frame`], because a WebSocket library is many times the size of the little that is needed here:
+//! we send nothing but answers to pings.
+
+use http::HeaderValue;
+use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
+use serde::Deserialize;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::core::frame::{self, Decoder, Frame};
+use crate::source::api::{self, ApiServer, encoded};
+use crate::source::failure::Failure;
+use crate::status;
+
+/// The only protocol that is spoken; every server since Kubernetes 1.30 knows it.
+const PROTOCOL: &str = "v5.channel.k8s.io";
+/// What is kept of each output: its end.
+const TAIL_BYTES: usize = 1 << 10;
+/// The longest word of the server about how the command ended.
+const STATUS_BYTES_MAX: usize = 64 << 10;
+
+/// Which command, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Command<'a> {
+    /// Namespace of the pod.
+    pub namespace: &'a str,
+    /// Name of the pod.
+    pub pod: &'a str,
+    /// Name of the container.
+    pub container: &'a str,
+    /// The program and its arguments.
+    pub argv: &'a [String],
+}
+
+/// How a command ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// With exit code 0.
+    Done,
+    /// With another exit code.
+    Code(i32),
+    /// It did not even begin, or the node could not say: the node's words.
+    Other(String),
+}
+
+/// The ends of what a command wrote.
+#[derive(Default)]
+pub struct Output {
+    /// Standard output.
+    pub stdout: Tail,
+    /// Standard error.
+    pub stderr: Tail,
+}
+
+/// The end of a text, at most a kilobyte. Without `Debug`: nobody knows what a command prints.
+#[derive(Default)]
+pub struct Tail(Vec<u8>);
+
+impl Tail {
+    fn push(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+        self.0.drain(..self.0.len().saturating_sub(TAIL_BYTES));
+    }
+
+    /// The text without white space around it. What is no text is shown as the replacement character.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0).trim().to_owned()
+    }
+}
+
+/// Runs a command and waits for its end. What it wrote goes to `output` as it comes, so that it is there after a time-out, too.
+///
+/// # Errors
+/// The server's refusal, and a connection that ends before the command does. The command may run on then, or may never have begun.
+///
+/// # Cancel safety
+/// The connection is cut; the command may run on.
+pub async fn run(api: &ApiServer, command: Command<'_>, output: &mut Output) -> Result<Exit, Failure> {
+    let mut socket = api.upgrade(request(command)?).await?;
+    let (mut decoder, mut read, mut ended) = (Decoder::default(), vec![0; 8 << 10], Vec::new());
+    // The first byte of a message is its channel.
+    let mut channel = 0;
+    loop {
+        let count = socket.read(&mut read).await.map_err(|error| Failure::from_transport(&error))?;
+        if count == 0 {
+            return Err(cut());
+        }
+        decoder.feed(read.get(..count).unwrap_or_default());
+        while let Some(frame) = decoder.frame().map_err(|_| Failure::Transport("the answer is no WebSocket".to_owned()))? {
+            let bytes = match &frame {
+                Frame::Begin(message) => match message.split_first() {
+                    Some((of, bytes)) => {
+                        channel = *of;
+                        bytes
+                    }
+                    None => continue,
+                },
+                Frame::More(bytes) => bytes.as_slice(),
+                Frame::Ping(bytes) => {
+                    send(&mut socket, &frame::pong(bytes, mask())).await.map_err(|error| Failure::from_transport(&error))?;
+                    continue;
+                }
+                Frame::Pong => continue,
+                Frame::Close => return Err(cut()),
+            };
+            match channel {
+                1 => output.stdout.push(bytes),
+                2 => output.stderr.push(bytes),
+                3 if ended.len() + bytes.len() > STATUS_BYTES_MAX => return Err(Failure::TooLarge { limit_bytes: STATUS_BYTES_MAX }),
+                3 => {
+                    ended.extend_from_slice(bytes);
+                    // It comes last, after all output. In parts it can be read only once it is whole.
+                    if let Some(exit) = exit(&ended) {
+                        // Only politeness: it is over.
+                        let _ = send(&mut socket, &frame::close(mask())).await;
+                        return Ok(exit);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn request(command: Command<'_>) -> Result<http::Request<Vec<u8>>, Failure> {
+    let Command { namespace, pod, container, argv } = command;
+    let path = format!("/api/v1/namespaces/{}/pods/{}/exec", encoded(namespace), encoded(pod));
+    let mut query = vec![("container", container), ("stdin", "false"), ("stdout", "true"), ("stderr", "true"), ("tty", "false")];
+    query.extend(argv.iter().map(|part| ("command", part.as_str())));
+    let mut request = api::get(&path, &query)?;
+    let key = [status::random().to_be_bytes(), status::random().to_be_bytes()].concat();
+    let key = HeaderValue::try_from(base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key));
+    let headers = request.headers_mut();
+    headers.insert(SEC_WEBSOCKET_KEY, key.map_err(|error| Failure::Request(error.to_string()))?);
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    Ok(request)
+}
+
+async fn send(socket: &mut api::Upgraded, frame: &[u8]) -> std::io::Result<()> {
+    socket.write_all(frame).await?;
+    socket.flush().await
+}
+
+fn mask() -> [u8; 4] {
+    let [a, b, c, d, ..] = status::random().to_be_bytes();
+    [a, b, c, d]
+}
+
+fn cut() -> Failure {
+    Failure::Transport("the connection ended before the command did".to_owned())
+}
+
+/// How the command ended, by the `Status` on the third channel; nothing while that is not there as a whole.
+fn exit(status: &[u8]) -> Option<Exit> {
+    #[derive(Deserialize)]
+    struct Status {
+        status: String,
+        #[serde(default)]
+        message: String,
+        #[serde(default)]
+        details: Details,
+    }
+    #[derive(Deserialize, Default)]
+    struct Details {
+        #[serde(default)]
+        causes: Vec<Cause>,
+    }
+    #[derive(Deserialize)]
+    struct Cause {
+        #[serde(default)]
+        reason: String,
+        #[serde(default)]
+        message: String,
+    }
+    let status: Status = serde_json::from_slice(status).ok()?;
+    if status.status == "Success" {
+        return Some(Exit::Done);
+    }
+    let code = status.details.causes.iter().find(|cause| cause.reason == "ExitCode").and_then(|cause| cause.message.parse().ok());
+    Some(code.map_or_else(|| Exit::Other(status.message.chars().take(TAIL_BYTES / 4).collect()), Exit::Code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_tells_how_the_command_ended() {
+        let code = |code: &str| {
+            format!(
+                r#"{{"status":"Failure","reason":"NonZeroExitCode","message":"m","details":{{"causes":[{{"reason":"ExitCode","message":"{code}"}}]}}}}"#
+            )
+        };
+        let table = [
+            (r#"{"metadata":{},"status":"Success"}"#.to_owned(), Some(Exit::Done)),
+            (code("3"), Some(Exit::Code(3))),
+            (code("x"), Some(Exit::Other("m".to_owned()))),
+            (r#"{"status":"Failure","reason":"InternalError","message":"no sh"}"#.to_owned(), Some(Exit::Other("no sh".to_owned()))),
+            (r#"{"status":"Fail"#.to_owned(), None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(exit(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_the_end_of_an_output_is_kept() {
+        let mut tail = Tail::default();
+        tail.push(&[b'a'; 3000]);
+        tail.push(b"end\n");
+        assert_eq!(tail.text(), format!("{}end", "a".repeat(TAIL_BYTES - 4)));
+    }
+
+    #[test]
+    fn a_request_carries_each_part_of_the_command() {
+        let argv = ["sh", "-c", "a b&c"].map(str::to_owned);
+        let request = request(Command { namespace: "n", pod: "p", container: "c", argv: &argv }).unwrap();
+        let query = "container=c&stdin=false&stdout=true&stderr=true&tty=false&command=sh&command=-c&command=a%20b%26c";
+        assert_eq!(request.uri().to_string(), format!("/api/v1/namespaces/n/pods/p/exec?{query}"));
+    }
+}
