@@ -133,10 +133,11 @@ async fn plain(State(health): State<Health>, method: Method, uri: Uri) -> (Statu
 
 /// What k8s-sidecar would say. Before the first sync it does not look at its threads.
 fn verdict(report: &Report) -> (StatusCode, &'static str) {
-    match (report.is_ready(), report.verdict()) {
+    match (report.is_synced(), report.verdict()) {
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "NOT READY"),
         (true, Verdict::Stuck) => (StatusCode::SERVICE_UNAVAILABLE, "NOT LIVE (watcher thread died)"),
         (true, Verdict::Stale) => (StatusCode::SERVICE_UNAVAILABLE, "NOT LIVE (K8s contact lost)"),
+        (true, Verdict::Untold) => (StatusCode::SERVICE_UNAVAILABLE, "NOT LIVE (reload failed)"),
         (true, Verdict::Alive) => (StatusCode::OK, "OK"),
     }
 }
