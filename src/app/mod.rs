@@ -3,6 +3,7 @@
 mod engine;
 mod publish;
 mod reactions;
+mod reaper;
 pub mod shutdown;
 pub mod sources;
 
@@ -43,6 +44,9 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     greet(&config, api.as_ref().map(ApiServer::url));
     health.set_on_reload_failure(config.on_reload_failure);
     let mut tasks = Tasks::default();
+    if reaper::is_needed() {
+        tasks.spawn(reaper::reap());
+    }
     if let Some(listen) = config.health {
         let address = serve::Address { host: listen.host, port: listen.port };
         let manner = serve::Manner { answers: listen.answers, wording: config.wording };

@@ -4,6 +4,7 @@
 
 mod ends;
 mod failure;
+mod first;
 mod signals;
 mod told;
 
