@@ -16,7 +16,11 @@ fn the_first_files_are_there_before_the_child_starts() {
 #[test]
 fn a_change_is_told_by_one_hup_once_the_files_are_there() {
     let bench = Bench::new();
-    let mut projector = bench.child(HUP).start();
+    let web = WebServer::start();
+    web.on("/reload", Answer::ok(""));
+    let mut projector = bench.child(HUP).env("REQ_URL", &web.url("/reload")).start();
+    // The request comes after the child: the first pass is told.
+    web.wait_for("/reload", 1);
     bench.noted(&["up 1"]);
     bench.set("2");
     bench.noted(&["up 1", "hup 2"]);
