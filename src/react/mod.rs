@@ -61,6 +61,11 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Worth another attempt, as when a connection did not come about.
+    pub const fn later(why: String) -> Self {
+        Self::Transient { trouble: Trouble::Connect, wish: None, why }
+    }
+
     /// For people.
     pub fn why(&self) -> &str {
         match self {

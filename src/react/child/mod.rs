@@ -100,7 +100,7 @@ impl Handle {
 
     async fn reload(&self) -> Result<(), Fault> {
         let (answer, answered) = oneshot::channel();
-        let gone = || Fault::Permanent("the child has ended".to_owned());
+        let gone = || Fault::later("the child has ended".to_owned());
         self.controls.send(Control::Reload(answer)).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }

@@ -13,7 +13,6 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::child::{Child as Settings, Reload, Restart};
 use crate::config::reload::signal_name;
-use crate::core::retry::Trouble;
 use crate::react::Fault;
 use crate::react::child::Control;
 use crate::react::child::backoff::Backoff;
@@ -42,10 +41,7 @@ pub(super) struct Owner {
 enum Phase {
     /// Not started yet.
     Waiting,
-    Running {
-        process: Process,
-        since: Instant,
-    },
+    Running(Process),
     /// Asked to end.
     Stopping {
         process: Process,
@@ -105,10 +101,10 @@ impl Owner {
     async fn input(&mut self) -> Input {
         let due = match &self.phase {
             Phase::Stopping { due, .. } | Phase::Resting(due) => Some(*due),
-            Phase::Waiting | Phase::Running { .. } | Phase::Ended => None,
+            Phase::Waiting | Phase::Running(_) | Phase::Ended => None,
         };
         let process = match &mut self.phase {
-            Phase::Running { process, .. } | Phase::Stopping { process, .. } => Some(process),
+            Phase::Running(process) | Phase::Stopping { process, .. } => Some(process),
             Phase::Waiting | Phase::Resting(_) | Phase::Ended => None,
         };
         let exit = async {
@@ -129,18 +125,18 @@ impl Owner {
     fn start(&mut self, phase: Phase) -> Phase {
         match phase {
             Phase::Waiting => self.launch(),
-            started @ (Phase::Running { .. } | Phase::Stopping { .. } | Phase::Resting(_) | Phase::Ended) => started,
+            started @ (Phase::Running(_) | Phase::Stopping { .. } | Phase::Resting(_) | Phase::Ended) => started,
         }
     }
 
     fn launch(&mut self) -> Phase {
-        let since = Instant::now();
-        self.started.send_replace(Some(since));
+        // It reads what is on disk now.
+        self.started.send_replace(Some(Instant::now()));
         let program = self.settings.command.first().map(|program| program.display().to_string()).unwrap_or_default();
         match Process::start(&self.settings.command) {
             Ok(process) => {
                 tracing::info!(program, pid = process.pid(), "child started");
-                Phase::Running { process, since }
+                Phase::Running(process)
             }
             Err(error) => {
                 tracing::error!(program, %error, "the child cannot be started");
@@ -172,13 +168,15 @@ impl Owner {
         let (answered, phase) = match (phase, self.settings.reload) {
             // It reads the files when it starts.
             (phase @ (Phase::Waiting | Phase::Resting(_)), _) => (Ok(()), phase),
-            (Phase::Running { process, since }, Reload::Signal(signal)) => (process.tell(signal), Phase::Running { process, since }),
-            (Phase::Running { process, .. }, Reload::Restart) => {
+            (Phase::Running(process), Reload::Signal(signal)) => (process.tell(signal), Phase::Running(process)),
+            (Phase::Running(process), Reload::Restart) => {
                 return self.ask_to_end(process, self.settings.kill_signal, Then::Again(Some(answer)));
             }
-            (phase @ Phase::Stopping { then: Then::Again(_), .. }, _) => (Err(later("the child takes long to end".to_owned())), phase),
+            (phase @ Phase::Stopping { then: Then::Again(_), .. }, _) => {
+                (Err(Fault::later("the child takes long to end".to_owned())), phase)
+            }
             (phase @ (Phase::Stopping { then: Then::End, .. } | Phase::Ended), _) => {
-                (Err(Fault::Permanent("the child is asked to end".to_owned())), phase)
+                (Err(Fault::later("the child is asked to end".to_owned())), phase)
             }
         };
         // Whoever asked may have gone.
@@ -189,7 +187,7 @@ impl Owner {
     fn stop(&self, phase: Phase) -> Phase {
         match phase {
             Phase::Waiting | Phase::Resting(_) | Phase::Ended => Phase::Ended,
-            Phase::Running { process, .. } => self.ask_to_end(process, Signal::TERM, Then::End),
+            Phase::Running(process) => self.ask_to_end(process, Signal::TERM, Then::End),
             Phase::Stopping { process, due, killed, then: Then::Again(_) } => {
                 send(&process, Signal::TERM);
                 Phase::Stopping { process, due, killed, then: Then::End }
@@ -206,16 +204,17 @@ impl Owner {
 
     fn exited(&mut self, phase: Phase, code: u8) -> Phase {
         match phase {
-            Phase::Running { process, since } => {
+            Phase::Running(process) => {
                 // What it left behind must not stand in the way of the next one, nor outlive us.
+                let ran = process.since().elapsed();
                 drop(process);
-                self.gone(code, since.elapsed())
+                self.gone(code, ran)
             }
             Phase::Stopping { process, then: Then::Again(answer), .. } => {
                 drop(process);
                 let phase = self.launch();
                 let answered = match phase {
-                    Phase::Running { .. } => Ok(()),
+                    Phase::Running(_) => Ok(()),
                     _ => Err(Fault::Permanent("the child cannot be started".to_owned())),
                 };
                 // Whoever asked may have gone.
@@ -240,14 +239,14 @@ impl Owner {
             }
             Phase::Stopping { process, killed: true, then: Then::Again(answer), .. } => {
                 let pid = process.pid();
-                let _ = answer.map(|answer| answer.send(Err(later(format!("process {pid} was killed and is still there")))));
+                let _ = answer.map(|answer| answer.send(Err(Fault::later(format!("process {pid} was killed and is still there")))));
                 kill(process, Then::Again(None))
             }
             Phase::Stopping { process, killed: true, then: Then::End, .. } => {
                 tracing::warn!(pid = process.pid(), "the child was killed and is still there");
                 Phase::Ended
             }
-            phase @ (Phase::Waiting | Phase::Running { .. } | Phase::Ended) => phase,
+            phase @ (Phase::Waiting | Phase::Running(_) | Phase::Ended) => phase,
         }
     }
 }
@@ -255,7 +254,7 @@ impl Owner {
 fn hurry(phase: Phase) -> Phase {
     match phase {
         Phase::Waiting | Phase::Resting(_) | Phase::Ended => Phase::Ended,
-        Phase::Running { process, .. } | Phase::Stopping { process, .. } => {
+        Phase::Running(process) | Phase::Stopping { process, .. } => {
             tracing::warn!(pid = process.pid(), "asked to stop again: the child is killed");
             kill(process, Then::End)
         }
@@ -268,7 +267,7 @@ fn kill(process: Process, then: Then) -> Phase {
 }
 
 fn forward(phase: Phase, signal: Signal) -> Phase {
-    if let Phase::Running { process, .. } | Phase::Stopping { process, .. } = &phase {
+    if let Phase::Running(process) | Phase::Stopping { process, .. } = &phase {
         tracing::debug!(pid = process.pid(), signal = signal_name(signal), "signal passed on");
         send(process, signal);
     }
@@ -279,10 +278,6 @@ fn send(process: &Process, signal: Signal) {
     if let Err(error) = process.send(signal) {
         tracing::warn!(pid = process.pid(), signal = signal_name(signal), %error, "the child got no signal");
     }
-}
-
-fn later(why: String) -> Fault {
-    Fault::Transient { trouble: Trouble::Connect, wish: None, why }
 }
 
 /// The signals that mean the child.

@@ -31,6 +31,19 @@ fn a_change_is_told_by_one_hup_once_the_files_are_there() {
 }
 
 #[test]
+fn the_child_has_our_input_and_outputs_and_a_group_of_its_own() {
+    let bench = Bench::new();
+    let script = "read -r line; echo \"read $line\"; echo error >&2; note $(cut -d' ' -f5 /proc/$$/stat) $$";
+    let piped = ["/bin/sh", "-c", "echo typed | \"$@\"", "sh"];
+    let finished = bench.child(script).wrapper(&piped).run();
+    assert_eq!((finished.code, &*finished.stdout), (Some(0), "read typed\n"), "{}", finished.stderr);
+    assert!(finished.stderr.lines().any(|line| line == "error"), "{}", finished.stderr);
+    let log = bench.log().remove(0);
+    let (group, pid) = log.split_once(' ').unwrap();
+    assert_eq!(group, pid);
+}
+
+#[test]
 fn another_signal_tells_it_if_that_was_asked_for() {
     let bench = Bench::new();
     let _projector = bench.child("trap 'note usr2' USR2; note up; idle").env("RELOAD_SIGNAL", "USR2").start();
