@@ -5,10 +5,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::app::publish::Publisher;
-use crate::app::reactions;
+use crate::app::reactions::{self, Means};
 use crate::app::shutdown::Shutdown;
 use crate::app::sources::{self, Sources};
 use crate::app::{Tasks, place, settings, sweep, triggers};
+use crate::config::child::Start as ChildStart;
 use crate::config::{Config, LedgerPlace, Method};
 use crate::core::project::Urls;
 use crate::disk::Disk;
@@ -17,6 +18,7 @@ use crate::disk::ledger::Place;
 use crate::engine::outcome::{Outcome, Settings};
 use crate::engine::{self, Engine, Start};
 use crate::health::{Beat, Health, Readiness};
+use crate::react::child;
 use crate::react::runner::Runner;
 use crate::source::api::ApiServer;
 use crate::source::mailbox::Mailbox;
@@ -71,6 +73,7 @@ pub struct EngineLoop {
     /// Asks servers other than the API, where any are asked.
     web: Option<Client>,
     runner: Option<Runner>,
+    child: Option<child::Handle>,
     mailbox: Mailbox,
     started: Instant,
     ready: bool,
@@ -88,11 +91,12 @@ impl EngineLoop {
             settings: settings(config),
             place: place(config, pod),
             engine: None,
-            runner: reactions::start(config, web.as_ref(), api.as_ref(), publisher.events()),
             api,
             health,
             beat,
             publisher,
+            runner: None,
+            child: None,
             web,
             mailbox: Mailbox::default(),
             started: Instant::now(),
@@ -100,8 +104,18 @@ impl EngineLoop {
         })
     }
 
+    /// The same with a child that is started, and told of changes.
+    pub fn with_child(self, child: Option<child::Handle>) -> Self {
+        Self { child, ..self }
+    }
+
     /// Runs to the end.
     pub async fn run(mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Ended {
+        let (client, api, child) = (self.web.as_ref(), self.api.as_ref(), self.child.as_ref());
+        self.runner = reactions::start(config, Means { client, api, events: self.publisher.events(), child, health: &self.health });
+        if config.child.as_ref().is_some_and(|child| child.start == ChildStart::Now) {
+            self.start_child();
+        }
         if let Err(ended) = self.open(config, shutdown).await {
             return ended;
         }
@@ -228,6 +242,13 @@ impl EngineLoop {
         tracing::debug!(owned = start.owned, "ledger read");
     }
 
+    /// What the runner was told before needs no telling: the child reads it.
+    fn start_child(&self) {
+        if let Some(child) = &self.child {
+            child.start();
+        }
+    }
+
     /// Notes in the ledger that the application was told of everything, if it was.
     async fn note_reacted(&mut self, shutdown: &mut Shutdown) {
         let told = self.runner.as_ref().is_some_and(Runner::is_idle);
@@ -312,6 +333,7 @@ impl EngineLoop {
             return;
         }
         self.ready = true;
+        self.start_child();
         self.health.set_readiness(Readiness::Ready);
         let (objects, files) = (engine.store().live().count(), engine.files());
         tracing::info!(objects, files, "in sync");

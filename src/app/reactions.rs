@@ -3,6 +3,8 @@
 use crate::app::sources;
 use crate::config::{Config, Method};
 use crate::core::retry::Retry;
+use crate::health::Health;
+use crate::react::child;
 use crate::react::exec::Exec;
 use crate::react::http::Request;
 use crate::react::runner::{self, Runner, Setup, Triggers};
@@ -13,14 +15,32 @@ use crate::source::api::ApiServer;
 use crate::status::events::EventSender;
 use crate::web::Client;
 
-/// Starts what follows a change, if anything does: the script, the signal, the request by this client, then the command in pods.
-pub fn start(config: &Config, client: Option<&Client>, api: Option<&ApiServer>, events: Option<EventSender>) -> Option<Runner> {
+/// By what means reactions tell whom.
+pub struct Means<'a> {
+    /// Asks servers other than the API.
+    pub client: Option<&'a Client>,
+    /// Runs commands in pods.
+    pub api: Option<&'a ApiServer>,
+    /// Tells of them.
+    pub events: Option<EventSender>,
+    /// The application, if it is our child.
+    pub child: Option<&'a child::Handle>,
+    /// Where it is told that a reload failed.
+    pub health: &'a Health,
+}
+
+/// Starts what follows a change, if anything does: the script, the signal, the child, the request, then the command in pods.
+pub fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
+    let Means { client, api, events, child, health } = means;
     let mut reactions: Vec<Box<dyn Reaction>> = Vec::new();
     if let Some(script) = &config.script {
         reactions.push(Box::new(Script::new(script.clone(), config.wording)));
     }
     if let Some(signal) = &config.signal {
         reactions.push(Box::new(Signal::new(signal.clone(), config.web.retry)));
+    }
+    if let Some(child) = child {
+        reactions.push(Box::new(child::Reload::new(child.clone())));
     }
     if let (Some(call), Some(client)) = (&config.call, client) {
         let (mut call, mut retry) = (call.clone(), config.web.retry);
@@ -43,5 +63,6 @@ pub fn start(config: &Config, client: Option<&Client>, api: Option<&ApiServer>, 
         Method::List | Method::Sleep(_) => Triggers::Lists,
     };
     let roots = super::settings(config).rules.roots;
-    Some(runner::start(reactions, Setup { batching: config.batching, triggers, groups: sources::groups(config), roots, pace: PACE }))
+    let (groups, health) = (sources::groups(config), Some(health.clone()));
+    Some(runner::start(reactions, Setup { batching: config.batching, triggers, groups, roots, pace: PACE, health }))
 }

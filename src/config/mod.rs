@@ -14,6 +14,7 @@
 //! # Ok::<(), kube_projector::config::problems::Problems>(())
 //! ```
 
+pub mod child;
 mod director;
 pub mod exec;
 pub mod help;
@@ -46,6 +47,7 @@ use std::time::Duration;
 use siphasher::sip::SipHasher13;
 
 use crate::cli::Flags;
+use crate::config::child::{Child, OnReloadFailure};
 use crate::config::exec::Exec;
 use crate::config::log::{LogOutput, LogZone};
 use crate::config::problems::{Problem, Problems};
@@ -116,6 +118,10 @@ pub struct Config {
     pub script: Option<Script>,
     /// What the command in pods follows.
     pub triggers: Triggers,
+    /// The application as our child.
+    pub child: Option<Child>,
+    /// What a reload that fails means for health.
+    pub on_reload_failure: OnReloadFailure,
     /// How often script and request run.
     pub batching: Batching,
     /// Bounds of METHOD=LIST while the API server cannot be reached; `None`: it is waited for.
@@ -302,7 +308,7 @@ impl Config {
     pub fn from_vars(vars: impl Iterator<Item = (String, String)>, flags: &Flags, context: &Context) -> Result<Self, Problems> {
         let given = gather(vars, flags, &context.program)?;
         let mut reader = Reader::new(&given);
-        let config = read_config(&mut reader, context);
+        let config = read_config(&mut reader, flags, context);
         let config = config.map(|config| Self { warnings: std::mem::take(&mut reader.warnings), ..config });
         reader.finish(config)
     }
@@ -336,7 +342,8 @@ impl Config {
 
     /// Whether anything follows a change of files.
     pub fn reacts(&self) -> bool {
-        self.call.is_some() || self.script.is_some() || self.signal.is_some() || (self.exec.is_some() && self.triggers.files)
+        let here = self.script.is_some() || self.signal.is_some() || self.child.is_some();
+        here || self.call.is_some() || (self.exec.is_some() && self.triggers.files)
     }
 
     /// Whether servers other than the API are asked for anything.
@@ -380,7 +387,7 @@ fn gather(vars: impl Iterator<Item = (String, String)>, flags: &Flags, program: 
     raw::gather(vars, flags, program).map_err(|error| Problems::new(vec![Problem::unreadable(&error.to_string())]))
 }
 
-fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
+fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Option<Config> {
     // All groups are read before the first `?`, so that none hides the problems of another.
     let profile = reader.profile();
     let selector = reader.selector();
@@ -400,6 +407,8 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
     let exec = reader.exec(context, scope.as_ref().map(|scope| &scope.origin));
     let triggers = reader.triggers(method.map(|(method, _)| method));
     let projects = reader.projects();
+    let child = reader.child(&flags.child, method.map(|(method, _)| method));
+    let on_reload_failure = reader.on_reload_failure();
     let connection = reader.connection();
     let health = reader.health();
     let finalizer_names = reader.finalizer_names();
@@ -428,6 +437,8 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
         exec: exec?,
         script: reactions.script,
         triggers: triggers?,
+        child: child?,
+        on_reload_failure: on_reload_failure?,
         batching: reactions.batching,
         verify: connection?,
         folder: files.folder,

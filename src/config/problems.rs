@@ -103,7 +103,7 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 87] = [
+    const BAD: [(&str, &str); 94] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
@@ -169,6 +169,13 @@ mod tests {
         ("WATCH_SECRET_TYPE", "a=b"),
         ("WATCH_SECRET_LABELS", "a b"),
         ("EXEC_SECRET_DELAY", "1m"),
+        ("CHILD_START", "maybe"),
+        ("RELOAD_SIGNAL", "HUPP"),
+        ("RELOAD_RESTART", "on"),
+        ("KILL_SIGNAL", "0"),
+        ("KILL_TIMEOUT", "-1"),
+        ("CHILD_RESTART", "maybe"),
+        ("ON_RELOAD_FAILURE", "end"),
         ("REACT_WINDOW", "soon"),
         ("REQ_ONCE_PER_BATCH", "on"),
         ("WATCH_SERVER_TIMEOUT", "0"),

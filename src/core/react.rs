@@ -127,6 +127,8 @@ struct Delivery {
     names: BTreeSet<Arc<str>>,
     /// Whether it is about files.
     files: bool,
+    /// When the last of it changed.
+    newest: Duration,
 }
 
 /// Whether a waiting job may be delivered.
@@ -329,7 +331,7 @@ impl Queue {
     /// Begins the delivery of all this, and of what failed.
     fn delivery(&mut self, numbers: Vec<u64>, happened: Vec<Happening>, owed: bool, files: bool) -> Job {
         let mut fresh = Vec::new();
-        let new = Delivery { paths: BTreeSet::new(), initial: true, names: BTreeSet::new(), files: false };
+        let new = Delivery { paths: BTreeSet::new(), initial: true, names: BTreeSet::new(), files: false, newest: Duration::ZERO };
         let mut delivery = self.failed.take().unwrap_or(new);
         if files {
             delivery.files = true;
@@ -342,6 +344,7 @@ impl Queue {
         for number in numbers {
             if let Some(job) = self.take(number) {
                 delivery.initial &= job.initial;
+                delivery.newest = delivery.newest.max(job.last);
                 delivery.paths.extend(job.paths.into_keys());
             }
         }
@@ -397,6 +400,11 @@ impl Queue {
             self.by_path.remove(path);
         }
         Some(job)
+    }
+
+    /// When the last of what is being delivered changed; zero for what a former process owed.
+    pub fn newest(&self) -> Duration {
+        self.running.as_ref().map(|running| running.newest).unwrap_or_default()
     }
 
     /// The application was told, or will never be told of this.

@@ -2,8 +2,11 @@
 //!
 //! They never block the files, readiness or removal. One [`runner`] drives them all, in order, from a queue that merges what waits.
 
+pub mod child;
 pub mod exec;
+mod group;
 pub mod http;
+pub mod proc;
 pub mod runner;
 pub mod script;
 pub mod signal;
@@ -13,6 +16,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::core::cause::Cause;
+use tokio::time::Instant;
+
 use crate::core::retry::{Retry, Trouble};
 
 /// What may become of a reaction.
@@ -30,6 +35,11 @@ pub trait Reaction: Send {
 
     /// Whether it is left out after the initial pass.
     fn skips_initial(&self) -> bool;
+
+    /// Whether the application knows all that is on disk since this time, so that it needs not be told: it was started after that.
+    fn knows(&self, _newest: Instant) -> bool {
+        false
+    }
 
     /// How often it is tried again.
     fn retry(&self) -> Retry;
@@ -58,4 +68,18 @@ pub enum Fault {
     },
     /// Not worth another attempt.
     Permanent(String),
+}
+
+impl Fault {
+    /// Worth another attempt, as when a connection did not come about.
+    pub const fn later(why: String) -> Self {
+        Self::Transient { trouble: Trouble::Connect, wish: None, why }
+    }
+
+    /// For people.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Transient { why, .. } | Self::Permanent(why) => why,
+        }
+    }
 }
