@@ -212,7 +212,8 @@ pub(crate) fn sweep(config: &Config, api: &ApiServer, wishes: finalizers::Finali
     let Some(names) = &config.finalizers else { return };
     let ours = status::patch::Finalizers { name: names.name.clone(), former: names.former.clone() };
     let (api, config) = (api.clone(), config.clone());
-    let scopes = metadata::Scope::all(&config.kinds, &config.namespaces);
+    let (kinds, namespaces) = config.places();
+    let scopes = metadata::Scope::all(&kinds, &namespaces);
     tasks.spawn(async move {
         let followed = |object: &metadata::Metadata| config.follows(&object.key, |label| object.labels.get(label).map(String::as_str));
         sweep::sweep(&api, &scopes, followed, &ours, &wishes).await;

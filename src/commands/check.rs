@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::app::sources::{Followed, followed};
 use crate::commands::say;
 use crate::config::{Config, Method, Origin};
+use crate::core::object::ObjectKey;
 use crate::source::api::ApiServer;
 use crate::status::access::{Need, Verdict, check as access};
 
@@ -71,23 +72,27 @@ async fn permissions(config: &Config, api: &ApiServer) -> u32 {
 
 /// The permissions that this configuration uses: those of rbac/, no more. An object that is named needs neither list nor watch.
 fn needs(config: &Config) -> Vec<Need> {
-    let mut verbs = vec!["get"];
-    if config.named.is_empty() {
-        verbs.push("list");
-        if config.method == Method::Watch {
-            verbs.push("watch");
-        }
-    }
-    if config.finalizers.is_some() {
-        verbs.push("patch");
-    }
+    let kept = config.kept();
     let mut needs = Vec::new();
     for Followed { kind, namespace, name } in followed(config) {
+        let is_kept =
+            |key: &ObjectKey| key.kind == kind && namespace.as_deref() == Some(&*key.namespace) && name.as_deref() == Some(&*key.name);
+        let mut verbs = vec!["get"];
+        if name.is_none() {
+            verbs.push("list");
+            if config.method == Method::Watch {
+                verbs.push("watch");
+            }
+        }
+        if config.finalizers.is_some() && !kept.iter().any(is_kept) {
+            verbs.push("patch");
+        }
         let need = |verb| Need { verb, group: "", resource: kind.plural(), namespace: namespace.clone(), name: name.clone() };
-        needs.extend(verbs.iter().copied().map(need));
+        needs.extend(verbs.into_iter().map(need));
     }
     if config.event_logging {
-        for namespace in config.namespaces.each() {
+        let (_, namespaces) = config.places();
+        for namespace in namespaces.each() {
             let need = |verb| Need { verb, group: "events.k8s.io", resource: "events", namespace: namespace.clone(), name: None };
             needs.extend(["create", "patch"].map(need));
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::config::profile::PROFILES;
+use crate::config::profile::{PROFILES, Reading};
 use crate::config::settings::{Fallback, Group, SETTINGS, Setting};
 
 /// Columns of the help text.
@@ -26,7 +26,7 @@ pub fn variables() -> String {
         }
     }
     for profile in PROFILES.iter().filter(|profile| !profile.defaults.is_empty()) {
-        push(&mut text, format_args!("\nOther defaults with PROFILE={}, or when started under that name:\n", profile.name));
+        push(&mut text, format_args!("\nOther defaults with PROFILE={}:\n", profile.name));
         for (name, default) in profile.defaults {
             push(&mut text, format_args!("  {name:<0$}", INDENT - 2));
             push(&mut text, format_args!("{}\n", wrapped(&plain(*default), WIDTH - INDENT).join(&format!("\n{}", " ".repeat(INDENT)))));
@@ -49,7 +49,10 @@ pub fn markdown() -> String {
         }
     }
     for profile in PROFILES.iter().filter(|profile| !profile.defaults.is_empty()) {
-        push(&mut text, format_args!("\n## PROFILE={}\n\n{}\n| Variable | Default here |\n| --- | --- |\n", profile.name, READING));
+        push(
+            &mut text,
+            format_args!("\n## PROFILE={}\n\n{}\n| Variable | Default here |\n| --- | --- |\n", profile.name, words(profile.reading)),
+        );
         for (name, default) in profile.defaults {
             push(&mut text, format_args!("| `{name}` | {} |\n", cell(*default)));
         }
@@ -57,7 +60,30 @@ pub fn markdown() -> String {
     text
 }
 
-const READING: &str = "\
+const fn words(reading: Reading) -> &'static str {
+    match reading {
+        Reading::Strict => "Defaults that differ:\n",
+        Reading::Sidecar => SIDECAR,
+        Reading::Controller => CONTROLLER,
+    }
+}
+
+const CONTROLLER: &str = "\
+This profile holds too when the program is started as `k8s-config-controller`, or with any of the flags of that program, which mean:
+
+- `--configroot DIR`: `FOLDER`.
+- `--configmap [NAMESPACE/]NAME`: `OBJECT=configmap/NAMESPACE/NAME`; without a namespace it is the one named `default`.
+- `--reload-http URL` and `--reload-http-method METHOD`: `REQ_URL` and `REQ_METHOD`.
+- `--kubeconfig FILE`, only with `--running-in-cluster=false`: `KUBECONFIG`.
+- Flags of its log library, such as `--logtostderr`, have no effect; a warning says so.
+
+The variables of its image count where nothing else is given: `CONFIG_CONTROLLER_CONFIGROOT` (`/config` if any of the others is set), `CONFIG_CONTROLLER_CONFIGMAP`, `CONFIG_CONTROLLER_URL`, `CONFIG_CONTROLLER_METHOD`.
+Somebody must be told of changes: a command after `--`, a URL, a script or a signal.
+
+Other defaults:
+";
+
+const SIDECAR: &str = "\
 This profile holds too when the program is started under its name.
 Values are read as kiwigrid/k8s-sidecar reads them:
 

@@ -14,10 +14,12 @@
 //! # Ok::<(), kube_projector::config::problems::Problems>(())
 //! ```
 
+mod controller;
 pub mod help;
 pub mod log;
 pub mod log_config;
 mod names;
+mod objects;
 mod others;
 mod parse;
 mod paths;
@@ -30,6 +32,8 @@ pub mod reload;
 pub mod settings;
 pub mod web;
 
+#[cfg(test)]
+mod controller_tests;
 #[cfg(test)]
 mod sidecar_tests;
 #[cfg(test)]
@@ -44,6 +48,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::cli::Flags;
 use crate::config::log::{LogOutput, LogZone};
+use crate::config::objects::default_finalizer;
 use crate::config::problems::{Problem, Problems};
 use crate::config::profile::Profile;
 use crate::config::raw::Given;
@@ -51,7 +56,7 @@ use crate::config::read::Reader;
 use crate::config::reload::{Script, Signalling};
 use crate::config::web::{Call, Downloads, Web};
 use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey};
-use crate::core::policy::{Adopt, Batching, Durability, Order};
+use crate::core::policy::{Adopt, Batching, Durability, OnDelete, Order};
 use crate::core::project::{FileNames, Urls};
 use crate::core::retry::Retry;
 use crate::core::selector::Selector;
@@ -71,8 +76,12 @@ pub enum Wording {
 /// Everything that a run needs to know, validated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// Which objects are projected.
-    pub selector: Selector,
+    /// Which objects are projected by their labels; none: only [`Self::objects`] are.
+    pub selector: Option<Selector>,
+    /// Objects that are projected each by itself, whatever its labels; sorted, without duplicates.
+    pub objects: Vec<ObjectKey>,
+    /// What becomes of their files when they are deleted.
+    pub on_delete: OnDelete,
     /// The folder that is kept; absolute, without `.` and `..`.
     pub folder: PathBuf,
     /// Further folders that annotations may name; absolute, without `.` and `..`, sorted, without `folder` itself.
@@ -296,7 +305,8 @@ impl Config {
         reader.finish(config)
     }
 
-    /// What is projected from where, as one line: source, label, namespaces, kinds. Equal for two runs that want the same objects.
+    /// What is projected from where, as one line: source, label, namespaces, kinds, objects. Equal for two runs that want the same
+    /// objects.
     pub fn selection(&self) -> String {
         let source = match &self.origin {
             Origin::Cluster { .. } => "cluster".to_owned(),
@@ -307,20 +317,18 @@ impl Config {
             Namespaces::Only(names) => names.join(","),
         };
         let kinds: Vec<_> = self.kinds.iter().map(|kind| kind.as_str()).collect();
-        let mut selection = format!("source={source} label={} namespaces={namespaces} kinds={}", self.selector, kinds.join(","));
+        let mut selection = format!("source={source}");
+        if let Some(selector) = &self.selector {
+            selection.push_str(&format!(" label={selector} namespaces={namespaces} kinds={}", kinds.join(",")));
+        }
+        for ObjectKey { kind, namespace, name } in &self.objects {
+            selection.push_str(&format!(" object={}/{namespace}/{name}", kind.lower()));
+        }
         for NamedObject { namespace, kind, name } in &self.named {
             let kind = kind.map(Kind::lower).unwrap_or_default();
             selection.push_str(&format!(" name={}/{kind}/{name}", namespace.as_deref().unwrap_or_default()));
         }
         selection
-    }
-
-    /// Whether an object of our kinds and namespaces, whose labels `value_of` looks up, is one that we follow.
-    pub fn follows<'a>(&self, key: &ObjectKey, value_of: impl Fn(&str) -> Option<&'a str>) -> bool {
-        match self.named.is_empty() {
-            true => self.selector.matches(value_of),
-            false => self.named.iter().any(|named| named.is(key)),
-        }
     }
 
     /// Whether anything follows a change.
@@ -373,6 +381,7 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
     // All groups are read before the first `?`, so that none hides the problems of another.
     let profile = reader.profile();
     let selector = reader.selector();
+    let objects = reader.objects();
     let scope = reader.scope(context);
     let method = reader.method();
     let files = reader.files(&context.current_dir);
@@ -386,6 +395,7 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
     let has_credentials = web.as_ref().is_some_and(|web| web.credentials.are_given());
     let urls = reader.urls(resync, has_credentials);
     let reactions = reader.reactions(&context.current_dir);
+    reader.somebody_is_told(reactions.as_ref());
     let connection = reader.connection();
     let health = reader.health();
     let finalizer_names = reader.finalizer_names();
@@ -395,14 +405,16 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
     let (method, poll) = method?;
     let (watch_server_timeout, watch_client_timeout) = watch_timeouts?;
     let (wants_finalizers, event_logging) = cluster_writes?;
-    let selector = selector?;
+    let (selector, objects) = (selector?, objects?);
     let (name, former) = finalizer_names?;
-    let name = name.unwrap_or_else(|| default_finalizer(&selector, &scope.namespaces));
+    let name = name.unwrap_or_else(|| default_finalizer(selector.as_ref(), &scope.namespaces, &objects.keys));
     let (web, urls, reactions) = (web?, urls?, reactions?);
     let Profile { wording, gives_up_lists, .. } = *reader.profile;
     profile?;
     Some(Config {
         selector,
+        objects: objects.keys,
+        on_delete: objects.on_delete,
         named: scope.names,
         urls: urls.urls,
         downloads: urls.downloads,
@@ -440,16 +452,6 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
         origin: scope.origin,
         warnings: Vec::new(),
     })
-}
-
-fn default_finalizer(selector: &Selector, namespaces: &Namespaces) -> String {
-    let selector = selector.to_string();
-    let mut parts = vec![selector.as_str()];
-    match namespaces {
-        Namespaces::All => parts.push("ALL"),
-        Namespaces::Only(names) => parts.extend(names.iter().map(String::as_str)),
-    }
-    format!("{FINALIZER_DOMAIN}/{}", selection_hash(&parts))
 }
 
 fn default_format(context: &Context) -> LogFormat {

@@ -126,6 +126,14 @@ impl Reader<'_> {
         })
     }
 
+    /// Notes a problem where a profile asks for somebody who is told of changes and there is nobody.
+    pub fn somebody_is_told(&mut self, reactions: Option<&Reactions>) {
+        let is_missing = |reactions: &Reactions| reactions.call.is_none() && reactions.script.is_none() && reactions.signal.is_none();
+        if self.profile.reading == Reading::Controller && reactions.is_some_and(is_missing) {
+            self.note("REQ_URL", "nobody is told of changes: give a command after --, or a URL as --reload-http or REQ_URL");
+        }
+    }
+
     /// REQ_METHOD; `None` inside where it is one that k8s-sidecar never sends.
     fn request_method(&mut self) -> Option<Option<String>> {
         match (&self.raw.req_method, self.profile.reading) {

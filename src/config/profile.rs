@@ -37,10 +37,15 @@ pub enum Reading {
     /// As kiwigrid/k8s-sidecar reads them: LABEL is any selector, METHOD is WATCH unless it is spelled exactly otherwise, a boolean is
     /// false unless it is `true`.
     Sidecar,
+    /// As [`Self::Strict`], but the variables of k8s-config-controller's image count too, and having nobody to tell of changes is an
+    /// error.
+    Controller,
 }
 
 /// Our own.
-pub static DEFAULT: Profile = Profile {
+pub static DEFAULT: Profile = DEFAULT_TABLE;
+
+const DEFAULT_TABLE: Profile = Profile {
     name: "default",
     defaults: &[],
     reading: Reading::Strict,
@@ -78,13 +83,32 @@ pub static SIDECAR: Profile = Profile {
     answers: Answers::Plain,
 };
 
+/// That of k8s-config-controller.
+pub static CONTROLLER: Profile = Profile {
+    name: "config-controller",
+    defaults: &[
+        ("LABEL", Fallback::Unset),
+        ("OBJECT", Fallback::Required),
+        ("REQ_URL", Fallback::Described("required, unless anything else tells the application")),
+        ("REQ_METHOD", Fallback::Value("POST")),
+        ("FINALIZERS", Fallback::Value("false")),
+    ],
+    reading: Reading::Controller,
+    ..DEFAULT_TABLE
+};
+
 /// Every profile.
-pub const PROFILES: [&Profile; 2] = [&DEFAULT, &SIDECAR];
+pub const PROFILES: [&Profile; 3] = [&DEFAULT, &SIDECAR, &CONTROLLER];
 
 impl Profile {
     /// The profile of this name, in any case.
     pub fn find(name: &str) -> Option<&'static Self> {
         PROFILES.into_iter().find(|profile| profile.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The profile that stands in for the program of this name.
+    pub fn of_program(program: &str) -> Option<&'static Self> {
+        Self::find(program).or_else(|| Self::find(program.strip_prefix("k8s-")?))
     }
 
     /// What holds while the setting is not given.

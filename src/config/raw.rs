@@ -1,10 +1,11 @@
 //! Settings as they were given: text by name, from the environment and from flags, before anything is understood.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use crate::cli::Flags;
+use crate::config::controller::{self, ConfigMap};
 use crate::config::profile::{self, Profile};
 use crate::config::settings;
 
@@ -18,6 +19,8 @@ pub struct Raw {
     pub namespace: Option<String>,
     pub resource: Option<String>,
     pub resource_name: Option<String>,
+    pub object: Option<String>,
+    pub on_delete: Option<String>,
     pub method: Option<String>,
     pub sleep_time: Option<String>,
     pub source: Option<String>,
@@ -91,10 +94,14 @@ pub struct Raw {
 pub struct Given {
     /// The texts.
     pub raw: Raw,
-    /// Names of settings that a flag decided: problems with them name the flag.
-    pub by_flag: BTreeSet<&'static str>,
+    /// Settings that something else than their variable decided, and what that was: problems with them name it.
+    pub given_by: BTreeMap<&'static str, &'static str>,
+    /// The ConfigMap that k8s-config-controller would follow.
+    pub configmap: Option<ConfigMap>,
     /// The profile that decides what is not given. One that does not exist is a problem for the reader.
     pub profile: &'static Profile,
+    /// What was given without any effect.
+    pub warnings: Vec<String>,
 }
 
 /// Collects settings from variables and flags; a flag beats its variable.
@@ -106,27 +113,39 @@ pub struct Given {
 /// `program`: the name under which we were started, which names a profile too.
 pub fn gather(vars: impl Iterator<Item = (String, String)>, flags: &Flags, program: &str) -> Result<Given, envy::Error> {
     let mut values = BTreeMap::new();
+    let mut former = controller::Former::default();
     for (name, value) in vars {
-        if let Some(setting) = settings::find(&name).filter(|setting| setting.name == name) {
-            values.entry(setting.name).or_insert(value);
+        match settings::find(&name).filter(|setting| setting.name == name) {
+            Some(setting) => drop(values.entry(setting.name).or_insert(value)),
+            None => former.variable(&name, value),
         }
     }
-    let by_flag: Vec<_> = flag_values(flags).collect();
-    let names = by_flag.iter().map(|(name, _)| *name).collect();
-    values.extend(by_flag);
-    let named = values.get("PROFILE").filter(|name| !name.is_empty()).map_or(program, String::as_str);
-    let profile = Profile::find(named).unwrap_or(&profile::DEFAULT);
+    let mut given_by = BTreeMap::new();
+    for (name, value) in flag_values(flags) {
+        given_by.extend(settings::find(name).and_then(|setting| setting.flag).map(|flag| (name, flag)));
+        values.insert(name, value);
+    }
+    let profile = match values.get("PROFILE").filter(|name| !name.is_empty()) {
+        Some(named) => Profile::find(named),
+        None if flags.former.are_given() => Some(&profile::CONTROLLER),
+        None => Profile::of_program(program),
+    };
+    let profile = profile.unwrap_or(&profile::DEFAULT);
     values.retain(|name, value| !value.is_empty() || profile.empty_counts.contains(name));
+    former.flags(&flags.former);
+    let configmap = former.map_onto(&mut values, &mut given_by, profile);
     let raw = envy::from_iter(values.into_iter().map(|(name, value)| (name.to_owned(), value)))?;
-    Ok(Given { raw, by_flag: names, profile })
+    Ok(Given { raw, given_by, configmap, profile, warnings: controller::warnings(&flags.former) })
 }
 
 fn flag_values(flags: &Flags) -> impl Iterator<Item = (&'static str, String)> {
     let once = flags.once.then(|| "LIST".to_owned());
+    let objects = (!flags.object.is_empty()).then(|| flags.object.join(","));
     [
         ("LABEL", flags.label.clone()),
         ("LABEL_VALUE", flags.label_value.clone()),
         ("NAMESPACE", flags.namespace.clone()),
+        ("OBJECT", objects),
         ("METHOD", once),
         ("SOURCE", flags.source.clone()),
         ("FOLDER", flags.folder.clone()),
@@ -139,6 +158,8 @@ fn flag_values(flags: &Flags) -> impl Iterator<Item = (&'static str, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn raw(vars: &[(&str, &str)], flags: &Flags) -> Raw {

@@ -1,10 +1,11 @@
 //! From given text to values: takes defaults from the table, notes every problem and goes on.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::config::controller::ConfigMap;
 use crate::config::log::{self, LogZone};
 use crate::config::parse::{self, Expected, MethodName};
 use crate::config::paths;
@@ -25,7 +26,9 @@ const WATCH_TIMEOUT_GAP: Duration = Duration::from_secs(5);
 pub struct Reader<'a> {
     pub raw: &'a Raw,
     pub profile: &'static Profile,
-    by_flag: &'a BTreeSet<&'static str>,
+    given_by: &'a BTreeMap<&'static str, &'static str>,
+    /// What k8s-config-controller would follow.
+    pub configmap: Option<&'a ConfigMap>,
     problems: Vec<Problem>,
     /// Things that work otherwise than they were asked for.
     pub warnings: Vec<String>,
@@ -64,7 +67,8 @@ pub struct Ownership {
 impl<'a> Reader<'a> {
     /// A reader of what was given.
     pub fn new(given: &'a Given) -> Self {
-        Self { raw: &given.raw, profile: given.profile, by_flag: &given.by_flag, problems: Vec::new(), warnings: Vec::new() }
+        let Given { raw, given_by, configmap, profile, warnings } = given;
+        Self { raw, profile, given_by, configmap: configmap.as_ref(), problems: Vec::new(), warnings: warnings.clone() }
     }
 
     /// The value, unless anything was wrong.
@@ -75,7 +79,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn selector(&mut self) -> Option<Selector> {
+    /// LABEL and LABEL_VALUE, of which the first is needed.
+    pub fn labelled(&mut self) -> Option<Selector> {
         if self.profile.reading == Reading::Sidecar {
             let text = match (&self.raw.label, &self.raw.label_value) {
                 (Some(label), Some(value)) => Some(format!("{label}={value}")),
@@ -189,7 +194,7 @@ impl<'a> Reader<'a> {
         let (server, client) = (server?, client?);
         let least = server + WATCH_TIMEOUT_GAP;
         // Charts say 60 and 60.
-        if client < least && self.profile.reading == Reading::Strict {
+        if client < least && self.profile.reading != Reading::Sidecar {
             let (client, least) = (client.as_secs(), least.as_secs());
             self.warnings
                 .push(format!("WATCH_CLIENT_TIMEOUT={client} is raised to {least}, which is WATCH_SERVER_TIMEOUT and 5 seconds more"));
@@ -338,12 +343,23 @@ impl<'a> Reader<'a> {
     }
 
     fn parsed<T>(&mut self, setting: &'static Setting, text: &str, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<T> {
+        let subject = self.given_by.get(setting.name).copied().unwrap_or(setting.name);
+        self.given_as(setting, subject, text, parse)
+    }
+
+    /// A value of a setting that something else than its variable gave, for example a flag: problems name that.
+    pub fn given_as<T>(
+        &mut self,
+        setting: &'static Setting,
+        subject: &str,
+        text: &str,
+        parse: impl FnOnce(&str) -> Result<T, Expected>,
+    ) -> Option<T> {
         let parsed = match text.contains(char::REPLACEMENT_CHARACTER) {
             true => Err("text in UTF-8".into()),
             false => parse(text),
         };
-        let flag = setting.flag.filter(|_| self.by_flag.contains(setting.name));
-        parsed.map_err(|expected| self.problems.push(Problem::value(setting, flag.unwrap_or(setting.name), text, &expected))).ok()
+        parsed.map_err(|expected| self.problems.push(Problem::value(setting, subject, text, &expected))).ok()
     }
 
     fn default_value(&self, setting: &Setting) -> Option<&'static str> {
