@@ -22,6 +22,9 @@ pub struct Cli {
     /// What to do; `None` is [`Command::Run`].
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// The application, started once its files are there, told of changes, and ended with us
+    #[arg(last = true, value_name = "PROGRAM")]
+    pub child: Vec<OsString>,
     /// Settings given as flags, before or after the subcommand.
     #[command(flatten)]
     pub flags: Flags,
@@ -42,11 +45,14 @@ impl Cli {
 }
 
 /// What to do.
-#[derive(Subcommand, Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
 pub enum Command {
     /// Keep the folder (the default)
-    #[default]
-    Run,
+    Run {
+        /// The application, started once its files are there, told of changes, and ended with us
+        #[arg(last = true, value_name = "PROGRAM")]
+        child: Vec<OsString>,
+    },
     /// Show what would be written, replaced and removed, and why; changes nothing
     ///
     /// Works beside a running instance. Exit code 0: nothing to do, 2: changes pending.
@@ -74,6 +80,17 @@ pub enum Command {
     },
     /// Ask the health endpoint of the instance on this machine; exit code 0 if it is well
     Healthcheck,
+}
+
+impl Cli {
+    /// The settings given as flags, and the application, which stands behind `--`.
+    pub fn settings(&self) -> Flags {
+        let child = match &self.command {
+            Some(Command::Run { child }) if !child.is_empty() => child,
+            _ => &self.child,
+        };
+        Flags { child: child.clone(), ..self.flags.clone() }
+    }
 }
 
 /// Form of what `plan` prints.
@@ -118,6 +135,9 @@ pub struct Flags {
     /// Those of k8s-config-controller.
     #[command(flatten)]
     pub former: former::Flags,
+    /// The application to run as a child; see [`Cli::settings`].
+    #[arg(skip)]
+    pub child: Vec<OsString>,
 }
 
 #[cfg(test)]
@@ -135,7 +155,7 @@ mod tests {
     }
 
     fn command(line: &str) -> Result<Command, ErrorKind> {
-        parse(line).map(|cli| cli.command.unwrap_or_default())
+        parse(line).map(|cli| cli.command.unwrap())
     }
 
     #[test]
@@ -145,9 +165,25 @@ mod tests {
 
     #[test]
     fn run_is_the_default() {
-        assert_eq!(parse(""), Ok(Cli { command: None, flags: Flags::default() }));
-        assert_eq!(command(""), Ok(Command::Run));
-        assert_eq!(command("run"), Ok(Command::Run));
+        assert_eq!(parse(""), Ok(Cli { command: None, child: Vec::new(), flags: Flags::default() }));
+        assert_eq!(command("run"), Ok(Command::Run { child: Vec::new() }));
+    }
+
+    #[test]
+    fn the_application_stands_behind_two_dashes() {
+        let expected = ["nginx", "-g", "--", "plan"].map(OsString::from).to_vec();
+        for line in ["-- nginx -g -- plan", "run -- nginx -g -- plan", "--label a run --folder b -- nginx -g -- plan"] {
+            assert_eq!(parse(line).map(|cli| cli.settings().child), Ok(expected.clone()), "{line}");
+        }
+        assert_eq!(parse("run --").map(|cli| cli.settings().child), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn only_run_takes_an_application() {
+        for line in ["plan -- nginx", "check -- nginx", "release -- nginx", "healthcheck -- nginx"] {
+            assert_eq!(parse(line).unwrap_err(), ErrorKind::UnknownArgument, "{line}");
+        }
+        assert_eq!(parse("run nginx").unwrap_err(), ErrorKind::UnknownArgument);
     }
 
     #[test]
@@ -157,7 +193,7 @@ mod tests {
         assert_eq!(command("check"), Ok(Command::Check));
         assert_eq!(command("healthcheck"), Ok(Command::Healthcheck));
         assert_eq!(command("plan --output yaml"), Err(ErrorKind::InvalidValue));
-        assert_eq!(command("frobnicate"), Err(ErrorKind::InvalidSubcommand));
+        assert_eq!(command("frobnicate"), Err(ErrorKind::UnknownArgument));
     }
 
     #[test]
@@ -185,6 +221,7 @@ mod tests {
             req_password_file: Some("g".into()),
             once: true,
             former: former::Flags::default(),
+            child: Vec::new(),
         };
         for line in [flags.to_owned(), format!("{flags} check"), format!("check {flags}"), format!("--label a check {}", &flags[9..])] {
             assert_eq!(parse(&line).map(|cli| cli.flags), Ok(expected.clone()), "{line}");

@@ -24,6 +24,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::config::child::OnReloadFailure;
 use crate::core::object::Kind;
 
 use self::report::Report;
@@ -46,6 +47,8 @@ struct State {
     readiness: Readiness,
     files: usize,
     stuck: Vec<String>,
+    on_reload_failure: OnReloadFailure,
+    reload_failure: Option<String>,
     loops: Vec<LoopRow>,
     watches: Vec<WatchRow>,
 }
@@ -126,6 +129,8 @@ impl Health {
             readiness: Readiness::Waiting("the first list".to_owned()),
             files: 0,
             stuck: Vec::new(),
+            on_reload_failure: OnReloadFailure::Report,
+            reload_failure: None,
             loops: Vec::new(),
             watches: Vec::new(),
         };
@@ -169,6 +174,24 @@ impl Health {
     /// Says which paths cannot be written or removed now; names only.
     pub fn set_stuck(&self, stuck: Vec<String>) {
         self.lock().stuck = stuck;
+    }
+
+    /// Says what a reload that fails means: nothing but a reason in the answer, unless this is called.
+    pub fn set_on_reload_failure(&self, policy: OnReloadFailure) {
+        self.lock().on_reload_failure = policy;
+    }
+
+    /// Says why the application could not be told of a change, or that it was; the text must not hold values of objects.
+    pub fn set_reload_failure(&self, why: Option<String>) {
+        self.lock().reload_failure = why.map(shortened);
+    }
+
+    /// From now on nothing has to advance: what there was to do is done, and only the end of the child is waited for.
+    pub fn stopping(&self) {
+        let mut state = self.lock();
+        state.loops.iter_mut().for_each(|row| row.deadline = None);
+        state.watches.iter_mut().for_each(|row| row.deadline = None);
+        state.stale_after = None;
     }
 
     /// How everything is now.
@@ -220,10 +243,7 @@ impl Contact {
 
     /// Notes the last error; the text must not hold values of objects.
     pub fn error(&self, text: impl Into<String>) {
-        let mut text = text.into();
-        if let Some((end, _)) = text.char_indices().nth(LONGEST_ERROR) {
-            text.truncate(end);
-        }
+        let text = shortened(text.into());
         self.change(|row| row.last_error = Some(text));
     }
 
@@ -249,6 +269,13 @@ impl Contact {
             change(row);
         }
     }
+}
+
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST_ERROR) {
+        text.truncate(end);
+    }
+    text
 }
 
 /// A loop's handle on its row.

@@ -71,6 +71,40 @@ async fn a_watch_that_never_had_contact_is_stale_from_the_start_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_a_child_takes_its_time_to_end_nothing_has_to_advance() {
+    let health = Health::new(Some(Duration::from_secs(60)));
+    health.looped("engine").expect_within(Duration::from_secs(1));
+    watch_of_secrets(&health).expect_within(Duration::from_secs(1));
+    health.stopping();
+    advance(Duration::from_secs(3600)).await;
+    assert!(health.report().is_alive());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_reload_means_what_was_asked_for_until_it_is_over() {
+    let why = "request: answered 503";
+    // What is alive, what is ready.
+    for (policy, alive, ready) in
+        [(OnReloadFailure::Report, true, true), (OnReloadFailure::Unready, true, false), (OnReloadFailure::Unhealthy, false, true)]
+    {
+        let health = Health::new(None);
+        health.set_on_reload_failure(policy);
+        health.set_readiness(Readiness::Ready);
+        health.set_reload_failure(Some(why.into()));
+        let report = health.report();
+        assert_eq!((report.is_alive(), report.is_ready(), report.is_synced()), (alive, ready, true), "{policy:?}");
+        let body = serde_json::to_value(&report).unwrap();
+        assert_eq!(body["reload_failure"], why);
+        assert_eq!(body.get("waiting_for").is_some(), !ready);
+        assert_eq!(body.get("failing").is_some(), !alive);
+        health.set_reload_failure(None);
+        let report = health.report();
+        assert!(report.is_alive() && report.is_ready());
+        assert_eq!(serde_json::to_value(&report).unwrap().get("reload_failure"), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_body_tells_everything_as_json() {
     let health = Health::new(None);
     let engine = health.looped("engine");

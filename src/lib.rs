@@ -8,7 +8,7 @@
 //! cluster (list+watch) --+
 //!                        +--SourceEvent--> mailbox --> engine (sole owner of store, ledger, disk) --Outcome--> log, Events, finalizers
 //! manifests folder ------+                   ^ |  fold  -> plan             (pure)              |
-//!        ^                                   | |  apply: ledger, files      (IO)                +--> reactions: script, request
+//!        ^                                   | |  apply: ledger, files      (IO)                +--> reactions: script, signal, child, request
 //!        +-------------- fetch, relist ------|-+                                                |
 //!                                            +--- downloads (what .url keys name) <-------------+
 //! health only reads
@@ -22,7 +22,7 @@
 //!   [`source::download`] brings what lies behind URLs.
 //! - [`disk`]: the only module that touches FOLDER, behind [`disk::fs::Fs`] so that faults can be injected.
 //! - [`engine`]: one synchronous call is one commit: fold a batch, plan what it touched, apply the plan.
-//! - [`react`]: what the application is told when files changed. Never blocks a file. [`web`]: asks servers other than the API.
+//! - [`react`]: what the application is told when files changed, as a child of ours if it is one. Never blocks a file. [`web`]: asks servers other than the API.
 //! - [`status`]: what the cluster is told: Events, finalizers, `release`. Never blocks or fails a file.
 //! - [`health`], [`serve`]: `/healthz` and `/readyz`.
 //! - [`app`]: the wiring of `run`. [`commands`]: `plan`, `check`, `release`, `healthcheck`.

@@ -67,9 +67,10 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
             .map(|path| std::fs::read_to_string(path).map_err(|error| error.to_string())),
         tmp_is_mounted: std::fs::read_to_string("/proc/self/mountinfo").is_ok_and(|mounts| mounts.lines().any(is_at_tmp)),
     };
-    let settings = || Config::from_vars(vars(), &cli.flags, &context);
-    match cli.command.clone().unwrap_or_default() {
-        Command::Run => {
+    let flags = cli.settings();
+    let settings = || Config::from_vars(vars(), &flags, &context);
+    match cli.command.unwrap_or(Command::Run { child: Vec::new() }) {
+        Command::Run { .. } => {
             let config = settings()?;
             log(&config.log)?;
             let shutdown = Shutdown::on_signals().map_err(anyhow::Error::from)?;
@@ -96,7 +97,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
         },
         Command::Release { all, dry_run, .. } => {
             let scope = if all { ReleaseScope::Domain } else { ReleaseScope::Deployment };
-            let release = Config::for_release(vars(), &cli.flags, &context, scope)?;
+            let release = Config::for_release(vars(), &flags, &context, scope)?;
             log(&release.log)?;
             Ok(commands::release::release(release, dry_run).await?)
         }

@@ -3,6 +3,7 @@
 //!
 //! Never fatal and never in the way: a port that is taken is reported and tried again, connections are few and short.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -122,23 +123,26 @@ pub fn router(answers: Answers, health: Health) -> Router {
     .with_state(health)
 }
 
-async fn plain(State(health): State<Health>, method: Method, uri: Uri) -> (StatusCode, &'static str) {
+async fn plain(State(health): State<Health>, method: Method, uri: Uri) -> (StatusCode, Cow<'static, str>) {
     let asked = uri.path_and_query().map(|asked| asked.as_str());
     match (method == Method::GET, asked == Some("/healthz")) {
-        (false, _) => (StatusCode::NOT_IMPLEMENTED, "Not Implemented"),
-        (true, false) => (StatusCode::NOT_FOUND, "Not Found"),
+        (false, _) => (StatusCode::NOT_IMPLEMENTED, "Not Implemented".into()),
+        (true, false) => (StatusCode::NOT_FOUND, "Not Found".into()),
         (true, true) => verdict(&health.report()),
     }
 }
 
 /// What k8s-sidecar would say. Before the first sync it does not look at its threads.
-fn verdict(report: &Report) -> (StatusCode, &'static str) {
-    match (report.is_ready(), report.verdict()) {
-        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "NOT READY"),
-        (true, Verdict::Stuck) => (StatusCode::SERVICE_UNAVAILABLE, "NOT LIVE (watcher thread died)"),
-        (true, Verdict::Stale) => (StatusCode::SERVICE_UNAVAILABLE, "NOT LIVE (K8s contact lost)"),
-        (true, Verdict::Alive) => (StatusCode::OK, "OK"),
-    }
+fn verdict(report: &Report) -> (StatusCode, Cow<'static, str>) {
+    let text = match (report.is_synced(), report.verdict()) {
+        (false, _) => "NOT READY".into(),
+        (true, Verdict::Stuck) => "NOT LIVE (watcher thread died)".into(),
+        (true, Verdict::Stale) => "NOT LIVE (K8s contact lost)".into(),
+        // It has no word for that.
+        (true, Verdict::Untold) => format!("NOT LIVE ({})", report.failing().join(", ")).into(),
+        (true, Verdict::Alive) => return (StatusCode::OK, "OK".into()),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
 async fn alive(State(health): State<Health>) -> (StatusCode, Json<Report>) {

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::config::child::OnReloadFailure;
 use crate::config::{LogFormat, LogLevel};
 use crate::health::{Readiness, WatchName};
 use crate::telemetry::tests::captured;
@@ -158,6 +159,22 @@ async fn a_watch_without_contact_is_told_as_lost() {
     assert_eq!(ask(address, "GET", "/healthz").await, answer(503, "NOT LIVE (K8s contact lost)"));
     watch.expect_within(Duration::ZERO);
     assert_eq!(ask(address, "GET", "/healthz").await, answer(503, "NOT LIVE (watcher thread died)"));
+}
+
+#[tokio::test]
+async fn a_failed_reload_that_makes_unhealthy_is_told_with_its_reason() {
+    let health = Health::new(None);
+    let address = served_as(Answers::Plain, &health).await;
+    health.set_readiness(Readiness::Ready);
+    health.set_reload_failure(Some("script: exit status: 3".into()));
+    for (policy, expected) in [
+        (OnReloadFailure::Report, answer(200, "OK")),
+        (OnReloadFailure::Unready, answer(200, "OK")),
+        (OnReloadFailure::Unhealthy, answer(503, "NOT LIVE (reload failed: script: exit status: 3)")),
+    ] {
+        health.set_on_reload_failure(policy);
+        assert_eq!(ask(address, "GET", "/healthz").await, expected, "{policy:?}");
+    }
 }
 
 #[tokio::test]

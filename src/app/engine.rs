@@ -9,6 +9,7 @@ use crate::app::reactions;
 use crate::app::shutdown::Shutdown;
 use crate::app::sources::{self, Sources};
 use crate::app::{Tasks, place, settings, sweep};
+use crate::config::child::Start as ChildStart;
 use crate::config::{Config, LedgerPlace, Method};
 use crate::core::object::ObjectKey;
 use crate::core::project::Urls;
@@ -18,6 +19,7 @@ use crate::disk::ledger::Place;
 use crate::engine::outcome::{Outcome, Settings};
 use crate::engine::{self, Engine, Start};
 use crate::health::{Beat, Health, Readiness};
+use crate::react::child;
 use crate::react::runner::Runner;
 use crate::source::api::ApiServer;
 use crate::source::mailbox::Mailbox;
@@ -72,6 +74,7 @@ pub struct EngineLoop {
     /// Asks servers other than the API, where any are asked.
     web: Option<Client>,
     runner: Option<Runner>,
+    child: Option<child::Handle>,
     mailbox: Mailbox,
     started: Instant,
     ready: bool,
@@ -93,7 +96,8 @@ impl EngineLoop {
             health,
             beat,
             publisher,
-            runner: reactions::start(config, web.as_ref()),
+            runner: None,
+            child: None,
             web,
             mailbox: Mailbox::default(),
             started: Instant::now(),
@@ -101,8 +105,17 @@ impl EngineLoop {
         })
     }
 
+    /// The same with a child that is started, and told of changes.
+    pub fn with_child(self, child: Option<child::Handle>) -> Self {
+        Self { child, ..self }
+    }
+
     /// Runs to the end.
     pub async fn run(mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Ended {
+        self.runner = reactions::start(config, self.web.as_ref(), self.child.as_ref(), &self.health);
+        if config.child.as_ref().is_some_and(|child| child.start == ChildStart::Now) {
+            self.start_child();
+        }
         if let Err(ended) = self.open(config, shutdown).await {
             return ended;
         }
@@ -227,6 +240,13 @@ impl EngineLoop {
         tracing::debug!(owned = start.owned, "ledger read");
     }
 
+    /// What the runner was told before needs no telling: the child reads it.
+    fn start_child(&self) {
+        if let Some(child) = &self.child {
+            child.start();
+        }
+    }
+
     /// Notes in the ledger that the application was told of everything, if it was.
     async fn note_reacted(&mut self, shutdown: &mut Shutdown) {
         let told = self.runner.as_ref().is_some_and(Runner::is_idle);
@@ -311,6 +331,7 @@ impl EngineLoop {
             return;
         }
         self.ready = true;
+        self.start_child();
         self.health.set_readiness(Readiness::Ready);
         let (objects, files) = (engine.store().live().count(), engine.files());
         tracing::info!(objects, files, "in sync");

@@ -3,6 +3,7 @@
 mod engine;
 mod publish;
 mod reactions;
+mod reaper;
 pub mod shutdown;
 pub mod sources;
 
@@ -22,6 +23,7 @@ use crate::core::project::Rules;
 use crate::disk::ledger::Place;
 use crate::engine::outcome::Settings;
 use crate::health::Health;
+use crate::react::child;
 use crate::serve;
 use crate::source::api::ApiServer;
 use crate::status::{self, events, finalizers, metadata, sweep};
@@ -40,7 +42,11 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
         Origin::Manifests(_) => None,
     };
     greet(&config, api.as_ref().map(ApiServer::url));
+    health.set_on_reload_failure(config.on_reload_failure);
     let mut tasks = Tasks::default();
+    if reaper::is_needed() {
+        tasks.spawn(reaper::reap());
+    }
     if let Some(listen) = config.health {
         let address = serve::Address { host: listen.host, port: listen.port };
         let manner = serve::Manner { answers: listen.answers, wording: config.wording };
@@ -54,22 +60,39 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
         status.as_ref().and_then(|status| status.wishes.clone()),
     );
     let pod = api.as_ref().and_then(ApiServer::pod_uid);
-    let engine = EngineLoop::new(&config, pod, api.clone(), health, publisher)?;
+    let engine = EngineLoop::new(&config, pod, api.clone(), health.clone(), publisher)?;
+    let child = config.child.clone().map(child::own).transpose()?;
+    if let Some(child) = &child {
+        shutdown.follow(child.ended());
+    }
+    let engine = engine.with_child(child.as_ref().map(child::Child::handle));
     let ended = engine.run(&config, &mut shutdown, &mut tasks).await;
     if shutdown.was_asked() && config.wording == Wording::Sidecar {
         tracing::info!("Subprocess exiting gracefully");
     }
     // A list is no reason to wait for Events longer than a stop is.
     let _ = stop.send(true);
-    if let Some(status) = status {
-        status.end(&mut shutdown).await;
-    }
+    // The child may take its time.
+    health.stopping();
+    let status = async {
+        if let Some(status) = status {
+            status.end(&mut shutdown).await;
+        }
+    };
+    let child = async {
+        match child {
+            Some(child) => child.end().await,
+            None => None,
+        }
+    };
+    let ((), code) = tokio::join!(status, child);
     tasks.abort();
-    Ok(match ended {
-        Ended::Done => ExitCode::SUCCESS,
-        Ended::Failed(why) => {
+    Ok(match (ended, code) {
+        // Who asks us to stop gets 0, whatever the child makes of it.
+        (Ended::Done, code) => ExitCode::from(code.unwrap_or_default()),
+        (Ended::Failed(why), code) => {
             tracing::error!(why, "ended with a failure");
-            ExitCode::FAILURE
+            code.map_or(ExitCode::FAILURE, ExitCode::from)
         }
     })
 }

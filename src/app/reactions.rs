@@ -3,6 +3,8 @@
 use crate::app::sources;
 use crate::config::{Config, Method};
 use crate::core::retry::Retry;
+use crate::health::Health;
+use crate::react::child;
 use crate::react::http::Request;
 use crate::react::runner::{self, Runner, Setup, Triggers};
 use crate::react::script::Script;
@@ -10,14 +12,17 @@ use crate::react::signal::Signal;
 use crate::react::{Reaction, runner::PACE};
 use crate::web::Client;
 
-/// Starts what follows a change, if anything does: the script, then the request by this client.
-pub fn start(config: &Config, client: Option<&Client>) -> Option<Runner> {
+/// Starts what follows a change, if anything does: the script, the signal, the child, then the request by this client.
+pub fn start(config: &Config, client: Option<&Client>, child: Option<&child::Handle>, health: &Health) -> Option<Runner> {
     let mut reactions: Vec<Box<dyn Reaction>> = Vec::new();
     if let Some(script) = &config.script {
         reactions.push(Box::new(Script::new(script.clone(), config.wording)));
     }
     if let Some(signal) = &config.signal {
         reactions.push(Box::new(Signal::new(signal.clone(), config.web.retry)));
+    }
+    if let Some(child) = child {
+        reactions.push(Box::new(child::Reload::new(child.clone())));
     }
     if let (Some(call), Some(client)) = (&config.call, client) {
         let (mut call, mut retry) = (call.clone(), config.web.retry);
@@ -36,5 +41,6 @@ pub fn start(config: &Config, client: Option<&Client>) -> Option<Runner> {
         Method::List | Method::Sleep(_) => Triggers::Lists,
     };
     let roots = super::settings(config).rules.roots;
-    Some(runner::start(reactions, Setup { batching: config.batching, triggers, groups: sources::groups(config), roots, pace: PACE }))
+    let (groups, health) = (sources::groups(config), Some(health.clone()));
+    Some(runner::start(reactions, Setup { batching: config.batching, triggers, groups, roots, pace: PACE, health }))
 }

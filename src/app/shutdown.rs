@@ -1,13 +1,15 @@
-//! SIGTERM and SIGINT: the first asks to stop, the second insists.
+//! SIGTERM and SIGINT: the first asks to stop, the second insists. The end of the child asks too.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 /// Hears both signals.
 pub struct Shutdown {
     terminate: Signal,
     interrupt: Signal,
+    child: Option<watch::Receiver<Option<u8>>>,
     asked: bool,
 }
 
@@ -17,7 +19,12 @@ impl Shutdown {
     /// # Errors
     /// When the system refuses a handler.
     pub fn on_signals() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())?, asked: false })
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())?, child: None, asked: false })
+    }
+
+    /// From now on the end of the child, which has an exit code then, asks to stop.
+    pub fn follow(&mut self, child: watch::Receiver<Option<u8>>) {
+        self.child = Some(child);
     }
 
     /// Resolves when we are asked to stop, at once if we were.
@@ -26,7 +33,18 @@ impl Shutdown {
     /// Yes.
     pub async fn asked(&mut self) {
         if !self.asked {
-            self.signalled().await;
+            let mut child = self.child.clone();
+            let ended = async {
+                match &mut child {
+                    // The task that owns the child ends only after this, or because we stop.
+                    Some(child) => drop(child.wait_for(Option::is_some).await),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.signalled() => {}
+                () = ended => {}
+            }
             self.asked = true;
         }
     }

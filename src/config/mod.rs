@@ -14,6 +14,7 @@
 //! # Ok::<(), kube_projector::config::problems::Problems>(())
 //! ```
 
+pub mod child;
 mod controller;
 pub mod help;
 pub mod log;
@@ -47,6 +48,7 @@ use std::time::Duration;
 use siphasher::sip::SipHasher13;
 
 use crate::cli::Flags;
+use crate::config::child::{Child, OnReloadFailure};
 use crate::config::log::{LogOutput, LogZone};
 use crate::config::objects::default_finalizer;
 use crate::config::problems::{Problem, Problems};
@@ -114,6 +116,10 @@ pub struct Config {
     pub signal: Option<Signalling>,
     /// The script that follows a change.
     pub script: Option<Script>,
+    /// The application as our child.
+    pub child: Option<Child>,
+    /// What a reload that fails means for health.
+    pub on_reload_failure: OnReloadFailure,
     /// How often script and request run.
     pub batching: Batching,
     /// Bounds of METHOD=LIST while the API server cannot be reached; `None`: it is waited for.
@@ -300,7 +306,7 @@ impl Config {
     pub fn from_vars(vars: impl Iterator<Item = (String, String)>, flags: &Flags, context: &Context) -> Result<Self, Problems> {
         let given = gather(vars, flags, &context.program)?;
         let mut reader = Reader::new(&given);
-        let config = read_config(&mut reader, context);
+        let config = read_config(&mut reader, flags, context);
         let config = config.map(|config| Self { warnings: std::mem::take(&mut reader.warnings), ..config });
         reader.finish(config)
     }
@@ -333,7 +339,7 @@ impl Config {
 
     /// Whether anything follows a change.
     pub fn reacts(&self) -> bool {
-        self.call.is_some() || self.script.is_some() || self.signal.is_some()
+        self.call.is_some() || self.script.is_some() || self.signal.is_some() || self.child.is_some()
     }
 
     /// Whether servers other than the API are asked for anything.
@@ -377,7 +383,7 @@ fn gather(vars: impl Iterator<Item = (String, String)>, flags: &Flags, program: 
     raw::gather(vars, flags, program).map_err(|error| Problems::new(vec![Problem::unreadable(&error.to_string())]))
 }
 
-fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
+fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Option<Config> {
     // All groups are read before the first `?`, so that none hides the problems of another.
     let profile = reader.profile();
     let selector = reader.selector();
@@ -395,7 +401,9 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
     let has_credentials = web.as_ref().is_some_and(|web| web.credentials.are_given());
     let urls = reader.urls(resync, has_credentials);
     let reactions = reader.reactions(&context.current_dir);
-    reader.somebody_is_told(reactions.as_ref());
+    let child = reader.child(&flags.child, method.map(|(method, _)| method));
+    let on_reload_failure = reader.on_reload_failure();
+    reader.somebody_is_told(reactions.as_ref(), flags);
     let connection = reader.connection();
     let health = reader.health();
     let finalizer_names = reader.finalizer_names();
@@ -423,6 +431,8 @@ fn read_config(reader: &mut Reader<'_>, context: &Context) -> Option<Config> {
         call: reactions.call,
         signal: reactions.signal,
         script: reactions.script,
+        child: child?,
+        on_reload_failure: on_reload_failure?,
         batching: reactions.batching,
         verify: connection?,
         folder: files.folder,

@@ -98,7 +98,7 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 75] = [
+    const BAD: [(&str, &str); 82] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
@@ -152,6 +152,13 @@ mod tests {
         ("SIGNAL_PROCESS", "\u{fffd}"),
         ("SIGNAL_PIDFILE", "\u{fffd}"),
         ("SIGNAL", "HUPP"),
+        ("CHILD_START", "maybe"),
+        ("RELOAD_SIGNAL", "HUPP"),
+        ("RELOAD_RESTART", "on"),
+        ("KILL_SIGNAL", "0"),
+        ("KILL_TIMEOUT", "-1"),
+        ("CHILD_RESTART", "maybe"),
+        ("ON_RELOAD_FAILURE", "end"),
         ("REACT_WINDOW", "soon"),
         ("REQ_ONCE_PER_BATCH", "on"),
         ("WATCH_SERVER_TIMEOUT", "0"),

@@ -55,22 +55,28 @@ impl Reader<'_> {
     }
 }
 
+const NAMES: [(&str, Signal); 12] = [
+    ("HUP", Signal::HUP),
+    ("INT", Signal::INT),
+    ("QUIT", Signal::QUIT),
+    ("KILL", Signal::KILL),
+    ("USR1", Signal::USR1),
+    ("USR2", Signal::USR2),
+    ("ALRM", Signal::ALARM),
+    ("TERM", Signal::TERM),
+    ("CONT", Signal::CONT),
+    ("STOP", Signal::STOP),
+    ("WINCH", Signal::WINCH),
+    ("CHLD", Signal::CHILD),
+];
+
+/// A signal's name, without SIG.
+pub fn signal_name(signal: Signal) -> &'static str {
+    NAMES.iter().find(|(_, known)| *known == signal).map_or("signal", |(name, _)| name)
+}
+
 /// A signal by its name, with or without SIG, or its number.
 pub(super) fn signal(text: &str) -> Result<Signal, Expected> {
-    const NAMES: [(&str, Signal); 12] = [
-        ("HUP", Signal::HUP),
-        ("INT", Signal::INT),
-        ("QUIT", Signal::QUIT),
-        ("KILL", Signal::KILL),
-        ("USR1", Signal::USR1),
-        ("USR2", Signal::USR2),
-        ("ALRM", Signal::ALARM),
-        ("TERM", Signal::TERM),
-        ("CONT", Signal::CONT),
-        ("STOP", Signal::STOP),
-        ("WINCH", Signal::WINCH),
-        ("CHLD", Signal::CHILD),
-    ];
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let named = NAMES.iter().find(|(known, signal)| *known == name || signal.as_raw().to_string() == name).map(|(_, signal)| *signal);

@@ -306,6 +306,38 @@ pub const SETTINGS: &[Setting] = &[
     setting(Reactions, "SIGNAL", Value("HUP"), "The signal: its name or its number."),
     setting(
         Reactions,
+        "CHILD_START",
+        Value("ready"),
+        "When the command after -- is started: ready, which is after the first complete projection, or now.",
+    ),
+    setting(Reactions, "RELOAD_SIGNAL", Value("HUP"), "The signal that tells the child of changes: its name or its number."),
+    setting(
+        Reactions,
+        "RELOAD_RESTART",
+        Value("false"),
+        "Whether the child is stopped and started again after changes, instead of the signal.",
+    ),
+    setting(Reactions, "KILL_SIGNAL", Value("TERM"), "The signal that ends the child when it is to be started again."),
+    setting(
+        Reactions,
+        "KILL_TIMEOUT",
+        Value("10"),
+        "Seconds, also with a fraction, that the child has to end when it is asked to, before it is killed with its process group.",
+    ),
+    setting(
+        Reactions,
+        "CHILD_RESTART",
+        Value("never"),
+        "What follows when the child ends by itself: never, which ends us with its code, or always, which starts it again after a pause that grows from 1 to 60 seconds.",
+    ),
+    setting(
+        Reactions,
+        "ON_RELOAD_FAILURE",
+        Value("report"),
+        "What it means when the application cannot be told: report (the reason stands in the body of /healthz), unready (/readyz answers 503, too) or unhealthy (/healthz does).",
+    ),
+    setting(
+        Reactions,
         "REACT_WINDOW",
         Value("0.2"),
         "Seconds without a change after which script and request run, once for all changes since; at the latest after ten times this.",

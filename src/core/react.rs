@@ -109,6 +109,8 @@ struct Waiting {
 struct Delivery {
     paths: BTreeSet<Arc<str>>,
     initial: bool,
+    /// When the last of it changed.
+    newest: Duration,
 }
 
 /// Whether a waiting job may be delivered.
@@ -288,10 +290,11 @@ impl Queue {
             return Next::Wait(wake);
         }
         let fresh = owed || !numbers.is_empty();
-        let mut delivery = self.failed.take().unwrap_or(Delivery { paths: BTreeSet::new(), initial: true });
+        let mut delivery = self.failed.take().unwrap_or(Delivery { initial: true, ..Delivery::default() });
         for number in numbers {
             if let Some(job) = self.take(number) {
                 delivery.initial &= job.initial;
+                delivery.newest = delivery.newest.max(job.last);
                 delivery.paths.extend(job.paths.into_keys());
             }
         }
@@ -345,6 +348,11 @@ impl Queue {
             self.by_path.remove(path);
         }
         Some(job)
+    }
+
+    /// When the last of what is being delivered changed; zero for what a former process owed.
+    pub fn newest(&self) -> Duration {
+        self.running.as_ref().map(|running| running.newest).unwrap_or_default()
     }
 
     /// The application was told, or will never be told of this.

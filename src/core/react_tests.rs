@@ -30,6 +30,22 @@ fn list(queue: &mut Queue, source: SourceId, name: &str, (before, after): Differ
     queue.changed(Changed { path: name, owner: &owner, before, after }, Trigger::Batch(source), seconds(now));
 }
 
+#[test]
+fn a_delivery_is_as_new_as_the_last_of_its_changes_also_when_it_failed() {
+    let mut queue = ready(Batching::Window(WINDOW));
+    change(&mut queue, "a", (A, B), 3);
+    change(&mut queue, "b", (A, B), 4);
+    assert!(matches!(queue.next(seconds(6)), Next::Job(_)));
+    assert_eq!(queue.newest(), seconds(4));
+    queue.failed();
+    change(&mut queue, "a", (B, A), 7);
+    assert!(matches!(queue.next(seconds(8)), Next::Job(_)));
+    assert_eq!(queue.newest(), seconds(4), "what came since has its own window");
+    queue.failed();
+    assert!(matches!(queue.next(seconds(9)), Next::Job(_)));
+    assert_eq!(queue.newest(), seconds(7));
+}
+
 fn ready(batching: Batching) -> Queue {
     let mut queue = Queue::new(batching);
     queue.flush(SOURCE);

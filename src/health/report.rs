@@ -3,6 +3,7 @@
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::config::child::OnReloadFailure;
 use crate::core::object::Kind;
 use crate::health::{Readiness, State, WatchState};
 
@@ -24,6 +25,11 @@ pub struct Report {
     watches: Vec<WatchReport>,
     files: usize,
     stuck: Vec<String>,
+    /// Why the application could not be told of a change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reload_failure: Option<String>,
+    #[serde(skip)]
+    synced: bool,
 }
 
 /// Whether we are alive, and if not, who fails.
@@ -35,6 +41,8 @@ pub enum Verdict {
     Stuck,
     /// Everything advances, but a watch was too long without contact.
     Stale,
+    /// Everything advances, but the application cannot be told of changes.
+    Untold,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -80,6 +88,11 @@ impl Report {
         self.ready
     }
 
+    /// Whether the files are there, whatever became of reloads.
+    pub fn is_synced(&self) -> bool {
+        self.synced
+    }
+
     /// What fails liveness, each by name.
     pub fn failing(&self) -> &[String] {
         &self.failing
@@ -118,15 +131,20 @@ impl State {
                 objects: row.objects,
             });
         }
+        let failed = self.reload_failure.as_ref().map(|why| format!("reload failed: {why}"));
+        let means = |policy: OnReloadFailure| failed.clone().filter(|_| self.on_reload_failure == policy);
         let waiting_for = match &self.readiness {
-            Readiness::Ready => None,
+            Readiness::Ready => means(OnReloadFailure::Unready),
             Readiness::Waiting(what) => Some(what.clone()),
         };
-        let verdict = match (stuck, failing.is_empty()) {
-            (true, _) => Verdict::Stuck,
-            (false, false) => Verdict::Stale,
-            (false, true) => Verdict::Alive,
+        let untold = means(OnReloadFailure::Unhealthy);
+        let verdict = match (stuck, failing.is_empty(), &untold) {
+            (true, ..) => Verdict::Stuck,
+            (false, false, _) => Verdict::Stale,
+            (false, true, Some(_)) => Verdict::Untold,
+            (false, true, None) => Verdict::Alive,
         };
+        failing.extend(untold);
         Report {
             verdict,
             status: if failing.is_empty() { Status::Ok } else { Status::Failing },
@@ -138,6 +156,8 @@ impl State {
             watches,
             files: self.files,
             stuck: self.stuck.clone(),
+            reload_failure: self.reload_failure.clone(),
+            synced: self.readiness == Readiness::Ready,
         }
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! They never block the files, readiness or removal. One [`runner`] drives them all, in order, from a queue that merges what waits.
 
+pub mod child;
+mod group;
 pub mod http;
+pub mod proc;
 pub mod runner;
 pub mod script;
 pub mod signal;
@@ -10,6 +13,8 @@ pub mod signal;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::core::retry::{Retry, Trouble};
 
@@ -23,6 +28,11 @@ pub trait Reaction: Send {
 
     /// Whether it is left out after the initial pass.
     fn skips_initial(&self) -> bool;
+
+    /// Whether the application knows all that is on disk since this time, so that it needs not be told: it was started after that.
+    fn knows(&self, _newest: Instant) -> bool {
+        false
+    }
 
     /// How often it is tried again.
     fn retry(&self) -> Retry;
@@ -48,4 +58,18 @@ pub enum Fault {
     },
     /// Not worth another attempt.
     Permanent(String),
+}
+
+impl Fault {
+    /// Worth another attempt, as when a connection did not come about.
+    pub const fn later(why: String) -> Self {
+        Self::Transient { trouble: Trouble::Connect, wish: None, why }
+    }
+
+    /// For people.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Transient { why, .. } | Self::Permanent(why) => why,
+        }
+    }
 }

@@ -30,6 +30,7 @@ use crate::core::policy::Batching;
 use crate::core::react::{Changed, Job, Next, Queue, Trigger};
 use crate::core::retry::Attempts;
 use crate::engine::outcome::{Difference, Outcome};
+use crate::health::Health;
 use crate::react::{Fault, Reaction};
 
 /// What could not be told within the bounds of retries is tried again this often.
@@ -47,6 +48,8 @@ pub struct Setup {
     pub roots: Roots,
     /// [`PACE`].
     pub pace: Duration,
+    /// Is told which reactions fail.
+    pub health: Option<Health>,
 }
 
 /// What a change belongs to after the initial pass.
@@ -109,7 +112,9 @@ pub fn start(reactions: Vec<Box<dyn Reaction>>, setup: Setup) -> Runner {
     let state = Mutex::new(State { queue: Queue::new(setup.batching), listed: BTreeSet::new(), exhausted: false });
     let shared = Arc::new(Shared { state, put: Notify::new(), settled: Notify::new(), figures, started: Instant::now() });
     let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(Task { shared: shared.clone(), reactions, stopped, pace: setup.pace }.run());
+    let failing = reactions.iter().map(|_| None).collect();
+    let health = setup.health.clone();
+    let task = tokio::spawn(Task { shared: shared.clone(), reactions, stopped, pace: setup.pace, failing, health }.run());
     Runner { shared, setup, ready: AtomicBool::new(false), stop, task }
 }
 
@@ -262,6 +267,9 @@ struct Task {
     reactions: Vec<Box<dyn Reaction>>,
     stopped: watch::Receiver<bool>,
     pace: Duration,
+    /// Why each reaction failed, until it works again. What is tried again within the bounds of retries has not failed.
+    failing: Vec<Option<String>>,
+    health: Option<Health>,
 }
 
 /// The runner was asked to stop.
@@ -323,9 +331,15 @@ impl Task {
     }
 
     /// Everything there is to fire for a job that grew: each reaction, and those that failed when their pause is over.
-    fn renewed(&self, failed: Vec<Left>, job: &Job) -> Vec<Left> {
+    fn renewed(&mut self, failed: Vec<Left>, job: &Job) -> Vec<Left> {
         let mut failed: Vec<Option<Left>> = failed.into_iter().map(Some).collect();
-        let all = self.reactions.iter().enumerate().filter(|(_, reaction)| !(job.initial && reaction.skips_initial()));
+        let newest = self.shared.started + self.shared.state().queue.newest();
+        let knowing: Vec<bool> = self.reactions.iter().map(|reaction| reaction.knows(newest)).collect();
+        knowing.iter().enumerate().filter(|(_, knows)| **knows).for_each(|(at, _)| self.judged(at, None));
+        let all = self.reactions.iter().enumerate().filter(|(at, reaction)| {
+            let knows = knowing.get(*at).is_some_and(|knows| *knows);
+            !(knows || job.initial && reaction.skips_initial())
+        });
         all.map(|(at, _)| {
             let known = failed.iter_mut().find(|left| left.as_ref().is_some_and(|left| left.reaction == at && left.due.is_some()));
             let new = Left { reaction: at, attempts: Attempts::default(), tries: 0, due: Some(Instant::now()) };
@@ -356,14 +370,29 @@ impl Task {
             if fired.is_err() {
                 figures.failed_total.fetch_add(1, Ordering::Relaxed);
             }
-            if one.judge(fired, reaction.as_ref(), paths.len()) {
-                again.push(one);
-            } else {
+            let why = fired.as_ref().err().map(|fault| fault.why().to_owned());
+            let stays = one.judge(fired, reaction.as_ref(), paths.len());
+            if !stays {
                 figures.owed.store(0, Ordering::Relaxed);
+            }
+            if !stays || one.due.is_none() {
+                self.judged(one.reaction, why);
+            }
+            if stays {
+                again.push(one);
             }
         }
         *left = again;
         Ok(())
+    }
+
+    /// Notes that a reaction worked, or why it failed in the end.
+    fn judged(&mut self, reaction: usize, why: Option<String>) {
+        let (Some(failing), Some(reacts)) = (self.failing.get_mut(reaction), self.reactions.get(reaction)) else { return };
+        *failing = why.map(|why| format!("{}: {why}", reacts.name()));
+        if let Some(health) = &self.health {
+            health.set_reload_failure(self.failing.iter().flatten().next().cloned());
+        }
     }
 
     /// Waits until one of them is due; when the bounds are reached for all of them, for something new or the slow pace.

@@ -14,6 +14,8 @@ type Log = Arc<Mutex<Vec<String>>>;
 struct Fake {
     name: &'static str,
     skips_initial: bool,
+    /// Since when it runs, if it reads everything at its start.
+    reads_at: Option<Instant>,
     answers: VecDeque<Result<(), Fault>>,
     takes: Duration,
     log: Log,
@@ -27,6 +29,10 @@ impl Reaction for Fake {
 
     fn skips_initial(&self) -> bool {
         self.skips_initial
+    }
+
+    fn knows(&self, newest: Instant) -> bool {
+        self.reads_at.is_some_and(|start| start >= newest)
     }
 
     fn retry(&self) -> Retry {
@@ -56,13 +62,14 @@ fn never() -> Result<(), Fault> {
 }
 
 struct Bench {
+    health: Option<Health>,
     log: Log,
     fakes: Vec<Box<dyn Reaction>>,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self { log: Log::default(), fakes: Vec::new() }
+        Self { health: None, log: Log::default(), fakes: Vec::new() }
     }
 
     fn with(mut self, name: &'static str, answers: impl IntoIterator<Item = Result<(), Fault>>) -> Self {
@@ -73,12 +80,13 @@ impl Bench {
 
     fn fake(&self, name: &'static str, answers: impl IntoIterator<Item = Result<(), Fault>>) -> Fake {
         let answers = answers.into_iter().collect();
-        Fake { name, skips_initial: false, answers, takes: Duration::ZERO, log: self.log.clone(), started: Instant::now() }
+        Fake { name, skips_initial: false, reads_at: None, answers, takes: Duration::ZERO, log: self.log.clone(), started: Instant::now() }
     }
 
     fn start(self) -> (Runner, Log) {
         let roots = Roots::new("/folder", []);
-        let setup = Setup { batching: Batching::Each, triggers: Triggers::Events, groups: Vec::new(), roots, pace: PACE };
+        let setup =
+            Setup { batching: Batching::Each, triggers: Triggers::Events, groups: Vec::new(), roots, pace: PACE, health: self.health };
         (start(self.fakes, setup), self.log)
     }
 }
@@ -140,6 +148,59 @@ async fn who_skips_the_initial_pass_is_left_out_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_was_started_after_a_change_is_not_told_of_it() {
+    let mut bench = Bench::new().with("script", []);
+    let mut child = bench.fake("child", []);
+    child.reads_at = Some(Instant::now() + Duration::from_secs(1));
+    bench.fakes.push(Box::new(child));
+    let (runner, told) = bench.start();
+    runner.owe(["/folder/o".to_owned()]);
+    runner.tell(&outcome(&["a"], true));
+    idle(&runner).await;
+    assert_eq!(log(&told), ["0 script /folder/a /folder/o"], "neither of the initial pass nor of what was owed");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    runner.tell(&outcome(&["b"], false));
+    idle(&runner).await;
+    assert_eq!(log(&told), ["1 script /folder/b"], "it started in that moment");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    runner.tell(&outcome(&["c"], false));
+    idle(&runner).await;
+    assert_eq!(log(&told), ["2 script /folder/c", "2 child /folder/c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_shows_from_the_bounds_of_retries_until_it_works() {
+    let health = Health::new(None);
+    let failure = || serde_json::to_value(health.report()).unwrap()["reload_failure"].clone();
+    let bench = Bench { health: Some(health.clone()), ..Bench::new() };
+    let (runner, _) = bench.with("request", [later(), later(), later()]).start();
+    runner.tell(&outcome(&["a"], false));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(failure(), serde_json::Value::Null, "it is tried again");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(failure(), "request: 503");
+    runner.tell(&outcome(&["b"], false));
+    idle(&runner).await;
+    assert_eq!(failure(), serde_json::Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_is_final_shows_until_that_reaction_works() {
+    let health = Health::new(None);
+    let failure = || serde_json::to_value(health.report()).unwrap()["reload_failure"].clone();
+    let bench = Bench { health: Some(health.clone()), ..Bench::new() };
+    let (runner, _) = bench.with("script", [never(), never()]).with("request", []).start();
+    for file in ["a", "b"] {
+        runner.tell(&outcome(&[file], false));
+        idle(&runner).await;
+        assert_eq!(failure(), "script: exit code 3");
+    }
+    runner.tell(&outcome(&["c"], false));
+    idle(&runner).await;
+    assert_eq!(failure(), serde_json::Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_what_failed_is_tried_again() {
     let (runner, told) = Bench::new().with("script", [never()]).with("request", [later(), later()]).with("last", []).start();
     runner.tell(&outcome(&["a"], false));
@@ -182,7 +243,8 @@ async fn sources_of_one_kind_and_namespace_are_told_as_one() {
     let mut bench = Bench::new();
     bench = bench.with("script", []);
     let groups = [0, 0, 2].map(SourceId).to_vec();
-    let setup = Setup { batching: Batching::Each, triggers: Triggers::Lists, groups, roots: Roots::new("/folder", []), pace: PACE };
+    let setup =
+        Setup { batching: Batching::Each, triggers: Triggers::Lists, groups, roots: Roots::new("/folder", []), pace: PACE, health: None };
     let (runner, told) = (start(bench.fakes, setup), bench.log);
     let round = |path: &str, source: u16| {
         let mut outcome = outcome(&[path], false);

@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use rustix::fs::{Access, AtFlags, CWD, MemfdFlags, accessat, memfd_create};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::config::{Wording, reload};
 use crate::core::retry::Retry;
+use crate::react::group::Group;
 use crate::react::{Fault, Fired, Reaction};
 
 /// The variable that names the file with the changed paths, one per line. It can be read while the script runs.
@@ -68,7 +69,7 @@ impl Script {
     async fn execute(&self, changed: &[String]) -> io::Result<Ended> {
         let (list, name) = list(changed)?;
         let mut child = self.spawn(&name)?;
-        let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).map(Group::of);
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let status = {
@@ -86,7 +87,7 @@ impl Script {
             let status = match timeout(self.settings.timeout, end).await {
                 Ok(status) => {
                     // What it leaves behind on purpose may stay.
-                    group.release();
+                    group.map(Group::release).unwrap_or_default();
                     Some(status?)
                 }
                 Err(_) => {
@@ -177,24 +178,6 @@ impl Reaction for Script {
 
     fn fire<'a>(&'a mut self, changed: &'a [String]) -> Fired<'a> {
         Box::pin(self.run(changed))
-    }
-}
-
-/// A process group that is killed unless it is released.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn release(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // The script was not waited for, so the number is still its own. It fails when all of it is gone.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
     }
 }
 

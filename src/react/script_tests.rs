@@ -125,7 +125,7 @@ async fn children_that_hold_the_outputs_open_are_neither_waited_for_nor_killed()
     let child = place.read("child");
     assert!(runs(&child), "it is left behind on purpose");
     let pid = Pid::from_raw(child.trim().parse().unwrap()).unwrap();
-    rustix::process::kill_process(pid, Signal::KILL).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod tidy;
 
 mod audit;
 mod charts;
+mod child;
 mod commands;
 mod config_controller;
 mod conflict;

@@ -1,0 +1,322 @@
+//! The one task that starts, tells, stops and waits for the child.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::config::child::{Child as Settings, Reload, Restart};
+use crate::config::reload::signal_name;
+use crate::react::Fault;
+use crate::react::child::Control;
+use crate::react::child::backoff::Backoff;
+use crate::react::child::process::Process;
+
+/// A process that was killed is gone within this, or hangs in the kernel.
+const GONE: Duration = Duration::from_secs(5);
+/// Exit codes of a shell for a program that is not there, and for one that cannot be executed.
+const NOT_FOUND: u8 = 127;
+const NOT_EXECUTED: u8 = 126;
+
+type Answer = oneshot::Sender<Result<(), Fault>>;
+
+/// See the module's header.
+pub(super) struct Owner {
+    settings: Settings,
+    mailbox: mpsc::Receiver<Control>,
+    signals: Signals,
+    started: Arc<watch::Sender<Option<Instant>>>,
+    ended: watch::Sender<Option<u8>>,
+    backoff: Backoff,
+    phase: Phase,
+}
+
+/// Where the child is.
+enum Phase {
+    /// Not started yet.
+    Waiting,
+    Running(Process),
+    /// Asked to end.
+    Stopping {
+        process: Process,
+        /// When to kill it, or to give it up.
+        due: Instant,
+        killed: bool,
+        then: Then,
+    },
+    /// It ended by itself, and is started again at this time.
+    Resting(Instant),
+    Ended,
+}
+
+/// What follows when a child that was asked to end is gone.
+enum Then {
+    /// It is started again, and this is answered.
+    Again(Option<Answer>),
+    End,
+}
+
+enum Input {
+    Control(Control),
+    /// The process ended, with this exit code.
+    Exited(u8),
+    Due,
+}
+
+impl Owner {
+    pub(super) fn new(
+        settings: Settings,
+        mailbox: mpsc::Receiver<Control>,
+        signals: Signals,
+        started: Arc<watch::Sender<Option<Instant>>>,
+        ended: watch::Sender<Option<u8>>,
+    ) -> Self {
+        Self { settings, mailbox, signals, started, ended, backoff: Backoff::default(), phase: Phase::Waiting }
+    }
+
+    /// Runs until the child has ended for good.
+    pub(super) async fn run(mut self) {
+        while !matches!(self.phase, Phase::Ended) {
+            let input = self.input().await;
+            let phase = std::mem::replace(&mut self.phase, Phase::Ended);
+            self.phase = match input {
+                Input::Control(Control::Start) => self.start(phase),
+                Input::Control(Control::Reload(answer)) => self.reload(phase, answer),
+                Input::Control(Control::Forward(signal)) => forward(phase, signal),
+                Input::Control(Control::Stop) => self.stop(phase),
+                Input::Control(Control::Hurry) => hurry(phase),
+                Input::Exited(code) => self.exited(phase, code),
+                Input::Due => self.due(phase),
+            };
+        }
+    }
+
+    /// Every arm is cancel-safe.
+    async fn input(&mut self) -> Input {
+        let due = match &self.phase {
+            Phase::Stopping { due, .. } | Phase::Resting(due) => Some(*due),
+            Phase::Waiting | Phase::Running(_) | Phase::Ended => None,
+        };
+        let process = match &mut self.phase {
+            Phase::Running(process) | Phase::Stopping { process, .. } => Some(process),
+            Phase::Waiting | Phase::Resting(_) | Phase::Ended => None,
+        };
+        let exit = async {
+            match process {
+                Some(process) => process.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            code = exit => Input::Exited(code),
+            control = self.signals.next() => Input::Control(control),
+            Some(control) = self.mailbox.recv() => Input::Control(control),
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Input::Due,
+        }
+    }
+
+    fn start(&mut self, phase: Phase) -> Phase {
+        match phase {
+            Phase::Waiting => self.launch(),
+            started @ (Phase::Running(_) | Phase::Stopping { .. } | Phase::Resting(_) | Phase::Ended) => started,
+        }
+    }
+
+    fn launch(&mut self) -> Phase {
+        // It reads what is on disk now.
+        self.started.send_replace(Some(Instant::now()));
+        let program = self.settings.command.first().map(|program| program.display().to_string()).unwrap_or_default();
+        match Process::start(&self.settings.command) {
+            Ok(process) => {
+                tracing::info!(program, pid = process.pid(), "child started");
+                Phase::Running(process)
+            }
+            Err(error) => {
+                tracing::error!(program, %error, "the child cannot be started");
+                self.gone(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTED }, Duration::ZERO)
+            }
+        }
+    }
+
+    /// The child ended although nobody asked it to.
+    fn gone(&mut self, code: u8, ran: Duration) -> Phase {
+        match self.settings.restart {
+            Restart::Never => {
+                match code {
+                    0 => tracing::info!(code, "the child ended, and so do we"),
+                    _ => tracing::error!(code, "the child ended, and so do we"),
+                }
+                self.ended.send_replace(Some(code));
+                Phase::Ended
+            }
+            Restart::Always => {
+                let pause = self.backoff.after(ran);
+                tracing::warn!(code, pause_seconds = pause.as_secs(), "the child ended, it is started again");
+                Phase::Resting(Instant::now() + pause)
+            }
+        }
+    }
+
+    fn reload(&mut self, phase: Phase, answer: Answer) -> Phase {
+        let (answered, phase) = match (phase, self.settings.reload) {
+            // It reads the files when it starts.
+            (phase @ (Phase::Waiting | Phase::Resting(_)), _) => (Ok(()), phase),
+            (Phase::Running(process), Reload::Signal(signal)) => (process.tell(signal), Phase::Running(process)),
+            (Phase::Running(process), Reload::Restart) => {
+                return self.ask_to_end(process, self.settings.kill_signal, Then::Again(Some(answer)));
+            }
+            (phase @ Phase::Stopping { then: Then::Again(_), .. }, _) => {
+                (Err(Fault::later("the child takes long to end".to_owned())), phase)
+            }
+            (phase @ (Phase::Stopping { then: Then::End, .. } | Phase::Ended), _) => {
+                (Err(Fault::later("the child is asked to end".to_owned())), phase)
+            }
+        };
+        // Whoever asked may have gone.
+        let _ = answer.send(answered);
+        phase
+    }
+
+    fn stop(&self, phase: Phase) -> Phase {
+        match phase {
+            Phase::Waiting | Phase::Resting(_) | Phase::Ended => Phase::Ended,
+            Phase::Running(process) => self.ask_to_end(process, Signal::TERM, Then::End),
+            Phase::Stopping { process, due, killed, then: Then::Again(_) } => {
+                send(&process, Signal::TERM);
+                Phase::Stopping { process, due, killed, then: Then::End }
+            }
+            ending @ Phase::Stopping { then: Then::End, .. } => ending,
+        }
+    }
+
+    fn ask_to_end(&self, process: Process, signal: Signal, then: Then) -> Phase {
+        tracing::debug!(pid = process.pid(), signal = signal_name(signal), "child asked to end");
+        send(&process, signal);
+        Phase::Stopping { process, due: Instant::now() + self.settings.kill_timeout, killed: false, then }
+    }
+
+    fn exited(&mut self, phase: Phase, code: u8) -> Phase {
+        match phase {
+            Phase::Running(process) => {
+                // What it left behind must not stand in the way of the next one, nor outlive us.
+                let ran = process.since().elapsed();
+                drop(process);
+                self.gone(code, ran)
+            }
+            Phase::Stopping { process, then: Then::Again(answer), .. } => {
+                drop(process);
+                let phase = self.launch();
+                let answered = match phase {
+                    Phase::Running(_) => Ok(()),
+                    _ => Err(Fault::Permanent("the child cannot be started".to_owned())),
+                };
+                // Whoever asked may have gone.
+                let _ = answer.map(|answer| answer.send(answered));
+                phase
+            }
+            Phase::Stopping { then: Then::End, .. } => {
+                tracing::info!(code, "child ended");
+                Phase::Ended
+            }
+            phase @ (Phase::Waiting | Phase::Resting(_) | Phase::Ended) => phase,
+        }
+    }
+
+    fn due(&mut self, phase: Phase) -> Phase {
+        match phase {
+            Phase::Resting(_) => self.launch(),
+            Phase::Stopping { process, killed: false, then, .. } => {
+                let seconds = self.settings.kill_timeout.as_secs_f32();
+                tracing::warn!(pid = process.pid(), seconds, "the child does not end, it is killed (KILL_TIMEOUT)");
+                kill(process, then)
+            }
+            Phase::Stopping { process, killed: true, then: Then::Again(answer), .. } => {
+                let pid = process.pid();
+                let _ = answer.map(|answer| answer.send(Err(Fault::later(format!("process {pid} was killed and is still there")))));
+                kill(process, Then::Again(None))
+            }
+            Phase::Stopping { process, killed: true, then: Then::End, .. } => {
+                tracing::warn!(pid = process.pid(), "the child was killed and is still there");
+                Phase::Ended
+            }
+            phase @ (Phase::Waiting | Phase::Running(_) | Phase::Ended) => phase,
+        }
+    }
+}
+
+fn hurry(phase: Phase) -> Phase {
+    match phase {
+        Phase::Waiting | Phase::Resting(_) | Phase::Ended => Phase::Ended,
+        Phase::Running(process) | Phase::Stopping { process, .. } => {
+            tracing::warn!(pid = process.pid(), "asked to stop again: the child is killed");
+            kill(process, Then::End)
+        }
+    }
+}
+
+fn kill(process: Process, then: Then) -> Phase {
+    process.kill();
+    Phase::Stopping { process, due: Instant::now() + GONE, killed: true, then }
+}
+
+fn forward(phase: Phase, signal: Signal) -> Phase {
+    if let Phase::Running(process) | Phase::Stopping { process, .. } = &phase {
+        tracing::debug!(pid = process.pid(), signal = signal_name(signal), "signal passed on");
+        send(process, signal);
+    }
+    phase
+}
+
+fn send(process: &Process, signal: Signal) {
+    if let Err(error) = process.send(signal) {
+        tracing::warn!(pid = process.pid(), signal = signal_name(signal), %error, "the child got no signal");
+    }
+}
+
+/// The signals that mean the child.
+pub(super) struct Signals {
+    streams: Vec<(Meaning, Stream)>,
+    asked: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Meaning {
+    Stop,
+    Forward(Signal),
+}
+
+impl Signals {
+    /// From now on they do not do by themselves what they do by default.
+    pub(super) fn heard() -> io::Result<Self> {
+        let forwarded = [Signal::HUP, Signal::USR1, Signal::USR2, Signal::WINCH].map(|signal| (Meaning::Forward(signal), signal));
+        let all = [Signal::TERM, Signal::INT].map(|signal| (Meaning::Stop, signal)).into_iter().chain(forwarded);
+        let streams = all.map(|(meaning, kind)| Ok((meaning, signal(SignalKind::from_raw(kind.as_raw()))?)));
+        Ok(Self { streams: streams.collect::<io::Result<_>>()?, asked: false })
+    }
+
+    /// What the next one means.
+    ///
+    /// # Cancel safety
+    /// Yes.
+    fn next(&mut self) -> impl Future<Output = Control> {
+        poll_fn(|context| {
+            for (meaning, stream) in &mut self.streams {
+                if stream.poll_recv(context).is_ready() {
+                    return Poll::Ready(match meaning {
+                        Meaning::Forward(signal) => Control::Forward(*signal),
+                        Meaning::Stop if std::mem::replace(&mut self.asked, true) => Control::Hurry,
+                        Meaning::Stop => Control::Stop,
+                    });
+                }
+            }
+            Poll::Pending
+        })
+    }
+}

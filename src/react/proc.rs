@@ -1,0 +1,122 @@
+//! Our children as /proc shows them, also where /proc belongs to an outer PID namespace and numbers them in its own way.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::process::Signal;
+
+/// A process whose parent we are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Status {
+    /// Its number, as we count.
+    pub pid: i32,
+    /// Whether it has ended and nobody has waited for it.
+    pub is_zombie: bool,
+    ignored: u64,
+    caught: u64,
+}
+
+/// What a process does about a signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Disposition {
+    /// Nothing of its own: what the kernel does by default.
+    Default,
+    /// It does not want to know.
+    Ignored,
+    /// It has a handler.
+    Caught,
+}
+
+/// Lines of `/proc/PID/status`.
+struct Lines {
+    parent: i32,
+    /// The number in each PID namespace, from that of /proc inwards.
+    numbers: Vec<i32>,
+    is_zombie: bool,
+    ignored: u64,
+    caught: u64,
+}
+
+/// Every child of ours, those included that became ours when their parent ended. None where /proc cannot be read.
+pub fn children(proc: &Path) -> Vec<Status> {
+    children_or_nothing(proc).unwrap_or_default()
+}
+
+fn children_or_nothing(proc: &Path) -> Option<Vec<Status>> {
+    let own: i32 = fs::read_link(proc.join("self")).ok()?.to_str()?.parse().ok()?;
+    let read = |name: &str| parse(&fs::read_to_string(proc.join(name).join("status")).ok()?);
+    let innermost = read("self")?.numbers.len().checked_sub(1)?;
+    let names = fs::read_dir(proc).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let processes = names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).filter_map(|name| read(&name));
+    let ours = processes.filter(|lines| lines.parent == own);
+    Some(
+        ours.filter_map(|Lines { numbers, is_zombie, ignored, caught, .. }| {
+            Some(Status { pid: *numbers.get(innermost)?, is_zombie, ignored, caught })
+        })
+        .collect(),
+    )
+}
+
+impl Status {
+    /// What it does about a signal.
+    pub fn disposition(&self, signal: Signal) -> Disposition {
+        let is_in = |set: u64| set >> (signal.as_raw() - 1) & 1 == 1;
+        match (is_in(self.caught), is_in(self.ignored)) {
+            (true, _) => Disposition::Caught,
+            (false, true) => Disposition::Ignored,
+            (false, false) => Disposition::Default,
+        }
+    }
+}
+
+fn parse(status: &str) -> Option<Lines> {
+    let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+    let signals = |name: &str| u64::from_str_radix(value(name)?, 16).ok();
+    Some(Lines {
+        parent: value("PPid")?.parse().ok()?,
+        numbers: value("NSpid")?.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?,
+        is_zombie: value("State")?.starts_with('Z'),
+        ignored: signals("SigIgn")?,
+        caught: signals("SigCgt")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    const OURS: &str = "Name:\tkube-projector\nState:\tS (sleeping)\nPPid:\t90\nNSpid:\t100\t1\nSigIgn:\t0\nSigCgt:\t0\n";
+    // HUP is caught, USR1 ignored; the name is made to mislead.
+    const CHILD: &str =
+        "Name:\tPPid:\t7\nState:\tS (sleeping)\nPPid:\t100\nNSpid:\t101\t2\nSigIgn:\t0000000000000200\nSigCgt:\t0000000000000001\n";
+    const DEEPER: &str = "Name:\tx\nState:\tZ (zombie)\nPPid:\t100\nNSpid:\t102\t3\t1\nSigIgn:\t0\nSigCgt:\t0\n";
+    const STRANGER: &str = "Name:\tx\nState:\tZ (zombie)\nPPid:\t1\nNSpid:\t103\nSigIgn:\t0\nSigCgt:\t0\n";
+
+    #[test]
+    fn children_have_the_numbers_that_we_know_them_by_in_whatever_proc() {
+        let proc = tempfile::tempdir().unwrap();
+        for (pid, status) in [("100", OURS), ("101", CHILD), ("102", DEEPER), ("103", STRANGER), ("tty", STRANGER)] {
+            fs::create_dir(proc.path().join(pid)).unwrap();
+            fs::write(proc.path().join(pid).join("status"), status).unwrap();
+        }
+        symlink("100", proc.path().join("self")).unwrap();
+        let mut found: Vec<_> = children(proc.path()).into_iter().map(|status| (status.pid, status.is_zombie)).collect();
+        found.sort_unstable();
+        assert_eq!(found, [(2, false), (3, true)]);
+    }
+
+    #[test]
+    fn without_proc_nobody_is_seen() {
+        assert_eq!(children(Path::new("/no/such")), []);
+    }
+
+    #[test]
+    fn what_a_process_does_about_a_signal_is_in_its_masks() {
+        let Lines { is_zombie, ignored, caught, .. } = parse(CHILD).unwrap();
+        let status = Status { pid: 2, is_zombie, ignored, caught };
+        let dispositions = [Signal::HUP, Signal::USR1, Signal::USR2].map(|signal| status.disposition(signal));
+        assert_eq!(dispositions, [Disposition::Caught, Disposition::Ignored, Disposition::Default]);
+    }
+}
