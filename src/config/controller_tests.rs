@@ -34,6 +34,7 @@ fn controller_config(namespace: &str) -> Config {
         folder: "/config".into(),
         call: Some(Call { url: Redacted("http://c/reload".into()), method: "POST".into(), payload: None, skips_initial: false }),
         downloads: Downloads { credential_origins: CredentialOrigins::Only(vec![at("c")]), ..default_config().downloads },
+        on_reload_failure: OnReloadFailure::Unhealthy,
         finalizers: None,
         ..default_config()
     }
@@ -90,6 +91,8 @@ fn an_object_a_folder_and_somebody_to_tell_are_required_and_no_label() {
     for told in [("SCRIPT", "/x"), ("SIGNAL_PROCESS", "nginx"), URL] {
         assert_eq!(controller(&[told, OBJECT, ("FOLDER", "/config")]).map(|_| ()), Ok(()), "{}", told.0);
     }
+    let command = Flags { child: vec!["nginx".into()], former: former::Flags { reload_http: None, ..flags("a") }, ..Flags::default() };
+    assert_eq!(exactly(&[], &command).map(|config| (config.child.is_some(), config.call.is_some())), Ok((true, false)));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! PROFILE=config-controller by the contract: what k8s-config-controller's command lines and variables do with our binary.
 
+mod child;
+
 use serde_json::Value;
 
 use crate::common::Setup;
