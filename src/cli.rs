@@ -2,6 +2,8 @@
 //!
 //! Flags are a second way to say some settings; [`crate::config`] joins them with the environment.
 
+pub mod former;
+
 use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -26,6 +28,20 @@ pub struct Cli {
     /// Settings given as flags, before or after the subcommand.
     #[command(flatten)]
     pub flags: Flags,
+}
+
+impl Cli {
+    /// Reads a command line, the program's name first. One that cannot be understood ends the program.
+    pub fn read(arguments: impl Iterator<Item = OsString>) -> Self {
+        Self::try_read(arguments).unwrap_or_else(|error| error.exit())
+    }
+
+    fn try_read(arguments: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let (arguments, former) = former::translated(arguments);
+        let mut cli = Self::try_parse_from(arguments)?;
+        (cli.flags.former.kubeconfig, cli.flags.former.ignored) = (former.kubeconfig, former.ignored);
+        Ok(cli)
+    }
 }
 
 /// What to do.
@@ -101,6 +117,9 @@ pub struct Flags {
     /// Namespaces, with commas between them, or ALL (NAMESPACE)
     #[arg(long, global = true, value_name = "NAMES")]
     pub namespace: Option<String>,
+    /// Objects to follow one by one, with commas between them; may be repeated (OBJECT)
+    #[arg(long, global = true, value_name = "KIND/NAMESPACE/NAME")]
+    pub object: Vec<String>,
     /// Folder of manifests to read instead of a cluster (SOURCE)
     #[arg(long, global = true, value_name = "DIR")]
     pub source: Option<String>,
@@ -116,6 +135,9 @@ pub struct Flags {
     /// Write once and end (METHOD=LIST)
     #[arg(long, global = true)]
     pub once: bool,
+    /// Those of k8s-config-controller.
+    #[command(flatten)]
+    pub former: former::Flags,
     /// The application to run as a child; see [`Cli::settings`].
     #[arg(skip)]
     pub child: Vec<OsString>,
@@ -132,7 +154,7 @@ mod tests {
     use crate::config::settings::SETTINGS;
 
     fn parse(line: &str) -> Result<Cli, ErrorKind> {
-        Cli::try_parse_from(std::iter::once("kube-projector").chain(line.split_whitespace())).map_err(|error| error.kind())
+        Cli::try_read(std::iter::once("kube-projector").chain(line.split_whitespace()).map(OsString::from)).map_err(|error| error.kind())
     }
 
     fn command(line: &str) -> Result<Command, ErrorKind> {
@@ -190,22 +212,40 @@ mod tests {
 
     #[test]
     fn setting_flags_stand_before_or_after_the_subcommand() {
-        let flags = "--label a --label-value b --folder c --namespace d --source e --req-username-file f --req-password-file g -c k --once";
+        let flags = "--label a --label-value b --folder c --namespace d --object h,i --object j --source e --req-username-file f --req-password-file g -c k --once";
         let expected = Flags {
             label: Some("a".into()),
             label_value: Some("b".into()),
             folder: Some("c".into()),
             namespace: Some("d".into()),
+            object: vec!["h,i".into(), "j".into()],
             source: Some("e".into()),
             req_username_file: Some("f".into()),
             req_password_file: Some("g".into()),
             director_kubeconfig: Some("k".into()),
             once: true,
+            former: former::Flags::default(),
             child: Vec::new(),
         };
         for line in [flags.to_owned(), format!("{flags} check"), format!("check {flags}"), format!("--label a check {}", &flags[9..])] {
             assert_eq!(parse(&line).map(|cli| cli.flags), Ok(expected.clone()), "{line}");
         }
+    }
+
+    #[test]
+    fn the_command_line_of_k8s_config_controller_is_understood() {
+        let read = |line| parse(line).map(|cli| (cli.command, cli.flags.former));
+        let flags = former::Flags {
+            configroot: Some("/c".into()),
+            configmap: Some("n/a".into()),
+            reload_http: Some("http://localhost/reload".into()),
+            reload_http_method: Some("PUT".into()),
+            kubeconfig: None,
+            ignored: vec!["logtostderr".into()],
+        };
+        let line = "-configroot=/c --configmap n/a --logtostderr --reload-http=http://localhost/reload --reload-http-method=PUT";
+        assert_eq!(read(line), Ok((None, flags)));
+        assert_eq!(read("--configmap=a --frobnicate"), Err(ErrorKind::UnknownArgument));
     }
 
     #[test]

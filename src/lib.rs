@@ -1,4 +1,4 @@
-//! kube-projector keeps a folder equal to what labelled Kubernetes ConfigMaps and Secrets say it should hold.
+//! kube-projector keeps a folder equal to what labelled or named Kubernetes ConfigMaps and Secrets say it should hold.
 //!
 //! # The one idea
 //! The wanted files are a pure function of all live objects. The work is the difference between that and the ledger. Reactions follow
@@ -33,6 +33,7 @@
 //! - A path is in the ledger before its file exists, and until after it is gone: created ⊆ ledger at every instant.
 //! - Nothing is removed, and no path that the ledger gives to another object is overwritten, until every source is listed
 //!   completely or definitely refused; a refused source's files stay.
+//! - Two sources never speak about one object: one that is named has its own, whatever its labels.
 //! - A file changes by rename in its own folder; below FOLDER no symbolic link is followed.
 //! - The cost of a commit follows what changed, never how much there is.
 //! - A file behind a URL keeps its last good bytes until there are others; an answer counts only for the question that is asked now.

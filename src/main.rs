@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
 use kube_projector::app::shutdown::Shutdown;
 use kube_projector::cli::{Cli, Command};
 use kube_projector::config::release::ReleaseScope;
@@ -16,7 +15,7 @@ use kube_projector::{app, commands, telemetry};
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read(std::env::args_os());
     // Modes are set exactly by fchmod; a mask that takes the owner's own bits would lock us out before.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let runtime = match tokio::runtime::Builder::new_current_thread()

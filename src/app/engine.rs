@@ -11,6 +11,7 @@ use crate::app::sources::{self, Sources};
 use crate::app::{Tasks, place, settings, sweep, triggers};
 use crate::config::child::Start as ChildStart;
 use crate::config::{Config, LedgerPlace, Method};
+use crate::core::object::ObjectKey;
 use crate::core::project::Urls;
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
@@ -182,11 +183,12 @@ impl EngineLoop {
             // Whoever keeps the ledger elsewhere has a reader of every file, dot-files too.
             let apart = matches!(config.ledger, LedgerPlace::Path(_) | LedgerPlace::In(_));
             let (order, durability, folder_mode) = (config.conflict, config.durability, u16::try_from(config.folder_mode).unwrap_or(0o755));
+            let kept = config.kept();
             let kernel = if apart { Kernel::default() } else { Kernel::with_names() };
             let mut opening = tokio::task::spawn_blocking(move || {
                 let disk = Disk::open(kernel, settings.rules.roots.clone(), folder_mode, durability)
                     .map_err(|error| format!("FOLDER: {error}"))?;
-                let store = engine::store(scopes, order, (status::random(), status::random()));
+                let store = engine::store(scopes, order, (status::random(), status::random())).keeping(kept);
                 Engine::open(disk, place, settings, store).map_err(|error| error.to_string())
             });
             let opened = tokio::select! {
@@ -337,8 +339,15 @@ impl EngineLoop {
         self.health.set_readiness(Readiness::Ready);
         let (objects, files) = (engine.store().live().count(), engine.files());
         tracing::info!(objects, files, "in sync");
-        if objects == 0 && !engine.store().refused() {
-            tracing::warn!(selector = %config.selector, "no object matches: is LABEL right?");
+        let is_labelled = |key: &ObjectKey| !config.objects.contains(key);
+        if let Some(selector) = &config.selector
+            && !engine.store().refused()
+            && !engine.store().live().any(|(key, _)| is_labelled(key))
+        {
+            tracing::warn!(%selector, "no object matches: is LABEL right?");
+        }
+        for key in config.objects.iter().filter(|key| engine.store().object(key).is_none()) {
+            tracing::warn!(object = %key, "there is no such object, or it may not be read: its files come with it");
         }
         if let (Some(api), Some(wishes)) = (&self.api, self.publisher.wishes()) {
             sweep(config, api, wishes, tasks);

@@ -63,7 +63,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
         shutdown.follow(child.ended());
     }
     let ended = match &api {
-        Some(api) if !config.projects => {
+        Some(api) if !config.projects() => {
             let means = Means { client: None, api: Some(api), events, child: None, health: &health };
             let runner = reactions::start(&config, means).context("nothing is projected, and nobody is to be told of anything")?;
             triggers::run(&config, runner, api, &health, &mut shutdown, &mut tasks).await
@@ -108,7 +108,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
 
 fn greet(config: &Config, server: Option<&str>) {
     let (folder, url, version) = (config.folder.display(), server.unwrap_or_default(), env!("CARGO_PKG_VERSION"));
-    match config.projects {
+    match config.projects() {
         true => tracing::info!(version, selection = config.selection(), %folder, server = url, "starting"),
         false => tracing::info!(version, server = url, "starting, nothing is projected"),
     }
@@ -247,7 +247,8 @@ pub(crate) fn sweep(config: &Config, api: &ApiServer, wishes: finalizers::Finali
     let Some(names) = &config.finalizers else { return };
     let ours = status::patch::Finalizers { name: names.name.clone(), former: names.former.clone() };
     let (api, config) = (api.clone(), config.clone());
-    let scopes = metadata::Scope::all(&config.kinds, &config.namespaces);
+    let (kinds, namespaces) = config.places();
+    let scopes = metadata::Scope::all(&kinds, &namespaces);
     tasks.spawn(async move {
         let followed = |object: &metadata::Metadata| config.follows(&object.key, |label| object.labels.get(label).map(String::as_str));
         sweep::sweep(&api, &scopes, followed, &ours, &wishes).await;

@@ -53,6 +53,7 @@ impl Publisher {
         let logged = if enabled!(tracing::Level::INFO) { outcome.changes.as_slice() } else { &[] };
         logged.iter().for_each(|change| self.change(change));
         outcome.notes.iter().for_each(|note| self.note(note));
+        outcome.outlived.iter().for_each(|key| info!(object = %key, "object is gone, its files stay"));
         if let Some(sender) = &self.wishes {
             outcome.wishes.iter().for_each(|wish| sender.send(self.wish(wish)));
         }

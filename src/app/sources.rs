@@ -1,6 +1,7 @@
 //! From the configuration to running sources, and the way back by which the engine asks them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -17,7 +18,7 @@ use crate::source::download::{self, Downloader, Order};
 use crate::source::fetch;
 use crate::source::mailbox::Mailbox;
 use crate::source::manifests;
-use crate::source::scope::{After, Ends, Manner, Scope, Timeouts};
+use crate::source::scope::{After, Ends, Manner, Scope, Timeouts, Which};
 use crate::source::yaml::ManifestRules;
 use crate::status;
 use crate::web::Client;
@@ -57,6 +58,7 @@ pub fn scopes(config: &Config) -> Vec<SourceScope> {
 }
 
 /// What one source of the cluster follows.
+#[derive(PartialEq, Eq)]
 pub struct Followed {
     /// The kind.
     pub kind: Kind,
@@ -66,15 +68,33 @@ pub struct Followed {
     pub name: Option<String>,
 }
 
-/// One source a kind and namespace, or one an object where names are given; a pair for which none is meant has no source.
+/// One source a kind and namespace, or one an object where RESOURCE_NAME gives names, and one an object of OBJECT. A pair for which
+/// nothing is meant has no source.
 pub fn followed(config: &Config) -> Vec<Followed> {
-    let namespaces = config.namespaces.each();
-    let pairs = config.kinds.iter().flat_map(|kind| namespaces.iter().map(|namespace| (*kind, namespace.clone())));
-    if config.named.is_empty() {
-        return pairs.map(|(kind, namespace)| Followed { kind, namespace, name: None }).collect();
+    let mut all = if config.named.is_empty() { by_label(config) } else { by_name(config) };
+    let by_key =
+        |key: &ObjectKey| Followed { kind: key.kind, namespace: Some(key.namespace.to_string()), name: Some(key.name.to_string()) };
+    for followed in config.objects.iter().map(by_key) {
+        if !all.contains(&followed) {
+            all.push(followed);
+        }
     }
+    all
+}
+
+fn pairs(config: &Config) -> Vec<(Kind, Option<String>)> {
+    let namespaces = config.namespaces.each();
+    config.kinds.iter().flat_map(|kind| namespaces.iter().map(|namespace| (*kind, namespace.clone()))).collect()
+}
+
+fn by_label(config: &Config) -> Vec<Followed> {
+    let pairs = if config.selector.is_some() { pairs(config) } else { Vec::new() };
+    pairs.into_iter().map(|(kind, namespace)| Followed { kind, namespace, name: None }).collect()
+}
+
+fn by_name(config: &Config) -> Vec<Followed> {
     let mut all = Vec::new();
-    for (kind, namespace) in pairs {
+    for (kind, namespace) in pairs(config) {
         let meant = |named: &&NamedObject| namespace.as_deref().is_some_and(|namespace| named.is_within(kind, namespace));
         let names: BTreeSet<&String> = config.named.iter().filter(meant).map(|named| &named.name).collect();
         all.extend(names.into_iter().map(|name| Followed { kind, namespace: namespace.clone(), name: Some(name.clone()) }));
@@ -134,17 +154,16 @@ impl Sources {
         };
         let timeouts = Timeouts { server: config.watch_server_timeout, client: config.watch_client_timeout };
         let (mut relist, mut tasks, mut scopes) = (Vec::new(), Vec::new(), Vec::new());
+        let except: Arc<[ObjectKey]> = config.objects.as_slice().into();
         for (id, Followed { kind, namespace, name }) in (0..).zip(followed(config)) {
             let contact = health.watch(WatchName { kind: Some(kind), namespace: namespace.clone() });
-            let scope = Scope {
-                id: SourceId(id),
-                kind,
-                namespace,
-                name,
-                of_type: None,
-                selector: config.selector.clone(),
-                folder_annotation: config.folder_annotation.clone(),
+            let which = match (name, &config.selector) {
+                (Some(name), _) => Which::Named(name),
+                (None, Some(selector)) => Which::Labelled { selector: selector.clone(), except: except.clone() },
+                // Nothing is followed by labels then.
+                (None, None) => continue,
             };
+            let scope = Scope { id: SourceId(id), kind, namespace, which, folder_annotation: config.folder_annotation.clone() };
             scopes.push(scope.clone());
             let (sender, requests) = mpsc::channel(4);
             relist.push(sender);
@@ -166,6 +185,7 @@ impl Sources {
     fn manifests(config: &Config, folder: std::path::PathBuf, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
         let rules = ManifestRules {
             selector: config.selector.clone(),
+            objects: config.objects.clone(),
             kinds: config.kinds.clone(),
             namespaces: config.namespaces.clone(),
             folder_annotation: config.folder_annotation.clone(),

@@ -1,5 +1,6 @@
 //! What the application is told of besides its files: watches of pods and Secrets, and the life of a run that does nothing else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -9,9 +10,9 @@ use crate::app::Tasks;
 use crate::app::engine::{Ended, GRACE, LOOK, SLACK};
 use crate::app::shutdown::Shutdown;
 use crate::config::Config;
+use crate::config::triggers::SecretTrigger;
 use crate::core::cause::Cause;
 use crate::core::object::{Kind, SourceId};
-use crate::core::selector::Selector;
 use crate::core::trigger::{News, Watched};
 use crate::health::{Health, Readiness, WatchName};
 use crate::react::runner::{Occasions, Runner};
@@ -19,7 +20,7 @@ use crate::source::Request;
 use crate::source::api::ApiServer;
 use crate::source::cluster::ClusterSource;
 use crate::source::mailbox::Mailbox;
-use crate::source::scope::{After, Ends, Manner, Scope, Timeouts};
+use crate::source::scope::{After, Ends, Manner, Scope, Timeouts, Which};
 use crate::status;
 
 /// From watches to the runner.
@@ -39,17 +40,12 @@ struct Follower {
 pub fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &Health, tasks: &mut Tasks) {
     let Some(exec) = &config.exec else { return };
     let (pods, secrets) = (&config.triggers.pods, &config.triggers.secrets);
-    let scope = |kind, selector: &Selector, of_type: Option<&String>| Scope {
-        id: SourceId(0),
-        kind,
-        namespace: Some(exec.namespace.clone()),
-        name: None,
-        of_type: of_type.cloned(),
-        selector: selector.clone(),
-        folder_annotation: String::new(),
-    };
-    let pods_scope = pods.as_ref().map(|pods| scope(Kind::Pod, &pods.selector, None));
-    let secrets_scope = secrets.as_ref().map(|secrets| scope(Kind::Secret, &secrets.selector, Some(&secrets.of_type)));
+    let scope =
+        |kind, which| Scope { id: SourceId(0), kind, namespace: Some(exec.namespace.clone()), which, folder_annotation: String::new() };
+    let pods_scope =
+        pods.as_ref().map(|pods| scope(Kind::Pod, Which::Labelled { selector: pods.selector.clone(), except: Arc::default() }));
+    let of_type = |secrets: &SecretTrigger| Which::OfType { of_type: secrets.of_type.clone(), selector: secrets.selector.clone() };
+    let secrets_scope = secrets.as_ref().map(|secrets| scope(Kind::Secret, of_type(secrets)));
     let mailbox = Mailbox::default();
     let mut relist = Vec::new();
     for (id, scope) in (0..).zip([pods_scope, secrets_scope].into_iter().flatten()) {
@@ -76,7 +72,7 @@ pub fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &Health,
         pods_delay: pods.as_ref().map(|pods| pods.delay).unwrap_or_default(),
         secrets_delay: secrets.as_ref().map(|secrets| secrets.delay).unwrap_or_default(),
         occasions: runner.occasions(),
-        health: (!config.projects).then(|| health.clone()),
+        health: (!config.projects()).then(|| health.clone()),
     };
     tasks.spawn(follower.follow());
 }

@@ -5,18 +5,19 @@ use std::process::ExitCode;
 use crate::app::sources::{Followed, followed};
 use crate::commands::say;
 use crate::config::{Config, Method, Origin};
+use crate::core::object::ObjectKey;
 use crate::source::api::ApiServer;
 use crate::status::access::{Need, Verdict, check as access};
 
 /// Prints every finding. 1 on any problem.
 pub async fn check(config: Config) -> ExitCode {
-    let selection = if config.projects { config.selection() } else { "nothing is projected".to_owned() };
+    let selection = if config.projects() { config.selection() } else { "nothing is projected".to_owned() };
     say(&format!("ok       settings: {selection}"));
     let mut problems = 0;
     for warning in &config.warnings {
         say(&format!("warning  settings: {warning}"));
     }
-    if config.projects {
+    if config.projects() {
         problems += folder(&config);
     }
     match &config.origin {
@@ -74,21 +75,23 @@ async fn permissions(config: &Config, api: &ApiServer) -> u32 {
 
 /// The permissions that this configuration uses: those of rbac/, no more. An object that is named needs neither list nor watch.
 fn needs(config: &Config) -> Vec<Need> {
-    let mut verbs = vec!["get"];
-    if config.named.is_empty() {
-        verbs.push("list");
-        if config.method == Method::Watch {
-            verbs.push("watch");
-        }
-    }
-    if config.finalizers.is_some() {
-        verbs.push("patch");
-    }
+    let kept = config.kept();
     let mut needs = Vec::new();
-    let projected = if config.projects { followed(config) } else { Vec::new() };
-    for Followed { kind, namespace, name } in projected {
+    for Followed { kind, namespace, name } in followed(config) {
+        let is_kept =
+            |key: &ObjectKey| key.kind == kind && namespace.as_deref() == Some(&*key.namespace) && name.as_deref() == Some(&*key.name);
+        let mut verbs = vec!["get"];
+        if name.is_none() {
+            verbs.push("list");
+            if config.method == Method::Watch {
+                verbs.push("watch");
+            }
+        }
+        if config.finalizers.is_some() && !kept.iter().any(is_kept) {
+            verbs.push("patch");
+        }
         let need = |verb| Need { verb, group: "", resource: kind.plural(), namespace: namespace.clone(), name: name.clone() };
-        needs.extend(verbs.iter().copied().map(need));
+        needs.extend(verbs.into_iter().map(need));
     }
     let exec = config.exec.as_ref().map(|exec| Some(exec.namespace.clone()));
     if let Some(namespace) = &exec {
@@ -99,7 +102,7 @@ fn needs(config: &Config) -> Vec<Need> {
     }
     if config.event_logging {
         // Events about a pod are in its namespace.
-        let projected = if config.projects { config.namespaces.each() } else { Vec::new() };
+        let projected = config.places().1.each();
         let others = exec.filter(|namespace| projected.iter().all(|known| known.is_some() && known != namespace));
         for namespace in projected.into_iter().chain(others) {
             let need = |verb| Need { verb, group: "events.k8s.io", resource: "events", namespace: namespace.clone(), name: None };

@@ -37,7 +37,7 @@ struct Row {
 /// # Errors
 /// No usable API server, or a list that does not come.
 pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
-    if !config.projects {
+    if !config.projects() {
         match output {
             Output::Json => say(&serde_json::json!({ "pending": false, "steps": [] }).to_string()),
             Output::Table => table(&[]),
@@ -51,7 +51,8 @@ pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     let place = place(&config, api.as_ref().and_then(ApiServer::pod_uid));
     let rules = settings(&config).rules;
     let contents = peek(&mut Kernel::default(), &place, &rules.roots, held);
-    let store = crate::engine::store(sources::scopes(&config), config.conflict, (status::random(), status::random()));
+    let store =
+        crate::engine::store(sources::scopes(&config), config.conflict, (status::random(), status::random())).keeping(config.kept());
     let mut preview = Preview::new(Disk::for_looking(Kernel::default(), rules.roots.clone()), store, rules.clone(), &contents);
     let (mailbox, health) = (Mailbox::default(), Health::new(None));
     let mut sources = Sources::start(&config, api, &mailbox, &health, true);

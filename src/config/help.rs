@@ -63,11 +63,27 @@ pub fn markdown() -> String {
 
 const fn words(reading: Reading) -> &'static str {
     match reading {
-        Reading::Strict => "",
+        Reading::Strict => "Defaults that differ:\n",
         Reading::Sidecar => SIDECAR,
+        Reading::Controller => CONTROLLER,
         Reading::Director => director::WORDS,
     }
 }
+
+const CONTROLLER: &str = "\
+This profile holds too when the program is started as `k8s-config-controller`, or with any of the flags of that program, which mean:
+
+- `--configroot DIR`: `FOLDER`.
+- `--configmap [NAMESPACE/]NAME`: `OBJECT=configmap/NAMESPACE/NAME`; without a namespace it is the one named `default`.
+- `--reload-http URL` and `--reload-http-method METHOD`: `REQ_URL` and `REQ_METHOD`.
+- `--kubeconfig FILE`, only with `--running-in-cluster=false`: `KUBECONFIG`.
+- Flags of its log library, such as `--logtostderr`, have no effect; a warning says so.
+
+The variables of its image count where nothing else is given: `CONFIG_CONTROLLER_CONFIGROOT` (`/config` if any of the others is set), `CONFIG_CONTROLLER_CONFIGMAP`, `CONFIG_CONTROLLER_URL`, `CONFIG_CONTROLLER_METHOD`.
+Somebody must be told of changes: a command after `--`, a URL, a script or a signal.
+
+Other defaults:
+";
 
 const SIDECAR: &str = "\
 This profile holds too when the program is started under its name.

@@ -15,12 +15,14 @@
 //! ```
 
 pub mod child;
+mod controller;
 mod director;
 pub mod exec;
 pub mod help;
 pub mod log;
 pub mod log_config;
 mod names;
+mod objects;
 mod others;
 mod parse;
 mod paths;
@@ -34,6 +36,8 @@ pub mod settings;
 pub mod triggers;
 pub mod web;
 
+#[cfg(test)]
+mod controller_tests;
 #[cfg(test)]
 mod sidecar_tests;
 #[cfg(test)]
@@ -50,6 +54,7 @@ use crate::cli::Flags;
 use crate::config::child::{Child, OnReloadFailure};
 use crate::config::exec::Exec;
 use crate::config::log::{LogOutput, LogZone};
+use crate::config::objects::default_finalizer;
 use crate::config::problems::{Problem, Problems};
 use crate::config::profile::Profile;
 use crate::config::raw::Given;
@@ -58,7 +63,7 @@ use crate::config::reload::{Script, Signalling};
 use crate::config::triggers::Triggers;
 use crate::config::web::{Call, Downloads, Web};
 use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey};
-use crate::core::policy::{Adopt, Batching, Durability, Order};
+use crate::core::policy::{Adopt, Batching, Durability, OnDelete, Order};
 use crate::core::project::{FileNames, Urls};
 use crate::core::retry::Retry;
 use crate::core::selector::Selector;
@@ -78,10 +83,12 @@ pub enum Wording {
 /// Everything that a run needs to know, validated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// Whether anything is projected. If not, all that is said of objects and files means nothing.
-    pub projects: bool,
-    /// Which objects are projected.
-    pub selector: Selector,
+    /// Which objects are projected by their labels; none: only [`Self::objects`] are.
+    pub selector: Option<Selector>,
+    /// Objects that are projected each by itself, whatever its labels; sorted, without duplicates.
+    pub objects: Vec<ObjectKey>,
+    /// What becomes of their files when they are deleted.
+    pub on_delete: OnDelete,
     /// The folder that is kept; absolute, without `.` and `..`.
     pub folder: PathBuf,
     /// Further folders that annotations may name; absolute, without `.` and `..`, sorted, without `folder` itself.
@@ -313,7 +320,8 @@ impl Config {
         reader.finish(config)
     }
 
-    /// What is projected from where, as one line: source, label, namespaces, kinds. Equal for two runs that want the same objects.
+    /// What is projected from where, as one line: source, label, namespaces, kinds, objects. Equal for two runs that want the same
+    /// objects.
     pub fn selection(&self) -> String {
         let source = match &self.origin {
             Origin::Cluster { .. } => "cluster".to_owned(),
@@ -324,7 +332,13 @@ impl Config {
             Namespaces::Only(names) => names.join(","),
         };
         let kinds: Vec<_> = self.kinds.iter().map(|kind| kind.as_str()).collect();
-        let mut selection = format!("source={source} label={} namespaces={namespaces} kinds={}", self.selector, kinds.join(","));
+        let mut selection = format!("source={source}");
+        if let Some(selector) = &self.selector {
+            selection.push_str(&format!(" label={selector} namespaces={namespaces} kinds={}", kinds.join(",")));
+        }
+        for ObjectKey { kind, namespace, name } in &self.objects {
+            selection.push_str(&format!(" object={}/{namespace}/{name}", kind.lower()));
+        }
         for NamedObject { namespace, kind, name } in &self.named {
             let kind = kind.map(Kind::lower).unwrap_or_default();
             selection.push_str(&format!(" name={}/{kind}/{name}", namespace.as_deref().unwrap_or_default()));
@@ -332,12 +346,9 @@ impl Config {
         selection
     }
 
-    /// Whether an object of our kinds and namespaces, whose labels `value_of` looks up, is one that we follow.
-    pub fn follows<'a>(&self, key: &ObjectKey, value_of: impl Fn(&str) -> Option<&'a str>) -> bool {
-        match self.named.is_empty() {
-            true => self.selector.matches(value_of),
-            false => self.named.iter().any(|named| named.is(key)),
-        }
+    /// Whether anything is projected. If not, all that is said of objects and files means nothing.
+    pub fn projects(&self) -> bool {
+        self.selector.is_some() || !self.objects.is_empty()
     }
 
     /// Whether anything follows a change of files.
@@ -391,6 +402,7 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
     // All groups are read before the first `?`, so that none hides the problems of another.
     let profile = reader.profile();
     let selector = reader.selector();
+    let objects = reader.objects();
     let scope = reader.scope(context);
     let method = reader.method();
     let files = reader.files(&context.current_dir);
@@ -406,9 +418,9 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
     let reactions = reader.reactions(&context.current_dir);
     let exec = reader.exec(context, scope.as_ref().map(|scope| &scope.origin));
     let triggers = reader.triggers(method.map(|(method, _)| method));
-    let projects = reader.projects();
     let child = reader.child(&flags.child, method.map(|(method, _)| method));
     let on_reload_failure = reader.on_reload_failure();
+    reader.somebody_is_told(reactions.as_ref(), flags);
     let connection = reader.connection();
     let health = reader.health();
     let finalizer_names = reader.finalizer_names();
@@ -418,15 +430,17 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
     let (method, poll) = method?;
     let (watch_server_timeout, watch_client_timeout) = watch_timeouts?;
     let (wants_finalizers, event_logging) = cluster_writes?;
-    let selector = selector?;
+    let (selector, objects) = (selector?, objects?);
+    let projects = selector.is_some() || !objects.keys.is_empty();
     let (name, former) = finalizer_names?;
-    let name = name.unwrap_or_else(|| default_finalizer(&selector, &scope.namespaces));
+    let name = name.unwrap_or_else(|| default_finalizer(selector.as_ref(), &scope.namespaces, &objects.keys));
     let (web, urls, reactions) = (web?, urls?, reactions?);
     let Profile { wording, gives_up_lists, .. } = *reader.profile;
     profile?;
     Some(Config {
-        projects,
         selector,
+        objects: objects.keys,
+        on_delete: objects.on_delete,
         named: scope.names,
         urls: urls.urls,
         downloads: urls.downloads,
@@ -469,16 +483,6 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
         origin: scope.origin,
         warnings: Vec::new(),
     })
-}
-
-fn default_finalizer(selector: &Selector, namespaces: &Namespaces) -> String {
-    let selector = selector.to_string();
-    let mut parts = vec![selector.as_str()];
-    match namespaces {
-        Namespaces::All => parts.push("ALL"),
-        Namespaces::Only(names) => parts.extend(names.iter().map(String::as_str)),
-    }
-    format!("{FINALIZER_DOMAIN}/{}", selection_hash(&parts))
 }
 
 fn default_format(context: &Context) -> LogFormat {

@@ -28,7 +28,8 @@ pub fn is_label_value(text: &str) -> bool {
     text.is_empty() || is_name(text)
 }
 
-fn is_dns_subdomain(text: &str) -> bool {
+/// Whether this is a name of an object: a DNS subdomain of up to 253 characters.
+pub fn is_dns_subdomain(text: &str) -> bool {
     is_bounded(text, LONG)
         && text.split('.').all(|part| {
             !part.is_empty()

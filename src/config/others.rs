@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::cli::Flags;
 use crate::config::Verify;
 use crate::config::parse::{self, Expected};
 use crate::config::paths;
@@ -124,6 +125,14 @@ impl Reader<'_> {
             script: script?.map(|path| Script { path, timeout }),
             batching,
         })
+    }
+
+    /// Notes a problem where a profile asks for somebody who is told of changes and there is nobody.
+    pub fn somebody_is_told(&mut self, reactions: Option<&Reactions>, flags: &Flags) {
+        let is_missing = |reactions: &Reactions| reactions.call.is_none() && reactions.script.is_none() && reactions.signal.is_none();
+        if self.profile.reading == Reading::Controller && flags.child.is_empty() && reactions.is_some_and(is_missing) {
+            self.note("REQ_URL", "nobody is told of changes: give a command after --, or a URL as --reload-http or REQ_URL");
+        }
     }
 
     /// REQ_METHOD; `None` inside where it is one that k8s-sidecar never sends.

@@ -103,13 +103,15 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 94] = [
+    const BAD: [(&str, &str); 96] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
         ("NAMESPACE", "ALL,a"),
         ("RESOURCE", "pod"),
         ("RESOURCE_NAME", "pod/x"),
+        ("OBJECT", "configmap/x"),
+        ("ON_DELETE", "forget"),
         ("METHOD", "FOO"),
         ("SLEEP_TIME", "0"),
         ("SOURCE", "\u{fffd}"),

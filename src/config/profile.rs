@@ -39,6 +39,9 @@ pub enum Reading {
     Sidecar,
     /// As [`Self::Strict`], but the variables of the Dovecot Director Controller count too, and what is projected may be absent.
     Director,
+    /// As [`Self::Strict`], but the variables of k8s-config-controller's image count too, and having nobody to tell of changes is an
+    /// error.
+    Controller,
 }
 
 /// Our own.
@@ -97,13 +100,33 @@ pub static DIRECTOR: Profile = Profile {
     ..DEFAULT_TABLE
 };
 
+/// That of k8s-config-controller.
+pub static CONTROLLER: Profile = Profile {
+    name: "config-controller",
+    defaults: &[
+        ("LABEL", Fallback::Unset),
+        ("OBJECT", Fallback::Required),
+        ("REQ_URL", Fallback::Described("required, unless anything else tells the application")),
+        ("REQ_METHOD", Fallback::Value("POST")),
+        ("ON_RELOAD_FAILURE", Fallback::Value("unhealthy")),
+        ("FINALIZERS", Fallback::Value("false")),
+    ],
+    reading: Reading::Controller,
+    ..DEFAULT_TABLE
+};
+
 /// Every profile.
-pub const PROFILES: [&Profile; 3] = [&DEFAULT, &SIDECAR, &DIRECTOR];
+pub const PROFILES: [&Profile; 4] = [&DEFAULT, &SIDECAR, &CONTROLLER, &DIRECTOR];
 
 impl Profile {
     /// The profile of this name, in any case.
     pub fn find(name: &str) -> Option<&'static Self> {
         PROFILES.into_iter().find(|profile| profile.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The profile that stands in for the program of this name.
+    pub fn of_program(program: &str) -> Option<&'static Self> {
+        Self::find(program).or_else(|| Self::find(program.strip_prefix("k8s-")?))
     }
 
     /// What holds while the setting is not given.

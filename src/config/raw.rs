@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::cli::Flags;
+use crate::config::controller::{self, ConfigMap};
 use crate::config::director::Director;
 use crate::config::profile::{self, Profile, Reading};
 use crate::config::settings;
@@ -19,6 +20,8 @@ pub struct Raw {
     pub namespace: Option<String>,
     pub resource: Option<String>,
     pub resource_name: Option<String>,
+    pub object: Option<String>,
+    pub on_delete: Option<String>,
     pub method: Option<String>,
     pub sleep_time: Option<String>,
     pub source: Option<String>,
@@ -117,8 +120,12 @@ pub struct Given {
     pub given_by: BTreeMap<&'static str, &'static str>,
     /// Settings that the profile requires and nothing gives, and the names by which they are missed.
     pub missing: Vec<(&'static str, &'static str)>,
+    /// The ConfigMap that k8s-config-controller would follow.
+    pub configmap: Option<ConfigMap>,
     /// The profile that decides what is not given. One that does not exist is a problem for the reader.
     pub profile: &'static Profile,
+    /// What was given without any effect.
+    pub warnings: Vec<String>,
 }
 
 /// Collects settings from variables and flags; a flag beats its variable.
@@ -130,11 +137,15 @@ pub struct Given {
 /// `program`: the name under which we were started, which names a profile too.
 pub fn gather(vars: impl Iterator<Item = (String, String)>, flags: &Flags, program: &str) -> Result<Given, envy::Error> {
     let mut values = BTreeMap::new();
+    let mut former = controller::Former::default();
     let mut director = Director::default();
     for (name, value) in vars {
         match settings::find(&name).filter(|setting| setting.name == name) {
             Some(setting) => drop(values.entry(setting.name).or_insert(value)),
-            None => director.variable(&name, &value),
+            None => {
+                director.variable(&name, &value);
+                former.variable(&name, value);
+            }
         }
     }
     let mut given_by = BTreeMap::new();
@@ -144,25 +155,30 @@ pub fn gather(vars: impl Iterator<Item = (String, String)>, flags: &Flags, progr
     }
     let profile = match values.get("PROFILE").filter(|name| !name.is_empty()) {
         Some(named) => Profile::find(named),
+        None if flags.former.are_given() => Some(&profile::CONTROLLER),
         None if director.is_meant() => Some(&profile::DIRECTOR),
-        None => Profile::find(program),
+        None => Profile::of_program(program),
     };
     let profile = profile.unwrap_or(&profile::DEFAULT);
     values.retain(|name, value| !value.is_empty() || profile.empty_counts.contains(name));
+    former.flags(&flags.former);
+    let configmap = former.map_onto(&mut values, &mut given_by, profile);
     let missing = match profile.reading {
         Reading::Director => director.map_onto(&mut values, &mut given_by),
-        Reading::Strict | Reading::Sidecar => Vec::new(),
+        Reading::Strict | Reading::Sidecar | Reading::Controller => Vec::new(),
     };
     let raw = envy::from_iter(values.into_iter().map(|(name, value)| (name.to_owned(), value)))?;
-    Ok(Given { raw, given_by, missing, profile })
+    Ok(Given { raw, given_by, missing, configmap, profile, warnings: controller::warnings(&flags.former) })
 }
 
 fn flag_values(flags: &Flags) -> impl Iterator<Item = (&'static str, String)> {
     let once = flags.once.then(|| "LIST".to_owned());
+    let objects = (!flags.object.is_empty()).then(|| flags.object.join(","));
     [
         ("LABEL", flags.label.clone()),
         ("LABEL_VALUE", flags.label_value.clone()),
         ("NAMESPACE", flags.namespace.clone()),
+        ("OBJECT", objects),
         ("METHOD", once),
         ("SOURCE", flags.source.clone()),
         ("KUBECONFIG", flags.director_kubeconfig.clone()),

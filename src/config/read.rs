@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::config::controller::ConfigMap;
 use crate::config::log::{self, LogZone};
 use crate::config::parse::{self, Expected, MethodName};
 use crate::config::paths;
@@ -26,6 +27,8 @@ pub struct Reader<'a> {
     pub raw: &'a Raw,
     pub profile: &'static Profile,
     given_by: &'a BTreeMap<&'static str, &'static str>,
+    /// What k8s-config-controller would follow.
+    pub configmap: Option<&'a ConfigMap>,
     problems: Vec<Problem>,
     /// Things that work otherwise than they were asked for.
     pub warnings: Vec<String>,
@@ -64,10 +67,10 @@ pub struct Ownership {
 impl<'a> Reader<'a> {
     /// A reader of what was given.
     pub fn new(given: &'a Given) -> Self {
-        let Given { raw, given_by, missing, profile } = given;
+        let Given { raw, given_by, missing, configmap, profile, warnings } = given;
         let missed = |(name, missed_as): &(&str, &str)| settings::find(name).map(|setting| Problem::missing(setting, missed_as));
         let problems = missing.iter().filter_map(missed).collect();
-        Self { raw, profile, given_by, problems, warnings: Vec::new() }
+        Self { raw, profile, given_by, configmap: configmap.as_ref(), problems, warnings: warnings.clone() }
     }
 
     /// The value, unless anything was wrong.
@@ -78,10 +81,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn selector(&mut self) -> Option<Selector> {
-        if !self.projects() {
-            return Selector::parse("").ok();
-        }
+    /// LABEL and LABEL_VALUE, of which the first is needed.
+    pub fn labelled(&mut self) -> Option<Selector> {
         if self.profile.reading == Reading::Sidecar {
             let text = match (&self.raw.label, &self.raw.label_value) {
                 (Some(label), Some(value)) => Some(format!("{label}={value}")),
@@ -348,11 +349,22 @@ impl<'a> Reader<'a> {
     }
 
     fn parsed<T>(&mut self, setting: &'static Setting, text: &str, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<T> {
+        let subject = self.given_by.get(setting.name).copied().unwrap_or(setting.name);
+        self.given_as(setting, subject, text, parse)
+    }
+
+    /// A value of a setting that something else than its variable gave, for example a flag: problems name that.
+    pub fn given_as<T>(
+        &mut self,
+        setting: &'static Setting,
+        subject: &str,
+        text: &str,
+        parse: impl FnOnce(&str) -> Result<T, Expected>,
+    ) -> Option<T> {
         let parsed = match text.contains(char::REPLACEMENT_CHARACTER) {
             true => Err("text in UTF-8".into()),
             false => parse(text),
         };
-        let subject = self.given_by.get(setting.name).copied().unwrap_or(setting.name);
         parsed.map_err(|expected| self.problems.push(Problem::value(setting, subject, text, &expected))).ok()
     }
 

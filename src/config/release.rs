@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::cli::Flags;
+use crate::config::objects::{default_finalizer, places};
 use crate::config::problems::Problems;
 use crate::config::raw::Given;
 use crate::config::read::Reader;
-use crate::config::{Config, Context, Log, Origin, Verify, default_finalizer, gather};
+use crate::config::{Config, Context, Log, Origin, Verify, gather};
 use crate::core::object::{Kind, Namespaces};
 
 /// Which finalizers a release strips.
@@ -59,7 +60,8 @@ impl Config {
 fn read_release(reader: &mut Reader<'_>, given: &Given, context: &Context, scope: ReleaseScope) -> Option<Release> {
     let selected = reader.scope(context);
     let needs_label = scope == ReleaseScope::Deployment && given.raw.finalizer_name.is_none();
-    let selector = if needs_label { reader.selector() } else { None };
+    let selector = if needs_label { reader.selector() } else { Some(None) };
+    let objects = reader.objects();
     let finalizer_names = reader.finalizer_names();
     let verify = reader.connection();
     let log = reader.log(context);
@@ -68,13 +70,15 @@ fn read_release(reader: &mut Reader<'_>, given: &Given, context: &Context, scope
         reader.note("SOURCE", "release works on a cluster only, manifests carry no finalizers of ours");
         return None;
     };
-    if needs_label && selector.is_none() {
-        return None;
-    }
-    let name = name.or_else(|| selector.map(|selector| default_finalizer(&selector, &selected.namespaces)));
+    let (selector, objects) = (selector?, objects?.keys);
+    let default = || default_finalizer(selector.as_ref(), &selected.namespaces, &objects);
+    let name = name.or_else(|| needs_label.then(default));
     let names: BTreeSet<_> = name.into_iter().chain(former).collect();
     let names = names.into_iter().collect();
-    Some(Release { names, scope, namespaces: selected.namespaces, kinds: selected.kinds, kubeconfig, verify: verify?, log: log? })
+    // Whoever names objects and no label has no other objects.
+    let by_label = (given.raw.label.is_some() || objects.is_empty()).then_some((selected.kinds.as_slice(), &selected.namespaces));
+    let (kinds, namespaces) = places(by_label, &objects);
+    Some(Release { names, scope, namespaces, kinds, kubeconfig, verify: verify?, log: log? })
 }
 
 #[cfg(test)]
@@ -97,6 +101,18 @@ mod tests {
         assert_eq!(names(&named[1..], ReleaseScope::Domain), Ok(vec!["a.dev/x".to_owned()]));
         let problems = names(&[("LOG_LEVEL", "x"), ("NAMESPACE", "X")], ReleaseScope::Deployment).unwrap_err();
         assert_eq!(problems.len(), 3, "{problems:?}");
+    }
+
+    #[test]
+    fn a_release_looks_where_named_objects_are() {
+        let places = |vars: &[(&str, &str)]| {
+            release(vars, ReleaseScope::Deployment).map(|release| (release.kinds, release.namespaces, release.names.len()))
+        };
+        let (object, own) =
+            (("OBJECT", "secret/n/a"), |names: &[&str]| Namespaces::Only(names.iter().map(|name| (*name).into()).collect()));
+        assert_eq!(places(&[object]), Ok((vec![Kind::Secret], own(&["n"]), 1)));
+        assert_eq!(places(&[object, LEAST[0], ("NAMESPACE", "m")]), Ok((Kind::ALL.to_vec(), own(&["m", "n"]), 1)));
+        assert_eq!(places(&[object, LEAST[0]]), Ok((Kind::ALL.to_vec(), Namespaces::All, 1)));
     }
 
     #[test]

@@ -99,7 +99,7 @@ pub const SETTINGS: &[Setting] = &[
         Objects,
         "PROFILE",
         Value("default"),
-        "Which defaults hold and how values are read: default; k8s-sidecar, which takes the place of kiwigrid/k8s-sidecar; or dovecot-director, which takes that of the Dovecot Director Controller.",
+        "Which defaults hold and how values are read: default; k8s-sidecar, which takes the place of kiwigrid/k8s-sidecar; config-controller, which takes that of k8s-config-controller; or dovecot-director, which takes that of the Dovecot Director Controller.",
     ),
     flagged("--label", setting(Objects, "LABEL", Required, "Key of the label that an object must carry.")),
     flagged(
@@ -121,6 +121,21 @@ pub const SETTINGS: &[Setting] = &[
         "RESOURCE_NAME",
         Unset,
         "Follow only the objects of these names, whatever their labels: NAME, KIND/NAME or NAMESPACE/KIND/NAME, with commas between them. Not with NAMESPACE=ALL.",
+    ),
+    flagged(
+        "--object",
+        setting(
+            Objects,
+            "OBJECT",
+            Unset,
+            "Follow exactly these objects, whatever their labels: KIND/NAMESPACE/NAME with commas between them, where KIND is configmap or secret. LABEL is not required then; with it, labelled objects are projected too.",
+        ),
+    ),
+    setting(
+        Objects,
+        "ON_DELETE",
+        Value("keep"),
+        "What becomes of the files of an object in OBJECT that is deleted: keep, until it is there again or not in OBJECT any more, or remove.",
     ),
     flagged(
         "--once",

@@ -11,7 +11,7 @@ fn sidecar(vars: &[(&str, &str)]) -> Result<Config, Vec<String>> {
 fn sidecar_config() -> Config {
     let default = default_config();
     Config {
-        selector: Selector::label("l", None),
+        selector: Some(Selector::label("l", None)),
         namespaces: Namespaces::Only(vec!["own".into()]),
         kinds: vec![Kind::ConfigMap],
         allowed_folders: vec!["/".into()],
@@ -49,7 +49,7 @@ fn the_name_of_the_program_picks_the_profile_unless_a_variable_does() {
 
 #[test]
 fn k8s_sidecar_labels_are_selectors() {
-    let selector = |vars: &[(&str, &str)]| sidecar(vars).map(|config| config.selector.to_string());
+    let selector = |vars: &[(&str, &str)]| sidecar(vars).map(|config| config.selector.unwrap().to_string());
     for (label, value, expected) in [("a=1,!b", "", "a=1,!b"), ("x in (1,2)", "", "x in (1,2)"), ("a=1,b", "2", "a=1,b=2"), ("", "", "")] {
         assert_eq!(selector(&[("LABEL", label), ("LABEL_VALUE", value)]), Ok(expected.to_owned()));
     }

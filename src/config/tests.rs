@@ -48,8 +48,9 @@ fn nothing() -> web::Given {
 
 pub fn default_config() -> Config {
     Config {
-        projects: true,
-        selector: Selector::label("findme", None),
+        selector: Some(Selector::label("findme", None)),
+        objects: vec![],
+        on_delete: OnDelete::Keep,
         folder: "/rules".into(),
         allowed_folders: vec![],
         namespaces: Namespaces::All,
@@ -134,6 +135,8 @@ fn every_setting_can_be_set() {
         ("ALLOWED_FOLDERS", "/work/rules,/x, y"),
         ("UNIQUE_FILENAMES", "yes"),
         ("RESOURCE_NAME", "secret/x"),
+        ("OBJECT", "secret/n/y"),
+        ("ON_DELETE", "Remove"),
         ("FOLDER_PER_NAMESPACE", "1"),
         ("URL_KEYS", "yes"),
         ("URL_ALLOW", "http://a"),
@@ -199,8 +202,9 @@ fn every_setting_can_be_set() {
         ("DEBUG", "1"),
     ];
     let expected = Config {
-        projects: true,
-        selector: Selector::label("findme", Some("yea")),
+        selector: Some(Selector::label("findme", Some("yea"))),
+        objects: vec![ObjectKey::new(Kind::Secret, "n", "y")],
+        on_delete: OnDelete::Remove,
         folder: "/work/rules".into(),
         allowed_folders: vec!["/work/y".into(), "/x".into()],
         namespaces: Namespaces::Only(vec!["a".into(), "b".into()]),
@@ -291,8 +295,8 @@ pub fn at(host: &str) -> web::Origin {
 #[test]
 fn a_set_but_empty_label_value_selects_the_empty_value() {
     let selector = |vars| read(vars).map(|config| config.selector);
-    assert_eq!(selector(&[("LABEL_VALUE", "")]), Ok(Selector::label("findme", Some(""))));
-    assert_eq!(selector(&[]), Ok(Selector::label("findme", None)));
+    assert_eq!(selector(&[("LABEL_VALUE", "")]), Ok(Some(Selector::label("findme", Some("")))));
+    assert_eq!(selector(&[]), Ok(Some(Selector::label("findme", None))));
 }
 
 #[test]

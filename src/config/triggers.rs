@@ -57,9 +57,9 @@ impl Reader<'_> {
     /// Whether anything is projected: always, unless nothing at all says so and pods or Secrets are watched.
     pub fn projects(&self) -> bool {
         let raw = self.raw;
-        let said = [&raw.label, &raw.label_value, &raw.folder, &raw.source, &raw.resource_name];
+        let said = [&raw.label, &raw.label_value, &raw.folder, &raw.source, &raw.resource_name, &raw.object];
         let watches = raw.watch_pods_labels.is_some() || raw.watch_secret_type.is_some() || self.profile.reading == Reading::Director;
-        said.iter().any(|given| given.is_some()) || !watches
+        self.configmap.is_some() || said.iter().any(|given| given.is_some()) || !watches
     }
 
     pub fn triggers(&mut self, method: Option<Method>) -> Option<Triggers> {

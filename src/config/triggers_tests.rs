@@ -47,7 +47,7 @@ fn pods_and_secrets_are_watched_when_they_are_named() {
 fn without_anything_to_project_neither_label_nor_folder_is_required() {
     let vars = [TARGETS, COMMAND, ("WATCH_PODS_LABELS", "app=dovecot")];
     let config = exactly(&vars, &Flags::default()).unwrap();
-    assert_eq!((config.projects, config.triggers.files, config.finalizers), (false, false, None));
+    assert_eq!((config.projects(), config.triggers.files, config.finalizers), (false, false, None));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn the_variables_of_the_dovecot_director_controller_are_enough() {
         pods: Some(PodTrigger { selector: selector("app=dovecot"), delay: Duration::ZERO }),
         secrets: Some(SecretTrigger { of_type: "kubernetes.io/tls".into(), selector: selector(""), delay: seconds(70) }),
     };
-    assert_eq!((config.projects, config.triggers), (false, expected));
+    assert_eq!((config.projects(), config.triggers), (false, expected));
     let exec = config.exec.unwrap();
     assert_eq!((exec.namespace.as_str(), exec.labels, exec.container), ("mail", selector("app in (director)"), None));
     assert_eq!(exec.command, ["sh", "-c", "doveadm reload"]);

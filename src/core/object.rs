@@ -152,6 +152,14 @@ impl Namespaces {
             Self::Only(names) => names.iter().cloned().map(Some).collect(),
         }
     }
+
+    /// Whether this namespace is one of them.
+    pub fn contains(&self, namespace: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.iter().any(|name| name == namespace),
+        }
+    }
 }
 
 /// An object that is followed by its name, whatever its labels.

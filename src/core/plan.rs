@@ -186,9 +186,13 @@ fn conflict(winner: &Arc<ObjectKey>, losers: &[Arc<ObjectKey>]) -> Option<Confli
 }
 
 /// Who keeps the path, and who loses it. The winner is not one of the claimants when a file of another path stands above or
-/// below this one and wins.
+/// below this one and wins, or when the file is that of a deleted object whose files stay: nobody has its bytes any more, so that
+/// whoever takes the path would end it for good.
 fn rank(store: &Store, path: &TargetPath, entry: &PathEntry) -> Option<(Arc<ObjectKey>, Vec<Arc<ObjectKey>>)> {
     let winner = first(store, entry.claimants.iter())?;
+    if let Some(absent) = entry.owner.as_ref().filter(|owner| store.outlives(owner) && store.absence_is_evidence(owner)) {
+        return Some((absent.clone(), entry.claimants.to_vec()));
+    }
     let rival =
         path.ancestors().find_map(|ancestor| wins_over_folder(store, ancestor)).or_else(|| oldest_beneath(store, path.as_str(), &winner));
     if let Some(rival) = rival {
@@ -230,7 +234,7 @@ fn oldest_beneath(store: &Store, folder: &str, than: &Arc<ObjectKey>) -> Option<
 }
 
 fn unwanted(plan: &mut Plan, store: &Store, path: &TargetPath, entry: &PathEntry, because: Because) {
-    let Some(owner) = &entry.owner else { return };
+    let Some(owner) = entry.owner.as_ref().filter(|owner| !store.outlives(owner)) else { return };
     let unknown = store.object(owner).is_some_and(|live| live.unread);
     let evidence = store.absence_is_evidence(owner) || (store.settled() && store.object(owner).is_some());
     match evidence && !unknown {

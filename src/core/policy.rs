@@ -1,4 +1,4 @@
-//! Choices that a user makes about conflicts, foreign files, durability and reactions. Settings only name them; the core obeys them.
+//! Choices that a user makes about conflicts, foreign files, deleted objects, durability and reactions. Settings only name them; the core obeys them.
 
 use std::time::Duration;
 
@@ -20,6 +20,15 @@ pub enum Adopt {
     Equal,
     /// It stays and is reported.
     Never,
+}
+
+/// What becomes of the files of a named object that is deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OnDelete {
+    /// They are removed, as those of labelled objects are.
+    Remove,
+    /// They stay until the object is there again, or is named no more.
+    Keep,
 }
 
 /// When bytes are forced to the disk. Readers see whole files in every case; this is about power loss.

@@ -64,6 +64,8 @@ pub struct Store {
     digester: Digester,
     order: Order,
     owned: usize,
+    /// Objects whose files stay when they are deleted.
+    kept: HashSet<ObjectKey>,
 }
 
 impl Store {
@@ -80,7 +82,24 @@ impl Store {
             digester,
             order,
             owned: 0,
+            kept: HashSet::new(),
         }
+    }
+
+    /// The same store, in which the files of these objects stay when the objects are deleted.
+    #[must_use]
+    pub fn keeping(self, kept: impl IntoIterator<Item = ObjectKey>) -> Self {
+        Self { kept: kept.into_iter().collect(), ..self }
+    }
+
+    /// Whether the files of this object stay when it is deleted.
+    pub fn keeps(&self, key: &ObjectKey) -> bool {
+        !self.kept.is_empty() && self.kept.contains(key)
+    }
+
+    /// Whether files of this object stay although, as far as is known, it does not live.
+    pub fn outlives(&self, key: &ObjectKey) -> bool {
+        self.keeps(key) && self.object(key).is_none()
     }
 
     /// Digests `bytes` as claims are digested.
@@ -105,15 +124,19 @@ impl Store {
 
     /// Whether absence of this object is evidence: every source settled, and the one that would list it was listed, or none would.
     pub fn absence_is_evidence(&self, key: &ObjectKey) -> bool {
-        let covers = |scope: &SourceScope| scope.is_around(key) && scope.name.as_ref().is_none_or(|name| *name == key.name);
-        self.settled() && self.sources.iter().filter(|source| covers(&source.scope)).all(|source| source.progress == Progress::Complete)
+        let names = |source: &&Source| source.scope.is_around(key) && source.scope.name.as_ref() == Some(&key.name);
+        // A source that follows the object by its name has it alone, whatever the object's labels.
+        let is_named = self.sources.iter().any(|source| names(&source));
+        let lists = |source: &&Source| if is_named { names(source) } else { source.scope.is_around(key) && source.scope.name.is_none() };
+        self.settled() && self.sources.iter().filter(lists).all(|source| source.progress == Progress::Complete)
     }
 
-    /// The source that lists the object, or else the first of its kind and namespace.
+    /// The source that lists the object, or would by its name, or else the first of its kind and namespace.
     pub fn source_of(&self, key: &ObjectKey) -> Option<SourceId> {
         let around = |source: &Source| source.scope.is_around(key);
-        let scoped = || u16::try_from(self.sources.iter().position(around)?).ok().map(SourceId);
-        self.object(key).map(|live| live.source).or_else(scoped)
+        let named = |source: &Source| around(source) && source.scope.name.as_ref() == Some(&key.name);
+        let position = || self.sources.iter().position(named).or_else(|| self.sources.iter().position(around));
+        self.object(key).map(|live| live.source).or_else(|| u16::try_from(position()?).ok().map(SourceId))
     }
 
     /// Sources that were listed completely.

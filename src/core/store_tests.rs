@@ -40,9 +40,8 @@ fn begin(consistent: bool) -> SourceEvent {
     SourceEvent::ListBegin { source: SOURCE, generation: 1, consistent }
 }
 
-/// uid and resourceVersion of the object after these events, whether its bytes are missing, and how often they were asked for.
-fn check(events: Vec<SourceEvent>, expected: Option<(u128, u64, bool)>, asked: usize) {
-    let rules = Rules {
+fn rules() -> Rules {
+    Rules {
         roots: Roots::new("/f", []),
         names: FileNames::Key,
         folder_per_namespace: false,
@@ -50,12 +49,45 @@ fn check(events: Vec<SourceEvent>, expected: Option<(u128, u64, bool)>, asked: u
         terminating_is_gone: false,
         urls: Urls::Plain,
         tells_outside: false,
-    };
+    }
+}
+
+/// uid and resourceVersion of the object after these events, whether its bytes are missing, and how often they were asked for.
+fn check(events: Vec<SourceEvent>, expected: Option<(u128, u64, bool)>, asked: usize) {
     let mut store = Store::new([SourceScope { kind: None, namespace: None, name: None }], Order::Oldest, Digester::new((1, 2)));
     let mut folded = Folded::default();
-    events.into_iter().for_each(|event| store.fold(event, &rules, &mut folded));
+    events.into_iter().for_each(|event| store.fold(event, &rules(), &mut folded));
     assert_eq!(store.object(&key()).map(|live| (live.uid(), live.resource_version, live.unread)), expected);
     assert_eq!(folded.unread.len(), asked);
+}
+
+/// A store with a source for everything that is labelled, which was refused, and one for the object that was listed.
+fn named(kept: &[ObjectKey]) -> Store {
+    let scope =
+        |name: Option<&str>| SourceScope { kind: Some(Kind::ConfigMap), namespace: name.map(|_| "n".into()), name: name.map(Into::into) };
+    let store = Store::new([scope(None), scope(Some("a"))], Order::Oldest, Digester::new((1, 2)));
+    let mut store = store.keeping(kept.iter().cloned());
+    let mut folded = Folded::default();
+    store.fold(SourceEvent::Refused { source: SOURCE }, &rules(), &mut folded);
+    store.fold(SourceEvent::ListEnd { source: SourceId(1), generation: 1 }, &rules(), &mut folded);
+    store
+}
+
+#[test]
+fn only_the_source_of_a_named_object_tells_whether_it_is_there() {
+    let store = named(&[]);
+    assert!(store.absence_is_evidence(&key()));
+    assert!(!store.absence_is_evidence(&ObjectKey::new(Kind::ConfigMap, "n", "b")));
+    assert!(!store.absence_is_evidence(&ObjectKey::new(Kind::ConfigMap, "m", "a")));
+    assert_eq!(store.source_of(&key()), Some(SourceId(1)));
+}
+
+#[test]
+fn files_outlive_a_kept_object_and_no_living_one() {
+    let mut store = named(&[key()]);
+    assert!(store.outlives(&key()) && !store.outlives(&ObjectKey::new(Kind::ConfigMap, "n", "b")));
+    store.fold(SourceEvent::Apply { source: SourceId(1), generation: 1, object: object(1, 1) }, &rules(), &mut Folded::default());
+    assert!(store.keeps(&key()) && !store.outlives(&key()));
 }
 
 #[test]

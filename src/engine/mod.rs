@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::entry::{Obstacle, OnDisk};
-use crate::core::folded::Folded;
+use crate::core::folded::{Fate, Folded};
 use crate::core::ledger::Kept;
 use crate::core::object::{ObjectKey, SourceEvent};
 use crate::core::path::TargetPath;
@@ -201,7 +201,9 @@ impl<F: Fs> Engine<F> {
 
     fn commit(&mut self, mut folded: Folded, now: Duration) -> Outcome {
         let (empty, overridden) = (std::mem::take(&mut folded.empty), std::mem::take(&mut folded.overridden));
-        let mut outcome = Outcome { empty, overridden, ..Outcome::default() };
+        let gone = folded.seen.iter().filter(|seen| matches!(seen.fate, Fate::Gone | Fate::Vanished));
+        let outlived = gone.filter(|seen| self.store.outlives(&seen.key)).map(|seen| seen.key.clone()).collect();
+        let mut outcome = Outcome { empty, overridden, outlived, ..Outcome::default() };
         let settled = folded.progressed && self.store.settled();
         if settled {
             self.prune_due = Some(now);

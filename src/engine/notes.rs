@@ -146,6 +146,13 @@ impl<F: Fs> Engine<F> {
                 continue;
             }
             match seen.fate {
+                // Its files stay when it goes, so that nothing has to be done before. It may carry ours from other days.
+                fate if self.store.keeps(&seen.key) => {
+                    if matches!(fate, Fate::Live | Fate::Terminating) && finalizers.ours(&seen.finalizers) {
+                        let (key, terminating) = ((*seen.key).clone(), fate == Fate::Terminating);
+                        outcome.wishes.push(Wish::Release { key, uid: seen.uid, finalizers: Some(seen.finalizers), terminating });
+                    }
+                }
                 Fate::Live => {
                     self.releasing.remove(&seen.key);
                     if self.store.owned_by(&seen.key) > 0 && finalizers.adds && finalizers.misses(&seen.finalizers) {
@@ -164,7 +171,10 @@ impl<F: Fs> Engine<F> {
                 }
             }
         }
-        for key in inherited.into_iter().filter(|key| finalizers.adds && !guarded.contains(key) && self.store.owned_by(key) > 0) {
+        for key in inherited
+            .into_iter()
+            .filter(|key| finalizers.adds && !guarded.contains(key) && !self.store.keeps(key) && self.store.owned_by(key) > 0)
+        {
             let Some(live) = self.store.object(&key) else { continue };
             // Its finalizers are not known any more: the patch tests the guess that there are none.
             outcome.wishes.push(Wish::Guard { key: (*key).clone(), uid: live.uid(), finalizers: Vec::new() });

@@ -58,6 +58,8 @@ pub struct Outcome {
     pub empty: Vec<Arc<ObjectKey>>,
     /// Objects that came with a folder of their own, for the log.
     pub overridden: Vec<Arc<ObjectKey>>,
+    /// Objects that are gone while their files stay, for the log.
+    pub outlived: Vec<Arc<ObjectKey>>,
     /// What the status writer must do about finalizers.
     pub wishes: Vec<Wish>,
     /// Call again at this time, whether or not anything comes.

@@ -97,7 +97,7 @@ impl ClusterSource {
         let first = if self.after == After::Watch { Input::Ready } else { Input::Relist };
         let mut next = self.machine.next(first, self.now());
         loop {
-            if next.tell == Tell::Refused && self.scope.name.is_some() {
+            if next.tell == Tell::Refused && self.scope.name().is_some() {
                 match self.read_by_name().await {
                     result if self.after == After::End => return result.map_err(|failure| failure.to_string()),
                     Ok(()) => {
@@ -159,7 +159,7 @@ impl ClusterSource {
     /// Reads the one object by its name: more was refused.
     async fn read_by_name(&mut self) -> Result<(), Failure> {
         if !std::mem::replace(&mut self.reads_by_name, true) {
-            tracing::info!(kind = %self.scope.kind, namespace = self.shown(), name = self.scope.name, "may neither list nor watch: read by name again and again");
+            tracing::info!(kind = %self.scope.kind, namespace = self.shown(), name = self.scope.name(), "may neither list nor watch: read by name again and again");
         }
         let (generation, source) = (self.machine.skip_generation(), self.scope.id);
         let Self { api, scope, mailbox, contact, .. } = self;
@@ -317,14 +317,14 @@ impl ClusterSource {
             }
             Event::Applied(object) => {
                 let next = self.machine.next(Input::Object { revision: object.resource_version }, now);
-                if next.tell == Tell::Object {
+                if next.tell == Tell::Object && self.scope.takes(&object.key) {
                     self.tell(next.tell, Some(object));
                 }
                 self.told(next)
             }
             Event::Deleted(object) => {
                 let next = self.machine.next(Input::Object { revision: object.resource_version }, now);
-                if next.tell == Tell::Object {
+                if next.tell == Tell::Object && self.scope.takes(&object.key) {
                     let (source, generation) = (self.scope.id, self.machine.generation());
                     let Object { key, uid, finalizers, .. } = object;
                     self.mailbox.push(SourceEvent::Delete { source, generation, key, uid, finalizers });
@@ -364,10 +364,10 @@ impl ClusterSource {
             let mut found = Vec::new();
             let read = splitter.feed(&chunk, |item| {
                 found.push(self.reader.object(item).map_err(|error| Unreadable(error.to_string()))?);
+                objects += 1;
                 Ok::<(), Unreadable>(())
             });
-            for object in found {
-                objects += 1;
+            for object in found.into_iter().filter(|object| self.scope.takes(&object.key)) {
                 let (source, generation) = (self.scope.id, self.machine.generation());
                 let event = SourceEvent::Apply { source, generation, object: Box::new(object) };
                 self.contact.waiting();

@@ -7,7 +7,7 @@ use crate::core::object::{Kind, Object, ObjectKey, SourceEvent};
 use crate::source::api::{ApiServer, get, object_path};
 use crate::source::failure::Failure;
 use crate::source::mailbox::Mailbox;
-use crate::source::scope::Scope;
+use crate::source::scope::{Scope, Which};
 
 /// Reads single objects again for the engine, one after another, and says nothing of those that are gone: their watch does.
 pub async fn fetch(api: ApiServer, scopes: Vec<Scope>, mailbox: Mailbox, mut requests: mpsc::Receiver<ObjectKey>) {
@@ -40,8 +40,11 @@ pub async fn json_of(api: &ApiServer, kind: Kind, namespace: &str, name: &str) -
 async fn read(api: &ApiServer, scope: &Scope, key: &ObjectKey) -> Result<Option<Object>, Failure> {
     let Some(json) = json_of(api, key.kind, &key.namespace, &key.name).await? else { return Ok(None) };
     let labelled = scope.reader().labelled(json.get().as_bytes()).ok();
-    let selected = |labels: &[(String, String)]| {
-        scope.name.is_some() || scope.selector.matches(|key| labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str()))
+    let selected = |labels: &[(String, String)]| match &scope.which {
+        Which::Named(_) => true,
+        Which::Labelled { selector, .. } | Which::OfType { selector, .. } => {
+            selector.matches(|key| labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str()))
+        }
     };
     Ok(labelled.filter(|(_, labels)| selected(labels)).map(|(object, _)| object))
 }

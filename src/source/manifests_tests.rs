@@ -16,7 +16,8 @@ use super::*;
 
 fn rules() -> ManifestRules {
     ManifestRules {
-        selector: Selector::label("rules", None),
+        selector: Some(Selector::label("rules", None)),
+        objects: Vec::new(),
         kinds: Kind::ALL.to_vec(),
         namespaces: Namespaces::All,
         folder_annotation: "folder".into(),

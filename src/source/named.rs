@@ -46,7 +46,7 @@ impl Reading<'_> {
     /// What went wrong. A refusal is told as one.
     pub async fn once(self) -> Result<(), Failure> {
         let Self { api, scope, mailbox, contact, generation } = self;
-        let (source, name) = (scope.id, scope.name.as_deref().unwrap_or_default());
+        let (source, name) = (scope.id, scope.name().unwrap_or_default());
         contact.expect_within(SLACK * 2);
         let found = match timeout(SLACK, read(api, scope, name)).await {
             Ok(found) => found,
@@ -91,10 +91,9 @@ mod tests {
 
     use super::*;
     use crate::core::object::{Kind, SourceId};
-    use crate::core::selector::Selector;
     use crate::health::{Health, WatchName};
     use crate::source::cluster::ClusterSource;
-    use crate::source::scope::{After, Ends, Manner, Timeouts};
+    use crate::source::scope::{After, Ends, Manner, Timeouts, Which};
     use crate::status::stub::{Answer, Asked, server};
 
     /// The first events of a source that follows one object by its name; `answer` gets the number of the request.
@@ -105,9 +104,7 @@ mod tests {
             id: SourceId(0),
             kind: Kind::ConfigMap,
             namespace: Some("n".into()),
-            name: Some("a".into()),
-            of_type: None,
-            selector: Selector::label("findme", None),
+            which: Which::Named("a".into()),
             folder_annotation: String::new(),
         };
         let (mailbox, (_relist, requests)) = (Mailbox::default(), mpsc::channel(1));

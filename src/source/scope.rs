@@ -1,5 +1,6 @@
 //! What one source of the cluster follows, and how it goes on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -22,17 +23,42 @@ pub struct Scope {
     pub kind: Kind,
     /// The namespace; none for the whole cluster.
     pub namespace: Option<String>,
-    /// Only the object of this name, whatever its labels.
-    pub name: Option<String>,
-    /// Only Secrets of this type.
-    pub of_type: Option<String>,
-    /// LABEL and LABEL_VALUE.
-    pub selector: Selector,
+    /// Which of them.
+    pub which: Which,
     /// FOLDER_ANNOTATION.
     pub folder_annotation: String,
 }
 
+/// Which objects of a kind and namespace.
+#[derive(Clone)]
+pub enum Which {
+    /// The one of this name, whatever its labels.
+    Named(String),
+    /// Those that carry labels.
+    Labelled {
+        /// LABEL and LABEL_VALUE.
+        selector: Selector,
+        /// But these, which have sources of their own: two sources never speak about one object.
+        except: Arc<[ObjectKey]>,
+    },
+    /// Secrets of a type.
+    OfType {
+        /// The type.
+        of_type: String,
+        /// Labels that they carry besides.
+        selector: Selector,
+    },
+}
+
 impl Scope {
+    /// The name of the only object, where there is one.
+    pub fn name(&self) -> Option<&str> {
+        match &self.which {
+            Which::Named(name) => Some(name),
+            Which::Labelled { .. } | Which::OfType { .. } => None,
+        }
+    }
+
     /// Where the objects are listed.
     pub fn path(&self) -> String {
         collection_path(self.kind, self.namespace.as_deref())
@@ -45,19 +71,29 @@ impl Scope {
 
     /// The query that selects them. RBAC rules with resourceNames admit a list by this field selector.
     pub fn selection(&self) -> Vec<(&'static str, String)> {
-        let selected = match &self.name {
-            Some(name) => ("fieldSelector", format!("metadata.name={name}")),
-            None => ("labelSelector", self.selector.to_string()),
-        };
-        let of_type = self.of_type.as_ref().map(|of_type| ("fieldSelector", format!("type={of_type}")));
-        [selected].into_iter().chain(of_type).collect()
+        match &self.which {
+            Which::Named(name) => vec![("fieldSelector", format!("metadata.name={name}"))],
+            Which::Labelled { selector, .. } => vec![("labelSelector", selector.to_string())],
+            Which::OfType { of_type, selector } => {
+                vec![("labelSelector", selector.to_string()), ("fieldSelector", format!("type={of_type}"))]
+            }
+        }
     }
 
-    /// Whether an object of this key would be listed, as far as its key tells.
+    /// Whether an object that the server lists here is this source's to tell of.
+    pub fn takes(&self, key: &ObjectKey) -> bool {
+        match &self.which {
+            Which::Named(_) | Which::OfType { .. } => true,
+            Which::Labelled { except, .. } => !except.contains(key),
+        }
+    }
+
+    /// Whether an object of this key would be told of, as far as its key tells.
     pub fn covers(&self, key: &ObjectKey) -> bool {
         self.kind == key.kind
             && self.namespace.as_deref().is_none_or(|namespace| namespace == &*key.namespace)
-            && self.name.as_deref().is_none_or(|name| name == &*key.name)
+            && self.name().is_none_or(|name| name == &*key.name)
+            && self.takes(key)
     }
 }
 

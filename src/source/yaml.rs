@@ -13,7 +13,8 @@
 //! use kube_projector::source::yaml::{self, ManifestRules};
 //!
 //! let rules = ManifestRules {
-//!     selector: Selector::label("rules", None),
+//!     selector: Some(Selector::label("rules", None)),
+//!     objects: Vec::new(),
 //!     kinds: Kind::ALL.to_vec(),
 //!     namespaces: Namespaces::All,
 //!     folder_annotation: "folder".into(),
@@ -38,25 +39,30 @@ use crate::source::node::{self, Node};
 /// Which objects of the manifests are wanted, and what is read from them.
 #[derive(Clone, Debug)]
 pub struct ManifestRules {
-    /// The label that an object must carry.
-    pub selector: Selector,
-    /// The kinds that are read; documents of other kinds are passed over.
+    /// The label that an object must carry; none: only [`Self::objects`] are wanted.
+    pub selector: Option<Selector>,
+    /// Objects that are wanted whatever their labels.
+    pub objects: Vec<ObjectKey>,
+    /// The kinds of labelled objects; documents of kinds of which nothing is wanted are passed over.
     pub kinds: Vec<Kind>,
-    /// The namespaces whose objects are wanted.
+    /// The namespaces whose labelled objects are wanted.
     pub namespaces: Namespaces,
     /// The annotation that names an object's folder.
     pub folder_annotation: String,
 }
 
 impl ManifestRules {
-    /// Whether the selector and the namespaces want this object.
+    /// Whether this object is wanted.
     pub fn selects(&self, labelled: &Labelled) -> bool {
-        let namespace = match &self.namespaces {
-            Namespaces::All => true,
-            Namespaces::Only(names) => names.iter().any(|name| **name == *labelled.object.key.namespace),
-        };
+        let key = &labelled.object.key;
+        let is_within = self.kinds.contains(&key.kind) && self.namespaces.contains(&key.namespace);
         let value_of = |key: &str| labelled.labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
-        namespace && self.selector.matches(value_of)
+        self.objects.contains(key) || (is_within && self.selector.as_ref().is_some_and(|selector| selector.matches(value_of)))
+    }
+
+    /// Whether anything of this kind may be wanted.
+    fn reads(&self, kind: Kind) -> bool {
+        self.kinds.contains(&kind) || self.objects.iter().any(|key| key.kind == kind)
     }
 }
 
@@ -172,7 +178,7 @@ fn manifest(node: Node, implied: Option<Kind>, place: &Place, rules: &ManifestRu
         return Ok(());
     }
     if let Some(kind) = Kind::from_name(&kind) {
-        if rules.kinds.contains(&kind) {
+        if rules.reads(kind) {
             found.push(object(kind, fields, place, rules)?);
         }
         return Ok(());
@@ -218,7 +224,7 @@ fn object(kind: Kind, mut fields: Fields, place: &Place, rules: &ManifestRules) 
     let place = &Place { object: Some(key.clone()), ..place.clone() };
     let mut labelled = metadata.mapping("labels", place)?;
     let mut labels = Vec::new();
-    for key in rules.selector.keys() {
+    for key in rules.selector.iter().flat_map(Selector::keys) {
         let value = labelled.text(key, &place.key("metadata.labels", key))?;
         labels.extend(value.map(|value| (key.to_owned(), value)));
     }

@@ -7,7 +7,8 @@ use super::*;
 
 fn rules() -> ManifestRules {
     ManifestRules {
-        selector: Selector::label("rules", None),
+        selector: Some(Selector::label("rules", None)),
+        objects: Vec::new(),
         kinds: Kind::ALL.to_vec(),
         namespaces: Namespaces::All,
         folder_annotation: "folder".into(),
@@ -280,9 +281,15 @@ fn selection_is_by_label_and_namespace() {
         };
         Labelled { object, labels: label.map(|value| ("rules".to_owned(), value.to_owned())).into_iter().collect() }
     };
-    let rules = ManifestRules { selector: Selector::label("rules", Some("x")), namespaces: Namespaces::Only(vec!["n".into()]), ..rules() };
+    let rules =
+        ManifestRules { selector: Some(Selector::label("rules", Some("x"))), namespaces: Namespaces::Only(vec!["n".into()]), ..rules() };
     let table = [("n", Some("x"), true), ("n", Some("y"), false), ("n", None, false), ("m", Some("x"), false)];
     for (namespace, label, expected) in table {
         assert_eq!(rules.selects(&object(namespace, label)), expected, "{namespace} {label:?}");
+    }
+    // One that is named is wanted wherever it is and whatever its labels; without a selector nothing else is.
+    let named = ManifestRules { selector: None, kinds: Vec::new(), objects: vec![object("m", None).object.key], ..rules };
+    for (namespace, label, expected) in [("m", None, true), ("m", Some("y"), true), ("n", Some("x"), false)] {
+        assert_eq!(named.selects(&object(namespace, label)), expected, "named, {namespace} {label:?}");
     }
 }

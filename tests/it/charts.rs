@@ -187,7 +187,7 @@ fn meaning(variables: Vec<(String, String)>) -> Meaning {
     let mut kinds = config.kinds;
     kinds.sort();
     Meaning {
-        selector: config.selector.to_string(),
+        selector: config.selector.unwrap().to_string(),
         namespaces: config.namespaces,
         kinds,
         method: config.method,

@@ -58,8 +58,12 @@ fn the_page_names_every_setting() {
 }
 
 #[test]
-fn links_of_the_page_lead_to_files_and_headings() {
-    let page = shipped(PAGE);
+fn links_of_the_pages_lead_to_files_and_headings() {
+    [PAGE, "docs/migrating-from-k8s-config-controller.md"].iter().for_each(|page| links_lead_somewhere(page));
+}
+
+fn links_lead_somewhere(page: &str) {
+    let page = shipped(page);
     let headings: Vec<String> = page
         .lines()
         .filter_map(|line| line.strip_prefix("## "))

@@ -59,6 +59,40 @@ fn sidecar_example_serves_pages_and_follows_an_edit() {
 
 #[test]
 #[ignore = "needs a node with the image loaded"]
+fn config_controller_example_serves_a_page_and_follows_an_edit_with_rights_to_one_object() {
+    let namespace = Namespace::with_powers("config-controller", &[]);
+    apply_file(&namespace, "examples/config-controller/web.yaml");
+    namespace.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"]);
+    let page = |expected: &str| {
+        until("the page", SOON, || {
+            let asked = namespace.try_kubectl(&[
+                "exec",
+                "deployment/web",
+                "--container",
+                "web",
+                "--",
+                "wget",
+                "-q",
+                "-O",
+                "-",
+                "http://127.0.0.1:8000/",
+            ]);
+            equal(&asked.stdout, &expected.to_owned())
+        });
+    };
+    page("<p>Hello.</p>\n");
+    namespace.kubectl(&["patch", "configmap", "web-settings", "--patch", r#"{"data":{"index.html":"<p>Changed.</p>\n"}}"#]);
+    page("<p>Changed.</p>\n");
+    namespace.delete("configmap", "web-settings");
+    until("the log to tell that the files stay", SOON, || {
+        let log = namespace.try_kubectl(&["logs", "deployment/web", "--container", "config-controller"]).stdout;
+        if log.contains("its files stay") { Ok(()) } else { Err(log) }
+    });
+    page("<p>Changed.</p>\n");
+}
+
+#[test]
+#[ignore = "needs a node with the image loaded"]
 fn release_in_a_job_strips_ours_and_leaves_others() {
     const FOREIGN: &str = "example.com/somebody-else";
     let namespace = Namespace::with_powers("release", &["read", "finalizers"]);
@@ -116,7 +150,11 @@ fn carriers(namespace: &Namespace, finalizer: &str) -> Vec<String> {
 
 /// Applies a file of examples/kubernetes with the images under test in place of the published ones.
 fn apply_example(namespace: &Namespace, file: &str) {
-    let manifest = shipped(&format!("examples/kubernetes/{file}.yaml"))
+    apply_file(namespace, &format!("examples/kubernetes/{file}.yaml"));
+}
+
+fn apply_file(namespace: &Namespace, file: &str) {
+    let manifest = shipped(file)
         .replace("image: kube-projector:0.1.0", &format!("image: {}", namespace.cluster.image))
         .replace("image: busybox:1.37", &format!("image: {}", namespace.cluster.busybox));
     namespace.apply(&manifest);

@@ -74,6 +74,8 @@ impl Store {
         (new.created, new.unread) = (object.created, false);
         let fate = if object.terminating { Fate::Terminating } else { Fate::Live };
         folded.seen.push(Seen { key: key.clone(), uid: object.uid, finalizers: std::mem::take(&mut object.finalizers), fate });
+        // Where files outlive their object, its deletion mark says nothing about them.
+        object.terminating &= !self.keeps(&key);
         if object.data.is_empty() {
             folded.empty.push(key.clone());
         }
@@ -92,7 +94,8 @@ impl Store {
         // Two keys of one object can give one name: the first one stands.
         wanted.sort_by(|(left, _), (right, _)| left.path.cmp(&right.path));
         wanted.dedup_by(|(later, _), (first, _)| later.path == first.path);
-        let was_unread = former.as_ref().is_some_and(|former| former.unread);
+        // What it owned and may want no more was held back while its bytes were not known, or while its files outlived it.
+        let held_back = former.as_ref().map_or_else(|| self.keeps(&key), |former| former.unread);
         let same_rank = former.as_ref().is_some_and(|former| former.created == new.created && !former.unread);
         let old = former.map(|former| former.claims).unwrap_or_default();
         let renewed = |path: &TargetPath| wanted.binary_search_by(|(claim, _)| claim.path.cmp(path)).is_ok();
@@ -121,7 +124,7 @@ impl Store {
             kept.push(claim);
         }
         let owned = || kept.iter().filter(|claim| self.path(&claim.path).is_some_and(|entry| entry.owner.as_ref() == Some(&key))).count();
-        if was_unread && owned() < usize::try_from(self.owned_by(&key)).unwrap_or_default() {
+        if held_back && owned() < usize::try_from(self.owned_by(&key)).unwrap_or_default() {
             self.touch_owned(&key, folded);
         }
         new.claims = Claims::new(kept);

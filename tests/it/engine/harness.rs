@@ -87,6 +87,8 @@ pub struct World {
     pub objects: BTreeMap<ObjectKey, Thing>,
     pub foreign: Files,
     pub label: &'static str,
+    /// Objects whose files stay when they are deleted, as the next start has it.
+    pub kept: Vec<ObjectKey>,
     pub notes: Vec<Note>,
     pub reacts: bool,
     /// What lies behind URLs, where keys that end in `.url` name any. Nothing: they are plain keys.
@@ -112,6 +114,7 @@ impl World {
             objects: BTreeMap::new(),
             foreign: Files::new(),
             label: "a",
+            kept: Vec::new(),
             notes: Vec::new(),
             reacts: false,
             web: None,
@@ -234,7 +237,7 @@ impl World {
         };
         let disk = Disk::open(Faulty::new(&self.control), roots, 0o755, Durability::None).map_err(|error| error.to_string())?;
         let scopes = SOURCES.map(|(_, kind)| SourceScope { kind: Some(kind), namespace: None, name: None });
-        let store = engine::store(scopes, Order::Oldest, (1, u64::from(self.starts)));
+        let store = engine::store(scopes, Order::Oldest, (1, u64::from(self.starts))).keeping(self.kept.clone());
         let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers: None, reacts: self.reacts };
         Engine::open(disk, place, settings, store).map(|(engine, _)| engine).map_err(|error| error.to_string())
     }

@@ -4,6 +4,7 @@ mod crash;
 mod errors;
 mod faulty;
 mod harness;
+mod keeping;
 pub mod model;
 mod properties;
 mod reacting;

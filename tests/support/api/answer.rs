@@ -92,9 +92,11 @@ pub fn answer(state: &mut State, call: Call<'_>) -> Result<Answer, Failure> {
 
 fn authorize(user: &User, asked: &Asked, def: &Definition) -> Result<(), Failure> {
     let (namespace, name, resource) = (asked.namespace.as_deref(), asked.name.as_deref(), asked.resource());
+    // As the API server has it, a field selector for one name makes a list or watch a request for that object.
+    let selected = name.or(asked.parameter("fieldSelector").strip_prefix("metadata.name="));
     // The method is authorized as ever; since 1.35 an upgrade needs `create` besides.
     let verbs = if asked.verb == Verb::Exec { &["get", "create"][..] } else { &[asked.verb.in_rbac()] };
-    match verbs.iter().find(|verb| !user.may(verb, def.group, &resource, namespace)) {
+    match verbs.iter().find(|verb| !user.may(verb, def.group, &resource, namespace, selected)) {
         None => Ok(()),
         Some(verb) => Err(Failure::forbidden(&user.name, verb, def, &resource, namespace, name)),
     }
@@ -103,8 +105,9 @@ fn authorize(user: &User, asked: &Asked, def: &Definition) -> Result<(), Failure
 fn review(user: &User, review: &Value) -> Result<Answer, Failure> {
     let part = |name: &str| text(review, &format!("/spec/resourceAttributes/{name}"));
     let namespace = Some(part("namespace")).filter(|namespace| !namespace.is_empty());
+    let name = Some(part("name")).filter(|name| !name.is_empty());
     let resource = [part("resource"), part("subresource")].join("/");
-    let allowed = user.may(part("verb"), part("group"), resource.trim_end_matches('/'), namespace);
+    let allowed = user.may(part("verb"), part("group"), resource.trim_end_matches('/'), namespace, name);
     let (kind, api_version) = ("SelfSubjectAccessReview", "authorization.k8s.io/v1");
     let answer = json!({"kind": kind, "apiVersion": api_version, "metadata": {}, "spec": review["spec"], "status": {"allowed": allowed}});
     Ok(Answer::Json(201, render(&answer)))

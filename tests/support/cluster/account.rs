@@ -74,10 +74,20 @@ impl Cluster {
 
     /// Gives an account exactly these rights, and returns when the server has noticed.
     pub fn grant(&self, account: &Account, rights: Rights<'_>) {
+        self.grant_on(account, None, rights);
+    }
+
+    /// As `grant`, on objects of this name alone.
+    pub fn grant_named(&self, account: &Account, name: &str, rights: Rights<'_>) {
+        self.grant_on(account, Some(name), rights);
+    }
+
+    fn grant_on(&self, account: &Account, name: Option<&str>, rights: Rights<'_>) {
         if let Backend::InProcess(server) = &self.backend {
             let namespace = if account.cluster_wide { "*" } else { &self.namespace };
             let expand = |(group, resource, verbs): &(&str, &str, &[&str])| -> Vec<Rule> {
-                verbs.iter().map(|verb| Rule::new(group, resource, verb, namespace)).collect()
+                let rules = verbs.iter().map(|verb| Rule::new(group, resource, verb, namespace));
+                rules.map(|rule| name.map_or(rule.clone(), |name| rule.named(name))).collect()
             };
             server.set_rbac(&account.token, &rights.iter().flat_map(expand).collect::<Vec<_>>());
             return;
@@ -87,8 +97,13 @@ impl Cluster {
         } else {
             ("Role", account.name.clone())
         };
-        let rule =
-            |(group, resource, verbs): &(&str, &str, &[&str])| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
+        let rule = |(group, resource, verbs): &(&str, &str, &[&str])| {
+            let mut rule = json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
+            if let Some(name) = name {
+                rule["resourceNames"] = json!([name]);
+            }
+            rule
+        };
         let rules: Vec<_> = rights.iter().map(rule).collect();
         let before = self.client.get(&self.rbac(kind, &role)).ok("reading a role");
         self.client.merge_patch(&self.rbac(kind, &role), &json!({"rules": rules})).ok("changing a role");
@@ -99,6 +114,9 @@ impl Cluster {
             let mut attributes = json!({"group": group, "resource": resource, "subresource": part, "verb": verb});
             if !account.cluster_wide {
                 attributes["namespace"] = self.namespace.clone().into();
+            }
+            if let Some(name) = name {
+                attributes["name"] = name.into();
             }
             let body = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": attributes}});
             let answer = theirs.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &body).ok("a review of rights");

@@ -1,0 +1,156 @@
+//! Settings about objects that are followed by kind, namespace and name, and what becomes of their files.
+
+use crate::config::controller;
+use crate::config::names;
+use crate::config::parse::{self, Expected};
+use crate::config::read::Reader;
+use crate::config::settings::{self, Fallback};
+use crate::config::{Config, FINALIZER_DOMAIN, selection_hash};
+use crate::core::object::{Kind, Namespaces, ObjectKey};
+use crate::core::policy::OnDelete;
+use crate::core::selector::Selector;
+
+/// Objects that are followed one by one.
+pub struct Objects {
+    /// OBJECT; sorted, without duplicates.
+    pub keys: Vec<ObjectKey>,
+    /// ON_DELETE.
+    pub on_delete: OnDelete,
+}
+
+impl Config {
+    /// Whether an object, whose labels `value_of` looks up, is one that we follow.
+    pub fn follows<'a>(&self, key: &ObjectKey, value_of: impl Fn(&str) -> Option<&'a str>) -> bool {
+        let is_within = self.kinds.contains(&key.kind) && self.namespaces.contains(&key.namespace);
+        let is_selected = || match self.named.is_empty() {
+            true => self.selector.as_ref().is_some_and(|selector| selector.matches(value_of)),
+            false => self.named.iter().any(|named| named.is(key)),
+        };
+        self.objects.contains(key) || (is_within && is_selected())
+    }
+
+    /// Objects whose files stay when they are deleted.
+    pub fn kept(&self) -> Vec<ObjectKey> {
+        match self.on_delete {
+            OnDelete::Keep => self.objects.clone(),
+            OnDelete::Remove => Vec::new(),
+        }
+    }
+
+    /// Kinds and namespaces of all objects that may be followed.
+    pub fn places(&self) -> (Vec<Kind>, Namespaces) {
+        let labelled = self.selector.as_ref().map(|_| (self.kinds.as_slice(), &self.namespaces));
+        places(labelled, &self.objects)
+    }
+}
+
+impl Reader<'_> {
+    pub fn objects(&mut self) -> Option<Objects> {
+        let setting = settings::find("OBJECT")?;
+        let single = match self.configmap {
+            None => Some(None),
+            Some(given) => self.given_as(setting, given.given_by, &given.text, controller::configmap).map(Some),
+        };
+        let listed = match self.profile.fallback(setting) {
+            Fallback::Required if self.configmap.is_none() => self.value("OBJECT", &self.raw.object, keys).map(Some),
+            _ => self.optional("OBJECT", &self.raw.object, keys),
+        };
+        let on_delete = self.value("ON_DELETE", &self.raw.on_delete, on_delete);
+        let mut keys = listed?.unwrap_or_default();
+        keys.extend(single?);
+        keys.sort();
+        keys.dedup();
+        Some(Objects { keys, on_delete: on_delete? })
+    }
+
+    /// LABEL and LABEL_VALUE; `None` inside where objects are followed by their names alone.
+    pub fn selector(&mut self) -> Option<Option<Selector>> {
+        if !self.projects() {
+            return Some(None);
+        }
+        let is_needed = match self.profile.fallback(settings::find("LABEL")?) {
+            Fallback::Required => self.raw.object.is_none() && self.configmap.is_none(),
+            Fallback::Value(_) | Fallback::Described(_) | Fallback::Unset => false,
+        };
+        match self.raw.label.is_some() || is_needed {
+            true => self.labelled().map(Some),
+            false => self.optional("LABEL_VALUE", &self.raw.label_value, parse::label_value).map(|_| None),
+        }
+    }
+}
+
+/// Kinds and namespaces of all objects that may be followed: by label, if any are, and by name.
+pub fn places(labelled: Option<(&[Kind], &Namespaces)>, objects: &[ObjectKey]) -> (Vec<Kind>, Namespaces) {
+    let (mut kinds, namespaces) = match labelled {
+        Some((kinds, namespaces)) => (kinds.to_vec(), namespaces.clone()),
+        None => (Vec::new(), Namespaces::Only(Vec::new())),
+    };
+    for kind in objects.iter().map(|key| key.kind) {
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    let namespaces = match namespaces {
+        Namespaces::All => Namespaces::All,
+        Namespaces::Only(mut names) => {
+            names.extend(objects.iter().map(|key| key.namespace.to_string()));
+            names.sort();
+            names.dedup();
+            Namespaces::Only(names)
+        }
+    };
+    (kinds, namespaces)
+}
+
+/// The name of the finalizer unless it is given: the same for the same objects.
+pub fn default_finalizer(selector: Option<&Selector>, namespaces: &Namespaces, objects: &[ObjectKey]) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    if let Some(selector) = selector {
+        parts.push(selector.to_string());
+        match namespaces {
+            Namespaces::All => parts.push("ALL".to_owned()),
+            Namespaces::Only(names) => parts.extend(names.iter().cloned()),
+        }
+    }
+    parts.extend(objects.iter().map(ToString::to_string));
+    format!("{FINALIZER_DOMAIN}/{}", selection_hash(&parts.iter().map(String::as_str).collect::<Vec<_>>()))
+}
+
+fn keys(text: &str) -> Result<Vec<ObjectKey>, Expected> {
+    let keys: Option<Vec<ObjectKey>> = parse::list(text).iter().map(|item| key(item)).collect();
+    keys.filter(|keys| !keys.is_empty())
+        .ok_or_else(|| "KIND/NAMESPACE/NAME with commas between them, where KIND is configmap or secret".into())
+}
+
+fn key(item: &str) -> Option<ObjectKey> {
+    let mut parts = item.split('/').map(str::trim);
+    let (kind, namespace, name) = (parts.next()?, parts.next()?, parts.next()?);
+    let kind = Kind::ALL.into_iter().find(|known| known.lower().eq_ignore_ascii_case(kind))?;
+    let is_good = parts.next().is_none() && names::is_dns_label(namespace) && names::is_dns_subdomain(name);
+    is_good.then(|| ObjectKey::new(kind, namespace, name))
+}
+
+fn on_delete(text: &str) -> Result<OnDelete, Expected> {
+    parse::choice(text, &[("keep", OnDelete::Keep), ("remove", OnDelete::Remove)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse::tests::check;
+
+    #[test]
+    fn objects_have_three_parts() {
+        let key = |kind, name: &str| ObjectKey::new(kind, "n", name);
+        let good = [
+            ("ConfigMap/n/a.b", vec![key(Kind::ConfigMap, "a.b")]),
+            (" SECRET/n/b , configmap/n/a,", vec![key(Kind::Secret, "b"), key(Kind::ConfigMap, "a")]),
+        ];
+        check(
+            keys,
+            &good,
+            &["", ",", "a", "n/a", "configmap/a", "pod/n/a", "n/configmap/a", "configmap/n/a/b", "configmap/N/a", "configmap//a"],
+        );
+        check(on_delete, &[("Keep", OnDelete::Keep), ("remove", OnDelete::Remove)], &["delete"]);
+    }
+}
