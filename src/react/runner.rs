@@ -4,7 +4,7 @@
 //!
 //! ```ignore
 //! let roots = settings.rules.roots.clone();
-//! let setup = Setup { batching: config.batching, triggers: Triggers::Events, roots, pace: runner::PACE };
+//! let setup = Setup { batching: config.batching, triggers: Triggers::Events, roots, pace: runner::PACE, health };
 //! let runner = runner::start(vec![Box::new(script), Box::new(request)], setup);
 //! // After Engine::open, with Settings { reacts: true, .. }:
 //! if start.owed { runner.owe(engine.store().paths().filter(|(_, entry)| entry.owner.is_some()).map(|(path, _)| roots.show(path.as_str()))); }

@@ -1,6 +1,6 @@
 //! The application as our child: started once its files are there, told of changes, and ended with us.
 //!
-//! One task owns the process ([`owner`]); everybody else asks it by a [`Control`]. A reload is a [`Reaction`] like the others, so that
+//! One task owns the process (`owner`); everybody else asks it by a `Control`. A reload is a [`Reaction`] like the others, so that
 //! retries, figures and what is owed come from the one runner.
 
 mod backoff;
