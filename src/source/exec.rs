@@ -5,12 +5,12 @@
 
 use http::HeaderValue;
 use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
-use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::core::frame::{self, Decoder, Frame};
 use crate::source::api::{self, ApiServer, encoded};
 use crate::source::failure::Failure;
+use crate::source::json::{Cursor, Unreadable};
 use crate::status;
 
 /// The only protocol that is spoken; every server since Kubernetes 1.30 knows it.
@@ -155,33 +155,39 @@ fn cut() -> Failure {
 }
 
 /// How the command ended, by the `Status` on the third channel; nothing while that is not there as a whole.
-fn exit(status: &[u8]) -> Option<Exit> {
-    #[derive(Deserialize)]
-    struct Status {
-        status: String,
-        #[serde(default)]
-        message: String,
-        #[serde(default)]
-        details: Details,
+fn exit(text: &[u8]) -> Option<Exit> {
+    let (mut status, mut message, mut code) = (None, None, None);
+    let mut cursor = Cursor::new(str::from_utf8(text).ok()?);
+    let read = cursor.object(|cursor, key| match &*key {
+        "status" => cursor.text().map(|text| status = text),
+        "message" => cursor.text().map(|text| message = text),
+        "details" => cursor.object(|cursor, key| match &*key {
+            "causes" => cursor.items(|cursor| cause(cursor, &mut code)),
+            _ => cursor.skip().map(drop),
+        }),
+        _ => cursor.skip().map(drop),
+    });
+    read.and_then(|()| cursor.end()).ok()?;
+    let words = || message.unwrap_or_default().chars().take(TAIL_BYTES / 4).collect();
+    Some(match (status.as_deref(), code) {
+        (Some("Success"), _) => Exit::Done,
+        (_, Some(code)) => Exit::Code(code),
+        (_, None) => Exit::Other(words()),
+    })
+}
+
+/// Notes the exit code, if that is the cause.
+fn cause(cursor: &mut Cursor<'_>, code: &mut Option<i32>) -> Result<(), Unreadable> {
+    let (mut reason, mut message) = (None, None);
+    cursor.object(|cursor, key| match &*key {
+        "reason" => cursor.text().map(|text| reason = text),
+        "message" => cursor.text().map(|text| message = text),
+        _ => cursor.skip().map(drop),
+    })?;
+    if reason.as_deref() == Some("ExitCode") {
+        *code = message.and_then(|message| message.parse().ok());
     }
-    #[derive(Deserialize, Default)]
-    struct Details {
-        #[serde(default)]
-        causes: Vec<Cause>,
-    }
-    #[derive(Deserialize)]
-    struct Cause {
-        #[serde(default)]
-        reason: String,
-        #[serde(default)]
-        message: String,
-    }
-    let status: Status = serde_json::from_slice(status).ok()?;
-    if status.status == "Success" {
-        return Some(Exit::Done);
-    }
-    let code = status.details.causes.iter().find(|cause| cause.reason == "ExitCode").and_then(|cause| cause.message.parse().ok());
-    Some(code.map_or_else(|| Exit::Other(status.message.chars().take(TAIL_BYTES / 4).collect()), Exit::Code))
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! Which pods a command runs in. Of a pod only the little is read that decides.
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
+use std::borrow::Cow;
 
 use crate::config::exec::Exec;
-use crate::source::api::{self, ApiServer, encoded};
+use crate::source::api::{self, ApiServer, BODY_BYTES_MAX, encoded};
 use crate::source::failure::Failure;
+use crate::source::json::{Cursor, Unreadable};
 
 /// Pods of one page: a pod may be tens of kilobytes of JSON.
 const PAGE: &str = "50";
@@ -24,63 +23,12 @@ pub struct Target {
     pub container: String,
 }
 
-#[derive(Deserialize)]
-struct List {
-    #[serde(default)]
-    metadata: ListMetadata,
-    #[serde(default)]
-    items: Vec<Pod>,
-}
-
-#[derive(Deserialize, Default)]
-struct ListMetadata {
-    #[serde(rename = "continue", default)]
+/// One page of a list.
+#[derive(Default)]
+struct Page {
+    targets: Vec<Target>,
+    skipped: usize,
     next: String,
-}
-
-#[derive(Deserialize)]
-struct Pod {
-    metadata: Metadata,
-    #[serde(default)]
-    spec: Spec,
-    #[serde(default)]
-    status: Status,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    name: String,
-    uid: String,
-    deletion_timestamp: Option<String>,
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize, Default)]
-struct Spec {
-    #[serde(default)]
-    containers: Vec<Container>,
-}
-
-#[derive(Deserialize)]
-struct Container {
-    name: String,
-}
-
-#[derive(Deserialize, Default)]
-struct Status {
-    #[serde(default)]
-    phase: String,
-    #[serde(default)]
-    conditions: Vec<Condition>,
-}
-
-#[derive(Deserialize)]
-struct Condition {
-    #[serde(rename = "type")]
-    kind: String,
-    status: String,
 }
 
 /// The targets now, in the order of their names, and how many selected pods are none.
@@ -90,35 +38,93 @@ struct Condition {
 pub async fn targets(api: &ApiServer, exec: &Exec) -> Result<(Vec<Target>, usize), Failure> {
     let path = format!("/api/v1/namespaces/{}/pods", encoded(&exec.namespace));
     let selector = exec.labels.to_string();
-    let (mut targets, mut skipped, mut next) = (Vec::new(), 0, String::new());
+    let mut all = Page::default();
     loop {
         let mut query = vec![("labelSelector", selector.as_str()), ("limit", PAGE)];
-        if !next.is_empty() {
-            query.push(("continue", &next));
+        if !all.next.is_empty() {
+            query.push(("continue", &all.next));
         }
-        let list: List = api.call(api::get(&path, &query)?).await?;
-        for pod in list.items {
-            match is_target(&pod, exec) {
-                true => targets.push(target(pod, exec)),
-                false => skipped += 1,
-            }
-        }
-        next = list.metadata.next;
-        if next.is_empty() {
-            return Ok((targets, skipped));
+        let body = api.body_within(api::get(&path, &query)?, BODY_BYTES_MAX).await?;
+        let unreadable = |column| Failure::Decode { what: "the list of pods", line: 1, column };
+        let text = str::from_utf8(&body).map_err(|error| unreadable(error.valid_up_to()))?;
+        all.next.clear();
+        read(text, exec, &mut all).map_err(|error| unreadable(error.at))?;
+        if all.next.is_empty() {
+            return Ok((all.targets, all.skipped));
         }
     }
 }
 
-fn is_target(pod: &Pod, exec: &Exec) -> bool {
-    let ready = || pod.status.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True");
-    pod.metadata.deletion_timestamp.is_none() && pod.status.phase == "Running" && (!exec.only_ready || ready())
+/// Adds what a page holds.
+fn read(text: &str, exec: &Exec, all: &mut Page) -> Result<(), Unreadable> {
+    let mut cursor = Cursor::new(text);
+    cursor.object(|cursor, key| match &*key {
+        "metadata" => cursor.object(|cursor, key| match &*key {
+            "continue" => cursor.text().map(|text| all.next = text.unwrap_or_default().into_owned()),
+            _ => cursor.skip().map(drop),
+        }),
+        "items" => cursor.items(|cursor| {
+            match pod(cursor, exec)? {
+                Some(target) => all.targets.push(target),
+                None => all.skipped += 1,
+            }
+            Ok(())
+        }),
+        _ => cursor.skip().map(drop),
+    })?;
+    cursor.end()
 }
 
-fn target(mut pod: Pod, exec: &Exec) -> Target {
-    let container = exec.container.clone().or_else(|| pod.metadata.annotations.remove(DEFAULT_CONTAINER));
-    let first = || pod.spec.containers.into_iter().next().map(|container| container.name);
-    Target { uid: pod.metadata.uid, pod: pod.metadata.name, container: container.or_else(first).unwrap_or_default() }
+/// A pod, if it is a target.
+fn pod(cursor: &mut Cursor<'_>, exec: &Exec) -> Result<Option<Target>, Unreadable> {
+    let (mut name, mut uid, mut annotated, mut first) = (None, None, None, None);
+    let (mut terminating, mut runs, mut ready) = (false, false, false);
+    cursor.object(|cursor, key| match &*key {
+        "metadata" => cursor.object(|cursor, key| match &*key {
+            "name" => cursor.text().map(|text| name = text),
+            "uid" => cursor.text().map(|text| uid = text),
+            "deletionTimestamp" => cursor.text().map(|text| terminating = text.is_some()),
+            "annotations" => cursor.object(|cursor, key| match &*key {
+                DEFAULT_CONTAINER => cursor.text().map(|text| annotated = text),
+                _ => cursor.skip().map(drop),
+            }),
+            _ => cursor.skip().map(drop),
+        }),
+        "spec" => cursor.object(|cursor, key| match &*key {
+            "containers" => cursor.items(|cursor| {
+                cursor.object(|cursor, key| match &*key {
+                    "name" if first.is_none() => cursor.text().map(|text| first = text),
+                    _ => cursor.skip().map(drop),
+                })
+            }),
+            _ => cursor.skip().map(drop),
+        }),
+        "status" => cursor.object(|cursor, key| match &*key {
+            "phase" => cursor.text().map(|phase| runs = phase.as_deref() == Some("Running")),
+            "conditions" => cursor.items(|cursor| condition(cursor, &mut ready)),
+            _ => cursor.skip().map(drop),
+        }),
+        _ => cursor.skip().map(drop),
+    })?;
+    let container = exec.container.as_deref().map(Cow::Borrowed).or(annotated).or(first);
+    let target = || Target { uid: owned(uid), pod: owned(name), container: owned(container) };
+    Ok((!terminating && runs && (ready || !exec.only_ready)).then(target))
+}
+
+/// Notes whether a condition says that the pod is ready.
+fn condition(cursor: &mut Cursor<'_>, ready: &mut bool) -> Result<(), Unreadable> {
+    let (mut kind, mut status) = (None, None);
+    cursor.object(|cursor, key| match &*key {
+        "type" => cursor.text().map(|text| kind = text),
+        "status" => cursor.text().map(|text| status = text),
+        _ => cursor.skip().map(drop),
+    })?;
+    *ready |= kind.as_deref() == Some("Ready") && status.as_deref() == Some("True");
+    Ok(())
+}
+
+fn owned(text: Option<Cow<'_, str>>) -> String {
+    text.unwrap_or_default().into_owned()
 }
 
 #[cfg(test)]
@@ -128,8 +134,15 @@ mod tests {
     use super::*;
     use crate::config::exec::tests::exec;
 
-    fn pod(value: Value) -> Pod {
-        serde_json::from_value(value).unwrap()
+    /// What a page of pods holds: its targets, how many are none, the token of the next.
+    fn page(pods: &Value, exec: &Exec) -> (Vec<Target>, usize, String) {
+        let mut page = Page::default();
+        read(&json!({"kind": "PodList", "metadata": {"continue": "t"}, "items": pods}).to_string(), exec, &mut page).unwrap();
+        (page.targets, page.skipped, page.next)
+    }
+
+    fn target(container: &str) -> Target {
+        Target { uid: "u".to_owned(), pod: "a".to_owned(), container: container.to_owned() }
     }
 
     fn running(ready: &str) -> Value {
@@ -157,8 +170,10 @@ mod tests {
             (with("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z")), false, false),
         ];
         for (value, expected, expected_of_any) in table {
-            let found = (is_target(&pod(value.clone()), &exec()), is_target(&pod(value.clone()), &any));
-            assert_eq!(found, (expected, expected_of_any), "{value}");
+            for (exec, expected) in [(&exec(), expected), (&any, expected_of_any)] {
+                let (targets, skipped) = if expected { (vec![target("one")], 0) } else { (vec![], 1) };
+                assert_eq!(page(&json!([value]), exec), (targets, skipped, "t".to_owned()), "{value}");
+            }
         }
     }
 
@@ -167,9 +182,16 @@ mod tests {
         let mut annotated = running("True");
         annotated["metadata"]["annotations"] = json!({DEFAULT_CONTAINER: "two"});
         let set = Exec { container: Some("three".to_owned()), ..exec() };
-        let container = |value: &Value, exec: &Exec| target(pod(value.clone()), exec).container;
-        assert_eq!(container(&running("True"), &exec()), "one");
-        assert_eq!(container(&annotated, &exec()), "two");
-        assert_eq!(container(&annotated, &set), "three");
+        let targets = |exec: &Exec| page(&json!([running("True"), annotated]), exec).0;
+        assert_eq!(targets(&exec()), [target("one"), target("two")]);
+        assert_eq!(targets(&set), [target("three"), target("three")]);
+    }
+
+    #[test]
+    fn lists_without_pods_have_no_items() {
+        assert_eq!(page(&Value::Null, &exec()), (vec![], 0, "t".to_owned()));
+        for text in ["", "{\"items\": [{]}", "{} x"] {
+            assert!(read(text, &exec(), &mut Page::default()).is_err(), "{text}");
+        }
     }
 }
