@@ -5,6 +5,7 @@
 
 mod beside;
 mod broken;
+mod example;
 mod pods;
 mod secrets;
 
