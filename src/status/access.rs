@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use futures::future::BoxFuture;
 use http::Method;
 use serde::Deserialize;
 use serde_json::json;
@@ -62,22 +63,26 @@ pub struct Finding {
 }
 
 /// Asks about each need in turn. After an outage the rest is left unknown rather than waited for.
-pub async fn check(api: &ApiServer, needs: &[Need]) -> Vec<Finding> {
-    let mut findings = Vec::with_capacity(needs.len());
-    let mut outage: Option<Failure> = None;
-    for need in needs {
-        let verdict = match &outage {
-            Some(failure) => Verdict::Unknown(failure.clone()),
-            None => ask(api, need).await,
-        };
-        if let Verdict::Unknown(failure) = &verdict
-            && failure.is_outage()
-        {
-            outage = Some(failure.clone());
+///
+/// Boxed, because callers would each hold all of it otherwise: code size is memory.
+pub fn check<'a>(api: &'a ApiServer, needs: &'a [Need]) -> BoxFuture<'a, Vec<Finding>> {
+    Box::pin(async move {
+        let mut findings = Vec::with_capacity(needs.len());
+        let mut outage: Option<Failure> = None;
+        for need in needs {
+            let verdict = match &outage {
+                Some(failure) => Verdict::Unknown(failure.clone()),
+                None => ask(api, need).await,
+            };
+            if let Verdict::Unknown(failure) = &verdict
+                && failure.is_outage()
+            {
+                outage = Some(failure.clone());
+            }
+            findings.push(Finding { need: need.clone(), verdict });
         }
-        findings.push(Finding { need: need.clone(), verdict });
-    }
-    findings
+        findings
+    })
 }
 
 async fn ask(api: &ApiServer, need: &Need) -> Verdict {

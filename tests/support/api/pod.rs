@@ -12,15 +12,11 @@ pub fn begin(def: &Definition, value: &mut Value) {
     }
 }
 
-/// An update of a pod leaves its status alone, and one of its status leaves all else alone.
+/// An update of a pod leaves its status alone, and one of its status leaves its spec alone, but not its labels.
 pub fn keep_other_half(asked: &Asked, old: &Value, value: &mut Value) {
     match (asked.plural(), asked.subresource) {
         ("pods", None) => value["status"] = old["status"].clone(),
-        ("pods", Some(_)) => {
-            let status = value["status"].take();
-            *value = old.clone();
-            value["status"] = status;
-        }
+        ("pods", Some(_)) => value["spec"] = old["spec"].clone(),
         _ => {}
     }
 }
