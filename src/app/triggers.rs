@@ -66,7 +66,7 @@ pub fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &Health,
         return;
     }
     let follower = Follower {
-        watched: Watched::new(relist.len(), (status::random(), status::random())),
+        watched: Watched::new((0..).map(SourceId).take(relist.len()).collect(), (status::random(), status::random())),
         mailbox,
         relist,
         pods_delay: pods.as_ref().map(|pods| pods.delay).unwrap_or_default(),

@@ -8,9 +8,9 @@
 //! use kube_projector::core::object::{Datum, Kind, Object, ObjectKey, Payload, SourceEvent, SourceId};
 //! use kube_projector::core::trigger::{News, Watched};
 //!
-//! let mut watched = Watched::new(1, (1, 2));
 //! let key = ObjectKey::new(Kind::Pod, "shop", "a");
 //! let source = SourceId(0);
+//! let mut watched = Watched::new([source].into(), (1, 2));
 //! assert!(watched.fold(SourceEvent::ListBegin { source, generation: 1, consistent: false }) == News::Nothing);
 //! assert!(watched.fold(SourceEvent::ListEnd { source, generation: 1 }) == News::Nothing);
 //! let data = vec![Datum { key: "Ready".into(), payload: Some(Payload(b"now".to_vec())), encoded: false }];
@@ -48,21 +48,22 @@ struct Known {
 /// See the module's header.
 pub struct Watched {
     digester: Digester,
-    sources: usize,
     known: HashMap<ObjectKey, Known>,
+    /// Sources that have a baseline.
     listed: BTreeSet<SourceId>,
-    refused: BTreeSet<SourceId>,
+    /// Sources that were neither listed nor refused yet.
+    pending: BTreeSet<SourceId>,
 }
 
 impl Watched {
-    /// Nothing is known of so many sources. Callers draw the key of digests at random.
-    pub fn new(sources: usize, key: (u64, u64)) -> Self {
-        Self { digester: Digester::new(key), sources, known: HashMap::new(), listed: BTreeSet::new(), refused: BTreeSet::new() }
+    /// Nothing is known of these sources. Callers draw the key of digests at random.
+    pub fn new(sources: BTreeSet<SourceId>, key: (u64, u64)) -> Self {
+        Self { digester: Digester::new(key), known: HashMap::new(), listed: BTreeSet::new(), pending: sources }
     }
 
     /// Whether each source has been listed, or was refused.
     pub fn is_settled(&self) -> bool {
-        self.listed.union(&self.refused).count() >= self.sources
+        self.pending.is_empty()
     }
 
     /// Takes one event.
@@ -79,8 +80,9 @@ impl Watched {
             SourceEvent::ListEnd { source, generation } => {
                 self.known.retain(|_, known| known.source != source || known.generation == generation);
                 self.listed.insert(source);
+                self.pending.remove(&source);
             }
-            SourceEvent::Refused { source } => drop(self.refused.insert(source)),
+            SourceEvent::Refused { source } => drop(self.pending.remove(&source)),
             // A list is judged when it ends. Nobody reads these objects one by one.
             SourceEvent::ListBegin { .. } | SourceEvent::Keep { .. } | SourceEvent::Fetched { .. } | SourceEvent::Arrived { .. } => {}
         }

@@ -4,7 +4,7 @@ use crate::core::object::Payload;
 const SOURCE: SourceId = SourceId(0);
 
 fn watched() -> Watched {
-    Watched::new(1, (1, 2))
+    Watched::new([SOURCE].into(), (1, 2))
 }
 
 fn object(kind: Kind, name: &str, uid: u128, data: &[(&str, &str)]) -> Object {
@@ -147,7 +147,7 @@ fn a_source_that_was_refused_is_settled_and_its_first_list_is_its_baseline() {
 
 #[test]
 fn it_is_settled_when_every_source_is() {
-    let mut watched = Watched::new(2, (1, 2));
+    let mut watched = Watched::new([SOURCE, SourceId(1)].into(), (1, 2));
     list(&mut watched, 1, vec![]);
     assert!(!watched.is_settled());
     watched.fold(SourceEvent::Refused { source: SOURCE });
