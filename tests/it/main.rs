@@ -3,6 +3,7 @@
 
 mod change;
 mod common;
+mod examples;
 mod faults;
 mod project;
 #[path = "../support/mod.rs"]
