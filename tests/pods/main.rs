@@ -18,6 +18,7 @@ mod cluster;
 mod pod;
 mod wait;
 
+mod dovecot;
 mod examples;
 mod exec;
 mod faults;

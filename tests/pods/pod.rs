@@ -111,9 +111,16 @@ pub struct Pod<'a> {
 impl<'a> Pod<'a> {
     /// Creates the pod and waits until it is ready.
     pub fn start(namespace: &'a Namespace, name: &str, containers: Containers) -> Self {
+        let pod = Self::create(namespace, name, &json!({}), containers);
+        pod.wait_ready();
+        pod
+    }
+
+    /// Creates the pod with these labels.
+    pub fn create(namespace: &'a Namespace, name: &str, labels: &Value, containers: Containers) -> Self {
         let volumes: Vec<Value> = containers.volumes.into_iter().chain([json!({ "name": "projected", "emptyDir": {} })]).collect();
         let manifest = json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name },
+            "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": labels },
             "spec": {
                 "serviceAccountName": "kube-projector",
                 "terminationGracePeriodSeconds": 5,
@@ -127,9 +134,7 @@ impl<'a> Pod<'a> {
             },
         });
         namespace.apply(&manifest.to_string());
-        let pod = Self { namespace, name: name.to_owned() };
-        pod.wait_ready();
-        pod
+        Self { namespace, name: name.to_owned() }
     }
 
     /// One projector beside one reader, as most tests want it.
