@@ -91,6 +91,8 @@ fn an_object_a_folder_and_somebody_to_tell_are_required_and_no_label() {
     for told in [("SCRIPT", "/x"), ("SIGNAL_PROCESS", "nginx"), URL] {
         assert_eq!(controller(&[told, OBJECT, ("FOLDER", "/config")]).map(|_| ()), Ok(()), "{}", told.0);
     }
+    let pods = [("EXEC_COMMAND", "x"), ("EXEC_LABELS", "app=x"), ("EXEC_NAMESPACE", "n"), OBJECT, ("FOLDER", "/config")];
+    assert_eq!(controller(&pods).map(|config| config.exec.is_some()), Ok(true));
     let command = Flags { child: vec!["nginx".into()], former: former::Flags { reload_http: None, ..flags("a") }, ..Flags::default() };
     assert_eq!(exactly(&[], &command).map(|config| (config.child.is_some(), config.call.is_some())), Ok((true, false)));
 }

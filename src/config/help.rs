@@ -80,7 +80,7 @@ This profile holds too when the program is started as `k8s-config-controller`, o
 - Flags of its log library, such as `--logtostderr`, have no effect; a warning says so.
 
 The variables of its image count where nothing else is given: `CONFIG_CONTROLLER_CONFIGROOT` (`/config` if any of the others is set), `CONFIG_CONTROLLER_CONFIGMAP`, `CONFIG_CONTROLLER_URL`, `CONFIG_CONTROLLER_METHOD`.
-Somebody must be told of changes: a command after `--`, a URL, a script or a signal.
+Somebody must be told of changes: a command after `--`, a URL, a script, a signal or a command in pods.
 
 Other defaults:
 ";

@@ -420,7 +420,8 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
     let triggers = reader.triggers(method.map(|(method, _)| method));
     let child = reader.child(&flags.child, method.map(|(method, _)| method));
     let on_reload_failure = reader.on_reload_failure();
-    reader.somebody_is_told(reactions.as_ref(), flags);
+    let told_otherwise = !flags.child.is_empty() || matches!(exec, Some(Some(_)));
+    reader.somebody_is_told(reactions.as_ref().filter(|_| !told_otherwise));
     let connection = reader.connection();
     let health = reader.health();
     let finalizer_names = reader.finalizer_names();

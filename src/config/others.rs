@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::Flags;
 use crate::config::Verify;
 use crate::config::parse::{self, Expected};
 use crate::config::paths;
@@ -127,10 +126,10 @@ impl Reader<'_> {
         })
     }
 
-    /// Notes a problem where a profile asks for somebody who is told of changes and there is nobody.
-    pub fn somebody_is_told(&mut self, reactions: Option<&Reactions>, flags: &Flags) {
+    /// Notes a problem where a profile asks for somebody who is told of changes and there is nobody: `None` if somebody else is.
+    pub fn somebody_is_told(&mut self, reactions: Option<&Reactions>) {
         let is_missing = |reactions: &Reactions| reactions.call.is_none() && reactions.script.is_none() && reactions.signal.is_none();
-        if self.profile.reading == Reading::Controller && flags.child.is_empty() && reactions.is_some_and(is_missing) {
+        if self.profile.reading == Reading::Controller && reactions.is_some_and(is_missing) {
             self.note("REQ_URL", "nobody is told of changes: give a command after --, or a URL as --reload-http or REQ_URL");
         }
     }
