@@ -3,116 +3,97 @@
 //! Understood are the root logger's level and handlers, stream and file handlers, and formatters that are JSON or LOGFMT by name or by
 //! class. Every other key is ignored. Pure: the text comes in as an argument.
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::config::log::{LogOutput, LogPlan, LogTarget, Rotation, python_level};
 use crate::config::{LogFormat, LogLevel};
-
-#[derive(Deserialize, Default)]
-struct Document {
-    root: Option<Logger>,
-    #[serde(default)]
-    handlers: BTreeMap<String, Handler>,
-    #[serde(default)]
-    formatters: BTreeMap<String, Option<Formatter>>,
-}
-
-#[derive(Deserialize, Default)]
-struct Logger {
-    level: Option<String>,
-    #[serde(default)]
-    handlers: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Handler {
-    class: Option<String>,
-    level: Option<String>,
-    formatter: Option<String>,
-    stream: Option<String>,
-    filename: Option<String>,
-    #[serde(rename = "maxBytes", default)]
-    max_bytes: u64,
-    #[serde(rename = "backupCount", default)]
-    backups: u32,
-}
-
-#[derive(Deserialize, Default)]
-struct Formatter {
-    #[serde(rename = "()")]
-    factory: Option<String>,
-    class: Option<String>,
-}
 
 /// What the text of a LOG_CONFIG file asks for.
 ///
 /// # Errors
 /// What was expected, and where.
 pub fn parse(text: &str) -> Result<LogPlan, String> {
+    const EXPECTED: &str = "expected a mapping with root, handlers and formatters, as logging.config.dictConfig takes it";
     let mut options = serde_saphyr::Options::default();
     options.with_snippet = false;
-    let document: Option<Document> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+    let document: Option<Value> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let place = error.location().map(|place| format!("line {}: ", place.line())).unwrap_or_default();
-        format!("{place}expected a mapping with root, handlers and formatters, as logging.config.dictConfig takes it: {error}")
+        format!("{place}{EXPECTED}: {error}")
     })?;
-    let document = document.unwrap_or_default();
-    let root = document.root.unwrap_or_default();
-    // Python's root logger starts with WARNING.
-    let level = root.level.as_deref().map_or(Ok(LogLevel::Warn), |text| level("root.level", text))?;
-    let output = |name: &String| {
-        let handler = document.handlers.get(name).ok_or_else(|| format!("root.handlers names {name:?}: expected a key of handlers"))?;
-        handler.output(name, &document.formatters)
+    let document = match document.unwrap_or_default() {
+        document @ (Value::Object(_) | Value::Null) => document,
+        _ => return Err(EXPECTED.to_owned()),
     };
-    let outputs = root.handlers.iter().map(output).filter_map(Result::transpose).collect::<Result<_, _>>()?;
-    Ok(LogPlan { level, outputs })
+    // Python's root logger starts with WARNING.
+    let level = scalar(&document, "/root/level")?.map_or(Ok(LogLevel::Warn), |text| level("root.level", &text))?;
+    let names = match document.pointer("/root/handlers") {
+        None | Some(Value::Null) => &[],
+        Some(Value::Array(names)) => names.as_slice(),
+        Some(_) => return Err("root.handlers: expected a sequence of keys of handlers".to_owned()),
+    };
+    let outputs = names.iter().map(|name| output(name.as_str().unwrap_or_default(), &document)).filter_map(Result::transpose);
+    Ok(LogPlan { level, outputs: outputs.collect::<Result<_, _>>()? })
 }
 
-impl Handler {
-    /// `None` for one that writes nowhere.
-    fn output(&self, name: &str, formatters: &BTreeMap<String, Option<Formatter>>) -> Result<Option<LogOutput>, String> {
-        let class = self.class.as_deref().unwrap_or_default();
-        let target = match class.rsplit('.').next().unwrap_or_default() {
-            "NullHandler" => return Ok(None),
-            "StreamHandler" => self.stream(name)?,
-            "FileHandler" => self.file(name, None)?,
-            // As in Python, where either is zero the file grows for ever.
-            "RotatingFileHandler" => {
-                let rotation = Rotation { max_bytes: self.max_bytes, backups: self.backups };
-                self.file(name, Some(rotation).filter(|rotation| rotation.max_bytes > 0 && rotation.backups > 0))?
-            }
-            _ => {
-                return Err(format!(
-                    "handlers.{name}.class={class:?}: expected logging.StreamHandler, logging.FileHandler or logging.handlers.RotatingFileHandler"
-                ));
-            }
-        };
-        let level = self.level.as_deref().map_or(Ok(LogLevel::Trace), |text| level(&format!("handlers.{name}.level"), text))?;
-        let format = self.formatter.as_deref().map_or(Ok(None), |formatter| format(name, formatter, formatters))?;
-        Ok(Some(LogOutput { target, format, level }))
-    }
-
-    fn stream(&self, name: &str) -> Result<LogTarget, String> {
-        match self.stream.as_deref() {
-            None | Some("ext://sys.stderr") => Ok(LogTarget::Stderr),
-            Some("ext://sys.stdout") => Ok(LogTarget::Stdout),
-            Some(other) => Err(format!("handlers.{name}.stream={other:?}: expected ext://sys.stderr or ext://sys.stdout")),
+/// What a handler writes where; `None` for one that writes nowhere.
+fn output(name: &str, document: &Value) -> Result<Option<LogOutput>, String> {
+    let handler = document.get("handlers").and_then(|handlers| handlers.get(name)).filter(|handler| handler.is_object());
+    let handler = handler.ok_or_else(|| format!("root.handlers names {name:?}: expected a key of handlers"))?;
+    let said = |key: &str| scalar(handler, &format!("/{key}")).map_err(|error| format!("handlers.{name}.{error}"));
+    let number = |key: &str| match handler.get(key) {
+        None => Ok(0),
+        Some(value) => value.as_u64().ok_or_else(|| format!("handlers.{name}.{key}: expected a whole number")),
+    };
+    let class = said("class")?.unwrap_or_default();
+    let target = match class.rsplit('.').next().unwrap_or_default() {
+        "NullHandler" => return Ok(None),
+        "StreamHandler" => stream(name, said("stream")?)?,
+        "FileHandler" => file(name, said("filename")?, None)?,
+        // As in Python, where either is zero the file grows for ever.
+        "RotatingFileHandler" => {
+            let (max_bytes, backups) = (number("maxBytes")?, u32::try_from(number("backupCount")?).unwrap_or(u32::MAX));
+            file(name, said("filename")?, (max_bytes > 0 && backups > 0).then_some(Rotation { max_bytes, backups }))?
         }
-    }
+        _ => {
+            return Err(format!(
+                "handlers.{name}.class={class:?}: expected logging.StreamHandler, logging.FileHandler or logging.handlers.RotatingFileHandler"
+            ));
+        }
+    };
+    let level = said("level")?.map_or(Ok(LogLevel::Trace), |text| level(&format!("handlers.{name}.level"), &text))?;
+    let format = said("formatter")?.map_or(Ok(None), |formatter| format(name, &formatter, document))?;
+    Ok(Some(LogOutput { target, format, level }))
+}
 
-    fn file(&self, name: &str, rotation: Option<Rotation>) -> Result<LogTarget, String> {
-        let path = self.filename.as_deref().filter(|path| !path.is_empty());
-        let path = path.ok_or_else(|| format!("handlers.{name}.filename: expected the path of a file"))?;
-        Ok(LogTarget::File { path: path.into(), rotation })
+/// Text at a place of a document, where Python takes numbers too; nothing where nothing is said.
+fn scalar(value: &Value, pointer: &str) -> Result<Option<String>, String> {
+    match value.pointer(pointer) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(_) => Err(format!("{}: expected text", pointer.trim_start_matches('/').replace('/', "."))),
     }
+}
+
+fn stream(name: &str, stream: Option<String>) -> Result<LogTarget, String> {
+    match stream.as_deref() {
+        None | Some("ext://sys.stderr") => Ok(LogTarget::Stderr),
+        Some("ext://sys.stdout") => Ok(LogTarget::Stdout),
+        Some(other) => Err(format!("handlers.{name}.stream={other:?}: expected ext://sys.stderr or ext://sys.stdout")),
+    }
+}
+
+fn file(name: &str, path: Option<String>, rotation: Option<Rotation>) -> Result<LogTarget, String> {
+    let path = path.filter(|path| !path.is_empty());
+    let path = path.ok_or_else(|| format!("handlers.{name}.filename: expected the path of a file"))?;
+    Ok(LogTarget::File { path: path.into(), rotation })
 }
 
 /// By what the formatter's entry says, else by its name; `None` where neither tells.
-fn format(handler: &str, name: &str, formatters: &BTreeMap<String, Option<Formatter>>) -> Result<Option<LogFormat>, String> {
-    let entry = formatters.get(name).map(|entry| entry.as_ref().and_then(|entry| entry.factory.as_deref().or(entry.class.as_deref())));
-    let format = named(entry.flatten().unwrap_or_default()).or_else(|| named(name));
-    match (format, entry) {
+fn format(handler: &str, name: &str, document: &Value) -> Result<Option<LogFormat>, String> {
+    let entry = document.get("formatters").and_then(|formatters| formatters.get(name));
+    let said = |key: &str| entry.and_then(|entry| entry.get(key)).and_then(Value::as_str);
+    match (named(said("()").or(said("class")).unwrap_or_default()).or_else(|| named(name)), entry) {
         (None, None) => Err(format!("handlers.{handler}.formatter={name:?}: expected JSON, LOGFMT or a key of formatters")),
         (format, _) => Ok(format),
     }
@@ -138,6 +119,8 @@ fn level(place: &str, text: &str) -> Result<LogLevel, String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     /// As the Jenkins chart renders it with logging.configuration.override.
@@ -195,21 +178,16 @@ formatters:
 
     #[test]
     fn forms_are_found_by_class_then_by_name() {
-        let formatters: BTreeMap<String, Option<Formatter>> = [
-            ("JSON", Some(Formatter { factory: Some("logger.LogfmtFormatter".into()), class: None })),
-            ("mine", Some(Formatter { factory: None, class: Some("pythonjsonlogger.jsonlogger.JsonFormatter".into()) })),
-            ("logfmt", None),
-            ("simple", Some(Formatter::default())),
-        ]
-        .map(|(name, formatter)| (name.to_owned(), formatter))
-        .into();
-        let found = ["JSON", "mine", "logfmt", "simple"].map(|name| format("h", name, &formatters));
+        let document = json!({"formatters": {
+            "JSON": {"()": "logger.LogfmtFormatter"},
+            "mine": {"class": "pythonjsonlogger.jsonlogger.JsonFormatter"},
+            "logfmt": null,
+            "simple": {},
+        }});
+        let found = ["JSON", "mine", "logfmt", "simple"].map(|name| format("h", name, &document));
         assert_eq!(found, [Ok(Some(LogFormat::Logfmt)), Ok(Some(LogFormat::SidecarJson)), Ok(Some(LogFormat::Logfmt)), Ok(None)]);
-        assert_eq!(format("h", "LOGFMT", &BTreeMap::new()), Ok(Some(LogFormat::Logfmt)));
-        assert_eq!(
-            format("h", "x", &BTreeMap::new()),
-            Err("handlers.h.formatter=\"x\": expected JSON, LOGFMT or a key of formatters".into())
-        );
+        assert_eq!(format("h", "LOGFMT", &Value::Null), Ok(Some(LogFormat::Logfmt)));
+        assert_eq!(format("h", "x", &Value::Null), Err("handlers.h.formatter=\"x\": expected JSON, LOGFMT or a key of formatters".into()));
     }
 
     #[test]
@@ -238,6 +216,8 @@ formatters:
         };
         check("root: [", "line 1: expected a mapping with root, handlers and formatters");
         check("just text", "expected a mapping with root, handlers and formatters");
+        check("root: {level: [1]}", "root.level: expected text");
+        check("root: {handlers: a}", "root.handlers: expected a sequence");
         check("root: {level: LOUD}", "root.level=\"LOUD\": expected CRITICAL, FATAL, ERROR, WARN, WARNING, INFO, DEBUG or NOTSET");
         check("root: {handlers: [a]}", "root.handlers names \"a\": expected a key of handlers");
         let handler = |handler: &str| format!("root: {{handlers: [a]}}\nhandlers: {{a: {{{handler}}}}}");
@@ -245,6 +225,8 @@ formatters:
             &handler("class: logging.handlers.SysLogHandler"),
             "handlers.a.class=\"logging.handlers.SysLogHandler\": expected logging.StreamHandler",
         );
+        check(&handler("class: {}"), "handlers.a.class: expected text");
+        check(&handler("class: RotatingFileHandler, maxBytes: x"), "handlers.a.maxBytes: expected a whole number");
         check(&handler("class: logging.FileHandler"), "handlers.a.filename: expected the path of a file");
         check(
             &handler("class: logging.StreamHandler, stream: x"),
