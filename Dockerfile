@@ -24,12 +24,13 @@ WORKDIR /src
 COPY . .
 # An explicit --target keeps +crt-static away from build scripts and procedural macros, which cannot be static.
 # Nothing unwinds where a panic aborts: without an index for that, and with packed relocations, the binary is 0.5 MB smaller.
+# Where the toolchain links with LLD, functions that came out the same are kept once: 0.1 MB.
 RUN case "${TARGETARCH:-$(dpkg --print-architecture)}" in \
-      amd64) target=x86_64-unknown-linux-gnu ;; \
-      arm64) target=aarch64-unknown-linux-gnu ;; \
+      amd64) target=x86_64-unknown-linux-gnu; fold=,--icf=all ;; \
+      arm64) target=aarch64-unknown-linux-gnu; fold= ;; \
       *) echo "no target known for ${TARGETARCH}" >&2; exit 1 ;; \
     esac \
- && RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs,--no-eh-frame-hdr" cargo build --release --locked --bin kube-projector --target "$target" \
+ && RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs,--no-eh-frame-hdr$fold" cargo build --release --locked --bin kube-projector --target "$target" \
  && image/lay-out root "target/$target/release/kube-projector" /etc/ssl/certs/ca-certificates.crt /out
 
 FROM rust:1.95-bookworm AS shell

@@ -1,9 +1,49 @@
-//! What decides how log lines look and where they go, beyond [`Log`]'s level and format.
+//! What is logged, how log lines look and where they go.
 
 use std::path::PathBuf;
 
 use crate::config::parse::{self, Expected};
-use crate::config::{Log, LogFormat, LogLevel};
+
+/// What is logged, and how.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Log {
+    /// Least severe level of our own lines.
+    pub level: LogLevel,
+    /// Form of a line.
+    pub format: LogFormat,
+    /// The zone of times, in the forms of the sidecar.
+    pub zone: LogZone,
+    /// Where lines go.
+    pub outputs: Vec<LogOutput>,
+}
+
+/// Severity of log lines, most severe first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum LogLevel {
+    /// Someone must act.
+    Error,
+    /// We coped; look later.
+    Warn,
+    /// A thing that the user asked for happened.
+    Info,
+    /// Decisions.
+    Debug,
+    /// Shapes of data.
+    Trace,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// One JSON object a line, as k8s-sidecar prints it: time, level, msg, then our fields.
+    SidecarJson,
+    /// `name=value` pairs, as k8s-sidecar prints them: time, level, msg, then our fields.
+    Logfmt,
+}
 
 /// The zone in which the sidecar's forms print times. Our own forms are always in UTC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -53,7 +53,7 @@ use siphasher::sip::SipHasher13;
 use crate::cli::Flags;
 use crate::config::child::{Child, OnReloadFailure};
 use crate::config::exec::Exec;
-use crate::config::log::{LogOutput, LogZone};
+pub use crate::config::log::{Log, LogFormat, LogLevel};
 use crate::config::objects::default_finalizer;
 use crate::config::problems::{Problem, Problems};
 use crate::config::profile::Profile;
@@ -211,47 +211,6 @@ pub struct Finalizers {
     pub name: String,
     /// Names of earlier days, which are only removed; sorted, without `name`.
     pub former: Vec<String>,
-}
-
-/// What is logged, and how.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Log {
-    /// Least severe level of our own lines.
-    pub level: LogLevel,
-    /// Form of a line.
-    pub format: LogFormat,
-    /// The zone of times, in the forms of the sidecar.
-    pub zone: LogZone,
-    /// Where lines go.
-    pub outputs: Vec<LogOutput>,
-}
-
-/// Severity of log lines, most severe first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum LogLevel {
-    /// Someone must act.
-    Error,
-    /// We coped; look later.
-    Warn,
-    /// A thing that the user asked for happened.
-    Info,
-    /// Decisions.
-    Debug,
-    /// Shapes of data.
-    Trace,
-}
-
-/// Form of log lines.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-    /// One JSON object a line, as k8s-sidecar prints it: time, level, msg, then our fields.
-    SidecarJson,
-    /// `name=value` pairs, as k8s-sidecar prints them: time, level, msg, then our fields.
-    Logfmt,
 }
 
 /// Where the ledger lies.

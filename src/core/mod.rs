@@ -4,7 +4,6 @@ pub mod cause;
 pub mod digest;
 pub mod entry;
 pub mod folded;
-pub mod frame;
 pub mod ledger;
 pub mod object;
 pub mod path;

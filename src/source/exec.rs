@@ -1,13 +1,14 @@
 //! One command in one container: `pods/exec` over a WebSocket (v5.channel.k8s.io), as `kubectl exec` does it without terminal and input.
 //!
-//! The frames are read by [`crate::core::frame`], because a WebSocket library is many times the size of the little that is needed here:
-//! we send nothing but answers to pings.
+//! The request goes the way of all others, so that token and deadlines are the same; from the server's consent on the library that
+//! kube uses for this (feature `ws`) speaks.
 
+use futures::StreamExt as _;
 use http::HeaderValue;
 use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
-use crate::core::frame::{self, Decoder, Frame};
 use crate::source::api::{self, ApiServer, encoded};
 use crate::source::failure::Failure;
 use crate::source::json::{Cursor, Unreadable};
@@ -19,6 +20,8 @@ const PROTOCOL: &str = "v5.channel.k8s.io";
 const TAIL_BYTES: usize = 1 << 10;
 /// The longest word of the server about how the command ended.
 const STATUS_BYTES_MAX: usize = 64 << 10;
+/// The longest message that is taken.
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// Which command, and where.
 #[derive(Clone, Copy, Debug)]
@@ -77,50 +80,35 @@ impl Tail {
 /// # Cancel safety
 /// The connection is cut; the command may run on.
 pub async fn run(api: &ApiServer, command: Command<'_>, output: &mut Output) -> Result<Exit, Failure> {
-    let mut socket = api.upgrade(request(command)?).await?;
-    let (mut decoder, mut read, mut ended) = (Decoder::default(), vec![0; 8 << 10], Vec::new());
-    // The first byte of a message is its channel.
-    let mut channel = 0;
-    loop {
-        let count = socket.read(&mut read).await.map_err(|error| Failure::from_transport(&error))?;
-        if count == 0 {
-            return Err(cut());
-        }
-        decoder.feed(read.get(..count).unwrap_or_default());
-        while let Some(frame) = decoder.frame().map_err(|_| Failure::Transport("the answer is no WebSocket".to_owned()))? {
-            let bytes = match &frame {
-                Frame::Begin(message) => match message.split_first() {
-                    Some((of, bytes)) => {
-                        channel = *of;
-                        bytes
-                    }
-                    None => continue,
-                },
-                Frame::More(bytes) => bytes.as_slice(),
-                Frame::Ping(bytes) => {
-                    send(&mut socket, &frame::pong(bytes, mask())).await.map_err(|error| Failure::from_transport(&error))?;
-                    continue;
+    let upgraded = api.upgrade(request(command)?).await?;
+    // The server's messages are some kilobytes long.
+    let limits = WebSocketConfig::default().read_buffer_size(8 << 10).max_message_size(Some(MESSAGE_BYTES_MAX));
+    let mut socket = WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(limits)).await;
+    let mut ended = Vec::new();
+    // Pings are answered by the library as long as it is asked for messages.
+    while let Some(message) = socket.next().await {
+        let message = message.map_err(|error| Failure::Transport(error.to_string()))?;
+        let Message::Binary(bytes) = message else { continue };
+        // The first byte of a message is its channel.
+        match bytes.split_first() {
+            Some((1, bytes)) => output.stdout.push(bytes),
+            Some((2, bytes)) => output.stderr.push(bytes),
+            Some((3, bytes)) => {
+                ended.extend_from_slice(bytes);
+                // It comes last, after all output. In parts it can be read only once it is whole.
+                if let Some(exit) = exit(&ended) {
+                    // Only politeness: it is over.
+                    let _ = socket.close(None).await;
+                    return Ok(exit);
                 }
-                Frame::Pong => continue,
-                Frame::Close => return Err(cut()),
-            };
-            match channel {
-                1 => output.stdout.push(bytes),
-                2 => output.stderr.push(bytes),
-                3 if ended.len() + bytes.len() > STATUS_BYTES_MAX => return Err(Failure::TooLarge { limit_bytes: STATUS_BYTES_MAX }),
-                3 => {
-                    ended.extend_from_slice(bytes);
-                    // It comes last, after all output. In parts it can be read only once it is whole.
-                    if let Some(exit) = exit(&ended) {
-                        // Only politeness: it is over.
-                        let _ = send(&mut socket, &frame::close(mask())).await;
-                        return Ok(exit);
-                    }
+                if ended.len() > STATUS_BYTES_MAX {
+                    return Err(Failure::TooLarge { limit_bytes: STATUS_BYTES_MAX });
                 }
-                _ => {}
             }
+            _ => {}
         }
     }
+    Err(Failure::Transport("the connection ended before the command did".to_owned()))
 }
 
 fn request(command: Command<'_>) -> Result<http::Request<Vec<u8>>, Failure> {
@@ -138,20 +126,6 @@ fn request(command: Command<'_>) -> Result<http::Request<Vec<u8>>, Failure> {
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
     Ok(request)
-}
-
-async fn send(socket: &mut api::Upgraded, frame: &[u8]) -> std::io::Result<()> {
-    socket.write_all(frame).await?;
-    socket.flush().await
-}
-
-fn mask() -> [u8; 4] {
-    let [a, b, c, d, ..] = status::random().to_be_bytes();
-    [a, b, c, d]
-}
-
-fn cut() -> Failure {
-    Failure::Transport("the connection ended before the command did".to_owned())
 }
 
 /// How the command ended, by the `Status` on the third channel; nothing while that is not there as a whole.
