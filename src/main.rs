@@ -57,6 +57,7 @@ impl From<anyhow::Error> for Failed {
 async fn run(cli: Cli) -> Result<ExitCode, Failed> {
     let vars = || config::as_text(std::env::vars_os());
     let context = Context {
+        only_looks: matches!(cli.command, Some(Command::Plan { .. } | Command::Check)),
         current_dir: std::env::current_dir().unwrap_or_else(|_| "/".into()),
         stderr_is_terminal: std::io::stderr().is_terminal(),
         program: program(),

@@ -37,7 +37,7 @@ pub fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
         reactions.push(Box::new(Script::new(script.clone(), config.wording)));
     }
     if let Some(signal) = &config.signal {
-        reactions.push(Box::new(Signal::new(signal.clone(), config.web.retry)));
+        reactions.push(Box::new(Signal::new(signal.clone())));
     }
     if let Some(child) = child {
         reactions.push(Box::new(child::Reload::new(child.clone())));

@@ -73,21 +73,22 @@ async fn permissions(config: &Config, api: &ApiServer) -> u32 {
     problems
 }
 
-/// The permissions that this configuration uses: those of rbac/, no more. An object that is named needs neither list nor watch.
+/// The permissions that this configuration uses: those of rbac/, no more. An object that is named needs no list.
 fn needs(config: &Config) -> Vec<Need> {
     let kept = config.kept();
     let mut needs = Vec::new();
     for Followed { kind, namespace, name } in followed(config) {
-        let is_kept =
+        let is_named =
             |key: &ObjectKey| key.kind == kind && namespace.as_deref() == Some(&*key.namespace) && name.as_deref() == Some(&*key.name);
         let mut verbs = vec!["get"];
         if name.is_none() {
             verbs.push("list");
-            if config.method == Method::Watch {
-                verbs.push("watch");
-            }
         }
-        if config.finalizers.is_some() && !kept.iter().any(is_kept) {
+        // What RESOURCE_NAME names may be read again and again instead, as roles for the original have it.
+        if config.method == Method::Watch && (name.is_none() || config.objects.iter().any(is_named)) {
+            verbs.push("watch");
+        }
+        if config.finalizers.is_some() && !kept.iter().any(is_named) {
             verbs.push("patch");
         }
         let need = |verb| Need { verb, group: "", resource: kind.plural(), namespace: namespace.clone(), name: name.clone() };

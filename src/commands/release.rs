@@ -23,8 +23,9 @@ pub async fn release(settings: Release, dry_run: bool) -> anyhow::Result<ExitCod
     for (object, error) in &released.failed {
         say(&format!("FAILED    {object}: {error}"));
     }
-    for unlisted in &released.unlisted {
-        say(&format!("UNLISTED  {unlisted:?}"));
+    for (scope, failure) in &released.unlisted {
+        let namespace = scope.namespace.as_deref().unwrap_or("all namespaces");
+        say(&format!("UNLISTED  {} in {namespace}: {failure}", scope.kind.plural()));
     }
     let done = if dry_run { "would be released" } else { "released" };
     let listed = if dry_run { &released.found } else { &released.released };

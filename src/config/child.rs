@@ -68,7 +68,7 @@ impl Reader<'_> {
     /// The child, where there is a command.
     pub fn child(&mut self, command: &[OsString], method: Option<Method>) -> Option<Option<Child>> {
         let start = self.value("CHILD_START", &self.raw.child_start, start);
-        let signal = self.value("RELOAD_SIGNAL", &self.raw.reload_signal, reload::signal);
+        let signal = self.value("RELOAD_SIGNAL", &self.raw.reload_signal, telling_signal);
         let restarts = self.value("RELOAD_RESTART", &self.raw.reload_restart, parse::boolean);
         let kill_signal = self.value("KILL_SIGNAL", &self.raw.kill_signal, reload::signal);
         let kill_timeout = self.value("KILL_TIMEOUT", &self.raw.kill_timeout, parse::decimal_seconds);
@@ -79,6 +79,10 @@ impl Reader<'_> {
         }
         if method == Some(Method::List) {
             self.note("METHOD", "LIST ends after one list, so that nothing would follow for the command: it needs WATCH or SLEEP");
+            return None;
+        }
+        if !self.projects() {
+            self.note("FOLDER", "the command behind -- is told of files, and there are none: set FOLDER, and LABEL or OBJECT");
             return None;
         }
         Some(Some(Child {
@@ -93,6 +97,15 @@ impl Reader<'_> {
 
     pub fn on_reload_failure(&mut self) -> Option<OnReloadFailure> {
         self.value("ON_RELOAD_FAILURE", &self.raw.on_reload_failure, on_reload_failure)
+    }
+}
+
+/// A signal that a process can handle.
+fn telling_signal(text: &str) -> Result<Signal, Expected> {
+    let signal = reload::signal(text)?;
+    match signal {
+        Signal::KILL | Signal::STOP => Err("a signal that a process can handle, which KILL and STOP are not".into()),
+        signal => Ok(signal),
     }
 }
 

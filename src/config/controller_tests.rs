@@ -28,7 +28,9 @@ fn flags(configmap: &str) -> former::Flags {
 }
 
 fn controller_config(namespace: &str) -> Config {
+    let retry = Retry { connect: 5, ..default_config().web.retry };
     Config {
+        web: Web { retry, ..default_config().web },
         selector: None,
         objects: vec![ObjectKey::new(Kind::ConfigMap, namespace, "a")],
         folder: "/config".into(),
@@ -144,4 +146,13 @@ fn with_named_objects_no_label_is_required_and_with_one_both_are_followed() {
 fn files_of_named_objects_are_kept_unless_they_are_to_be_removed() {
     let kept = |on_delete: &str| read(&[OBJECT, ("ON_DELETE", on_delete)]).map(|config| config.kept().len());
     assert_eq!([kept(""), kept("keep"), kept("remove")], [Ok(1), Ok(1), Ok(0)]);
+}
+
+#[test]
+fn commands_that_only_look_need_nobody_to_tell() {
+    let vars =
+        || [OBJECT, ("FOLDER", "/config"), ("PROFILE", "config-controller")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let looks = Context { only_looks: true, ..context() };
+    assert!(Config::from_vars(vars().into_iter(), &Flags::default(), &looks).is_ok());
+    assert!(Config::from_vars(vars().into_iter(), &Flags::default(), &context()).is_err());
 }

@@ -113,12 +113,13 @@ This page is generated from the table in `src/config/settings.rs`, as is the end
 - An empty variable counts as unset, except `LABEL_VALUE`: set but empty, it selects the empty value.
 - Booleans are `true`, `false`, `1`, `0`, `yes` or `no` in any case; anything else is an error.
 - Other words are taken in any case too, but for `ALL` and `cluster`.
-- Times are whole seconds.
+- Times are seconds. Delays, `REACT_WINDOW` and `KILL_TIMEOUT` may have a fraction.
 - Lists have commas between their entries; spaces around entries and repeated entries do not count.
 - Relative paths start at the working directory.
 - Variables that are not listed here are ignored.
 - All problems are reported at once, one line each, and the program ends with exit code 2 before it asks the API server for anything.
 
+`LABEL` is not needed with `OBJECT`; neither `LABEL` nor `FOLDER` where nothing of `LABEL`, `FOLDER`, `OBJECT`, `RESOURCE_NAME` and `SOURCE` is set and pods or Secrets are watched (`WATCH_PODS_LABELS`, `WATCH_SECRET_TYPE`).
 `release` needs neither `FOLDER` nor, if `FINALIZER_NAME` is set or with `--all`, `LABEL`.
 `healthcheck` reads only the settings of the health endpoint.
 ";

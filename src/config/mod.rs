@@ -260,6 +260,8 @@ pub struct Context {
     pub own_namespace: Option<String>,
     /// `~/.kube/config`, if there is one.
     pub home_kubeconfig: Option<PathBuf>,
+    /// Whether the command only looks, and starts and tells nobody.
+    pub only_looks: bool,
     /// Whether something is mounted at `/tmp`.
     pub tmp_is_mounted: bool,
     /// What the file that LOG_CONFIG names holds, or why it cannot be read.
@@ -379,7 +381,8 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
     let triggers = reader.triggers(method.map(|(method, _)| method));
     let child = reader.child(&flags.child, method.map(|(method, _)| method));
     let on_reload_failure = reader.on_reload_failure();
-    let told_otherwise = !flags.child.is_empty() || matches!(exec, Some(Some(_)));
+    reader.tells_of_files();
+    let told_otherwise = context.only_looks || !flags.child.is_empty() || matches!(exec, Some(Some(_)));
     reader.somebody_is_told(reactions.as_ref().filter(|_| !told_otherwise));
     let connection = reader.connection();
     let health = reader.health();

@@ -126,7 +126,25 @@ impl Reader<'_> {
         })
     }
 
+    /// Notes what is to be told of files where there are none.
+    pub fn tells_of_files(&mut self) {
+        if self.projects() {
+            return;
+        }
+        let raw = self.raw;
+        let given = [
+            ("REQ_URL", raw.req_url.is_some()),
+            ("SCRIPT", raw.script.is_some()),
+            ("SIGNAL_PROCESS", raw.signal_process.is_some()),
+            ("SIGNAL_PIDFILE", raw.signal_pidfile.is_some()),
+        ];
+        for (name, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
+            self.note(name, "is told of files, and there are none: set FOLDER, and LABEL or OBJECT");
+        }
+    }
+
     /// Notes a problem where a profile asks for somebody who is told of changes and there is nobody: `None` if somebody else is.
+    /// Commands that only look need nobody.
     pub fn somebody_is_told(&mut self, reactions: Option<&Reactions>) {
         let is_missing = |reactions: &Reactions| reactions.call.is_none() && reactions.script.is_none() && reactions.signal.is_none();
         if self.profile.reading == Reading::Controller && reactions.is_some_and(is_missing) {

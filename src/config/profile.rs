@@ -108,6 +108,7 @@ pub static CONTROLLER: Profile = Profile {
         ("OBJECT", Fallback::Required),
         ("REQ_URL", Fallback::Described("required, unless anything else tells the application")),
         ("REQ_METHOD", Fallback::Value("POST")),
+        ("REQ_RETRY_CONNECT", Fallback::Value("5")),
         ("ON_RELOAD_FAILURE", Fallback::Value("unhealthy")),
         ("FINALIZERS", Fallback::Value("false")),
     ],

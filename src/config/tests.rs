@@ -18,6 +18,7 @@ pub fn owned(vars: &[(&str, &str)]) -> std::vec::IntoIter<(String, String)> {
 
 pub fn context() -> Context {
     Context {
+        only_looks: false,
         current_dir: "/work".into(),
         stderr_is_terminal: false,
         program: "kube-projector".into(),

@@ -190,7 +190,9 @@ fn conflict(winner: &Arc<ObjectKey>, losers: &[Arc<ObjectKey>]) -> Option<Confli
 /// whoever takes the path would end it for good.
 fn rank(store: &Store, path: &TargetPath, entry: &PathEntry) -> Option<(Arc<ObjectKey>, Vec<Arc<ObjectKey>>)> {
     let winner = first(store, entry.claimants.iter())?;
-    if let Some(absent) = entry.owner.as_ref().filter(|owner| store.outlives(owner) && store.absence_is_evidence(owner)) {
+    let is_there = !matches!(entry.disk(), OnDisk::Absent);
+    let kept = entry.owner.as_ref().filter(|owner| store.outlives(owner) && store.absence_is_evidence(owner));
+    if let Some(absent) = kept.filter(|_| is_there) {
         return Some((absent.clone(), entry.claimants.to_vec()));
     }
     let rival =
@@ -283,8 +285,11 @@ fn wanted(plan: &mut Plan, batch: &Batch<'_>, store: &Store, wish: Wish<'_>) {
         OnDisk::Obstacle(obstacle) => return plan.block(wish, Barrier::Obstacle(obstacle)),
         OnDisk::File(_) if foreign && batch.adopt == Adopt::Never => return plan.block(wish, Barrier::Foreign),
         OnDisk::File(stamp) if stamp.content == wish.content => {
-            if owner != Some(&wish.winner) {
-                plan.own.push((wish.path.clone(), wish.winner));
+            // It passes on once it is known that nobody keeps it.
+            match owner.filter(|owner| **owner != wish.winner && store.keeps(owner) && !is_over(store, owner)) {
+                Some(_) => plan.waiting.push(wish.path.clone()),
+                None if owner != Some(&wish.winner) => plan.own.push((wish.path.clone(), wish.winner)),
+                None => {}
             }
             return;
         }

@@ -402,9 +402,9 @@ impl Queue {
         Some(job)
     }
 
-    /// When the last of what is being delivered changed; zero for what a former process owed.
+    /// When the last of what is being delivered, or could not be, changed; zero for what a former process owed.
     pub fn newest(&self) -> Duration {
-        self.running.as_ref().map(|running| running.newest).unwrap_or_default()
+        self.running.as_ref().or(self.failed.as_ref()).map(|delivery| delivery.newest).unwrap_or_default()
     }
 
     /// The application was told, or will never be told of this.

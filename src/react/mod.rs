@@ -6,6 +6,7 @@ pub mod child;
 pub mod exec;
 mod group;
 pub mod http;
+mod left;
 pub mod proc;
 pub mod runner;
 pub mod script;
@@ -19,6 +20,10 @@ use crate::core::cause::Cause;
 use tokio::time::Instant;
 
 use crate::core::retry::{Retry, Trouble};
+
+/// Retries with processes of this machine. A handler that is not there yet comes soon, or never: pauses of 0, 0.1, 0.2, 0.4 … seconds,
+/// 51 in all.
+const RETRY_HERE: Retry = Retry { total: 10, connect: 10, read: 10, backoff: Duration::from_millis(50) };
 
 /// What may become of a reaction.
 pub type Fired<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;

@@ -1,4 +1,4 @@
-//! Our children as /proc shows them, also where /proc belongs to an outer PID namespace and numbers them in its own way.
+//! Processes as /proc shows them: what they do about signals, and those that are our children, also where /proc belongs to an outer PID namespace and numbers them in its own way.
 
 use std::fs;
 use std::path::Path;
@@ -57,15 +57,41 @@ fn children_or_nothing(proc: &Path) -> Option<Vec<Status>> {
     )
 }
 
+/// What the process of a folder of /proc does about a signal. Nothing where that cannot be read.
+pub fn disposition(folder: &Path, signal: Signal) -> Option<Disposition> {
+    let lines = parse(&fs::read_to_string(folder.join("status")).ok()?)?;
+    Some(Disposition::of(signal, lines.caught, lines.ignored))
+}
+
+/// Whether a signal says nothing by itself, and ends a process that does not handle it. TERM and the like end it on purpose.
+pub fn is_for_handlers(signal: Signal) -> bool {
+    [Signal::HUP, Signal::USR1, Signal::USR2, Signal::ALARM].contains(&signal)
+}
+
+impl Disposition {
+    fn of(signal: Signal, caught: u64, ignored: u64) -> Self {
+        let is_in = |set: u64| set >> (signal.as_raw() - 1) & 1 == 1;
+        match (is_in(caught), is_in(ignored)) {
+            (true, _) => Self::Caught,
+            (false, true) => Self::Ignored,
+            (false, false) => Self::Default,
+        }
+    }
+
+    /// Why a process that does so is not told by this signal.
+    pub fn objection(self, pid: i32, signal: &str) -> Option<String> {
+        match self {
+            Self::Default => Some(format!("process {pid} has no handler for {signal}, which would end it")),
+            Self::Ignored => Some(format!("process {pid} ignores {signal}")),
+            Self::Caught => None,
+        }
+    }
+}
+
 impl Status {
     /// What it does about a signal.
     pub fn disposition(&self, signal: Signal) -> Disposition {
-        let is_in = |set: u64| set >> (signal.as_raw() - 1) & 1 == 1;
-        match (is_in(self.caught), is_in(self.ignored)) {
-            (true, _) => Disposition::Caught,
-            (false, true) => Disposition::Ignored,
-            (false, false) => Disposition::Default,
-        }
+        Disposition::of(signal, self.caught, self.ignored)
     }
 }
 

@@ -33,10 +33,14 @@ use crate::core::react::{Changed, Job, Next, Queue, Trigger};
 use crate::core::retry::Attempts;
 use crate::engine::outcome::{Difference, Outcome};
 use crate::health::Health;
-use crate::react::{Fault, Reaction};
+use crate::react::Reaction;
+use crate::react::left::Left;
 
 /// What could not be told within the bounds of retries is tried again this often.
 pub const PACE: Duration = Duration::from_secs(300);
+
+/// How often it is looked whether somebody who could not be told has found out by itself.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// What the runner follows.
 pub struct Setup {
@@ -277,15 +281,6 @@ impl Shared {
     }
 }
 
-/// A reaction that has not worked yet for the delivery in hand.
-struct Left {
-    reaction: usize,
-    attempts: Attempts,
-    tries: u64,
-    /// When to try again; nothing when the bounds are reached.
-    due: Option<Instant>,
-}
-
 struct Task {
     shared: Arc<Shared>,
     reactions: Vec<Box<dyn Reaction>>,
@@ -356,18 +351,16 @@ impl Task {
     }
 
     /// Everything there is to fire for a job that grew: each reaction that heeds what is new, and those that failed when their pause
-    /// is over; but none that knows of it all anyway.
-    fn renewed(&mut self, failed: Vec<Left>, job: &Job) -> Vec<Left> {
+    /// is over.
+    fn renewed(&self, failed: Vec<Left>, job: &Job) -> Vec<Left> {
         let mut failed: Vec<Option<Left>> = failed.into_iter().map(Some).collect();
-        let newest = self.shared.started + self.shared.state().queue.newest();
         let mut all = Vec::new();
         for at in 0..self.reactions.len() {
             let Some(reaction) = self.reactions.get(at) else { continue };
             let known = failed.iter_mut().find(|left| left.as_ref().is_some_and(|left| left.reaction == at)).and_then(Option::take);
             let new = || Left { reaction: at, attempts: Attempts::default(), tries: 0, due: Some(Instant::now()) };
             match known {
-                known if (known.is_some() || heeds(reaction.as_ref(), job)) && reaction.knows(newest) => self.judged(at, None),
-                Some(left) if left.due.is_some() => all.push(left),
+                Some(left) if left.due.is_some() || !heeds(reaction.as_ref(), job) => all.push(left),
                 Some(_) => all.push(new()),
                 None if heeds(reaction.as_ref(), job) => all.push(new()),
                 None => {}
@@ -378,8 +371,12 @@ impl Task {
 
     /// Fires every reaction that is due, in order. Those that are to be fired again stay.
     async fn attempt(&mut self, left: &mut Vec<Left>, job: &Job) -> Result<(), Stopped> {
-        let (mut again, paths) = (Vec::new(), &job.paths);
+        let (mut again, paths, newest) = (Vec::new(), &job.paths, self.newest());
         for mut one in left.drain(..) {
+            if self.reactions.get(one.reaction).is_some_and(|reaction| reaction.knows(newest)) {
+                self.judged(one.reaction, None);
+                continue;
+            }
             if *self.stopped.borrow() {
                 return Err(Stopped);
             }
@@ -423,29 +420,44 @@ impl Task {
         }
     }
 
+    /// When there is more to tell than what failed.
+    fn news(&self) -> Option<Instant> {
+        self.shared.state().queue.news(self.shared.now()).map(|news| self.shared.started + news)
+    }
+
+    /// When the last of what is told changed.
+    fn newest(&self) -> Instant {
+        self.shared.started + self.shared.state().queue.newest()
+    }
+
+    /// Whether one of those that could not be told has found out by itself.
+    fn one_knows(&self, left: &[Left]) -> bool {
+        let newest = self.newest();
+        left.iter().any(|left| self.reactions.get(left.reaction).is_some_and(|reaction| reaction.knows(newest)))
+    }
+
     /// Waits until one of them is due; when the bounds are reached for all of them, for something new or the slow pace.
     async fn pause(&mut self, left: &mut [Left]) -> Result<(), Stopped> {
         if let Some(due) = left.iter().filter_map(|left| left.due).min() {
-            tokio::select! {
-                biased;
-                _ = self.stopped.wait_for(|stopped| *stopped) => return Err(Stopped),
-                () = sleep_until(due) => return Ok(()),
+            loop {
+                // What fails keeps its pause, but others are told of what is new.
+                let until = self.news().map_or(due, |news| news.min(due));
+                if until <= Instant::now() {
+                    return Ok(());
+                }
+                self.wait(Some(until)).await?;
             }
         }
         let slow = Instant::now() + self.pace;
         loop {
-            let news = {
-                let mut state = self.shared.state();
-                let news = state.queue.news(self.shared.now()).map(|news| self.shared.started + news);
-                state.exhausted = news.is_none_or(|news| news > Instant::now());
-                news
-            };
+            let news = self.news();
+            self.shared.state().exhausted = news.is_none_or(|news| news > Instant::now());
             let until = news.map_or(slow, |news| news.min(slow));
-            if until <= Instant::now() {
+            if until <= Instant::now() || self.one_knows(left) {
                 break;
             }
             self.shared.settled.notify_one();
-            self.wait(Some(until)).await?;
+            self.wait(Some(until.min(Instant::now() + LOOK))).await?;
         }
         self.shared.state().exhausted = false;
         for left in left {
@@ -459,35 +471,6 @@ impl Task {
 fn heeds(reaction: &dyn Reaction, job: &Job) -> bool {
     let skipped = |cause| cause == Cause::Files && job.initial && reaction.skips_initial();
     job.fresh.iter().any(|cause| reaction.heeds(*cause) && !skipped(*cause))
-}
-
-impl Left {
-    /// Logs how an attempt ended. Whether there is to be another one.
-    fn judge(&mut self, fired: Result<(), Fault>, reaction: &dyn Reaction, job: &Job) -> bool {
-        let (name, attempts, files, triggered_by) = (reaction.name(), self.tries, job.paths.len(), job.triggered_by());
-        match fired {
-            Ok(()) => tracing::info!(reaction = name, files, attempts, triggered_by, "told the application"),
-            Err(Fault::Permanent(why)) => {
-                tracing::error!(reaction = name, files, attempts, triggered_by, why, "the application was not told")
-            }
-            Err(Fault::Transient { trouble, wish, why }) => {
-                self.due = self.attempts.failed(trouble, wish, &reaction.retry()).map(|pause| Instant::now() + pause);
-                match self.due {
-                    Some(_) => tracing::debug!(
-                        reaction = name,
-                        files,
-                        attempts,
-                        triggered_by,
-                        why,
-                        "the application was not told yet, trying again"
-                    ),
-                    None => tracing::error!(reaction = name, files, attempts, triggered_by, why, "{}", reaction.exhausted()),
-                }
-                return true;
-            }
-        }
-        false
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 use std::collections::VecDeque;
 
+use serde_json::json;
+
 use super::*;
 use crate::core::object::Kind;
 use crate::core::retry::{Retry, Trouble};
-use crate::react::Fired;
+use crate::react::{Fault, Fired};
 
 const BOUNDS: Retry = Retry { total: 2, connect: 2, read: 2, backoff: Duration::from_secs(1) };
 
@@ -18,6 +20,8 @@ struct Fake {
     renewals: Arc<AtomicU64>,
     /// Since when it runs, if it reads everything at its start.
     reads_at: Option<Instant>,
+    /// When it is started anew, and reads everything then.
+    restarts_at: Option<Instant>,
     answers: VecDeque<Result<(), Fault>>,
     takes: Duration,
     log: Log,
@@ -42,7 +46,8 @@ impl Reaction for Fake {
     }
 
     fn knows(&self, newest: Instant) -> bool {
-        self.reads_at.is_some_and(|start| start >= newest)
+        let restarted = self.restarts_at.filter(|start| *start <= Instant::now());
+        [self.reads_at, restarted].into_iter().flatten().any(|start| start >= newest)
     }
 
     fn retry(&self) -> Retry {
@@ -94,6 +99,7 @@ impl Bench {
             name,
             skips_initial: false,
             reads_at: None,
+            restarts_at: None,
             heeds: &[Cause::Files],
             renewals: Arc::default(),
             answers,
@@ -205,6 +211,24 @@ async fn a_failure_shows_from_the_bounds_of_retries_until_it_works() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_started_after_it_could_not_be_told_is_well_and_told_no_more() {
+    let health = Health::new(None);
+    let failure = || serde_json::to_value(health.report()).unwrap()["reload_failure"].clone();
+    let mut bench = Bench { health: Some(health.clone()), ..Bench::new() };
+    let mut child = bench.fake("child", (0..9).map(|_| later()));
+    child.restarts_at = Some(Instant::now() + Duration::from_secs(60));
+    bench.fakes.push(Box::new(child));
+    let (runner, told) = bench.start();
+    runner.tell(&outcome(&["a"], false));
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    assert_eq!((failure(), log(&told).len()), (json!("child: 503"), 3));
+    idle(&runner).await;
+    assert_eq!((failure(), log(&told).len()), (serde_json::Value::Null, 0));
+    tokio::time::sleep(PACE * 2).await;
+    assert_eq!(log(&told), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_that_is_final_shows_until_that_reaction_works() {
     let health = Health::new(None);
     let failure = || serde_json::to_value(health.report()).unwrap()["reload_failure"].clone();
@@ -231,7 +255,7 @@ async fn only_what_failed_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_changes_while_a_retry_is_waited_for_goes_with_it() {
+async fn what_changes_while_a_retry_is_waited_for_goes_with_it_and_others_do_not_wait() {
     let (runner, told) = Bench::new().with("script", []).with("request", [later(), later()]).start();
     runner.tell(&outcome(&["a"], false));
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -240,7 +264,7 @@ async fn what_changes_while_a_retry_is_waited_for_goes_with_it() {
     idle(&runner).await;
     let all = "/folder/a /folder/b /folder/c";
     let first = ["0 script /folder/a".to_owned(), "0 request /folder/a".into(), "0 request /folder/a".into()];
-    assert_eq!(log(&told), [&first[..], &[format!("2 script {all}"), format!("2 request {all}")]].concat());
+    assert_eq!(log(&told), [&first[..], &[format!("1 script {all}"), format!("2 request {all}")]].concat());
 }
 
 #[tokio::test(start_paused = true)]
@@ -372,7 +396,7 @@ async fn what_happens_while_another_reaction_fails_does_not_fire_it_anew_nor_who
     tokio::time::sleep(Duration::from_secs(1)).await;
     runner.occasions().happened(Cause::Pods, "Pod/shop/a", Duration::ZERO);
     idle(&runner).await;
-    let expected = ["0 script /folder/a", "0 request /folder/a", "0 request /folder/a", "2 request /folder/a", "2 exec /folder/a"];
+    let expected = ["0 script /folder/a", "0 request /folder/a", "0 request /folder/a", "1 exec /folder/a", "2 request /folder/a"];
     assert_eq!(log(&told), expected);
 }
 
@@ -390,6 +414,6 @@ async fn what_a_reaction_does_not_heed_is_nothing_new_for_it_while_it_fails() {
     assert_eq!(log(&told), ["0 exec ", "0 exec "]);
     runner.tell(&outcome(&["a"], false));
     idle(&runner).await;
-    assert_eq!(log(&told), ["2 script /folder/a", "2 exec /folder/a"]);
+    assert_eq!(log(&told), ["1 script /folder/a", "2 exec /folder/a"]);
     assert_eq!(renewals.load(Ordering::Relaxed), 1);
 }

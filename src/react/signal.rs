@@ -14,9 +14,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, geteuid, pidfd_open, pidfd_send_signal};
 
-use crate::config::reload::{SignalTarget, Signalling};
+use crate::config::reload::{SignalTarget, Signalling, signal_name};
 use crate::core::retry::{Retry, Trouble};
-use crate::react::{Fault, Fired, Reaction};
+use crate::react::proc::{self, is_for_handlers};
+use crate::react::{Fault, Fired, RETRY_HERE, Reaction};
 
 /// What the clock of a file system may be behind that of the kernel.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
@@ -24,7 +25,6 @@ const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 /// See the module's header.
 pub struct Signal {
     settings: Signalling,
-    retry: Retry,
     proc: PathBuf,
 }
 
@@ -40,8 +40,8 @@ struct Process {
 
 impl Signal {
     /// A reaction that sends a signal.
-    pub fn new(settings: Signalling, retry: Retry) -> Self {
-        Self { settings, retry, proc: "/proc".into() }
+    pub fn new(settings: Signalling) -> Self {
+        Self { settings, proc: "/proc".into() }
     }
 
     fn send(&self) -> Result<(), Fault> {
@@ -50,26 +50,48 @@ impl Signal {
             SignalTarget::Pidfile(file) => vec![self.of_pidfile(file)?],
         };
         let (signal, raw) = (self.settings.signal, self.settings.signal.as_raw());
+        // All or none: a retry would tell some of them twice.
+        found.iter().try_for_each(|process| self.may_be_told(process))?;
         for process in found {
             match pidfd_send_signal(&process.descriptor, signal) {
                 Ok(()) => tracing::debug!(pid = process.pid, signal = raw, "signal sent"),
-                Err(Errno::SRCH) => return Err(later(format!("process {} ended just now", process.pid))),
+                Err(Errno::SRCH) => return Err(Fault::later(format!("process {} ended just now", process.pid))),
                 Err(Errno::PERM) => {
                     let (theirs, ours) = (process.uid, geteuid().as_raw());
                     let pid = process.pid;
-                    return Err(later(format!(
+                    return Err(Fault::later(format!(
                         "process {pid} runs as uid {theirs} and we as {ours}: run both as one (runAsUser), or give us the capability KILL"
                     )));
                 }
-                Err(error) => return Err(later(format!("process {}: {error}", process.pid))),
+                Err(error) => return Err(Fault::later(format!("process {}: {error}", process.pid))),
             }
         }
         Ok(())
     }
 
+    /// Whether the signal reaches a handler. One that is not there yet would be the end of the process.
+    fn may_be_told(&self, process: &Process) -> Result<(), Fault> {
+        let (signal, pid) = (self.settings.signal, process.pid);
+        if !is_for_handlers(signal) {
+            return Ok(());
+        }
+        let age = self.started(pid).and_then(|started| SystemTime::now().duration_since(started).ok());
+        let young = CLOCKS_DIFFER.saturating_sub(age.unwrap_or_default());
+        if !young.is_zero() {
+            // Some runtimes (Go) catch signals before the program handles them.
+            let why = format!("process {pid} was started just now");
+            return Err(Fault::Transient { trouble: Trouble::Connect, wish: Some(young), why });
+        }
+        let disposition = proc::disposition(&self.proc.join(pid.to_string()), signal);
+        match disposition.and_then(|disposition| disposition.objection(pid, signal_name(signal))) {
+            Some(objection) => Err(Fault::later(format!("{objection} (SIGNAL)"))),
+            None => Ok(()),
+        }
+    }
+
     /// The processes of this name, without those whose parent has it too: a master tells its workers itself.
     fn named(&self, name: &str) -> Result<Vec<Process>, Fault> {
-        let entries = fs::read_dir(&self.proc).map_err(|error| later(format!("{}: {error}", self.proc.display())))?;
+        let entries = fs::read_dir(&self.proc).map_err(|error| Fault::later(format!("{}: {error}", self.proc.display())))?;
         let own = i32::try_from(std::process::id()).unwrap_or_default();
         let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let mut found: Vec<Process> = Vec::new();
@@ -85,23 +107,29 @@ impl Signal {
         found.retain(|process| !pids.contains(&process.parent));
         match (found.is_empty(), others) {
             (false, _) => Ok(found),
-            (true, 0) => Err(later(format!("no process {name:?}: we see none but our own, so the pod needs shareProcessNamespace: true"))),
-            (true, others) => Err(later(format!("no process {name:?} among the {others} that we see (SIGNAL_PROCESS)"))),
+            (true, 0) => {
+                Err(Fault::later(format!("no process {name:?}: we see none but our own, so the pod needs shareProcessNamespace: true")))
+            }
+            (true, others) => Err(Fault::later(format!("no process {name:?} among the {others} that we see (SIGNAL_PROCESS)"))),
         }
     }
 
     fn of_pidfile(&self, file: &Path) -> Result<Process, Fault> {
         let shown = file.display();
-        let text = fs::read_to_string(file).map_err(|error| later(format!("{shown}: {error}")))?;
+        let text = fs::read_to_string(file).map_err(|error| Fault::later(format!("{shown}: {error}")))?;
         let pid = text.split_whitespace().next().and_then(|text| text.parse().ok()).filter(|pid| *pid > 0);
-        let pid: i32 = pid.ok_or_else(|| later(format!("{shown}: expected a process id")))?;
-        let written = fs::metadata(file).and_then(|metadata| metadata.modified()).map_err(|error| later(format!("{shown}: {error}")))?;
-        let gone =
-            || later(format!("{shown} names process {pid}, which we do not see: it ended, or the pod lacks shareProcessNamespace: true"));
+        let pid: i32 = pid.ok_or_else(|| Fault::later(format!("{shown}: expected a process id")))?;
+        let written =
+            fs::metadata(file).and_then(|metadata| metadata.modified()).map_err(|error| Fault::later(format!("{shown}: {error}")))?;
+        let gone = || {
+            Fault::later(format!(
+                "{shown} names process {pid}, which we do not see: it ended, or the pod lacks shareProcessNamespace: true"
+            ))
+        };
         let process = self.hold(pid).ok_or_else(gone)?;
         let born = self.started(pid).ok_or_else(gone)?;
         if born > written + CLOCKS_DIFFER {
-            return Err(later(format!("{shown} is older than process {pid}: that number was given to another process")));
+            return Err(Fault::later(format!("{shown} is older than process {pid}: that number was given to another process")));
         }
         Ok(process)
     }
@@ -144,7 +172,7 @@ impl Reaction for Signal {
     }
 
     fn retry(&self) -> Retry {
-        self.retry
+        RETRY_HERE
     }
 
     fn exhausted(&self) -> String {
@@ -158,10 +186,6 @@ impl Reaction for Signal {
         // A look at every process of a pod takes less than a millisecond.
         Box::pin(std::future::ready(self.send()))
     }
-}
-
-fn later(why: String) -> Fault {
-    Fault::Transient { trouble: Trouble::Connect, wish: None, why }
 }
 
 /// Whether the process of a descriptor has ended: such a descriptor can be read.

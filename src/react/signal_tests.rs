@@ -6,10 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use super::*;
 
-const RETRY: Retry = Retry { total: 0, connect: 0, read: 0, backoff: Duration::ZERO };
-
 fn signal(target: SignalTarget) -> Signal {
-    Signal::new(Signalling { signal: rustix::process::Signal::USR1, target }, RETRY)
+    Signal::new(Signalling { signal: rustix::process::Signal::TERM, target })
 }
 
 fn named(name: &str) -> Signal {
@@ -38,7 +36,7 @@ fn why(sent: Result<(), Fault>) -> String {
 }
 
 fn ended_by_the_signal(child: &mut Child) {
-    assert_eq!(child.wait().unwrap().signal(), Some(rustix::process::Signal::USR1.as_raw()));
+    assert_eq!(child.wait().unwrap().signal(), Some(rustix::process::Signal::TERM.as_raw()));
 }
 
 #[test]
@@ -90,4 +88,25 @@ fn an_empty_pod_is_told_what_it_lacks() {
     let empty = tempfile::tempdir().unwrap();
     let alone = Signal { proc: empty.path().to_owned(), ..named("nginx") };
     assert!(why(alone.send()).contains("shareProcessNamespace"));
+}
+
+#[test]
+fn a_process_without_a_handler_is_told_nothing_that_would_end_it() {
+    let mut child = sleeper("projector-test-without-handler");
+    let hangup = |name: &str| {
+        let target = SignalTarget::Process(name.to_owned());
+        why(Signal::new(Signalling { signal: rustix::process::Signal::HUP, target }).send())
+    };
+    assert!(hangup("projector-test-without-handler").contains("was started just now"));
+    let deadline = std::time::Instant::now() + Duration::from_secs(45);
+    while hangup("projector-test-without-handler").contains("was started just now") {
+        assert!(std::time::Instant::now() < deadline, "two seconds pass");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // Under nohup it ignores HUP, which is no better.
+    let objection = hangup("projector-test-without-handler");
+    assert!(objection.contains("has no handler for HUP") || objection.contains("ignores HUP"), "{objection}");
+    assert!(child.try_wait().unwrap().is_none());
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -418,7 +418,8 @@ impl ClusterSource {
         };
         let quiet = matches!(trouble, Trouble::Unsupported | Trouble::Gone);
         if !quiet && self.warned.as_deref() != Some(&text) {
-            tracing::warn!(kind = %self.scope.kind, namespace = self.shown(), error = text, hint = hint(&trouble), "cannot reach objects, files stay, trying again");
+            let hint = if matches!(trouble, Trouble::Refused) { self.scope.rights() } else { "" };
+            tracing::warn!(kind = %self.scope.kind, namespace = self.shown(), error = text, hint = hint, "cannot reach objects, files stay, trying again");
             self.warned = Some(text);
         }
         Turn::Input(Input::Failed(trouble))
@@ -485,12 +486,5 @@ fn trouble_of(code: u16, retry_after: Option<Duration>, streaming: bool) -> Trou
         403 => Trouble::Refused,
         400 | 422 if streaming => Trouble::Unsupported,
         _ => Trouble::Status { retry_after },
-    }
-}
-
-const fn hint(trouble: &Trouble) -> &'static str {
-    match trouble {
-        Trouble::Refused => "the service account needs get, list and watch (rbac/)",
-        Trouble::Gone | Trouble::Unsupported | Trouble::Status { .. } | Trouble::Transport | Trouble::Garbage => "",
     }
 }

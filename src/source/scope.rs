@@ -59,6 +59,15 @@ impl Scope {
         }
     }
 
+    /// The rights that it lives on, for people.
+    pub fn rights(&self) -> &'static str {
+        match (&self.which, self.kind) {
+            (Which::OfType { .. }, _) | (_, Kind::Pod) => "the service account needs list and watch (rbac/exec.yaml)",
+            (Which::Named(_), _) => "the service account needs get and watch for this name (rbac/)",
+            (Which::Labelled { .. }, _) => "the service account needs get, list and watch (rbac/)",
+        }
+    }
+
     /// Where the objects are listed.
     pub fn path(&self) -> String {
         collection_path(self.kind, self.namespace.as_deref())

@@ -8,7 +8,6 @@ mod owner;
 mod process;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -17,12 +16,10 @@ use tokio::time::Instant;
 use crate::config::child::Child as Settings;
 use crate::core::retry::Retry;
 use crate::react::child::owner::{Owner, Signals};
-use crate::react::{Fault, Fired, Reaction};
+use crate::react::{Fault, Fired, RETRY_HERE, Reaction};
 
 use rustix::process::Signal;
 
-/// A handler that is not there yet comes soon, or never: pauses of 0, 0.1, 0.2, 0.4 … seconds, 51 in all.
-const RETRY: Retry = Retry { total: 10, connect: 10, read: 10, backoff: Duration::from_millis(50) };
 /// Controls that wait for the owner.
 const MAILBOX: usize = 8;
 
@@ -40,7 +37,7 @@ enum Control {
     Hurry,
 }
 
-/// The child and the task that owns it. Dropping it ends the child.
+/// The child and the task that owns it.
 pub struct Child {
     handle: Handle,
     ended: watch::Receiver<Option<u8>>,
@@ -128,7 +125,7 @@ impl Reaction for Reload {
     }
 
     fn retry(&self) -> Retry {
-        RETRY
+        RETRY_HERE
     }
 
     fn exhausted(&self) -> String {

@@ -20,6 +20,9 @@ use crate::react::child::process::Process;
 
 /// A process that was killed is gone within this, or hangs in the kernel.
 const GONE: Duration = Duration::from_secs(5);
+/// Whoever signals a process and then its group (timeout(1), a terminal) asks twice and means it once: so soon after the first time it
+/// does not count.
+const TWICE: Duration = Duration::from_millis(500);
 /// Exit codes of a shell for a program that is not there, and for one that cannot be executed.
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTED: u8 = 126;
@@ -167,7 +170,8 @@ impl Owner {
     fn reload(&mut self, phase: Phase, answer: Answer) -> Phase {
         let (answered, phase) = match (phase, self.settings.reload) {
             // It reads the files when it starts.
-            (phase @ (Phase::Waiting | Phase::Resting(_)), _) => (Ok(()), phase),
+            (Phase::Waiting, _) => (Ok(()), Phase::Waiting),
+            (phase @ Phase::Resting(_), _) => (Err(Fault::later("the child ended, and is not started again yet".to_owned())), phase),
             (Phase::Running(process), Reload::Signal(signal)) => (process.tell(signal), Phase::Running(process)),
             (Phase::Running(process), Reload::Restart) => {
                 return self.ask_to_end(process, self.settings.kill_signal, Then::Again(Some(answer)));
@@ -189,7 +193,7 @@ impl Owner {
             Phase::Waiting | Phase::Resting(_) | Phase::Ended => Phase::Ended,
             Phase::Running(process) => self.ask_to_end(process, Signal::TERM, Then::End),
             Phase::Stopping { process, due, killed, then: Then::Again(_) } => {
-                send(&process, Signal::TERM);
+                ask(&process, Signal::TERM);
                 Phase::Stopping { process, due, killed, then: Then::End }
             }
             ending @ Phase::Stopping { then: Then::End, .. } => ending,
@@ -198,7 +202,7 @@ impl Owner {
 
     fn ask_to_end(&self, process: Process, signal: Signal, then: Then) -> Phase {
         tracing::debug!(pid = process.pid(), signal = signal_name(signal), "child asked to end");
-        send(&process, signal);
+        ask(&process, signal);
         Phase::Stopping { process, due: Instant::now() + self.settings.kill_timeout, killed: false, then }
     }
 
@@ -274,6 +278,12 @@ fn forward(phase: Phase, signal: Signal) -> Phase {
     phase
 }
 
+/// Asks a process to end. One that is stopped has to go on for that.
+fn ask(process: &Process, signal: Signal) {
+    send(process, signal);
+    send(process, Signal::CONT);
+}
+
 fn send(process: &Process, signal: Signal) {
     if let Err(error) = process.send(signal) {
         tracing::warn!(pid = process.pid(), signal = signal_name(signal), %error, "the child got no signal");
@@ -283,7 +293,8 @@ fn send(process: &Process, signal: Signal) {
 /// The signals that mean the child.
 pub(super) struct Signals {
     streams: Vec<(Meaning, Stream)>,
-    asked: bool,
+    /// When we were asked to stop first.
+    asked: Option<Instant>,
 }
 
 #[derive(Clone, Copy)]
@@ -298,7 +309,7 @@ impl Signals {
         let forwarded = [Signal::HUP, Signal::USR1, Signal::USR2, Signal::WINCH].map(|signal| (Meaning::Forward(signal), signal));
         let all = [Signal::TERM, Signal::INT].map(|signal| (Meaning::Stop, signal)).into_iter().chain(forwarded);
         let streams = all.map(|(meaning, kind)| Ok((meaning, signal(SignalKind::from_raw(kind.as_raw()))?)));
-        Ok(Self { streams: streams.collect::<io::Result<_>>()?, asked: false })
+        Ok(Self { streams: streams.collect::<io::Result<_>>()?, asked: None })
     }
 
     /// What the next one means.
@@ -309,10 +320,13 @@ impl Signals {
         poll_fn(|context| {
             for (meaning, stream) in &mut self.streams {
                 if stream.poll_recv(context).is_ready() {
-                    return Poll::Ready(match meaning {
-                        Meaning::Forward(signal) => Control::Forward(*signal),
-                        Meaning::Stop if std::mem::replace(&mut self.asked, true) => Control::Hurry,
-                        Meaning::Stop => Control::Stop,
+                    return Poll::Ready(match (meaning, self.asked) {
+                        (Meaning::Forward(signal), _) => Control::Forward(*signal),
+                        (Meaning::Stop, Some(asked)) if asked.elapsed() >= TWICE => Control::Hurry,
+                        (Meaning::Stop, asked) => {
+                            self.asked = asked.or_else(|| Some(Instant::now()));
+                            Control::Stop
+                        }
                     });
                 }
             }

@@ -14,7 +14,7 @@ use crate::config::reload::signal_name;
 use crate::core::retry::Trouble;
 use crate::react::Fault;
 use crate::react::group::Group;
-use crate::react::proc::{self, Disposition};
+use crate::react::proc::{self, Disposition, is_for_handlers};
 
 /// A child is not told before it is so old. Some runtimes catch every signal from the start, only to end by those that the program has
 /// no handler for yet (Go).
@@ -85,15 +85,11 @@ impl Process {
             let why = format!("process {pid} was started just now");
             return Err(Fault::Transient { trouble: Trouble::Connect, wish: Some(young), why });
         }
-        let why = match self.disposition(signal).filter(|_| judged) {
-            Some(Disposition::Default) => format!("process {pid} has no handler for {name} (RELOAD_SIGNAL), which would end it"),
-            Some(Disposition::Ignored) => format!("process {pid} ignores {name} (RELOAD_SIGNAL)"),
-            Some(Disposition::Caught) | None => match self.send(signal) {
-                Ok(()) => return Ok(()),
-                Err(error) => format!("process {pid}: {error}"),
-            },
-        };
-        Err(Fault::later(why))
+        let objection = self.disposition(signal).filter(|_| judged).and_then(|disposition| disposition.objection(pid, name));
+        match objection {
+            Some(objection) => Err(Fault::later(format!("{objection} (RELOAD_SIGNAL)"))),
+            None => self.send(signal).map_err(|error| Fault::later(format!("process {pid}: {error}"))),
+        }
     }
 
     /// Nothing where it is not seen.
@@ -101,11 +97,6 @@ impl Process {
         let children = proc::children(Path::new("/proc"));
         children.iter().find(|status| status.pid == self.pid()).map(|status| status.disposition(signal))
     }
-}
-
-/// Whether a signal says nothing by itself, and ends a process that does not handle it. TERM and the like end it on purpose.
-fn is_for_handlers(signal: Signal) -> bool {
-    [Signal::HUP, Signal::USR1, Signal::USR2, Signal::ALARM].contains(&signal)
 }
 
 #[cfg(test)]

@@ -79,15 +79,42 @@ fn a_child_that_ignores_term_is_killed_with_its_group_when_its_time_is_up() {
 }
 
 #[test]
-fn a_second_stop_kills_at_once() {
+fn a_later_second_stop_kills_at_once() {
     let bench = Bench::new();
     let script = "trap 'note term' TERM; echo $$ > $D/pid; note up; idle";
     let mut projector = bench.child(script).env("KILL_TIMEOUT", "1000").start();
     bench.noted(&["up"]);
     projector.signal(Signal::TERM);
     bench.noted(&["up", "term"]);
-    assert_eq!(projector.terminate().code(), Some(0));
+    let ended = || {
+        projector.signal(Signal::TERM);
+        !projector.is_running()
+    };
+    wait_for("the end", DEADLINE, ended);
+    assert_eq!(projector.wait_exit(DEADLINE).code(), Some(0));
     gone(bench.pid_in("pid"));
+}
+
+#[test]
+fn two_stops_at_once_mean_one_as_timeout_and_terminals_send_them() {
+    let bench = Bench::new();
+    let mut projector = bench.child("trap 'note term; sleep 0.2; note done; exit 0' TERM; note up; idle").start();
+    bench.noted(&["up"]);
+    projector.signal(Signal::TERM);
+    projector.signal(Signal::INT);
+    assert_eq!(projector.wait_exit(DEADLINE).code(), Some(0));
+    bench.noted(&["up", "term", "done"]);
+}
+
+#[test]
+fn a_child_that_is_stopped_goes_on_to_end() {
+    let bench = Bench::new();
+    let mut projector = bench.child("trap 'note term; exit 0' TERM; echo $$ > $D/pid; note up; idle").env("KILL_TIMEOUT", "1000").start();
+    bench.noted(&["up"]);
+    let pid = Pid::from_raw(bench.pid_in("pid")).unwrap();
+    rustix::process::kill_process(pid, Signal::STOP).unwrap();
+    assert_eq!(projector.terminate().code(), Some(0));
+    bench.noted(&["up", "term"]);
 }
 
 #[test]
