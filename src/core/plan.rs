@@ -190,9 +190,7 @@ fn conflict(winner: &Arc<ObjectKey>, losers: &[Arc<ObjectKey>]) -> Option<Confli
 /// whoever takes the path would end it for good.
 fn rank(store: &Store, path: &TargetPath, entry: &PathEntry) -> Option<(Arc<ObjectKey>, Vec<Arc<ObjectKey>>)> {
     let winner = first(store, entry.claimants.iter())?;
-    let is_there = !matches!(entry.disk(), OnDisk::Absent);
-    let kept = entry.owner.as_ref().filter(|owner| store.outlives(owner) && store.absence_is_evidence(owner));
-    if let Some(absent) = kept.filter(|_| is_there) {
+    if let Some(absent) = entry.owner.as_ref().filter(|owner| store.outlives(owner) && store.absence_is_evidence(owner)) {
         return Some((absent.clone(), entry.claimants.to_vec()));
     }
     let rival =

@@ -8,7 +8,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::harness::{World, show};
+use super::harness::{SOURCES, World, show};
 use super::model::{Files, Thing, wanted};
 use super::scenario::thing;
 
@@ -204,4 +204,24 @@ proptest! {
             world.assert_owned("on the way");
         }
     }
+}
+
+#[test]
+fn a_file_that_is_kept_passes_to_nobody_before_it_is_known_whether_its_object_lives() {
+    let mut world = world(true);
+    world.stop();
+    world.delete(&kept());
+    let rival = Thing { kind: Kind::Secret, ..thing("rival", 7, None, &[("a", "1")]) };
+    let rival_key = ObjectKey::new(Kind::Secret, "default", "rival");
+    world.put(rival);
+    world.start("a");
+    let of = |kind| SOURCES.iter().position(|(_, known)| *known == kind).unwrap();
+    // The same bytes are wanted by an object that is listed first.
+    world.list(of(Kind::Secret), |_| true);
+    world.settle();
+    world.list(of(Kind::ConfigMap), |_| true);
+    world.settle();
+    world.delete(&rival_key);
+    world.settle();
+    holds(&world, &[("a", "1"), ("b", "2")]);
 }
