@@ -386,6 +386,9 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
     reader.somebody_is_told(reactions.as_ref().filter(|_| !told_otherwise));
     let connection = reader.connection();
     let health = reader.health();
+    if health == Some(None) && on_reload_failure.is_some_and(|meaning| meaning != OnReloadFailure::Report) {
+        reader.warnings.push("ON_RELOAD_FAILURE has no effect with LIVENESS=false: nobody can ask".to_owned());
+    }
     let finalizer_names = reader.finalizer_names();
     let cluster_writes = reader.cluster_writes(scope.as_ref().map(|scope| &scope.origin));
     let log = reader.log(context);

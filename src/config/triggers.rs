@@ -79,6 +79,10 @@ impl Reader<'_> {
             self.note("METHOD", "LIST ends after the first files, and there are none: neither LABEL nor FOLDER is set");
             is_good = false;
         }
+        if self.raw.exec_labels.is_some() && !files && pods.is_none() && secrets.is_none() {
+            self.note("EXEC_ON", "none, so that the command would never run: set WATCH_PODS_LABELS or WATCH_SECRET_TYPE");
+            is_good = false;
+        }
         for (name, _) in
             [("WATCH_PODS_LABELS", pods.is_some()), ("WATCH_SECRET_TYPE", secrets.is_some())].iter().filter(|(_, given)| *given)
         {
