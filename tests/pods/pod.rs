@@ -47,7 +47,7 @@ pub fn projector(namespace: &Namespace, name: &str, extra: &[(&str, &str)]) -> V
         // Impatient, so that a minute of trouble counts for as much as ten do at the shipped settings.
         "livenessProbe": {
             "httpGet": { "path": "/healthz", "port": port },
-            "periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 3, "terminationGracePeriodSeconds": 1,
+            "periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 5, "terminationGracePeriodSeconds": 1,
         },
         "readinessProbe": { "httpGet": { "path": "/readyz", "port": port }, "periodSeconds": 1, "timeoutSeconds": 2 },
     })
