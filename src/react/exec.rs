@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::exec::Exec as Settings;
 use crate::core::cause::Cause;
+use crate::core::object::{Kind, ObjectKey};
 use crate::core::retry::{Retry, Trouble};
 use crate::react::exec::targets::{Target, targets};
 use crate::react::{Fault, Fired, Reaction};
@@ -24,7 +25,6 @@ use crate::source::failure::Failure;
 use crate::status::access::{self, Need, Verdict};
 use crate::status::events::{EventSender, Report};
 use crate::status::reason::{RELOAD_FAILED, RELOAD_SUCCEEDED};
-use crate::status::subject::Subject;
 
 /// See the module's header.
 pub struct Exec {
@@ -120,7 +120,7 @@ impl Exec {
         let (stdout, stderr) = (output.stdout.text(), output.stderr.text());
         info!(pod = target.pod, container = target.container, code = 0, stdout, stderr, "the command ran in the pod");
         if let Some(events) = &self.events {
-            events.send(Report::new(self.subject(target), &*target.uid, &RELOAD_SUCCEEDED, note("exit code 0", &stdout, &stderr)));
+            events.send(Report::new(self.key(target), &*target.uid, &RELOAD_SUCCEEDED, note("exit code 0", &stdout, &stderr)));
         }
     }
 
@@ -128,12 +128,12 @@ impl Exec {
         let (stdout, stderr) = (output.stdout.text(), output.stderr.text());
         warn!(pod = target.pod, container = target.container, why, stdout, stderr, "the command failed in the pod");
         if let Some(events) = &self.events {
-            events.send(Report::new(self.subject(target), &*target.uid, &RELOAD_FAILED, note(why, &stdout, &stderr)));
+            events.send(Report::new(self.key(target), &*target.uid, &RELOAD_FAILED, note(why, &stdout, &stderr)));
         }
     }
 
-    fn subject(&self, target: &Target) -> Subject {
-        Subject::pod(&self.settings.namespace, &target.pod)
+    fn key(&self, target: &Target) -> ObjectKey {
+        ObjectKey::new(Kind::Pod, self.settings.namespace.as_str(), target.pod.as_str())
     }
 }
 

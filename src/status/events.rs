@@ -16,12 +16,12 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
+use crate::core::object::ObjectKey;
 use crate::source::api::{self, ApiServer, encoded};
 use crate::source::failure::Failure;
 use crate::status;
 use crate::status::reason::Reason;
 use crate::status::series::{Bucket, Buckets, Series, Written};
-use crate::status::subject::Subject;
 
 /// Reports that wait at most; the oldest goes when one more comes.
 const QUEUE_MAX: usize = 256;
@@ -41,7 +41,7 @@ const MUTED_FOR: Duration = Duration::from_secs(300);
 /// What a person should know about one object.
 #[derive(Clone, Debug)]
 pub struct Report {
-    subject: Subject,
+    key: ObjectKey,
     uid: Box<str>,
     reason: &'static Reason,
     note: String,
@@ -52,10 +52,10 @@ impl Report {
     ///
     /// # Assumptions
     /// The note holds paths, names and numbers, never content; about a command in a pod also the end of what it printed.
-    pub fn new(subject: impl Into<Subject>, uid: impl Into<Box<str>>, reason: &'static Reason, mut note: String) -> Self {
+    pub fn new(key: ObjectKey, uid: impl Into<Box<str>>, reason: &'static Reason, mut note: String) -> Self {
         let end = (0..=NOTE_BYTES_MAX.min(note.len())).rev().find(|&end| note.is_char_boundary(end));
         note.truncate(end.unwrap_or_default());
-        Self { subject: subject.into(), uid: uid.into(), reason, note }
+        Self { key, uid: uid.into(), reason, note }
     }
 
     /// Takes in a newer report of the same matter; says both things if there is room, else the newer.
@@ -80,7 +80,7 @@ impl EventSender {
     /// Queues a report; merges it with one that waits for the same object and reason; drops the oldest when full.
     pub fn send(&self, report: Report) {
         let mut state = self.0.lock();
-        match state.reports.iter_mut().find(|waiting| waiting.reason == report.reason && waiting.subject == report.subject) {
+        match state.reports.iter_mut().find(|waiting| waiting.reason == report.reason && waiting.key == report.key) {
             Some(waiting) => waiting.merge(report),
             None => {
                 if state.reports.len() == QUEUE_MAX {
@@ -152,7 +152,7 @@ impl EventWriter {
     async fn publish(&mut self, report: &Report, tries: u32) {
         let now = Instant::now();
         self.muted.retain(|_, until| *until > now);
-        if self.muted.contains_key(&report.subject.namespace) || self.buckets.take(&report.subject, now) == Bucket::Empty {
+        if self.muted.contains_key(&report.key.namespace) || self.buckets.take(&report.key, now) == Bucket::Empty {
             return self.queue.drop_one();
         }
         for failures in 1..=tries {
@@ -161,7 +161,7 @@ impl EventWriter {
                 // A namespace that is being deleted takes no new objects; nobody would read the Event.
                 (Failure::Status { reason, .. }, _) if reason == "NamespaceTerminating" => break,
                 (_, Some(403)) => {
-                    self.refuse(verb, &report.subject);
+                    self.refuse(verb, &report.key);
                     break;
                 }
                 _ if failure.is_outage() && failures < tries => {
@@ -169,7 +169,7 @@ impl EventWriter {
                     sleep(failure.retry_after().unwrap_or(pause)).await;
                 }
                 _ => {
-                    debug!(object = %report.subject, reason = report.reason.name, %failure, "event not written");
+                    debug!(object = %report.key, reason = report.reason.name, %failure, "event not written");
                     break;
                 }
             }
@@ -180,26 +180,24 @@ impl EventWriter {
     /// Counts a repeated Event up, or writes a new one.
     async fn write(&mut self, report: &Report) -> Result<(), (&'static str, Failure)> {
         let now = Instant::now();
-        if let Some(written) = self.series.find(&report.subject, report.reason, &report.note, now) {
+        if let Some(written) = self.series.find(&report.key, report.reason, &report.note, now) {
             let count = written.count + 1;
-            let path = format!("{}/{}", path(&report.subject), encoded(&written.name));
+            let path = format!("{}/{}", path(&report.key), encoded(&written.name));
             let body = json!({"series": {"count": count, "lastObservedTime": MicroTime(Timestamp::now())}});
             match self.send(Method::PATCH, &path, "application/merge-patch+json", &body).await {
                 Ok(()) => {
-                    self.series.put(&report.subject, report.reason, &report.note, Written { name: written.name, count, at: now });
+                    self.series.put(&report.key, report.reason, &report.note, Written { name: written.name, count, at: now });
                     return Ok(());
                 }
                 // Expired, or we may only create: a new Event tells the same.
-                Err(failure) if matches!(failure.code(), Some(403 | 404)) => {
-                    self.series.forget(&report.subject, report.reason, &report.note)
-                }
+                Err(failure) if matches!(failure.code(), Some(403 | 404)) => self.series.forget(&report.key, report.reason, &report.note),
                 Err(failure) => return Err(("patch", failure)),
             }
         }
-        let name = name(&report.subject.name, status::random());
+        let name = name(&report.key.name, status::random());
         let body = event(report, &name, &self.instance, MicroTime(Timestamp::now()));
-        self.send(Method::POST, &path(&report.subject), "application/json", &body).await.map_err(|failure| ("create", failure))?;
-        self.series.put(&report.subject, report.reason, &report.note, Written { name, count: 1, at: now });
+        self.send(Method::POST, &path(&report.key), "application/json", &body).await.map_err(|failure| ("create", failure))?;
+        self.series.put(&report.key, report.reason, &report.note, Written { name, count: 1, at: now });
         Ok(())
     }
 
@@ -208,28 +206,28 @@ impl EventWriter {
         self.api.call::<IgnoredAny>(request).await.map(|_| ())
     }
 
-    fn refuse(&mut self, verb: &'static str, subject: &Subject) {
-        self.muted.insert(subject.namespace.clone(), Instant::now() + MUTED_FOR);
+    fn refuse(&mut self, verb: &'static str, key: &ObjectKey) {
+        self.muted.insert(key.namespace.clone(), Instant::now() + MUTED_FOR);
         if !std::mem::replace(&mut self.warned, true) {
             warn!(
-                verb, resource = "events.events.k8s.io", namespace = %subject.namespace,
+                verb, resource = "events.events.k8s.io", namespace = %key.namespace,
                 "may not write Events: grant the verb or set EVENT_LOGGING=false; files are kept up to date all the same"
             );
         }
     }
 }
 
-fn path(subject: &Subject) -> String {
-    format!("/apis/events.k8s.io/v1/namespaces/{}/events", encoded(&subject.namespace))
+fn path(key: &ObjectKey) -> String {
+    format!("/apis/events.k8s.io/v1/namespaces/{}/events", encoded(&key.namespace))
 }
 
 /// The Event as the API wants it.
 fn event(report: &Report, name: &str, instance: &str, time: MicroTime) -> Value {
-    let Report { subject, uid, reason, note } = report;
+    let Report { key, uid, reason, note } = report;
     let mut event = json!({
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"name": name, "namespace": &*subject.namespace},
+        "metadata": {"name": name, "namespace": &*key.namespace},
         "eventTime": time,
         "type": reason.severity.as_str(),
         "reason": reason.name,
@@ -237,7 +235,7 @@ fn event(report: &Report, name: &str, instance: &str, time: MicroTime) -> Value 
         "note": note,
         "reportingController": CONTROLLER,
         "reportingInstance": instance,
-        "regarding": {"apiVersion": "v1", "kind": subject.kind, "namespace": &*subject.namespace, "name": subject.name},
+        "regarding": {"apiVersion": "v1", "kind": key.kind.as_str(), "namespace": &*key.namespace, "name": key.name},
     });
     if !uid.is_empty() {
         event["regarding"]["uid"] = json!(uid);

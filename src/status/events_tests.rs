@@ -3,7 +3,7 @@
 use tokio::time::timeout;
 
 use super::*;
-use crate::core::object::{Kind, ObjectKey};
+use crate::core::object::Kind;
 use crate::status::reason::{FILES_REMOVED, FILES_WRITTEN};
 use crate::status::stub::{Answer, Asked, Stub, server};
 
@@ -34,7 +34,7 @@ async fn full_queue_drops_the_oldest_and_counts_it() {
     }
     assert_eq!(events.dropped(), 3);
     let state = events.0.lock();
-    assert_eq!((state.reports.len(), &*state.reports[0].subject.name), (QUEUE_MAX, "3"));
+    assert_eq!((state.reports.len(), &*state.reports[0].key.name), (QUEUE_MAX, "3"));
 }
 
 #[tokio::test]

@@ -12,7 +12,6 @@ pub mod reason;
 pub mod release;
 pub mod series;
 pub mod settle;
-pub mod subject;
 pub mod sweep;
 pub mod wishes;
 

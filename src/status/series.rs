@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::core::object::ObjectKey;
 use crate::status::reason::Reason;
-use crate::status::subject::Subject;
 
 /// Events of one object at once.
 const BURST: u32 = 25;
@@ -29,7 +29,7 @@ pub enum Bucket {
 
 /// A token bucket per object.
 #[derive(Default)]
-pub struct Buckets(HashMap<Subject, Tokens>);
+pub struct Buckets(HashMap<ObjectKey, Tokens>);
 
 struct Tokens {
     left: u32,
@@ -39,11 +39,11 @@ struct Tokens {
 
 impl Buckets {
     /// Takes a token of this object: 25 at once, then one in five minutes.
-    pub fn take(&mut self, subject: &Subject, now: Instant) -> Bucket {
-        if !self.0.contains_key(subject) {
+    pub fn take(&mut self, key: &ObjectKey, now: Instant) -> Bucket {
+        if !self.0.contains_key(key) {
             make_room(&mut self.0, |tokens| tokens.used);
         }
-        let tokens = self.0.entry(subject.clone()).or_insert(Tokens { left: BURST, since: now, used: now });
+        let tokens = self.0.entry(key.clone()).or_insert(Tokens { left: BURST, since: now, used: now });
         while tokens.left < BURST && now.duration_since(tokens.since) >= REFILL {
             tokens.left += 1;
             tokens.since += REFILL;
@@ -75,17 +75,17 @@ pub struct Written {
 
 /// The Events that may be repeated.
 #[derive(Default)]
-pub struct Series(HashMap<(Subject, &'static str, u64), Written>);
+pub struct Series(HashMap<(ObjectKey, &'static str, u64), Written>);
 
 impl Series {
     /// The Event that said the same about the same object not long ago.
-    pub fn find(&self, subject: &Subject, reason: &'static Reason, note: &str, now: Instant) -> Option<Written> {
-        self.0.get(&topic(subject, reason, note)).filter(|written| now.duration_since(written.at) < SERIES_FOR).cloned()
+    pub fn find(&self, key: &ObjectKey, reason: &'static Reason, note: &str, now: Instant) -> Option<Written> {
+        self.0.get(&topic(key, reason, note)).filter(|written| now.duration_since(written.at) < SERIES_FOR).cloned()
     }
 
     /// Remembers an Event as written.
-    pub fn put(&mut self, subject: &Subject, reason: &'static Reason, note: &str, written: Written) {
-        let topic = topic(subject, reason, note);
+    pub fn put(&mut self, key: &ObjectKey, reason: &'static Reason, note: &str, written: Written) {
+        let topic = topic(key, reason, note);
         if !self.0.contains_key(&topic) {
             make_room(&mut self.0, |written| written.at);
         }
@@ -93,16 +93,16 @@ impl Series {
     }
 
     /// Forgets an Event that cannot be counted up.
-    pub fn forget(&mut self, subject: &Subject, reason: &'static Reason, note: &str) {
-        self.0.remove(&topic(subject, reason, note));
+    pub fn forget(&mut self, key: &ObjectKey, reason: &'static Reason, note: &str) {
+        self.0.remove(&topic(key, reason, note));
     }
 }
 
 /// The note by its hash: a collision makes one Event too few, which is harmless.
-fn topic(subject: &Subject, reason: &'static Reason, note: &str) -> (Subject, &'static str, u64) {
+fn topic(key: &ObjectKey, reason: &'static Reason, note: &str) -> (ObjectKey, &'static str, u64) {
     let mut hasher = DefaultHasher::new();
     note.hash(&mut hasher);
-    (subject.clone(), reason.name, hasher.finish())
+    (key.clone(), reason.name, hasher.finish())
 }
 
 /// Removes the entry that was not used for longest from a map that is full.
@@ -117,10 +117,11 @@ fn make_room<K: Clone + Eq + Hash, V>(map: &mut HashMap<K, V>, used: impl Fn(&V)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::object::Kind;
     use crate::status::reason::{FILES_REMOVED, FILES_WRITTEN};
 
-    fn key(name: &str) -> Subject {
-        Subject::pod("n", name)
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey::new(Kind::ConfigMap, "n", name)
     }
 
     #[test]
