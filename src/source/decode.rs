@@ -190,19 +190,7 @@ fn reachable(cursor: &mut Cursor<'_>, into: &mut Vec<Datum>) -> Result<(), Unrea
     cursor.object(|cursor, key| match &*key {
         "phase" => cursor.text().map(|phase| runs = phase.as_deref() == Some("Running")),
         "podIP" => cursor.text().map(|text| address = text),
-        "conditions" => cursor.items(|cursor| {
-            let (mut kind, mut status, mut since) = (None, None, None);
-            cursor.object(|cursor, key| match &*key {
-                "type" => cursor.text().map(|text| kind = text),
-                "status" => cursor.text().map(|text| status = text),
-                "lastTransitionTime" => cursor.text().map(|text| since = text),
-                _ => cursor.skip().map(drop),
-            })?;
-            if kind.as_deref() == Some("Ready") && status.as_deref() == Some("True") {
-                ready = Some(since.unwrap_or_default());
-            }
-            Ok(())
-        }),
+        "conditions" => cursor.items(|cursor| condition(cursor, &mut ready)),
         _ => cursor.skip().map(drop),
     })?;
     if let Some(since) = ready.filter(|_| runs) {
@@ -212,6 +200,21 @@ fn reachable(cursor: &mut Cursor<'_>, into: &mut Vec<Datum>) -> Result<(), Unrea
             encoded: false,
         };
         into.extend([datum("podIP", address.unwrap_or_default()), datum("Ready", since)]);
+    }
+    Ok(())
+}
+
+/// Notes since when a pod is ready, if that is what a condition says.
+pub fn condition<'a>(cursor: &mut Cursor<'a>, ready: &mut Option<Cow<'a, str>>) -> Result<(), Unreadable> {
+    let (mut kind, mut status, mut since) = (None, None, None);
+    cursor.object(|cursor, key| match &*key {
+        "type" => cursor.text().map(|text| kind = text),
+        "status" => cursor.text().map(|text| status = text),
+        "lastTransitionTime" => cursor.text().map(|text| since = text),
+        _ => cursor.skip().map(drop),
+    })?;
+    if kind.as_deref() == Some("Ready") && status.as_deref() == Some("True") {
+        *ready = Some(since.unwrap_or_default());
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::config::exec::Exec;
 use crate::source::api::{self, ApiServer, BODY_BYTES_MAX, encoded};
+use crate::source::decode::condition;
 use crate::source::failure::Failure;
 use crate::source::json::{Cursor, Unreadable};
 
@@ -78,7 +79,7 @@ fn read(text: &str, exec: &Exec, all: &mut Page) -> Result<(), Unreadable> {
 /// A pod, if it is a target.
 fn pod(cursor: &mut Cursor<'_>, exec: &Exec) -> Result<Option<Target>, Unreadable> {
     let (mut name, mut uid, mut annotated, mut first) = (None, None, None, None);
-    let (mut terminating, mut runs, mut ready) = (false, false, false);
+    let (mut terminating, mut runs, mut ready) = (false, false, None);
     cursor.object(|cursor, key| match &*key {
         "metadata" => cursor.object(|cursor, key| match &*key {
             "name" => cursor.text().map(|text| name = text),
@@ -108,19 +109,7 @@ fn pod(cursor: &mut Cursor<'_>, exec: &Exec) -> Result<Option<Target>, Unreadabl
     })?;
     let container = exec.container.as_deref().map(Cow::Borrowed).or(annotated).or(first);
     let target = || Target { uid: owned(uid), pod: owned(name), container: owned(container) };
-    Ok((!terminating && runs && (ready || !exec.only_ready)).then(target))
-}
-
-/// Notes whether a condition says that the pod is ready.
-fn condition(cursor: &mut Cursor<'_>, ready: &mut bool) -> Result<(), Unreadable> {
-    let (mut kind, mut status) = (None, None);
-    cursor.object(|cursor, key| match &*key {
-        "type" => cursor.text().map(|text| kind = text),
-        "status" => cursor.text().map(|text| status = text),
-        _ => cursor.skip().map(drop),
-    })?;
-    *ready |= kind.as_deref() == Some("Ready") && status.as_deref() == Some("True");
-    Ok(())
+    Ok((!terminating && runs && (ready.is_some() || !exec.only_ready)).then(target))
 }
 
 fn owned(text: Option<Cow<'_, str>>) -> String {
