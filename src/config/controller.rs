@@ -66,9 +66,8 @@ impl Former {
         let is_its_image = !variables.is_empty();
         for (ours, theirs, value) in variables {
             match ours {
-                "OBJECT" if values.contains_key(ours) => {}
-                "OBJECT" => configmap = Some(ConfigMap { given_by: theirs, text: value }),
                 _ if values.contains_key(ours) => {}
+                "OBJECT" => configmap = Some(ConfigMap { given_by: theirs, text: value }),
                 _ => {
                     values.insert(ours, value);
                     given_by.insert(ours, theirs);

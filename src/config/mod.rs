@@ -397,7 +397,6 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
     let (watch_server_timeout, watch_client_timeout) = watch_timeouts?;
     let (wants_finalizers, event_logging) = cluster_writes?;
     let (selector, objects) = (selector?, objects?);
-    let projects = selector.is_some() || !objects.keys.is_empty();
     let (name, former) = finalizer_names?;
     let name = name.unwrap_or_else(|| default_finalizer(selector.as_ref(), &scope.namespaces, &objects.keys));
     let (web, urls, reactions) = (web?, urls?, reactions?);
@@ -440,7 +439,7 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
         watch_client_timeout,
         health: health?,
         event_logging,
-        finalizers: (wants_finalizers && projects)
+        finalizers: (wants_finalizers && reader.projects())
             .then(|| Finalizers { former: former.into_iter().filter(|other| *other != name).collect(), name }),
         log: log?,
         wording,

@@ -419,7 +419,7 @@ impl ClusterSource {
         let quiet = matches!(trouble, Trouble::Unsupported | Trouble::Gone);
         if !quiet && self.warned.as_deref() != Some(&text) {
             let hint = if matches!(trouble, Trouble::Refused) { self.scope.rights() } else { "" };
-            tracing::warn!(kind = %self.scope.kind, namespace = self.shown(), error = text, hint = hint, "cannot reach objects, files stay, trying again");
+            tracing::warn!(kind = %self.scope.kind, namespace = self.shown(), error = text, hint, "cannot reach objects, files stay, trying again");
             self.warned = Some(text);
         }
         Turn::Input(Input::Failed(trouble))
