@@ -308,7 +308,12 @@ pub const SETTINGS: &[Setting] = &[
         Unset,
         "File with the number of the process that gets the signal. Not together with SIGNAL_PROCESS.",
     ),
-    setting(Reactions, "SIGNAL", Value("HUP"), "The signal: its name or its number."),
+    setting(
+        Reactions,
+        "SIGNAL",
+        Value("HUP"),
+        "The signal: HUP, INT, QUIT, KILL, USR1, USR2, ALRM, TERM, CONT, STOP, WINCH or CHLD, with or without SIG, or its number.",
+    ),
     setting(Reactions, "EXEC_LABELS", Unset, "Label selector of the pods in which EXEC_COMMAND is run. Needs rbac/exec.yaml."),
     setting(
         Reactions,
