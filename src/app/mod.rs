@@ -29,10 +29,15 @@ use crate::health::Health;
 use crate::react::child;
 use crate::serve;
 use crate::source::api::ApiServer;
+use crate::status::farewell::Home;
 use crate::status::{self, events, finalizers, metadata, sweep};
 
 /// Objects that wait for us to go are released within this when we are asked to stop.
 const DRAIN: Duration = Duration::from_secs(2);
+/// We ask for this long at most whether our own namespace is being deleted.
+const ASK_HOME: Duration = Duration::from_secs(1);
+/// And release everything of ours in it for this long at most, within the 30 seconds that a pod gets by default.
+const FAREWELL: Duration = Duration::from_secs(20);
 
 /// Runs until asked to stop, or until the one list of METHOD=LIST is on disk.
 ///
@@ -191,6 +196,7 @@ struct Status {
     events: Option<events::EventSender>,
     wishes: Option<finalizers::FinalizerSender>,
     tasks: Vec<JoinHandle<()>>,
+    home: Option<(ApiServer, Home)>,
 }
 
 impl Status {
@@ -224,21 +230,62 @@ impl Status {
             );
             sender
         });
-        Self { events, wishes, tasks }
+        let home = config.guarded_home().zip(config.finalizers.as_ref()).map(|(namespace, names)| {
+            let ours = status::patch::Finalizers { name: names.name.clone(), former: names.former.clone() };
+            (api.clone(), Home { namespace: namespace.to_owned(), kinds: config.places().0, which: ours.to_which() })
+        });
+        Self { events, wishes, tasks, home }
     }
 
-    /// Waits for the drains; a second signal ends the wait.
+    /// Waits for the drains, and where our own namespace is being deleted releases everything of ours in it; a second signal ends
+    /// the wait.
     async fn end(self, shutdown: &mut Shutdown) {
+        let Self { tasks, home, .. } = self;
         let drained = async {
-            for task in self.tasks {
+            for task in tasks {
                 // A task that panicked has nothing left to drain.
                 let _ = task.await;
             }
         };
+        let home = home.filter(|_| shutdown.was_asked());
+        let ended = async {
+            // Guarding ends first: it would put back what is taken off.
+            let (_, dying) = tokio::join!(timeout(DRAIN + Duration::from_millis(200), drained), dying(home));
+            if let Some((api, home)) = dying {
+                farewell(&api, &home).await;
+            }
+        };
         tokio::select! {
-            _ = timeout(DRAIN + Duration::from_millis(200), drained) => {}
+            () = ended => {}
             () = shutdown.insisted() => {}
         }
+    }
+}
+
+/// Our own namespace, if it is being deleted.
+async fn dying(home: Option<(ApiServer, Home)>) -> Option<(ApiServer, Home)> {
+    let (api, home) = home?;
+    let why = match timeout(ASK_HOME, home.is_terminating(&api)).await {
+        Ok(Ok(terminating)) => return terminating.then_some((api, home)),
+        Ok(Err(failure)) if failure.code() == Some(403) => "may not get it: grant the verb, see rbac/*/finalizers.yaml".to_owned(),
+        Ok(Err(failure)) => failure.to_string(),
+        Err(_) => "no answer".to_owned(),
+    };
+    tracing::warn!(
+        namespace = home.namespace,
+        why,
+        "stopped without knowing whether our own namespace is being deleted: if it is, objects with our finalizer in it need `release`"
+    );
+    None
+}
+
+async fn farewell(api: &ApiServer, home: &Home) {
+    match timeout(FAREWELL, home.release(api)).await {
+        Ok(objects) => tracing::info!(namespace = home.namespace, objects, "our own namespace is being deleted: finalizers removed"),
+        Err(_) => tracing::warn!(
+            namespace = home.namespace,
+            "our own namespace is being deleted, and not every finalizer could be removed in time: run `release`"
+        ),
     }
 }
 

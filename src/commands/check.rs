@@ -101,6 +101,9 @@ fn needs(config: &Config) -> Vec<Need> {
         let watched = config.triggers.watched().flat_map(|resource| [("list", resource), ("watch", resource)]);
         needs.extend(watched.filter(|known| *known != ("list", "pods")).map(need));
     }
+    if let Some(own) = config.guarded_home() {
+        needs.push(Need { verb: "get", group: "", resource: "namespaces", namespace: Some(own.to_owned()), name: Some(own.to_owned()) });
+    }
     if config.event_logging {
         // Events about a pod are in its namespace.
         let projected = config.places().1.each();

@@ -95,6 +95,8 @@ pub struct Config {
     pub allowed_folders: Vec<PathBuf>,
     /// Where objects are looked for.
     pub namespaces: Namespaces,
+    /// The namespace of the pod that we run in.
+    pub own_namespace: Option<String>,
     /// Kinds that are projected; not empty, without duplicates.
     pub kinds: Vec<Kind>,
     /// How objects are read.
@@ -423,6 +425,7 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
         folder: files.folder,
         allowed_folders: files.allowed_folders,
         namespaces: scope.namespaces,
+        own_namespace: context.own_namespace.clone(),
         kinds: scope.kinds,
         method,
         poll,

@@ -5,7 +5,7 @@ use crate::config::names;
 use crate::config::parse::{self, Expected};
 use crate::config::read::Reader;
 use crate::config::settings::{self, Fallback};
-use crate::config::{Config, FINALIZER_DOMAIN, selection_hash};
+use crate::config::{Config, FINALIZER_DOMAIN, Method, selection_hash};
 use crate::core::object::{Kind, Namespaces, ObjectKey};
 use crate::core::policy::OnDelete;
 use crate::core::selector::Selector;
@@ -41,6 +41,12 @@ impl Config {
     pub fn places(&self) -> (Vec<Kind>, Namespaces) {
         let labelled = self.selector.as_ref().map(|_| (self.kinds.as_slice(), &self.namespaces));
         places(labelled, &self.objects)
+    }
+
+    /// The namespace that we run in, where objects in it may carry our finalizer.
+    pub fn guarded_home(&self) -> Option<&str> {
+        let own = self.own_namespace.as_deref().filter(|_| self.finalizers.is_some() && self.method != Method::List)?;
+        self.places().1.contains(own).then_some(own)
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod events;
+pub mod farewell;
 pub mod finalizers;
 pub mod metadata;
 pub mod patch;

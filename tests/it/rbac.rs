@@ -9,14 +9,16 @@ type Right = (String, String, String);
 
 /// Exactly what the files of rbac/namespace grant.
 fn shipped() -> Vec<Right> {
+    ["read", "finalizers", "events"].into_iter().flat_map(|file| granted("namespace", file)).collect()
+}
+
+/// What the roles of one file grant.
+fn granted(scope: &str, file: &str) -> Vec<Right> {
+    let text = std::fs::read_to_string(format!("{}/rbac/{scope}/{file}.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let mut rights = Vec::new();
-    for file in ["read", "finalizers", "events"] {
-        let path = format!("{}/rbac/namespace/{file}.yaml", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(&path).unwrap();
-        let documents = text.split("\n---\n").map(|document| serde_saphyr::from_str::<serde_json::Value>(document).unwrap());
-        let role = documents.into_iter().find(|document| document["kind"] == "Role").unwrap();
+    for role in documents(&text) {
         let words = |rule: &serde_json::Value, field: &str| -> Vec<String> { serde_json::from_value(rule[field].clone()).unwrap() };
-        for rule in role["rules"].as_array().unwrap() {
+        for rule in role["rules"].as_array().into_iter().flatten() {
             for group in words(rule, "apiGroups") {
                 for resource in words(rule, "resources") {
                     rights.extend(words(rule, "verbs").into_iter().map(|verb| (group.clone(), resource.clone(), verb)));
@@ -25,6 +27,10 @@ fn shipped() -> Vec<Right> {
         }
     }
     rights
+}
+
+fn documents(text: &str) -> Vec<serde_json::Value> {
+    text.split("\n---\n").map(|document| serde_saphyr::from_str::<serde_json::Value>(document).unwrap()).collect()
 }
 
 /// The shipped rights but this one, which must be among them.
@@ -98,11 +104,18 @@ fn shipped_verbs_are_enough_for_everything() {
 #[test]
 fn shipped_verbs_are_the_same_cluster_wide() {
     for file in ["read", "finalizers", "events"] {
-        let rules = |scope: &str| {
-            let text = std::fs::read_to_string(format!("{}/rbac/{scope}/{file}.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap();
-            text.split("\nrules:\n").nth(1).unwrap().split("---").next().unwrap().to_owned()
-        };
-        assert_eq!(rules("cluster"), rules("namespace"), "{file}");
+        let in_a_namespace = granted("namespace", file);
+        assert!(!in_a_namespace.is_empty(), "{file}");
+        assert_eq!(granted("cluster", file), in_a_namespace, "{file}");
+    }
+}
+
+#[test]
+fn s18_namespaces_are_read_in_no_other_scope_than_our_own() {
+    for scope in ["cluster", "namespace"] {
+        let text = std::fs::read_to_string(format!("{}/rbac/{scope}/finalizers.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let roles = documents(&text).into_iter().filter(|document| document["rules"].to_string().contains("namespaces"));
+        assert_eq!(roles.map(|role| role["kind"].clone()).collect::<Vec<_>>(), ["Role"], "{scope}");
     }
 }
 
