@@ -48,7 +48,7 @@ impl std::error::Error for Problems {}
 impl Problem {
     /// A value that is not of the form that its setting takes. `subject` is the variable or flag that gave it.
     pub fn value(setting: &'static Setting, subject: &str, value: &str, expected: &str) -> Self {
-        let value = if settings::is_secret(setting.name) { "***" } else { value };
+        let value = if settings::is_secret(setting.name) || holds_url(value) { "***" } else { value };
         let mut shown: String = value.chars().take(VALUE_MAX).collect();
         if shown.len() < value.len() {
             shown.push('…');
@@ -83,6 +83,11 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.subject, self.expected)
     }
+}
+
+/// Whether a URL stands in it that is more than an origin.
+fn holds_url(value: &str) -> bool {
+    value.split("://").skip(1).any(|rest| rest.contains(['/', '?', '#', '@', '\\']))
 }
 
 fn position(setting: &'static Setting) -> usize {
@@ -230,6 +235,17 @@ mod tests {
             "DEFAULT_FILE_MODE=\"9x9\": expected three or four octal digits, for example 644",
         ];
         assert_eq!(problems, Err(expected.map(str::to_owned).to_vec()));
+    }
+
+    #[test]
+    fn s7_no_problem_shows_more_of_a_url_than_its_origin() {
+        for name in ["URL_ALLOW", "URL_CREDENTIAL_ORIGINS", "HEALTH_PORT", "LOG_LEVEL", "NAMESPACE"] {
+            for url in ["tcp://u:canary@h", "tcp://h/canary", "tcp://h?canary", "a,tcp://h#canary"] {
+                let problems = read(&[(name, url)]).unwrap_err();
+                assert_eq!(problems.iter().filter(|line| line.contains("canary")).count(), 0, "{problems:?}");
+            }
+            assert!(read(&[(name, "tcp://h:80")]).unwrap_err()[0].contains("tcp://h:80"));
+        }
     }
 
     #[test]

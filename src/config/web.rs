@@ -107,7 +107,7 @@ pub struct Downloads {
 /// The request that follows a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Call {
-    /// REQ_URL. It may carry credentials: show it without user, password and query only.
+    /// REQ_URL. It may carry credentials: show its origin only.
     pub url: Redacted,
     /// REQ_METHOD, in upper case.
     pub method: String,

@@ -4,7 +4,7 @@ use crate::config::Wording;
 use crate::config::web::{Call, CredentialOrigins};
 use crate::core::retry::Retry;
 use crate::react::{Fault, Fired, Reaction};
-use crate::web::address::{origin, shown};
+use crate::web::address::{Secrecy, origin, quoted};
 use crate::web::error::WebError;
 use crate::web::{Ask, Client, Question, Reach, Rules, tell};
 
@@ -15,13 +15,15 @@ pub struct Request {
     rules: Rules,
     retry: Retry,
     wording: Wording,
+    /// Why the last attempt failed.
+    failure: String,
 }
 
 impl Request {
     /// Credentials go to the URL's own origin; no address is refused, for an administrator chose it.
     pub fn new(call: Call, client: Client, retry: Retry, wording: Wording) -> Self {
         let credentials = CredentialOrigins::Only(origin(&call.url.0).into_iter().collect());
-        Self { call, client, rules: Rules { reach: Reach::Anywhere, credentials }, retry, wording }
+        Self { call, client, rules: Rules { reach: Reach::Anywhere, credentials }, retry, wording, failure: String::new() }
     }
 
     async fn ask(&self) -> Result<(), WebError> {
@@ -30,7 +32,7 @@ impl Request {
         let json = self.call.payload.as_ref().filter(|_| self.call.method != "GET").map(|payload| payload.0.as_str());
         let question = Question::Call { method: &self.call.method, json };
         let answer = self.client.ask(&Ask { url, question, rules: &self.rules }).await?;
-        tell(self.wording, url, &answer);
+        tell(self.wording, url, Secrecy::Open, &answer);
         self.client.judge(url, &answer)
     }
 }
@@ -51,13 +53,20 @@ impl Reaction for Request {
     fn exhausted(&self) -> String {
         match self.wording {
             Wording::Own => "the application was not told, trying again later".to_owned(),
-            Wording::Sidecar => format!("Max retries exceeded for {}", shown(&self.call.url.0)),
+            Wording::Sidecar => {
+                format!("Max retries exceeded for URL {}: {}", quoted(&self.call.url.0, Secrecy::Open), self.failure)
+            }
         }
     }
 
     fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {
         Box::pin(async {
-            self.ask().await.map_err(|error| match error.trouble() {
+            let error = match self.ask().await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            self.failure = error.why();
+            Err(match error.trouble() {
                 Some(trouble) => Fault::Transient { trouble, wish: error.wish(), why: error.to_string() },
                 None => Fault::Permanent(error.to_string()),
             })

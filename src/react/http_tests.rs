@@ -102,7 +102,8 @@ async fn faults_say_whether_another_attempt_helps() {
     let stub = server(|asked| Reply::new(&format!("{} Odd", &asked.path()[1..4]), "Retry-After: 3\r\n", "canary")).await;
     for (code, trouble) in [(429, Some(Trouble::Later)), (503, Some(Trouble::Later)), (404, None), (401, None)] {
         let fault = request(&stub.url(&format!("/{code}?canary")), "POST", None).fire(&[]).await.unwrap_err();
-        let why = format!("{}: answered {code} Odd", stub.url(&format!("/{code}")));
+        let name = http::StatusCode::from_u16(code).unwrap().canonical_reason().unwrap();
+        let why = format!("{}: answered {code} {name}", stub.url(""));
         let expected = match trouble {
             Some(trouble) => Fault::Transient { trouble, wish: Some(Duration::from_secs(3)), why },
             None => Fault::Permanent(why),
@@ -132,9 +133,12 @@ async fn answers_are_logged_in_the_words_of_the_original() {
     for path in ["/fine", "/refused"] {
         let _ = request_with(&web("", Encoding::Latin1), &url(path), "POST", None, Wording::Sidecar).fire(&[]).await;
     }
+    let _ = request_with(&web("", Encoding::Latin1), &stub.url("/plain"), "POST", None, Wording::Sidecar).fire(&[]).await;
     let expected = [
         format!("INFO Request sent to {}. Response: 200 OK", stub.url("/fine")),
-        format!("INFO Request sent to {}. Response: 403 Forbidden {}", stub.url("/refused"), "ä".repeat(256)),
+        // Its words may repeat what it was asked.
+        format!("INFO Request sent to {}. Response: 403 Forbidden", stub.url("/refused")),
+        format!("INFO Request sent to {}. Response: 403 Forbidden {}", stub.url("/plain"), "ä".repeat(256)),
     ];
     assert_eq!(lines.with("Request sent"), expected);
     assert_eq!(lines.with("canary"), Vec::<String>::new());
@@ -145,6 +149,14 @@ fn the_runner_is_told_what_it_has_to_know() {
     let request = request("http://localhost", "GET", None);
     assert_eq!((request.name(), request.skips_initial(), request.retry()), ("request", true, RETRY));
     assert_eq!(request.exhausted(), "the application was not told, trying again later");
-    let request = request_with(&web("", Encoding::Latin1), "http://u:canary@localhost:81/a?canary", "GET", None, Wording::Sidecar);
-    assert_eq!(request.exhausted(), "Max retries exceeded for http://localhost:81/a");
+}
+
+#[tokio::test]
+async fn s7_c2_the_line_at_the_bounds_of_retries_has_the_path_and_says_why() {
+    let stub = server(|_| Reply::new("503 canary", "", "canary")).await;
+    let url = stub.url("/a?canary").replace("http://", "http://u:canary@");
+    let mut request = request_with(&web("", Encoding::Latin1), &url, "GET", None, Wording::Sidecar);
+    let fault = request.fire(&[]).await.unwrap_err();
+    assert_eq!(fault.why(), format!("{}: answered 503 Service Unavailable", stub.url("")));
+    assert_eq!(request.exhausted(), format!("Max retries exceeded for URL {}: answered 503 Service Unavailable", stub.url("/a")));
 }

@@ -133,7 +133,7 @@ impl ApiServer {
         Ok(Self { transport, token, url: url.into() })
     }
 
-    /// Where the server is: scheme, host, port and path, never credentials.
+    /// Where the server is: scheme, host and port, never credentials.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -349,11 +349,10 @@ fn transport(config: &kube::Config) -> Result<Transport, kube::Error> {
     })
 }
 
-/// A URL without user information, which may hold a password.
+/// The origin of a URL: anything else of it may hold a password or a token.
 fn printable(url: &http::Uri) -> String {
     let port = url.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
-    let text = format!("{}://{}{port}{}", url.scheme_str().unwrap_or("http"), url.host().unwrap_or_default(), url.path());
-    text.trim_end_matches('/').to_owned()
+    format!("{}://{}{port}", url.scheme_str().unwrap_or("http"), url.host().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ fn url_is_printed_without_credentials() {
     for (url, expected) in [
         ("https://user:canary@10.0.0.1:6443/", "https://10.0.0.1:6443"),
         ("https://[::1]:6443", "https://[::1]:6443"),
-        ("https://example.com/k8s/clusters/c-1", "https://example.com/k8s/clusters/c-1"),
+        ("https://example.com/k8s/clusters/canary", "https://example.com"),
     ] {
         assert_eq!(printable(&url.parse().expect("a URL")), expected);
     }

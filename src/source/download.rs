@@ -25,6 +25,7 @@ use crate::core::retry::Retry;
 use crate::source::download::attempt::{Attempt, Brought};
 use crate::source::download::book::{Book, Name};
 use crate::source::mailbox::Mailbox;
+use crate::web::address::Secrecy;
 use crate::web::body::Gate;
 use crate::web::error::WebError;
 use crate::web::{Client, Reach, Rules};
@@ -148,7 +149,7 @@ impl State {
                     return;
                 }
                 if error.trouble().is_some() && self.attempt.wording == Wording::Sidecar {
-                    tracing::error!("Max retries exceeded for {}", file.shown());
+                    tracing::error!("Max retries exceeded for URL {}: {}", file.quoted(Secrecy::of(key.kind)), error.why());
                 }
                 if !std::mem::replace(&mut file.failing, true) {
                     tracing::warn!(object = %key, %path, %error, "a file behind a URL cannot be had, keeping the last good file");

@@ -146,7 +146,10 @@ async fn what_is_no_url_fails_at_once_and_is_not_shown() {
     bench.want(&[("a", "file:///x?canary", 2)]).await;
     assert_eq!(bench.arrival().await, arrived("a", 2, "(failed)"));
     let warning = " WARN a file behind a URL cannot be had, keeping the last good file object=ConfigMap/ns/object path=a error=";
-    assert_eq!(lines.with("WARN"), [format!("{}not a URL", &warning[1..]), format!("{}file:///x: expected http or https", &warning[1..])]);
+    assert_eq!(
+        lines.with("WARN"),
+        [format!("{}not a URL", &warning[1..]), format!("{}(not a URL): expected http or https", &warning[1..])]
+    );
     assert_eq!(lines.with("canary"), Vec::<String>::new());
 }
 
@@ -291,7 +294,7 @@ async fn failures_are_told_each_round_and_logged_once_until_they_end() {
         }
     }
     assert_eq!((lines.with("WARN").len(), lines.with("INFO").len()), (2, 1));
-    assert!(lines.with("WARN")[0].ends_with(&format!("path=a error={}: answered 404 Gone", stub.url("/"))), "{:?}", lines.with("WARN"));
+    assert!(lines.with("WARN")[0].ends_with(&format!("path=a error={}: answered 404 Not Found", stub.url(""))), "{:?}", lines.with("WARN"));
     assert_eq!(lines.with("canary"), Vec::<String>::new());
 }
 
@@ -312,7 +315,10 @@ async fn the_words_of_the_original_are_kept() {
     let sent = |path: &str, rest: &str| format!("INFO Request sent to {}. Response: {rest}", stub.url(path));
     let expected = [sent("/fine", "200 OK"), sent("/lost", "404 NOT FOUND no such file"), sent("/broken", "500 INTERNAL SERVER ERROR")];
     assert_eq!(lines.with("Request sent"), expected);
-    assert_eq!(lines.with("ERROR Max"), [format!("ERROR Max retries exceeded for {}", stub.url("/broken"))]);
+    assert_eq!(
+        lines.with("ERROR Max"),
+        [format!("ERROR Max retries exceeded for URL {}: answered 500 Internal Server Error", stub.url("/broken"))]
+    );
     assert_eq!(lines.with("canary"), Vec::<String>::new());
 }
 

@@ -9,21 +9,53 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 
 use crate::config::web::Origin;
+use crate::core::object::Kind;
 use crate::web::error::WebError;
 
 /// Lookups under way at once. Each keeps a thread of the runtime for as long as a dead name server lets it wait, and files are
 /// written by threads of the same pool.
 const LOOKUPS_MAX: usize = 2;
 
-/// A URL without user, password, query and fragment.
+/// What is shown of a text in which no server is named. Not even its scheme: `name:password` has one, too.
+const NO_URL: &str = "(not a URL)";
+
+/// Whether an output may name more of a URL than its origin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Secrecy {
+    /// The two lines that are quoted from the original may show its path.
+    Open,
+    /// It stands in a Secret.
+    Secret,
+}
+
+impl Secrecy {
+    /// How a URL in an object of this kind is shown.
+    pub const fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::ConfigMap => Self::Open,
+            Kind::Secret | Kind::Pod => Self::Secret,
+        }
+    }
+}
+
+/// The origin of a URL: anything else of it may be a token.
 pub fn shown(url: &str) -> String {
-    Url::parse(url.trim()).map_or_else(|_| "(not a URL)".to_owned(), |url| shown_url(&url))
+    Url::parse(url.trim()).map_or_else(|_| NO_URL.to_owned(), |url| shown_url(&url))
 }
 
 /// As [`shown`].
 pub(crate) fn shown_url(url: &Url) -> String {
+    let Some(host) = url.host_str().filter(|host| !host.is_empty()) else { return NO_URL.to_owned() };
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+    format!("{}://{host}{port}", url.scheme())
+}
+
+/// A URL in the lines that are quoted from the original: with its path, unless that is secret; never user, query or fragment.
+pub fn quoted(url: &str, secrecy: Secrecy) -> String {
+    match (Url::parse(url.trim()), secrecy) {
+        (Ok(url), Secrecy::Open) if url.has_host() => shown_url(&url) + url.path(),
+        _ => shown(url),
+    }
 }
 
 /// A URL that can be asked.
@@ -58,10 +90,49 @@ pub(crate) fn literal(url: &Url) -> Option<IpAddr> {
     origin_of(url)?.host.parse().ok()
 }
 
+/// Names by which clouds offer their metadata, without a dot at the end.
+const METADATA: [&str; 11] = [
+    "metadata",
+    "metadata.goog",
+    "metadata.google.internal",
+    "metadata.google.com",
+    "metadata.azure.internal",
+    "metadata.packet.net",
+    "metadata.platformequinix.com",
+    "metadata.tencentyun.com",
+    "metadata.ec2.internal",
+    "instance-data",
+    "instance-data.ec2.internal",
+];
+
+/// Whether the URL asks for an address or a name of [`is_link_local`] by its text alone. It is all that there is to judge by where a
+/// proxy looks the name up.
+pub(crate) fn names_metadata(url: &Url) -> bool {
+    let Some(host) = origin_of(url).map(|origin| origin.host) else { return false };
+    let name = host.trim_end_matches('.');
+    METADATA.contains(&name) || literal(url).is_some_and(is_link_local) || spelled_in(name).any(is_link_local)
+}
+
+/// Addresses that a name is made of: name servers such as nip.io and sslip.io answer with them, and nobody else's names look so.
+fn spelled_in(name: &str) -> impl Iterator<Item = IpAddr> {
+    let parts: Vec<&str> = name.split(['.', '-']).collect();
+    let decimal = move |at: usize| parts.get(at..at + 4)?.join(".").parse().ok();
+    let hexadecimal = |label: &str| {
+        let digits = (label.len() == 8).then(|| u32::from_str_radix(label, 16).ok())??;
+        Some(Ipv4Addr::from(digits).into())
+    };
+    let sixth = |label: &str| label.contains('-').then(|| label.replace('-', ":").parse::<Ipv6Addr>().ok())?.map(IpAddr::from);
+    let labels = name.split('.').flat_map(move |label| [hexadecimal(label), sixth(label)]).flatten();
+    (0..name.len()).map_while(move |at| (at < 64).then(|| decimal(at))).flatten().chain(labels)
+}
+
 /// Whether the address is one at which a node or a cloud tells its guests who they are.
 pub(crate) fn is_link_local(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => address.is_link_local() || address == Ipv4Addr::new(100, 100, 100, 200),
+        IpAddr::V4(address) => {
+            // Alibaba's and Oracle's.
+            address.is_link_local() || [[100, 100, 100, 200], [192, 0, 0, 192]].contains(&address.octets())
+        }
         IpAddr::V6(address) => {
             let segments = address.segments();
             let inner = embedded(address).is_some_and(|inner| is_link_local(inner.into()));
@@ -72,11 +143,12 @@ pub(crate) fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address in an IPv4-mapped, IPv4-compatible or NAT64 address.
+/// The IPv4 address in an IPv4-mapped, IPv4-compatible, NAT64 or 6to4 address.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let octets = address.octets();
     match address.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, ..] => Some(Ipv4Addr::new(octets[12], octets[13], octets[14], octets[15])),
+        [0x2002, ..] => Some(Ipv4Addr::new(octets[2], octets[3], octets[4], octets[5])),
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 1, ..] => Some(Ipv4Addr::new(octets[12], octets[13], octets[14], octets[15])),
         _ => address.to_ipv4(),
     }
 }
@@ -149,13 +221,20 @@ mod tests {
     #[test]
     fn secrets_of_a_url_are_not_shown() {
         let table = [
-            ("http://user:canary@Example.com:8080/a/b?token=canary#canary", "http://example.com:8080/a/b"),
-            ("https://example.com:443", "https://example.com/"),
-            (" http://[::1]:90/x\n", "http://[::1]:90/x"),
+            ("http://canary:canary@Example.com:8080/canary?token=canary#canary", "http://example.com:8080"),
+            ("https://example.com:443", "https://example.com"),
+            (" http://[::1]:90/canary\n", "http://[::1]:90"),
+            ("http:canary.example/canary", "http://canary.example"),
             ("canary", "(not a URL)"),
+            ("canary:canary", "(not a URL)"),
+            ("file:///canary", "(not a URL)"),
         ];
         for (url, expected) in table {
             assert_eq!(shown(url), expected);
+            assert_eq!(quoted(url, Secrecy::Secret), expected);
+        }
+        for (url, expected) in [("http://u:canary@h:81/a/b?canary#canary", "http://h:81/a/b"), ("canary:canary", "(not a URL)")] {
+            assert_eq!(quoted(url, Secrecy::Open), expected);
         }
     }
 
@@ -168,9 +247,27 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_the_node_are_known_in_every_spelling() {
+    fn s16_addresses_of_the_node_are_known_in_every_spelling() {
         for url in [
             "http://169.254.169.254/",
+            "http://169.254.169.254./",
+            "http://169.254.43518/",
+            "http://0251.0376.0251.0376/",
+            "http://0xA9FEA9FE/",
+            "http://%31%36%39.254.169.254/",
+            "http://192.0.0.192/",
+            "http://[2002:a9fe:a9fe::]/",
+            "http://[64:ff9b:1::a9fe:a9fe]/",
+            "http://[::169.254.169.254]/",
+            "http://[FD00:0ec2:0:0::254]/",
+            "http://metadata/",
+            "http://METADATA.google.internal/",
+            "http://metadata.google.internal./",
+            "http://instance-data/",
+            "http://169.254.169.254.nip.io/",
+            "http://a.169-254-169-254.sslip.io/",
+            "http://a9fea9fe.nip.io/",
+            "http://fd00-ec2--254.sslip.io/",
             "http://2852039166/",
             "http://0xa9.0xfe.1/",
             "http://[::ffff:169.254.169.254]/",
@@ -183,10 +280,19 @@ mod tests {
             "http://100.100.100.200/",
             "http://[::ffff:100.100.100.200]/",
         ] {
-            assert!(literal(&parse(url).unwrap()).is_some_and(is_link_local), "{url}");
+            assert!(names_metadata(&parse(url).unwrap()), "{url}");
         }
-        for url in ["http://127.0.0.1/", "http://10.0.0.1/", "http://[::1]/", "http://[fd00::1]/", "http://100.100.100.201/"] {
-            assert!(!literal(&parse(url).unwrap()).is_some_and(is_link_local), "{url}");
+        for url in [
+            "http://127.0.0.1/",
+            "http://10.0.0.1/",
+            "http://[::1]/",
+            "http://[fd00::1]/",
+            "http://100.100.100.201/",
+            "http://metadata.shop.svc/",
+            "http://my-metadata/",
+            "http://10-0-0-1.shop.pod/",
+        ] {
+            assert!(!names_metadata(&parse(url).unwrap()), "{url}");
         }
     }
 }

@@ -44,6 +44,7 @@ pub(super) async fn answer(mut response: Response, question: &Question<'_>, cloc
     let mut answer = Answer {
         code: code.as_u16(),
         reason: reason.unwrap_or_else(|| code.canonical_reason().unwrap_or_default().to_owned()),
+        is_plain: false,
         body: Vec::new(),
         validators: validators(response.headers()),
         wish: retry_after(response.headers()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::core::retry::Trouble;
 use crate::web::address::Guarded;
 
-/// Why a question got no good answer. URLs in it are without user, password and query.
+/// Why a question got no good answer. URLs in it are origins: scheme, host and port.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum WebError {
     /// REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file that cannot be read.
@@ -46,7 +46,7 @@ pub enum WebError {
         url: String,
     },
     /// An address at which a node or a cloud tells its guests who they are.
-    #[error("{url}: a link-local address, which only URL_ALLOW can permit")]
+    #[error("{url}: a link-local address or a metadata server, which only URL_ALLOW can permit")]
     LinkLocal {
         /// The URL.
         url: String,
@@ -102,8 +102,8 @@ pub enum WebError {
         url: String,
         /// The status code.
         code: u16,
-        /// The reason phrase.
-        reason: String,
+        /// What the code is called; the server's own words may repeat what it was asked.
+        reason: &'static str,
         /// Whether it is worth another attempt.
         trouble: Option<Trouble>,
         /// How long the server asks us to wait.
@@ -129,6 +129,32 @@ impl WebError {
             | Self::Encoding { .. }
             | Self::TooLarge { .. }
             | Self::Redirects { .. } => None,
+        }
+    }
+
+    /// What went wrong, for a line that names the URL itself.
+    pub fn why(&self) -> String {
+        let text = self.to_string();
+        self.url().and_then(|url| text.strip_prefix(url)?.strip_prefix(": ")).map_or(text.clone(), str::to_owned)
+    }
+
+    fn url(&self) -> Option<&str> {
+        match self {
+            Self::Scheme { url }
+            | Self::NotAllowed { url }
+            | Self::LinkLocal { url }
+            | Self::Connect { url, .. }
+            | Self::Read { url, .. }
+            | Self::Late { url }
+            | Self::TooLarge { url, .. }
+            | Self::Redirects { url, .. }
+            | Self::Status { url, .. } => Some(url),
+            Self::BundleUnreadable { .. }
+            | Self::BundleEmpty { .. }
+            | Self::Tls(_)
+            | Self::Client(_)
+            | Self::Url
+            | Self::Encoding { .. } => None,
         }
     }
 

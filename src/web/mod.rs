@@ -1,7 +1,8 @@
 //! Servers other than the API: one question, one attempt.
 //!
 //! Owns which servers are asked at all, who gets credentials, how long an answer may take and how large it may be. Follows
-//! redirects itself, for each of them is a new server. Never tries again, never keeps a connection, never logs a body or a query.
+//! redirects itself, for each of them is a new server. Never tries again, never keeps a connection, never logs a body or more of a URL than its origin,
+//! but for the lines that are quoted from k8s-sidecar.
 //!
 //! ```no_run
 //! # async fn example(web: &kube_projector::config::web::Web) -> Result<(), kube_projector::web::error::WebError> {
@@ -28,7 +29,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::{Request, Response, Url};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, error::Elapsed, timeout_at};
@@ -36,7 +37,7 @@ use tokio::time::{Instant, error::Elapsed, timeout_at};
 use crate::config::Wording;
 use crate::config::web::{CredentialOrigins, Credentials, Origin, Web};
 use crate::core::retry::Trouble;
-use crate::web::address::{Lookup, Resolver, check, is_link_local, literal, origin_of, parse, shown, shown_url};
+use crate::web::address::{Lookup, Resolver, Secrecy, check, names_metadata, origin_of, parse, quoted, shown, shown_url};
 use crate::web::body::Gate;
 use crate::web::error::WebError;
 
@@ -115,6 +116,9 @@ pub struct Answer {
     pub code: u16,
     /// The reason phrase.
     pub reason: String,
+    /// Whether the server was asked for nothing but a path that is known to whoever knows the URL's, so that its words cannot repeat
+    /// anything else.
+    pub is_plain: bool,
     /// The body: all of a download that succeeded, else the beginning or nothing.
     pub body: Vec<u8>,
     /// By what the server knows it again.
@@ -181,6 +185,7 @@ impl Client {
     pub async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, WebError> {
         let mut url = parse(ask.url)?;
         let own = credentials::take(&mut url).map(|header| (origin_of(&url), header));
+        let (first, own_is_absent) = (url.clone(), own.is_none());
         let mut clock = Clock { step: self.timeout, ends: Instant::now() + self.timeout * WHOLE };
         let (mut method, mut json) = ask.question.request();
         for _ in 0..=REDIRECTS_MAX {
@@ -196,7 +201,9 @@ impl Client {
                 .map_err(|_| WebError::Late { url: shown_url(&url) })?
                 .map_err(|error| WebError::from_client(shown_url(&url), &error))?;
             let Some(next) = redirect(&response, &url)? else {
-                return body::answer(response, &ask.question, &mut clock, shown_url(&url)).await;
+                let is_plain = own_is_absent && url == first && url.query().is_none();
+                let answer = body::answer(response, &ask.question, &mut clock, shown_url(&url)).await?;
+                return Ok(Answer { is_plain, ..answer });
             };
             (method, json) = after_redirect(response.status().as_u16(), method, json);
             url = next;
@@ -215,7 +222,8 @@ impl Client {
             500 | 502 | 503 | 504 if !self.server_errors_are_final => Some(Trouble::Later),
             _ => None,
         };
-        Err(WebError::Status { url: shown(url), code: answer.code, reason: answer.reason.clone(), trouble, wish: answer.wish })
+        let reason = StatusCode::from_u16(answer.code).ok().and_then(|code| code.canonical_reason()).unwrap_or_default();
+        Err(WebError::Status { url: shown(url), code: answer.code, reason, trouble, wish: answer.wish })
     }
 
     /// The client that may ask this server.
@@ -226,7 +234,7 @@ impl Client {
                 true => Ok(&self.everything),
                 false => Err(WebError::NotAllowed { url: shown_url(url) }),
             },
-            Reach::Guarded { allow: None } => match literal(url).is_some_and(is_link_local) {
+            Reach::Guarded { allow: None } => match names_metadata(url) {
                 true => Err(WebError::LinkLocal { url: shown_url(url) }),
                 false => Ok(&self.guarded),
             },
@@ -249,17 +257,19 @@ impl Answer {
     }
 }
 
-/// Logs an answer in these words. The body is shown only where it is no success and the original showed it.
-pub fn tell(wording: Wording, url: &str, answer: &Answer) {
-    let url = shown(url);
-    let Answer { code, reason, .. } = answer;
-    match wording {
-        Wording::Own => tracing::debug!(url, code, "a server answered"),
-        Wording::Sidecar if (200..=299).contains(code) => tracing::info!("Request sent to {url}. Response: {code} {reason}"),
-        Wording::Sidecar => {
-            tracing::info!("{}", format!("Request sent to {url}. Response: {code} {reason} {}", answer.excerpt()).trim_end());
-        }
+/// Logs an answer in these words. The body is shown only where it is no success and the original showed it, and like any of the
+/// server's own words only where they cannot repeat what is not shown of the URL.
+pub fn tell(wording: Wording, url: &str, secrecy: Secrecy, answer: &Answer) {
+    let code = answer.code;
+    if wording == Wording::Own {
+        return tracing::debug!(url = shown(url), code, "a server answered");
     }
+    let words = match answer.is_plain && secrecy == Secrecy::Open {
+        true if (200..=299).contains(&code) => answer.reason.clone(),
+        true => format!("{} {}", answer.reason, answer.excerpt()),
+        false => StatusCode::from_u16(code).ok().and_then(|code| code.canonical_reason()).unwrap_or_default().to_owned(),
+    };
+    tracing::info!("{}", format!("Request sent to {}. Response: {code} {words}", quoted(url, secrecy)).trim_end());
 }
 
 impl<'a> Question<'a> {

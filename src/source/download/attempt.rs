@@ -5,6 +5,7 @@ use crate::core::object::{Payload, SourceEvent};
 use crate::core::remote::Arrival;
 use crate::source::download::book::{Name, Question};
 use crate::source::mailbox::Mailbox;
+use crate::web::address::Secrecy;
 use crate::web::body::Gate;
 use crate::web::error::WebError;
 use crate::web::{self, Ask, Client, Rules, Validators};
@@ -34,7 +35,7 @@ impl Attempt {
         let known = asked.validators.as_ref();
         let question = web::Question::Download { known, bytes_max: self.bytes_max, gate: &self.gate };
         let mut answer = self.client.ask(&Ask { url, question, rules: &self.rules }).await?;
-        web::tell(self.wording, url, &answer);
+        web::tell(self.wording, url, Secrecy::of(name.0.kind), &answer);
         if answer.code == 304 && known.is_some() {
             self.push(name, asked.ticket, Arrival::Unchanged);
             return Ok(Brought::Unchanged);

@@ -12,7 +12,7 @@ use crate::core::path::TargetPath;
 use crate::core::remote::RemoteFiles;
 use crate::core::retry::Attempts;
 use crate::web::Validators;
-use crate::web::address::{origin, shown};
+use crate::web::address::{Secrecy, origin, quoted};
 use crate::web::error::WebError;
 
 /// Questions under way at once.
@@ -84,9 +84,9 @@ impl File {
         }
     }
 
-    /// Its URL as logs may show it.
-    pub fn shown(&self) -> String {
-        shown(text(&self.url).unwrap_or_default())
+    /// Its URL as the lines may show it that are quoted from the original.
+    pub fn quoted(&self, secrecy: Secrecy) -> String {
+        quoted(text(&self.url).unwrap_or_default(), secrecy)
     }
 }
 

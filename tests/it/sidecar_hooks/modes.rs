@@ -66,7 +66,7 @@ fn fix_1_7_list_ends_well_when_the_application_is_not_there_yet() {
     bench.setup.cluster.configmap("a", &[("a", "1")]).create();
     let nobody = format!("http://127.0.0.1:{}/reload", free_port());
     let finished = completed(&bench.hooked().env("METHOD", "LIST").env("REQ_URL", &nobody).env("REQ_RETRY_TOTAL", "1"));
-    assert_eq!(crate::common::count(&finished.stderr, &format!("Max retries exceeded for {nobody}")), 1, "{}", finished.stderr);
+    assert_eq!(crate::common::count(&finished.stderr, &format!("Max retries exceeded for URL {nobody}")), 1, "{}", finished.stderr);
     // It was not told: the one who comes after it tells.
     let _projector = healthy(&bench.hooked());
     bench.asked(1);

@@ -65,7 +65,10 @@ fn keep_1_7_at_the_bounds_of_retries_there_is_one_error_and_life_goes_on() {
     bench.web.on("/reload", Answer::status(503));
     bench.setup.cluster.configmap("a", &[("a", "1")]).create();
     let projector = healthy(&bench.hooked().env("REQ_RETRY_TOTAL", "2"));
-    let line = format!("\"level\": \"ERROR\", \"msg\": \"Max retries exceeded for {}\"", bench.web.url("/reload"));
+    let line = format!(
+        "\"level\": \"ERROR\", \"msg\": \"Max retries exceeded for URL {}: answered 503 Service Unavailable\"",
+        bench.web.url("/reload")
+    );
     projector.wait_output(&line);
     bench.asked(3);
     assert_eq!((count(&projector.output(), &line), projector.health().0), (1, 200));

@@ -75,7 +75,7 @@ fn keep_1_7_at_the_first_failure_ever_the_file_is_there_and_empty_and_it_is_repo
     // Two attempts where another one may help, one where it cannot.
     let asked = |name: &str| bench.web.count(&format!("/{name}"));
     assert_eq!((asked("500"), asked("cut"), asked("hang"), asked("404"), asked("sized"), asked("loop")), (2, 2, 2, 1, 1, 11));
-    assert_eq!(count(&log, &format!("Max retries exceeded for {}", bench.web.url("/500"))), 1);
+    assert_eq!(count(&log, &format!("Max retries exceeded for URL {}", bench.web.url("/500"))), 1);
 }
 
 #[test]

@@ -48,6 +48,24 @@ fn keep_1_2_proxies_of_the_environment_are_asked_with_whole_urls_and_do_not_get_
 }
 
 #[test]
+fn s16_a_proxy_is_asked_for_no_metadata_whatever_it_is_called() {
+    let (bench, proxy) = (Bench::new(), WebServer::start());
+    proxy.on("/f", Answer::ok("canary-metadata")).on("/away", Answer::redirect("http://metadata.google.internal/f"));
+    let hosts =
+        ["metadata.google.internal", "METADATA.google.internal.", "instance-data", "0xa9fea9fe", "169.254.169.254.nip.io", "metadata"];
+    for (number, host) in hosts.iter().enumerate() {
+        bench.far_at(&format!("m{number}"), &format!("m{number}"), &format!("http://{host}/f"));
+    }
+    bench.far_at("away", "away", "http://files.example/away");
+    let finished = completed(&bench.plain().env("METHOD", "LIST").env("HTTP_PROXY", &proxy.origin()));
+    let targets: Vec<_> = proxy.requests().into_iter().map(|request| request.target).collect();
+    assert_eq!(targets, ["http://files.example/away"], "{}", finished.stderr);
+    for name in ["m0", "m1", "m2", "m3", "m4", "m5", "away"] {
+        assert!(complains(&finished.stderr, &[&format!("\"{name}\""), "a metadata server"]), "{name}: {}", finished.stderr);
+    }
+}
+
+#[test]
 fn keep_1_2_a_ca_bundle_of_the_environment_is_trusted() {
     let web = WebServer::start_tls();
     web.on("/f", Answer::ok("1"));
