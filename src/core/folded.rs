@@ -74,6 +74,11 @@ pub struct Folded {
 }
 
 impl Folded {
+    /// Marks a path: its wanted file may have changed.
+    pub fn touch(&mut self, path: &TargetPath) {
+        self.touched.insert(path.clone());
+    }
+
     /// With room for so many events.
     pub fn for_events(events: usize) -> Self {
         Self { seen: Vec::with_capacity(events), rejections: Vec::with_capacity(events), ..Self::default() }

@@ -2,7 +2,6 @@
 //!
 //! Pure. It looks only at the paths that a batch touched, so a commit costs what changed, never how much there is.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +10,6 @@ use crate::core::entry::{Content, Obstacle, OnDisk, PathEntry};
 use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
 use crate::core::policy::Adopt;
-use crate::core::resolve::precedence;
 use crate::core::store::Store;
 
 /// Why a step is taken, for people.
@@ -188,15 +186,14 @@ fn conflict(winner: &Arc<ObjectKey>, losers: &[Arc<ObjectKey>]) -> Option<Confli
 /// Who keeps the path, and who loses it. The winner is not one of the claimants when a file of another path stands above or
 /// below this one and wins, or when the file is that of a deleted object whose files stay: nobody has its bytes any more, so that
 /// whoever takes the path would end it for good.
-fn rank(store: &Store, path: &TargetPath, entry: &PathEntry) -> Option<(Arc<ObjectKey>, Vec<Arc<ObjectKey>>)> {
-    let winner = first(store, entry.claimants.iter())?;
+pub(crate) fn rank(store: &Store, path: &TargetPath, entry: &PathEntry) -> Option<(Arc<ObjectKey>, Vec<Arc<ObjectKey>>)> {
+    let winner = store.first(entry.claimants.iter())?;
     if let Some(absent) = entry.owner.as_ref().filter(|owner| store.outlives(owner) && store.absence_is_evidence(owner)) {
         return Some((absent.clone(), entry.claimants.to_vec()));
     }
-    let rival =
-        path.ancestors().find_map(|ancestor| wins_over_folder(store, ancestor)).or_else(|| oldest_beneath(store, path.as_str(), &winner));
+    let rival = path.ancestors().find_map(|ancestor| store.stands(ancestor)).or_else(|| store.covers(path.as_str()));
     if let Some(rival) = rival {
-        return Some((rival, entry.claimants.to_vec()));
+        return Some((rival.clone(), entry.claimants.to_vec()));
     }
     if entry.claimants.len() == 1 {
         return Some((winner, Vec::new()));
@@ -205,32 +202,6 @@ fn rank(store: &Store, path: &TargetPath, entry: &PathEntry) -> Option<(Arc<Obje
     let losers =
         entry.claimants.iter().filter(|claimant| **claimant != winner && store.claim(path, claimant) != Some(content)).cloned().collect();
     Some((winner, losers))
-}
-
-fn first<'a>(store: &Store, claimants: impl Iterator<Item = &'a Arc<ObjectKey>>) -> Option<Arc<ObjectKey>> {
-    claimants.min_by(|left, right| order(store, left, right)).cloned()
-}
-
-fn order(store: &Store, left: &Arc<ObjectKey>, right: &Arc<ObjectKey>) -> Ordering {
-    match (store.contender(left), store.contender(right)) {
-        (Some(left), Some(right)) => precedence(left, right, store.order()),
-        (left, right) => left.is_none().cmp(&right.is_none()),
-    }
-}
-
-/// The claim on `folder` as a file, if it is older than every claim beneath it.
-fn wins_over_folder(store: &Store, folder: &str) -> Option<Arc<ObjectKey>> {
-    let winner = first(store, store.path_named(folder)?.claimants.iter())?;
-    oldest_beneath(store, folder, &winner).is_none().then_some(winner)
-}
-
-/// The oldest claim beneath `folder`, if it is older than `than`.
-fn oldest_beneath(store: &Store, folder: &str, than: &Arc<ObjectKey>) -> Option<Arc<ObjectKey>> {
-    if store.claimed_beneath(folder) == 0 {
-        return None;
-    }
-    let beneath = store.beneath(folder).filter_map(|path| store.path(path)).flat_map(|entry| entry.claimants.iter());
-    first(store, beneath).filter(|oldest| order(store, oldest, than) == Ordering::Less)
 }
 
 fn unwanted(plan: &mut Plan, store: &Store, path: &TargetPath, entry: &PathEntry, because: Because) {

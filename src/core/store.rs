@@ -2,19 +2,22 @@
 //!
 //! Memory grows with the number of files, not with their size. It never touches the disk.
 
+mod contests;
 mod fold;
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{self, AtomicU64};
 
 use crate::core::digest::Digester;
 use crate::core::entry::{Content, Live, ObjectEntry, OnDisk, PathEntry};
-use crate::core::folded::Folded;
 use crate::core::object::{Kind, ObjectKey, SourceId};
 use crate::core::path::TargetPath;
 use crate::core::policy::Order;
 use crate::core::remotes::Remotes;
-use crate::core::resolve::Contender;
+use crate::core::resolve::{Contender, precedence};
+use crate::core::store::contests::Contests;
 
 /// How far a source has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +48,15 @@ impl SourceScope {
     }
 }
 
+/// What lies anywhere beneath a folder.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Beneath {
+    /// Claimed paths.
+    claimed: u32,
+    /// Paths that the ledger gives to somebody.
+    owned: u32,
+}
+
 struct Source {
     scope: SourceScope,
     progress: Progress,
@@ -55,8 +67,9 @@ struct Source {
 pub struct Store {
     objects: HashMap<Arc<ObjectKey>, Box<ObjectEntry>>,
     paths: HashMap<TargetPath, Box<PathEntry>>,
-    /// How many claimed paths lie anywhere beneath a folder; only folders below a root.
-    folders: HashMap<Box<str>, u32>,
+    /// What lies anywhere beneath a folder; only folders below a root beneath which something does.
+    folders: HashMap<Box<str>, Beneath>,
+    contests: Contests,
     sources: Vec<Source>,
     /// One allocation a namespace.
     namespaces: HashSet<Arc<str>>,
@@ -66,6 +79,8 @@ pub struct Store {
     owned: usize,
     /// Objects whose files stay when they are deleted.
     kept: HashSet<ObjectKey>,
+    /// See [`Store::looked`]. Atomic only so that a shared store can count.
+    looked: AtomicU64,
 }
 
 impl Store {
@@ -76,6 +91,7 @@ impl Store {
             objects: HashMap::new(),
             paths: HashMap::new(),
             folders: HashMap::new(),
+            contests: Contests::default(),
             sources,
             namespaces: HashSet::new(),
             remotes: Remotes::default(),
@@ -83,6 +99,7 @@ impl Store {
             order,
             owned: 0,
             kept: HashSet::new(),
+            looked: AtomicU64::new(0),
         }
     }
 
@@ -145,19 +162,31 @@ impl Store {
         complete.filter_map(|(at, _)| u16::try_from(at).ok().map(SourceId))
     }
 
+    /// How many entries of paths were looked at since the start, one by one or in passing: what a commit costs.
+    pub fn looked(&self) -> u64 {
+        self.looked.load(atomic::Ordering::Relaxed)
+    }
+
+    /// Counts a look. One task owns the store, so that nothing is lost between reading and writing.
+    fn count(&self) {
+        self.looked.store(self.looked.load(atomic::Ordering::Relaxed) + 1, atomic::Ordering::Relaxed);
+    }
+
     /// The path's entry, if the path is claimed or owned.
     pub fn path(&self, path: &TargetPath) -> Option<&PathEntry> {
+        self.count();
         self.paths.get(path).map(Box::as_ref)
     }
 
     /// The entry of the path with this text.
     pub fn path_named(&self, path: &str) -> Option<&PathEntry> {
+        self.count();
         self.paths.get(path).map(Box::as_ref)
     }
 
     /// Every path that is claimed or owned.
     pub fn paths(&self) -> impl Iterator<Item = (&TargetPath, &PathEntry)> {
-        self.paths.iter().map(|(path, entry)| (path, &**entry))
+        self.paths.iter().inspect(|_| self.count()).map(|(path, entry)| (path, &**entry))
     }
 
     /// Every live object.
@@ -182,13 +211,17 @@ impl Store {
 
     /// How many claimed paths lie beneath the folder.
     pub fn claimed_beneath(&self, folder: &str) -> u32 {
-        self.folders.get(folder).copied().unwrap_or(0)
+        self.folders.get(folder).map_or(0, |beneath| beneath.claimed)
     }
 
-    /// All claimed paths beneath a folder. Walks every path: only for the rare conflict of a file with a folder.
-    pub fn beneath<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = &'a TargetPath> {
-        self.paths
-            .iter()
+    /// How many paths that the ledger gives to anybody lie beneath the folder.
+    pub fn owned_beneath(&self, folder: &str) -> u32 {
+        self.folders.get(folder).map_or(0, |beneath| beneath.owned)
+    }
+
+    /// All claimed paths beneath a folder. Walks every path: only for when a file and a folder begin to contend, or change places.
+    fn beneath<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = &'a TargetPath> {
+        self.paths()
             .filter(move |(path, entry)| !entry.claimants.is_empty() && path.ancestors().any(|ancestor| ancestor == folder))
             .map(|(path, _)| path)
     }
@@ -196,6 +229,18 @@ impl Store {
     /// What decides between claims, for a live object.
     pub fn contender<'a>(&self, key: &'a Arc<ObjectKey>) -> Option<Contender<'a>> {
         Some(Contender { created: self.object(key)?.created, key })
+    }
+
+    /// Who of these claimants ranks first.
+    pub fn first<'a>(&self, claimants: impl Iterator<Item = &'a Arc<ObjectKey>>) -> Option<Arc<ObjectKey>> {
+        claimants.min_by(|left, right| self.compare(left, right)).cloned()
+    }
+
+    fn compare(&self, left: &Arc<ObjectKey>, right: &Arc<ObjectKey>) -> Ordering {
+        match (self.contender(left), self.contender(right)) {
+            (Some(left), Some(right)) => precedence(left, right, self.order),
+            (left, right) => left.is_none().cmp(&right.is_none()),
+        }
     }
 
     /// What `key` wants at `path`.
@@ -227,6 +272,9 @@ impl Store {
         self.objects.entry(owner.clone()).or_default().owned += 1;
         self.owned += 1;
         self.path_entry(path).owner = Some(owner);
+        for folder in path.ancestors() {
+            self.count_beneath(folder, |beneath| beneath.owned += 1);
+        }
     }
 
     /// Notes that the ledger gives the path to nobody.
@@ -236,52 +284,27 @@ impl Store {
         self.drop_path_if_idle(path);
         let Some(former) = former else { return };
         self.owned -= 1;
+        for folder in path.ancestors() {
+            self.count_beneath(folder, |beneath| beneath.owned -= 1);
+        }
         if let Some(entry) = self.objects.get_mut(&former) {
             entry.owned = entry.owned.saturating_sub(1);
         }
         self.drop_object_if_idle(&former);
     }
 
-    /// Marks a path, and everything whose conflict with it may turn out otherwise now.
-    fn touch(&self, path: &TargetPath, folded: &mut Folded) {
-        if self.claimed_beneath(path.as_str()) > 0 {
-            folded.touched.extend(self.beneath(path.as_str()).cloned());
+    /// Counts what lies beneath a folder. Returns what does now.
+    fn count_beneath(&mut self, folder: &str, change: impl FnOnce(&mut Beneath)) -> Beneath {
+        let beneath = match self.folders.get_mut(folder) {
+            Some(beneath) => beneath,
+            None => self.folders.entry(folder.into()).or_default(),
+        };
+        change(beneath);
+        let now = *beneath;
+        if now == Beneath::default() {
+            self.folders.remove(folder);
         }
-        for ancestor in path.ancestors() {
-            if let Some((claimed, _)) = self.paths.get_key_value(ancestor).filter(|(_, entry)| !entry.claimants.is_empty()) {
-                folded.touched.insert(claimed.clone());
-                folded.touched.extend(self.beneath(ancestor).cloned());
-            }
-        }
-        folded.touched.insert(path.clone());
-    }
-
-    fn claim_path(&mut self, path: &TargetPath, key: &Arc<ObjectKey>) {
-        let entry = self.path_entry(path);
-        let first = entry.claimants.is_empty();
-        entry.claimants.add(key);
-        if first {
-            for ancestor in path.ancestors() {
-                *self.folders.entry(ancestor.into()).or_default() += 1;
-            }
-        }
-    }
-
-    fn unclaim_path(&mut self, path: &TargetPath, key: &Arc<ObjectKey>) {
-        let Some(entry) = self.paths.get_mut(path) else { return };
-        entry.claimants.remove(key);
-        if !entry.claimants.is_empty() {
-            return;
-        }
-        for ancestor in path.ancestors() {
-            if let Some(count) = self.folders.get_mut(ancestor) {
-                *count -= 1;
-                if *count == 0 {
-                    self.folders.remove(ancestor);
-                }
-            }
-        }
-        self.drop_path_if_idle(path);
+        now
     }
 
     fn path_entry(&mut self, path: &TargetPath) -> &mut PathEntry {

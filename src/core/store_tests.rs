@@ -1,6 +1,7 @@
 //! Which of two versions of an object counts, when they come late, twice, or without their bytes.
 
 use super::*;
+use crate::core::folded::Folded;
 use crate::core::object::{Datum, Object, Payload, SourceEvent};
 use crate::core::path::Roots;
 use crate::core::project::{FileNames, Rules, Urls};

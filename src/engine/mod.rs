@@ -336,8 +336,7 @@ impl<F: Fs> Engine<F> {
 
     /// Whether a folder that stands where a file is wanted is ours and about to be emptied.
     fn folder_goes(&self, path: &TargetPath) -> bool {
-        let beneath = |other: &TargetPath| other.ancestors().any(|ancestor| ancestor == path.as_str());
-        self.folders.contains(path.as_str()) && self.store.paths().any(|(other, entry)| entry.owner.is_some() && beneath(other))
+        self.folders.contains(path.as_str()) && self.store.owned_beneath(path.as_str()) > 0
     }
 
     /// Paths whose bytes are asked for.

@@ -97,9 +97,10 @@ impl Store {
         // What it owned and may want no more was held back while its bytes were not known, or while its files outlived it.
         let held_back = former.as_ref().map_or_else(|| self.keeps(&key), |former| former.unread);
         let same_rank = former.as_ref().is_some_and(|former| former.created == new.created && !former.unread);
+        let age_before = former.as_ref().map_or(new.created, |former| former.created);
         let old = former.map(|former| former.claims).unwrap_or_default();
         let renewed = |path: &TargetPath| wanted.binary_search_by(|(claim, _)| claim.path.cmp(path)).is_ok();
-        self.unclaim(&key, &old, renewed, folded);
+        self.unclaim((&key, age_before), &old, renewed, folded);
         // Of two states in one batch the later counts. What answered a question that is still asked belongs to both.
         let answered = |path: &TargetPath| self.remotes.state(path, &key).is_some_and(|state| state != RemoteState::Pending);
         old.paths().filter(|path| !answered(path)).for_each(|path| drop(folded.bodies.take(path, &key)));
@@ -107,18 +108,20 @@ impl Store {
         for (mut claim, file) in wanted {
             let before = old.at(&claim.path);
             if before.is_none() {
-                self.claim_path(&claim.path, &key);
+                self.claim_path(&claim.path, &key, new.created);
+            } else if age_before != new.created {
+                self.age_claim(&claim.path, &key, (age_before, new.created));
             }
             let Some(file) = file else {
                 if let Some(known) = before.filter(|_| self.remotes.state(&claim.path, &key) == Some(RemoteState::Known)) {
                     claim.content = Content { mode: claim.content.mode, ..known };
                 }
-                self.touch(&claim.path, folded);
+                folded.touch(&claim.path);
                 kept.push(claim);
                 continue;
             };
             if before != Some(claim.content) || !same_rank || !self.holds(&claim.path, &claim.content) {
-                self.touch(&claim.path, folded);
+                folded.touch(&claim.path);
                 folded.bodies.put(&claim.path, &key, file);
             }
             kept.push(claim);
@@ -129,6 +132,7 @@ impl Store {
         }
         new.claims = Claims::new(kept);
         self.objects.entry(key).or_default().live = Some(new);
+        self.decide_contests(folded);
     }
 
     /// The claim that a projected file makes; its path shares memory with what is known of that path.
@@ -159,7 +163,7 @@ impl Store {
             // What is there stays; only where nothing is, an empty file may be wanted.
             let is_wanted = rules.urls == Urls::Follow { empty_at_first_failure: true };
             if is_wanted && self.remotes.state(path, &key) == Some(RemoteState::Failed) {
-                self.touch(path, folded);
+                folded.touch(path);
                 folded.bodies.put(path, &key, file);
             }
             return;
@@ -173,16 +177,22 @@ impl Store {
                 // Its length was all that was looked at so far.
                 self.saw(path, OnDisk::Unknown);
             }
-            self.touch(path, folded);
+            folded.touch(path);
             folded.bodies.put(path, &key, file);
         }
     }
 
     /// Withdraws the claims of `old` that are not renewed.
-    fn unclaim(&mut self, key: &Arc<ObjectKey>, old: &Claims, renewed: impl Fn(&TargetPath) -> bool, folded: &mut Folded) {
+    fn unclaim(
+        &mut self,
+        (key, created): (&Arc<ObjectKey>, i64),
+        old: &Claims,
+        renewed: impl Fn(&TargetPath) -> bool,
+        folded: &mut Folded,
+    ) {
         for path in old.paths().filter(|path| !renewed(path)) {
-            self.touch(path, folded);
-            self.unclaim_path(path, key);
+            folded.touch(path);
+            self.unclaim_path(path, key, created);
             folded.bodies.take(path, key);
         }
     }
@@ -220,11 +230,13 @@ impl Store {
         let Some(live) = self.objects.get_mut(key).and_then(|entry| entry.live.take()) else {
             return;
         };
-        self.unclaim(key, &live.claims, |_| false, folded);
+        self.unclaim((key, live.created), &live.claims, |_| false, folded);
+        self.decide_contests(folded);
         folded.rejections.push((key.clone(), live.uid(), Vec::new()));
         folded.remotes.extend(self.remotes.replace(key, Vec::new(), &self.digester));
         folded.outside.push((key.clone(), live.uid(), None));
-        if live.unread {
+        let owned = live.claims.paths().filter(|path| self.path(path).is_some_and(|entry| entry.owner.as_ref() == Some(key))).count();
+        if live.unread && owned < usize::try_from(self.owned_by(key)).unwrap_or_default() {
             self.touch_owned(key, folded);
         }
         self.drop_object_if_idle(key);
@@ -232,7 +244,7 @@ impl Store {
 
     /// Marks what an object owns: that was held back while its bytes were not known.
     fn touch_owned(&self, key: &Arc<ObjectKey>, folded: &mut Folded) {
-        let owned = self.paths.iter().filter(|(_, entry)| entry.owner.as_ref() == Some(key)).map(|(path, _)| path.clone());
+        let owned = self.paths().filter(|(_, entry)| entry.owner.as_ref() == Some(key)).map(|(path, _)| path.clone());
         folded.touched.extend(owned);
     }
 

@@ -390,6 +390,11 @@ impl World {
         self.engine.as_ref().is_some_and(|engine| engine.store().settled())
     }
 
+    /// Looks at paths in this process.
+    pub fn looked(&self) -> u64 {
+        self.engine.as_ref().map_or(0, |engine| engine.store().looked())
+    }
+
     /// How many paths could not be made right so far.
     pub fn stuck(&self) -> usize {
         self.engine.as_ref().map_or(0, Engine::stuck)
