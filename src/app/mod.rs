@@ -8,6 +8,7 @@ pub mod shutdown;
 pub mod sources;
 mod triggers;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -127,9 +128,11 @@ fn greet(config: &Config, server: Option<&str>) {
 
 /// What the engine needs to know of the configuration.
 pub fn settings(config: &Config) -> Settings {
-    let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let (folder, name) = ledger_place(config);
+    let ledger = folder.join(name);
     let rules = Rules {
-        roots: Roots::new(&text(&config.folder), config.allowed_folders.iter().map(|folder| text(folder))),
+        roots: Roots::new(&text(&config.folder), config.allowed_folders.iter().map(|folder| text(folder))).around_ledger(&text(&ledger)),
         names: config.names,
         folder_per_namespace: config.folder_per_namespace,
         urls: config.urls,
@@ -145,10 +148,10 @@ pub fn settings(config: &Config) -> Settings {
     Settings { rules, adopt: config.adopt, finalizers, reacts: config.reacts() }
 }
 
-/// Where our ledger lies, and what its header says.
-pub fn place(config: &Config, pod: Option<String>) -> Place {
+/// The folder that holds our ledger, and its name there.
+fn ledger_place(config: &Config) -> (PathBuf, String) {
     use crate::config::LedgerPlace;
-    let (folder, name) = match &config.ledger {
+    match &config.ledger {
         LedgerPlace::Default => (config.folder.clone(), format!("{}{}.ledger", crate::core::path::RESERVED_PREFIX, config.identity())),
         LedgerPlace::Name(name) => (config.folder.clone(), name.clone()),
         LedgerPlace::In(folder) => {
@@ -157,9 +160,14 @@ pub fn place(config: &Config, pod: Option<String>) -> Place {
         }
         LedgerPlace::Path(path) => {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            (path.parent().map(std::path::Path::to_path_buf).unwrap_or_default(), name)
+            (path.parent().map(Path::to_path_buf).unwrap_or_default(), name)
         }
-    };
+    }
+}
+
+/// Where our ledger lies, and what its header says.
+pub fn place(config: &Config, pod: Option<String>) -> Place {
+    let (folder, name) = ledger_place(config);
     Place {
         folder,
         name,

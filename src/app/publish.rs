@@ -54,6 +54,13 @@ impl Publisher {
         logged.iter().for_each(|change| self.change(change));
         outcome.notes.iter().for_each(|note| self.note(note));
         outcome.outlived.iter().for_each(|key| info!(object = %key, "object is gone, its files stay"));
+        if let Some(first) = outcome.left_out.first() {
+            warn!(
+                files = outcome.left_out.len(),
+                example = self.roots.show(first.as_str()),
+                "others may have written the ledger: files that only it says are ours stay"
+            );
+        }
         if let Some(sender) = &self.wishes {
             outcome.wishes.iter().for_each(|wish| sender.send(self.wish(wish)));
         }

@@ -53,7 +53,7 @@ pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     let contents = peek(&mut Kernel::default(), &place, &rules.roots, held);
     let store =
         crate::engine::store(sources::scopes(&config), config.conflict, (status::random(), status::random())).keeping(config.kept());
-    let mut preview = Preview::new(Disk::for_looking(Kernel::default(), rules.roots.clone()), store, rules.clone(), &contents);
+    let mut preview = Preview::new(Disk::for_looking(Kernel::default(), rules.roots.clone()), store, rules.clone(), &contents, &place);
     let (mailbox, health) = (Mailbox::default(), Health::new(None));
     let mut sources = Sources::start(&config, api, &mailbox, &health, true);
     let deadline = Instant::now() + WITHIN;

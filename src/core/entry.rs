@@ -56,6 +56,8 @@ pub enum Obstacle {
     Special,
     /// A file that another projector's ledger owns.
     Sibling,
+    /// Our own ledger.
+    Ledger,
 }
 
 /// What is known of a path on disk.

@@ -18,6 +18,7 @@ pub mod retry;
 pub mod selector;
 pub mod store;
 pub mod trigger;
+pub mod trust;
 pub mod uid;
 pub mod watch;
 pub mod wire;

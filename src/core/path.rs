@@ -44,6 +44,9 @@ pub enum PathError {
     /// Ledger and temporary names are ours alone.
     #[error("names that start with `.kube-projector.` are reserved")]
     Reserved,
+    /// The ledger has this place, whatever LEDGER says.
+    #[error("the ledger is kept there")]
+    Ledger,
     /// Another key of the same object gives this file name.
     #[error("another key of the object gives the same file name")]
     Doubled,
@@ -106,6 +109,10 @@ impl fmt::Debug for TargetPath {
 pub struct Roots {
     folder: Box<str>,
     allowed: Vec<Box<str>>,
+    /// Where the ledger lies, as a path of ours.
+    ledger: Option<Box<str>>,
+    /// Other paths that lead there.
+    aliases: Vec<Box<str>>,
 }
 
 impl Roots {
@@ -114,7 +121,24 @@ impl Roots {
     pub fn new(folder: &str, allowed: impl IntoIterator<Item = String>) -> Self {
         let mut allowed: Vec<Box<str>> = allowed.into_iter().map(String::into_boxed_str).filter(|root| **root != *folder).collect();
         allowed.sort_by_key(|root| std::cmp::Reverse(root.len()));
-        Self { folder: folder.into(), allowed }
+        Self { folder: folder.into(), allowed, ledger: None, aliases: Vec::new() }
+    }
+
+    /// The same, with the ledger at this absolute path: nothing else may be there, nor below it.
+    #[must_use]
+    pub fn around_ledger(self, path: &str) -> Self {
+        let own = beneath(&self.folder, path).unwrap_or(path).into();
+        Self { ledger: Some(own), ..self }
+    }
+
+    /// Paths that lead to the ledger by ways that only the file system knows: they are its own for now.
+    pub fn set_aliases(&mut self, aliases: impl IntoIterator<Item = TargetPath>) {
+        self.aliases.clear();
+        self.aliases.extend(aliases.into_iter().map(|path| path.as_str().into()));
+    }
+
+    fn is_ledgers(&self, path: &str) -> bool {
+        self.ledger.iter().chain(&self.aliases).any(|ledger| beneath(ledger, path).is_some())
     }
 
     /// FOLDER first, then the others, longest first. Positions are what [`Self::locate`] returns.
@@ -161,17 +185,16 @@ impl Roots {
         if clean.len() > PATH_MAX {
             return Err(PathError::PathTooLong(clean.len()));
         }
-        if !absolute {
-            return Ok(clean);
-        }
-        if clean.is_empty() {
+        if absolute && clean.is_empty() {
             clean.push('/');
         }
-        match beneath(&self.folder, &clean) {
-            Some(inside) => Ok(inside.to_owned()),
-            None if self.allowed.iter().any(|root| beneath(root, &clean).is_some()) => Ok(clean),
-            None => Err(PathError::Outside),
-        }
+        let own = match beneath(&self.folder, &clean) {
+            _ if !absolute => clean,
+            Some(inside) => inside.to_owned(),
+            None if self.allowed.iter().any(|root| beneath(root, &clean).is_some()) => clean,
+            None => return Err(PathError::Outside),
+        };
+        if self.is_ledgers(&own) { Err(PathError::Ledger) } else { Ok(own) }
     }
 
     /// Puts a file name into a folder that [`Self::folder`] has confined.
@@ -188,6 +211,7 @@ impl Roots {
         let length = if path.starts_with('/') { path.len() } else { self.folder.len() + 1 + path.len() };
         match length > PATH_MAX {
             true => Err(PathError::PathTooLong(length)),
+            false if self.is_ledgers(&path) => Err(PathError::Ledger),
             false => Ok(TargetPath(path)),
         }
     }
@@ -218,9 +242,14 @@ fn check_component(component: &str) -> Result<(), PathError> {
     match component {
         ".." => Err(PathError::Parent),
         long if long.len() > NAME_MAX => Err(PathError::NameTooLong(long.len())),
-        reserved if reserved.starts_with(RESERVED_PREFIX) => Err(PathError::Reserved),
+        reserved if is_reserved(reserved) => Err(PathError::Reserved),
         _ => Ok(()),
     }
+}
+
+/// Whether the name begins as those of ledgers and temporary files do, also where a file system takes `A` for `a`.
+fn is_reserved(name: &str) -> bool {
+    name.as_bytes().get(..RESERVED_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX.as_bytes()))
 }
 
 /// Whether a data key is one that the API server admits: `[-._a-zA-Z0-9]+`, at most 253, not `.`, not starting with `..`.
@@ -262,6 +291,8 @@ mod tests {
             ("a\nb", Err(PathError::Control)),
             ("a\0b", Err(PathError::Control)),
             (".kube-projector.x/a", Err(PathError::Reserved)),
+            (".Kube-Projector.x/a", Err(PathError::Reserved)),
+            (".kube-projector", Ok(".kube-projector")),
             (&long, Err(PathError::NameTooLong(256))),
             ("ünïcode", Ok("ünïcode")),
         ];
@@ -301,6 +332,27 @@ mod tests {
         for hostile in ["../x", "/etc/passwd", "", "/", "a/../../x", ".kube-projector.1.ledger"] {
             assert!(roots().recorded(hostile).is_err(), "{hostile}");
         }
+    }
+
+    #[test]
+    fn s2_the_place_of_the_ledger_is_reserved_by_name_and_by_path() {
+        let cases =
+            [("/data/rules/state", "", "state"), ("/data/rules/sub/state", "sub", "state"), ("/srv/deep/state", "/srv/deep", "state")];
+        for (ledger, folder, name) in cases {
+            let roots = roots().around_ledger(ledger);
+            assert_eq!(roots.file(folder, name), Err(PathError::Ledger), "{ledger}");
+            assert!(roots.file(folder, "state2").is_ok() && roots.file("other", name).is_ok(), "{ledger}");
+            let whole = roots.show(roots.file(folder, "x").unwrap().as_str()).replace("/x", "/state");
+            assert_eq!(roots.folder(&whole), Err(PathError::Ledger), "as the folder of an object");
+            assert_eq!(roots.folder(&format!("{whole}/below")), Err(PathError::Ledger));
+            assert_eq!(roots.recorded(&whole), Err(PathError::Ledger), "a record of a ledger");
+        }
+        let mut roots = roots().around_ledger("/elsewhere/state");
+        let alias = roots.file("sub", "state").unwrap();
+        roots.set_aliases([alias]);
+        assert_eq!(roots.file("sub", "state"), Err(PathError::Ledger));
+        roots.set_aliases([]);
+        assert!(roots.file("sub", "state").is_ok());
     }
 
     #[test]

@@ -95,6 +95,7 @@ impl fmt::Display for Barrier {
             Self::Obstacle(Obstacle::Link) => "a symbolic link is in the way",
             Self::Obstacle(Obstacle::Special) => "something that is not a regular file is in the way",
             Self::Obstacle(Obstacle::Sibling) => "another projector owns the file",
+            Self::Obstacle(Obstacle::Ledger) => "the ledger is kept there",
             Self::Foreign => "a foreign file is in the way and ADOPT keeps it",
         })
     }

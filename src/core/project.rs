@@ -122,6 +122,25 @@ pub fn files(object: Object, rules: &Rules) -> Projection {
     projection
 }
 
+/// Files of `object` that would have this name, whatever the case of its letters.
+pub fn files_named(object: &Object, rules: &Rules, name: &str) -> Vec<TargetPath> {
+    let ends = |key: &str| {
+        let start = name.len().checked_sub(key.len()).and_then(|start| name.as_bytes().get(start..));
+        start.is_some_and(|end| end.eq_ignore_ascii_case(key.as_bytes()))
+    };
+    let keys = object.data.iter().map(|datum| match rules.urls {
+        Urls::Follow { .. } => datum.key.strip_suffix(SUFFIX).unwrap_or(&datum.key),
+        Urls::Plain => &datum.key,
+    });
+    let mut keys = keys.filter(|key| ends(key)).peekable();
+    if keys.peek().is_none() {
+        return Vec::new();
+    }
+    let Ok(folder) = folder(object, rules) else { return Vec::new() };
+    let paths = keys.filter_map(|key| place(&object.key, &folder, key, rules).ok());
+    paths.filter(|path| path.name().eq_ignore_ascii_case(name)).collect()
+}
+
 fn folder(object: &Object, rules: &Rules) -> Result<String, PathError> {
     let annotation = object.folder.as_deref().unwrap_or_default();
     match rules.folder_per_namespace && !annotation.starts_with('/') {

@@ -29,6 +29,10 @@ pub struct Meta {
     pub kind: FileKind,
     /// Permission bits.
     pub mode: u16,
+    /// The uid that owns it.
+    pub owner: u32,
+    /// Its group.
+    pub group: u32,
     /// Length in bytes.
     pub length: u64,
     /// Device and inode.
@@ -95,6 +99,11 @@ pub trait Fs: Send + 'static {
     fn sync(&mut self, file: &Self::Handle) -> io::Result<()>;
     /// Takes an exclusive lock; `false` when somebody else holds it.
     fn lock(&mut self, file: &Self::Handle) -> io::Result<bool>;
+
+    /// The uid with which all of this is done.
+    fn uid(&self) -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
 }
 
 /// The kernel's own.
@@ -304,6 +313,8 @@ fn meta(stat: &Stat) -> Meta {
     Meta {
         kind,
         mode: u16::try_from(stat.st_mode & 0o7777).unwrap_or_default(),
+        owner: stat.st_uid,
+        group: stat.st_gid,
         length: u64::try_from(stat.st_size).unwrap_or_default(),
         identity: (stat.st_dev, stat.st_ino),
         changed: stat.st_ctime.saturating_mul(1_000_000_000).saturating_add(i64::try_from(stat.st_ctime_nsec).unwrap_or_default()),

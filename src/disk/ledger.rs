@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 
 use crate::core::ledger::{self, Contents, FormatError, Header, Kept, Record, Relation};
 use crate::core::path::{RESERVED_PREFIX, Roots, TargetPath};
-use crate::disk::fs::Fs;
+use crate::core::trust::{self, Custody};
+use crate::disk::fs::{FileKind, Fs};
 use crate::disk::{read_to_end, write_all};
 
 /// A ledger larger than this is not one of ours.
 const LARGEST: u64 = 1 << 30;
+/// In a folder with this bit a name can be removed by its file's owner, the folder's and root only.
+const STICKY: u16 = 0o1000;
 
 /// Where a ledger lies, and whose it is.
 #[derive(Clone, Debug)]
@@ -72,6 +75,8 @@ pub struct Opened<F: Fs> {
     pub taken_over: Vec<String>,
     /// Why an existing ledger could not be read, if so.
     pub unreadable: Option<FormatError>,
+    /// Files that only a ledger says are ours which others may have written: they are left alone.
+    pub left_out: Vec<TargetPath>,
 }
 
 impl<F: Fs> LedgerFile<F> {
@@ -84,6 +89,7 @@ impl<F: Fs> LedgerFile<F> {
         let failed = |source| LedgerError::Io { path: shown.clone(), source };
         let home = fs.open_root(&place.folder, None).map_err(failed)?;
         let file = lock(fs, &home, &place.name).map_err(failed)?.ok_or_else(|| LedgerError::Held(shown.clone()))?;
+        let custody = custody(fs, &home, &file, roots).map_err(failed)?;
         let bytes = slurp(fs, &file).map_err(failed)?;
         let fresh = || Header {
             version: ledger::VERSION,
@@ -92,7 +98,7 @@ impl<F: Fs> LedgerFile<F> {
             instance: place.instance.clone(),
             pod: place.pod.clone(),
         };
-        let (contents, unreadable, stale) = match ledger::read(&bytes, roots) {
+        let (mut contents, unreadable, stale) = match ledger::read(&bytes, roots) {
             Ok(mut contents) => {
                 let header = Header { id: contents.header.id.clone(), ..fresh() };
                 let stale = header != contents.header || contents.skipped > 0 || contents.garbage > contents.owned.len();
@@ -101,6 +107,7 @@ impl<F: Fs> LedgerFile<F> {
             }
             Err(error) => (Contents::empty(fresh()), (!bytes.is_empty()).then_some(error), true),
         };
+        let left_out = trust::confine(&mut contents, custody.trust(fs.uid()));
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let live = contents.owned.len();
         let file = Self {
@@ -115,11 +122,15 @@ impl<F: Fs> LedgerFile<F> {
         };
         // Left by a crash in a compaction.
         let _ = fs.unlink(&file.home, &temp_name(&place.name));
-        let mut opened = Opened { ids: vec![contents.header.id.clone()], file, contents, taken_over: Vec::new(), unreadable };
+        let ids = vec![contents.header.id.clone()];
+        let mut opened = Opened { ids, file, contents, taken_over: Vec::new(), unreadable, left_out };
         let former = opened.meet_others(fs, place, roots).map_err(failed)?;
+        let Opened { file, contents, .. } = &mut opened;
         if stale || !former.is_empty() {
-            let Opened { file, contents, .. } = &mut opened;
             file.compact(fs, &contents.kept()).map_err(failed)?;
+        } else if !custody.is_private_of(fs.uid()) {
+            // Nobody else writes the new one. Where this cannot be, it is as good as before.
+            let _ = file.compact(fs, &contents.kept());
         }
         for Former { folder, name, locked } in former {
             if let Ok(handle) = fs.open_root(&folder, None) {
@@ -217,7 +228,7 @@ impl<F: Fs> Opened<F> {
     fn meet_others(&mut self, fs: &mut F, place: &Place, roots: &Roots) -> io::Result<Vec<Former<F>>> {
         let mut former = Vec::new();
         for (folder, name) in others(fs, place)? {
-            let Some(theirs) = Other::open(fs, &folder, &name, roots)? else {
+            let Some(mut theirs) = Other::open(fs, &folder, &name, roots)? else {
                 continue;
             };
             match ledger::relation(&self.contents, &theirs.contents, !theirs.lock_is_ours) {
@@ -229,6 +240,7 @@ impl<F: Fs> Opened<F> {
                     }
                 }
                 Relation::Predecessor => {
+                    self.left_out.extend(trust::confine(&mut theirs.contents, theirs.custody.trust(fs.uid())));
                     self.ids.push(theirs.contents.header.id);
                     for (path, key) in theirs.contents.owned {
                         self.contents.owned.entry(path).or_insert(key);
@@ -254,6 +266,7 @@ struct Former<F: Fs> {
 /// Another projector's ledger.
 struct Other<F: Fs> {
     contents: Contents,
+    custody: Custody,
     file: F::Handle,
     lock_is_ours: bool,
 }
@@ -261,12 +274,16 @@ struct Other<F: Fs> {
 impl<F: Fs> Other<F> {
     /// `None` when there is nothing that we may or can read.
     fn open(fs: &mut F, folder: &Path, name: &str, roots: &Roots) -> io::Result<Option<Self>> {
-        let Some(file) = readable(fs.open_root(folder, None).and_then(|home| fs.open(&home, name)))? else {
+        let opened = readable(fs.open_root(folder, None).and_then(|home| Ok((fs.open(&home, name)?, home))))?;
+        let Some((file, home)) = opened else {
+            return Ok(None);
+        };
+        let Some(custody) = readable(custody(fs, &home, &file, roots))? else {
             return Ok(None);
         };
         let lock_is_ours = fs.lock(&file)?;
         let bytes = slurp(fs, &file)?;
-        Ok(ledger::read(&bytes, roots).ok().map(|contents| Self { contents, file, lock_is_ours }))
+        Ok(ledger::read(&bytes, roots).ok().map(|contents| Self { contents, custody, file, lock_is_ours }))
     }
 }
 
@@ -288,6 +305,18 @@ fn others<F: Fs>(fs: &mut F, place: &Place) -> io::Result<Vec<(PathBuf, String)>
     }
     found.sort();
     Ok(found)
+}
+
+/// Who may have written a ledger. What is no regular file is no ledger: whoever writes into a FIFO may never end.
+fn custody<F: Fs>(fs: &mut F, home: &F::Handle, file: &F::Handle, roots: &Roots) -> io::Result<Custody> {
+    let meta = fs.meta(file)?;
+    if meta.kind != FileKind::File {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "not a regular file"));
+    }
+    let folder = roots.iter().next().map(|folder| fs.look_root(Path::new(folder)));
+    let sticky =
+        [fs.meta(home)?.mode, folder.transpose().ok().flatten().map_or(0, |folder| folder.mode)].iter().any(|mode| mode & STICKY != 0);
+    Ok(Custody { owner: meta.owner, mode: meta.mode, sticky })
 }
 
 /// Absence and a refusal say that there is nothing for us; any other error says nothing.
@@ -321,7 +350,10 @@ pub fn peek<F: Fs>(fs: &mut F, place: &Place, roots: &Roots, held: impl Fn((u64,
         let home = fs.open_root(folder, None).ok()?;
         let file = fs.open(&home, name).ok()?;
         let identity = fs.meta(&file).ok()?.identity;
-        Some((ledger::read(&slurp(fs, &file).ok()?, roots).ok()?, identity))
+        let custody = custody(fs, &home, &file, roots).ok()?;
+        let mut contents = ledger::read(&slurp(fs, &file).ok()?, roots).ok()?;
+        trust::confine(&mut contents, custody.trust(fs.uid()));
+        Some((contents, identity))
     };
     let nobody = Header {
         version: ledger::VERSION,

@@ -3,6 +3,7 @@
 //! It decides nothing: `core::plan` says what to do, this does it one step at a time and tells how each step ended.
 
 pub mod fs;
+mod guard;
 pub mod ledger;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use crate::core::path::{RESERVED_PREFIX, Roots};
 use crate::core::plan::Replace;
 use crate::core::policy::Durability;
 use crate::disk::fs::{Confine, FileKind, Fs, Meta};
+use crate::disk::guard::Guard;
 
 /// FOLDER, the allowed folders, and the descriptors through which they are reached.
 pub struct Disk<F: Fs> {
@@ -37,6 +39,8 @@ pub struct Disk<F: Fs> {
     buffer: Vec<u8>,
     /// Whether FOLDER is made where it is missing.
     makes: bool,
+    /// The ledger's place, where its name is none that nobody else can have.
+    guard: Option<Guard>,
 }
 
 /// Why a file was not written.
@@ -83,6 +87,7 @@ impl<F: Fs> Disk<F> {
             modes_owed: Vec::new(),
             buffer: Vec::new(),
             makes: false,
+            guard: None,
         }
     }
 
@@ -176,7 +181,11 @@ impl<F: Fs> Disk<F> {
     /// When the file system refuses to tell.
     pub fn look(&mut self, folder: &str, name: &str, wanted: &Content, digester: &Digester) -> io::Result<OnDisk> {
         let mut buffer = std::mem::take(&mut self.buffer);
+        let guard = self.guard_of(name);
         let seen = self.in_folder(folder, |fs, handle| {
+            if guard::holds(guard.as_ref(), fs, handle, name)? {
+                return Ok(OnDisk::Obstacle(Obstacle::Ledger));
+            }
             let meta = match fs.look(handle, name) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(OnDisk::Absent),
                 meta => meta?,
@@ -243,7 +252,11 @@ impl<F: Fs> Disk<F> {
         self.temps += 1;
         let temp = temp_name(&self.id, self.temps);
         let (mut left, mut in_place) = (false, false);
+        let guard = self.guard_of(name);
         let written = self.in_folder(folder, |fs, handle| {
+            if guard::holds(guard.as_ref(), fs, handle, name)? {
+                return Err(io::Error::other("the ledger is kept there"));
+            }
             let filled = fill_temp(fs, handle, &temp, bytes, (content.mode, durability));
             let done = filled.and_then(|()| fs.rename(handle, &temp, name, replace != Replace::Nothing));
             if let Err(error) = done {
@@ -270,12 +283,17 @@ impl<F: Fs> Disk<F> {
         }
     }
 
-    /// Removes a file. A name that is not there is fine; a folder under that name is not ours and stays.
+    /// Removes a file. A name that is not there is fine; a folder under that name is not ours and stays, and so does the ledger.
     ///
     /// # Errors
     /// When the file system refuses.
     pub fn remove(&mut self, folder: &str, name: &str) -> io::Result<bool> {
-        match self.in_folder(folder, |fs, handle| fs.unlink(handle, name)) {
+        let guard = self.guard_of(name);
+        let unlink = |fs: &mut F, handle: &F::Handle| match guard::holds(guard.as_ref(), fs, handle, name)? {
+            true => Err(io::ErrorKind::NotFound.into()),
+            false => fs.unlink(handle, name),
+        };
+        match self.in_folder(folder, unlink) {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory) => {
                 Ok(false)
             }

@@ -59,6 +59,8 @@ pub struct Engine<F: Fs> {
     /// Folders that we made, as the ledger has them.
     folders: BTreeSet<String>,
     siblings: BTreeSet<String>,
+    /// Files that a ledger names which others may have written; empty once it was told which of them stay.
+    left_out: Vec<TargetPath>,
     /// Records that could not be appended when they were due.
     owed: Vec<crate::core::ledger::Record>,
     /// What is known of reactions; nothing costs anything where there are none.
@@ -93,6 +95,7 @@ impl<F: Fs> Engine<F> {
         let roots = disk.roots().clone();
         let opened = LedgerFile::open(&mut disk.fs, &place, &roots)?;
         disk.identify(opened.file.id());
+        disk.guard_ledger(&place);
         opened.contents.owned.iter().for_each(|(path, key)| store.own(path, key));
         let mut swept = 0;
         let mut folders = store.known_folders();
@@ -122,6 +125,7 @@ impl<F: Fs> Engine<F> {
             store,
             folders: opened.contents.folders,
             siblings: opened.contents.siblings,
+            left_out: opened.left_out,
             owed: Vec::new(),
             reacting: reacting::Reacting::new(opened.contents.owed),
             retries: BTreeMap::new(),
@@ -147,6 +151,7 @@ impl<F: Fs> Engine<F> {
         let mut folded = Folded::for_events(batch.len());
         let listed = self.listed_by(&batch);
         for event in batch {
+            self.disk.reserve_aliases(&event, &mut self.settings.rules);
             self.store.fold(event, &self.settings.rules, &mut folded);
         }
         self.stale_events += u64::from(folded.stale);
@@ -242,6 +247,7 @@ impl<F: Fs> Engine<F> {
             self.compact();
         }
         self.wish(std::mem::take(&mut folded.seen), inherited, &mut outcome);
+        self.tell_left_out(&mut outcome);
         if folded.progressed {
             self.note_progress();
         }
@@ -393,6 +399,8 @@ impl<F: Fs> Engine<F> {
             }
             self.folders.extend(opened.contents.folders);
             self.siblings.extend(opened.contents.siblings);
+            self.left_out.extend(opened.left_out);
+            self.disk.guard_ledger(&self.place);
             self.reacting.owed |= opened.contents.owed;
             self.disk.sweep("", &opened.ids);
             self.disk.identify(opened.file.id());

@@ -75,6 +75,20 @@ impl<F: Fs> Engine<F> {
         }
     }
 
+    /// Files that nobody wants, and that only a ledger says are ours which others may have written, stay: told once all is listed.
+    pub(super) fn tell_left_out(&mut self, outcome: &mut Outcome) {
+        if self.left_out.is_empty() || !self.store.settled() {
+            return;
+        }
+        for path in std::mem::take(&mut self.left_out) {
+            let wanted = self.store.path(&path).is_some_and(|entry| entry.owner.is_some() || !entry.claimants.is_empty());
+            if !wanted && self.disk.in_folder(path.folder(), |fs, folder| fs.look(folder, path.name())).is_ok() {
+                outcome.left_out.push(path);
+            }
+        }
+        self.disk.end_batch();
+    }
+
     /// Told once per object and folder.
     pub(super) fn note_outside(&mut self, found: Vec<(Arc<ObjectKey>, u128, Option<Box<str>>)>, outcome: &mut Outcome) {
         for (key, uid, folder) in found {

@@ -60,6 +60,8 @@ pub struct Outcome {
     pub overridden: Vec<Arc<ObjectKey>>,
     /// Objects that are gone while their files stay, for the log.
     pub outlived: Vec<Arc<ObjectKey>>,
+    /// Files that only a ledger says are ours which others may have written: they stay.
+    pub left_out: Vec<TargetPath>,
     /// What the status writer must do about finalizers.
     pub wishes: Vec<Wish>,
     /// Call again at this time, whether or not anything comes.

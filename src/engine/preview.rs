@@ -26,7 +26,8 @@ pub struct Preview<F: Fs> {
 
 impl<F: Fs> Preview<F> {
     /// A preview over what the ledger says.
-    pub fn new(disk: Disk<F>, mut store: Store, rules: Rules, ledger: &Contents) -> Self {
+    pub fn new(mut disk: Disk<F>, mut store: Store, rules: Rules, ledger: &Contents, place: &Place) -> Self {
+        disk.guard_ledger(place);
         ledger.owned.iter().for_each(|(path, key)| store.own(path, key));
         Self { disk, store, rules, rejected: Vec::new() }
     }
@@ -35,6 +36,7 @@ impl<F: Fs> Preview<F> {
     pub fn fold(&mut self, batch: Vec<SourceEvent>) {
         for event in batch {
             let mut folded = Folded::default();
+            self.disk.reserve_aliases(&event, &mut self.rules);
             self.store.fold(event, &self.rules, &mut folded);
             for (key, _, rejections) in folded.rejections {
                 self.rejected.retain(|(known, _)| *known != key);

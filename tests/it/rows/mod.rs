@@ -8,3 +8,4 @@ mod inject;
 mod kill;
 mod mount;
 mod owner;
+mod trust;
