@@ -137,6 +137,11 @@ impl Namespace {
         self.cluster.try_kubectl(&self.inside(&["apply", "--filename", "-"]), manifest).checked("kubectl apply");
     }
 
+    /// Creates what YAML or JSON text holds, also where it is much.
+    pub fn create(&self, manifest: &str) {
+        self.cluster.try_kubectl(&self.inside(&["create", "--filename", "-"]), manifest).checked("kubectl create");
+    }
+
     /// The object as the API server has it; an error when there is none.
     pub fn object(&self, kind: &str, name: &str) -> Result<Value, String> {
         let finished = self.try_kubectl(&["get", kind, name, "--output", "json"]);

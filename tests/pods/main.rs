@@ -11,6 +11,7 @@
 //! | `PROJECTOR_TEST_IMAGE` | the image under test, already on the node | `localhost/kube-projector:ci` |
 //! | `PROJECTOR_TEST_IMAGE_WITH_SHELL` | the image of the target `k8s-sidecar-with-shell`, already on the node | `localhost/kube-projector:ci-with-shell` |
 //! | `PROJECTOR_TEST_BUSYBOX` | an image with busybox's applets, already on the node | `localhost/busybox:1` |
+//! | `PROJECTOR_TEST_ROUNDS` | how often the test with hundreds of objects deletes its namespace | 1 |
 //!
 //! `cargo test --test pods -- --ignored --test-threads=2` runs them all.
 
@@ -21,6 +22,7 @@ mod wait;
 mod dovecot;
 mod examples;
 mod exec;
+mod farewell;
 mod faults;
 mod k8s_sidecar;
 mod sharing;
