@@ -199,6 +199,12 @@ impl Tasks {
     }
 }
 
+/// Our finalizers, where there are any.
+fn ours(config: &Config) -> Option<status::patch::Finalizers> {
+    let names = config.finalizers.as_ref()?;
+    Some(status::patch::Finalizers { name: names.name.clone(), former: names.former.clone() })
+}
+
 /// The writers that tell the cluster what became of its objects.
 struct Status {
     events: Option<events::EventSender>,
@@ -222,8 +228,7 @@ impl Status {
             }));
             sender
         });
-        let wishes = config.finalizers.as_ref().map(|names| {
-            let ours = status::patch::Finalizers { name: names.name.clone(), former: names.former.clone() };
+        let wishes = ours(config).map(|ours| {
             let (sender, mut writer) = finalizers::writer(api.clone(), ours, events.clone());
             let mut stopped = stopped.clone();
             tasks.insert(
@@ -238,8 +243,7 @@ impl Status {
             );
             sender
         });
-        let home = config.guarded_home().zip(config.finalizers.as_ref()).map(|(namespace, names)| {
-            let ours = status::patch::Finalizers { name: names.name.clone(), former: names.former.clone() };
+        let home = config.guarded_home().zip(ours(config)).map(|(namespace, ours)| {
             (api.clone(), Home { namespace: namespace.to_owned(), kinds: config.places().0, which: ours.to_which() })
         });
         Self { events, wishes, tasks, home }
@@ -299,8 +303,7 @@ async fn farewell(api: &ApiServer, home: &Home) {
 
 /// Starts the sweep for objects that lost the label while nobody watched.
 pub(crate) fn sweep(config: &Config, api: &ApiServer, wishes: finalizers::FinalizerSender, tasks: &mut Tasks) {
-    let Some(names) = &config.finalizers else { return };
-    let ours = status::patch::Finalizers { name: names.name.clone(), former: names.former.clone() };
+    let Some(ours) = ours(config) else { return };
     let (api, config) = (api.clone(), config.clone());
     let (kinds, namespaces) = config.places();
     let scopes = metadata::Scope::all(&kinds, &namespaces);
