@@ -41,7 +41,7 @@ fn begin(consistent: bool) -> SourceEvent {
     SourceEvent::ListBegin { source: SOURCE, generation: 1, consistent }
 }
 
-fn rules() -> Rules {
+pub(super) fn rules() -> Rules {
     Rules {
         roots: Roots::new("/f", []),
         names: FileNames::Key,

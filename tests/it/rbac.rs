@@ -14,9 +14,8 @@ fn shipped() -> Vec<Right> {
 
 /// What the roles of one file grant.
 fn granted(scope: &str, file: &str) -> Vec<Right> {
-    let text = std::fs::read_to_string(format!("{}/rbac/{scope}/{file}.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let mut rights = Vec::new();
-    for role in documents(&text) {
+    for role in documents(scope, file) {
         let words = |rule: &serde_json::Value, field: &str| -> Vec<String> { serde_json::from_value(rule[field].clone()).unwrap() };
         for rule in role["rules"].as_array().into_iter().flatten() {
             for group in words(rule, "apiGroups") {
@@ -29,7 +28,9 @@ fn granted(scope: &str, file: &str) -> Vec<Right> {
     rights
 }
 
-fn documents(text: &str) -> Vec<serde_json::Value> {
+/// The documents of a file of rbac/.
+fn documents(scope: &str, file: &str) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(format!("{}/rbac/{scope}/{file}.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap();
     text.split("\n---\n").map(|document| serde_saphyr::from_str::<serde_json::Value>(document).unwrap()).collect()
 }
 
@@ -113,8 +114,7 @@ fn shipped_verbs_are_the_same_cluster_wide() {
 #[test]
 fn s18_namespaces_are_read_in_no_other_scope_than_our_own() {
     for scope in ["cluster", "namespace"] {
-        let text = std::fs::read_to_string(format!("{}/rbac/{scope}/finalizers.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap();
-        let roles = documents(&text).into_iter().filter(|document| document["rules"].to_string().contains("namespaces"));
+        let roles = documents(scope, "finalizers").into_iter().filter(|document| document["rules"].to_string().contains("namespaces"));
         assert_eq!(roles.map(|role| role["kind"].clone()).collect::<Vec<_>>(), ["Role"], "{scope}");
     }
 }

@@ -9,10 +9,9 @@ use proptest::sample::select;
 use super::*;
 use crate::core::digest::Digester;
 use crate::core::object::{Datum, Kind, Object, Payload, SourceEvent, SourceId};
-use crate::core::path::Roots;
 use crate::core::plan::rank;
-use crate::core::project::{FileNames, Rules, Urls};
 use crate::core::store::SourceScope;
+use crate::core::store::tests::rules;
 
 const SOURCE: SourceId = SourceId(0);
 /// Each is a file name too.
@@ -61,18 +60,6 @@ fn event(step: &Step, version: u64) -> SourceEvent {
         Step::Delete(name) => SourceEvent::Delete { source: SOURCE, generation: 0, key: key(*name), uid: 0, finalizers: Vec::new() },
         // Nothing was stamped with it: everything is gone.
         Step::List => SourceEvent::ListEnd { source: SOURCE, generation: 9 },
-    }
-}
-
-fn rules() -> Rules {
-    Rules {
-        roots: Roots::new("/f", []),
-        names: FileNames::Key,
-        folder_per_namespace: false,
-        file_mode: 0o644,
-        terminating_is_gone: false,
-        urls: Urls::Plain,
-        tells_outside: false,
     }
 }
 
