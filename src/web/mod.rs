@@ -1,8 +1,8 @@
 //! Servers other than the API: one question, one attempt.
 //!
 //! Owns which servers are asked at all, who gets credentials, how long an answer may take and how large it may be. Follows
-//! redirects itself, for each of them is a new server. Never tries again, never keeps a connection, never logs a body or more of a URL than its origin,
-//! but for the lines that are quoted from k8s-sidecar.
+//! redirects itself, for each of them is a new server. Never tries again, never keeps a connection, never logs a body or more of a URL
+//! than its origin, but for the lines that are quoted from k8s-sidecar.
 //!
 //! ```no_run
 //! # async fn example(web: &kube_projector::config::web::Web) -> Result<(), kube_projector::web::error::WebError> {
