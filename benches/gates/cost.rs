@@ -19,6 +19,8 @@ const FILES: u64 = 100;
 /// Files of the large folder, and events there: more, because the start weighs more.
 const MANY_FILES: u64 = 20_000;
 const MANY_EVENTS: u64 = 2_000;
+/// Events in a crowd.
+const CROWD_EVENTS: u64 = 150;
 
 /// G11, G12, and that a commit costs what changed.
 pub fn instructions(report: &mut Report) {
@@ -31,6 +33,9 @@ pub fn instructions(report: &mut Report) {
     report.at_most("instructions per bookmark", bookmark, 3_000.0);
     let among_many = instructions_per_event(Workload::Changed, MANY_FILES, MANY_EVENTS) - lines;
     report.at_most("instructions per change, 20 000 files against 100", among_many / changed, 1.1);
+    // Fewer events than it takes until what waits is tried again.
+    let [few, crowd] = [FILES, MANY_FILES].map(|files| instructions_per_event(Workload::Crowded, files, CROWD_EVENTS));
+    report.at_most("instructions per change in a crowd, 20 000 against 100", crowd / few, 2.0);
 }
 
 /// G14 and G3.

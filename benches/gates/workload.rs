@@ -2,6 +2,8 @@
 //!
 //! Everything of the library but the network. Nothing is freed at the end, so that what lives then can be counted.
 
+mod crowd;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -35,10 +37,13 @@ pub enum Workload {
     Bookmark,
     /// Lines are made and read by nobody: what the others cost beside what is measured.
     Nothing,
+    /// Every event changes the bytes of one file, and of one whose name is a folder's, while as many others as there are files lie
+    /// below that folder, are blocked, rejected, handed over, or wait for their bytes.
+    Crowded,
 }
 
 impl Workload {
-    const ALL: [Self; 4] = [Self::Changed, Self::Unchanged, Self::Bookmark, Self::Nothing];
+    const ALL: [Self; 5] = [Self::Changed, Self::Unchanged, Self::Bookmark, Self::Nothing, Self::Crowded];
 
     /// The name on the command line of the process.
     pub const fn name(self) -> &'static str {
@@ -47,6 +52,7 @@ impl Workload {
             Self::Unchanged => "unchanged",
             Self::Bookmark => "bookmark",
             Self::Nothing => "nothing",
+            Self::Crowded => "crowded",
         }
     }
 }
@@ -62,6 +68,9 @@ pub fn run(words: &[String]) -> ExitCode {
     let number = |word: &String| word.parse::<u64>().expect("a number");
     let (files, events) = (number(files), number(events));
     let mut projector = Projector::open(Path::new(folder));
+    if workload == Workload::Crowded {
+        return crowded(projector, files, events);
+    }
     projector.list(files);
     for event in 0..events {
         projector.happen(workload, event % files, files + event);
@@ -71,8 +80,18 @@ pub fn run(words: &[String]) -> ExitCode {
     std::process::exit(0)
 }
 
+fn crowded(mut projector: Projector, files: u64, events: u64) -> ExitCode {
+    projector.list(1);
+    crowd::gather(&mut projector, files);
+    for event in 0..events {
+        crowd::edit(&mut projector, files + event);
+    }
+    crowd::check(&projector, files);
+    std::process::exit(0)
+}
+
 /// The library without its network: one source, one engine.
-struct Projector {
+pub struct Projector {
     folder: PathBuf,
     lines: Lines,
     reader: Reader,
@@ -149,6 +168,7 @@ impl Projector {
             Workload::Changed => self.read(false, object, revision + 1, revision + 1),
             Workload::Unchanged => self.read(false, object, revision + 1, 0),
             Workload::Bookmark => return self.read(true, object, revision + 1, 0),
+            Workload::Crowded => unreachable!("has events of its own"),
             Workload::Nothing => {
                 let _ = self.objects.line(object, revision + 1, revision + 1);
                 return;

@@ -15,6 +15,7 @@ pub mod remote;
 pub mod remotes;
 pub mod resolve;
 pub mod retry;
+pub mod schedule;
 pub mod selector;
 pub mod store;
 pub mod trigger;

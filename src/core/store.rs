@@ -77,6 +77,8 @@ pub struct Store {
     digester: Digester,
     order: Order,
     owned: usize,
+    /// Objects that have lost the last path that was theirs, since this was asked for last.
+    idle: Vec<Arc<ObjectKey>>,
     /// Objects whose files stay when they are deleted.
     kept: HashSet<ObjectKey>,
     /// See [`Store::looked`]. Atomic only so that a shared store can count.
@@ -98,6 +100,7 @@ impl Store {
             digester,
             order,
             owned: 0,
+            idle: Vec::new(),
             kept: HashSet::new(),
             looked: AtomicU64::new(0),
         }
@@ -277,6 +280,11 @@ impl Store {
         }
     }
 
+    /// Objects to which the ledger may give nothing any more, since this was asked for last.
+    pub fn take_idle(&mut self) -> Vec<Arc<ObjectKey>> {
+        std::mem::take(&mut self.idle)
+    }
+
     /// Notes that the ledger gives the path to nobody.
     pub fn disown(&mut self, path: &TargetPath) {
         let Some(entry) = self.paths.get_mut(path) else { return };
@@ -289,6 +297,9 @@ impl Store {
         }
         if let Some(entry) = self.objects.get_mut(&former) {
             entry.owned = entry.owned.saturating_sub(1);
+            if entry.owned == 0 {
+                self.idle.push(former.clone());
+            }
         }
         self.drop_object_if_idle(&former);
     }

@@ -187,7 +187,7 @@ impl<F: Fs> Engine<F> {
             if let Some(path) = self.claimed_as_file(&folder) {
                 // The folder was in the way of this file.
                 self.store.saw(&path, OnDisk::Unknown);
-                self.retries.insert(path, Retry { due: now + Duration::from_millis(1), attempts: 0, attempted: false });
+                self.retries.set(path, now + Duration::from_millis(1), Retry::default());
             }
         }
         self.append_or_owe(records);
@@ -228,7 +228,9 @@ impl<F: Fs> Engine<F> {
                 }
             }
         }
-        self.folders.retain(|folder| !foreign.contains(folder));
+        for folder in &foreign {
+            self.folders.remove(folder);
+        }
         self.append_or_owe(foreign.into_iter().map(Record::Unfolder).collect());
         failed
     }
@@ -264,9 +266,9 @@ impl<F: Fs> Engine<F> {
             }
             Err(error) => {
                 self.failed(&path, &error.to_string(), outcome, now);
-                if let (WriteError::Appeared, Some(retry)) = (&error, self.retries.get_mut(&path)) {
+                if matches!(error, WriteError::Appeared) {
                     // Just after now: a retry that is due now counts as one that found nothing to do.
-                    retry.due = now + Duration::from_millis(1);
+                    self.retries.set(path.clone(), now + Duration::from_millis(1), self.retry(&path));
                 }
                 match error {
                     WriteError::InPlace(_) => self.store.saw(&path, OnDisk::Unknown),

@@ -8,8 +8,9 @@ mod notes;
 pub mod outcome;
 pub mod preview;
 mod reacting;
+mod waiting;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::core::object::{ObjectKey, SourceEvent};
 use crate::core::path::TargetPath;
 use crate::core::plan::{self, Batch, Blocked, Conflict};
 use crate::core::project::Rejection;
+use crate::core::schedule::Schedule;
 use crate::core::store::{SourceScope, Store};
 use crate::disk::Disk;
 use crate::disk::fs::Fs;
@@ -41,9 +43,8 @@ const STUCK_NAMED: usize = 10;
 pub const FETCH_MAX: usize = 100;
 
 /// An attempt to be made again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Default, Debug)]
 struct Retry {
-    due: Duration,
     attempts: u32,
     /// Whether a write was tried, rather than bytes waited for.
     attempted: bool,
@@ -65,14 +66,14 @@ pub struct Engine<F: Fs> {
     owed: Vec<crate::core::ledger::Record>,
     /// What is known of reactions; nothing costs anything where there are none.
     reacting: reacting::Reacting,
-    retries: BTreeMap<TargetPath, Retry>,
-    /// The last write failed: attempts go one by one until one works.
-    degraded: bool,
+    retries: Schedule<TargetPath, Retry>,
+    /// The last write failed: attempts go one by one until one works, the next one not before this time.
+    degraded: Option<Duration>,
     /// The ledger is not where it should be, or does not hold what is ours: nothing new is made.
     ledger_lost: bool,
     /// When to look for empty folders of ours.
     prune_due: Option<Duration>,
-    handing_over: HashMap<TargetPath, Duration>,
+    handing_over: Schedule<TargetPath>,
     releasing: HashMap<Arc<ObjectKey>, notes::Releasing>,
     conflicts: HashMap<TargetPath, Conflict>,
     blocked: HashMap<TargetPath, Blocked>,
@@ -81,7 +82,7 @@ pub struct Engine<F: Fs> {
     rejected: HashMap<Arc<ObjectKey>, Vec<Rejection>>,
     failing: HashSet<TargetPath>,
     /// Objects whose bytes were dropped, and when to ask for them again.
-    unread: HashMap<Arc<ObjectKey>, Duration>,
+    unread: Schedule<Arc<ObjectKey>>,
     ready: bool,
     stale_events: u64,
 }
@@ -128,18 +129,18 @@ impl<F: Fs> Engine<F> {
             left_out: opened.left_out,
             owed: Vec::new(),
             reacting: reacting::Reacting::new(opened.contents.owed),
-            retries: BTreeMap::new(),
-            degraded: false,
+            retries: Schedule::default(),
+            degraded: None,
             ledger_lost: false,
             prune_due: None,
-            handing_over: HashMap::new(),
+            handing_over: Schedule::default(),
             releasing: HashMap::new(),
             conflicts: HashMap::new(),
             blocked: HashMap::new(),
             outside: HashMap::new(),
             rejected: HashMap::new(),
             failing: HashSet::new(),
-            unread: HashMap::new(),
+            unread: Schedule::default(),
             ready: false,
             stale_events: 0,
         };
@@ -213,7 +214,7 @@ impl<F: Fs> Engine<F> {
         if settled {
             self.prune_due = Some(now);
         }
-        if settled || ((self.degraded || self.ledger_lost) && self.check_place()) {
+        if settled || ((self.degraded.is_some() || self.ledger_lost) && self.check_place()) {
             folded.touched.extend(self.store.paths().map(|(path, _)| path.clone()));
         }
         let expired = self.take_due(now, &mut folded.touched);
@@ -226,18 +227,13 @@ impl<F: Fs> Engine<F> {
         self.note_blocked(&folded.touched, &plan.blocked, &mut outcome);
         self.note_rejections(std::mem::take(&mut folded.rejections), &mut outcome);
         self.note_outside(std::mem::take(&mut folded.outside), &mut outcome);
-        if !self.handing_over.is_empty() {
-            self.handing_over.retain(|path, _| !folded.touched.contains(path) || plan.handing_over.contains(path));
-        }
-        for path in &plan.handing_over {
-            self.handing_over.entry(path.clone()).or_insert(now + HAND_OVER_MAX);
-        }
+        self.note_handing_over(&folded.touched, &plan.handing_over, now);
         let awaited = self.awaited(&folded, &plan);
         outcome.fetch.clone_from(&plan.fetch);
         outcome.ask.clone_from(&plan.ask);
         outcome.remotes = std::mem::take(&mut folded.remotes);
         outcome.answered = std::mem::take(&mut folded.answered);
-        self.fetch_unread(std::mem::take(&mut folded.unread), &mut outcome, now);
+        self.fetch_unread(std::mem::take(&mut folded.unread), &folded.seen, &mut outcome, now);
         let inherited = plan.own.iter().map(|(_, owner)| owner.clone()).collect();
         self.apply(plan, &mut folded.bodies, &mut outcome, now);
         self.await_bytes(awaited, now);
@@ -254,58 +250,8 @@ impl<F: Fs> Engine<F> {
         self.ready = self.ready
             || (self.store.settled() && self.retries.values().all(|retry| retry.attempted || retry.attempts > 3) && self.unread.is_empty());
         outcome.ready = self.ready;
-        outcome.wake = self
-            .retries
-            .values()
-            .map(|retry| retry.due)
-            .chain(self.handing_over.values().copied())
-            .chain(self.unread.values().copied())
-            .min();
-        let again = (self.ledger_lost || self.disk.has_leftovers()).then(|| now + LOOK_AGAIN);
-        outcome.wake = outcome.wake.into_iter().chain(self.prune_due).chain(again).min();
+        outcome.wake = self.wake(now);
         outcome
-    }
-
-    /// Attempts that were due and found nothing left to do are over.
-    fn drop_moot(&mut self, touched: &BTreeSet<TargetPath>, now: Duration) {
-        for path in touched {
-            if self.retries.get(path).is_some_and(|retry| retry.due <= now) {
-                self.retries.remove(path);
-                self.failing.remove(path);
-            }
-        }
-    }
-
-    /// Asks for objects whose bytes were dropped, again after a while if they do not come.
-    fn fetch_unread(&mut self, new: Vec<Arc<ObjectKey>>, outcome: &mut Outcome, now: Duration) {
-        self.unread.extend(new.into_iter().map(|key| (key, now)));
-        if self.unread.is_empty() {
-            return;
-        }
-        let store = &self.store;
-        self.unread.retain(|key, _| store.object(key).is_some_and(|live| live.unread));
-        for (key, due) in self.unread.iter_mut().filter(|(_, due)| **due <= now) {
-            *due = now + FETCH_PATIENCE;
-            outcome.fetch.insert(key.clone());
-        }
-    }
-
-    /// Adds paths whose time has come. Returns hand-overs that took too long.
-    fn take_due(&mut self, now: Duration, touched: &mut BTreeSet<TargetPath>) -> HashSet<TargetPath> {
-        // While writes fail, one attempt at a time tells whether it is worth fetching the bytes of the others.
-        let limit = if self.degraded { 1 } else { usize::MAX };
-        touched.extend(self.retries.iter().filter(|(_, retry)| retry.due <= now).map(|(path, _)| path.clone()).take(limit));
-        if self.degraded {
-            let later = now + Duration::from_secs(1);
-            self.retries
-                .iter_mut()
-                .filter(|(path, retry)| retry.due <= now && !touched.contains(*path))
-                .for_each(|(_, retry)| retry.due = later);
-        }
-        let expired: HashSet<_> = self.handing_over.iter().filter(|(_, due)| **due <= now).map(|(path, _)| path.clone()).collect();
-        self.handing_over.retain(|_, due| *due > now);
-        touched.extend(expired.iter().cloned());
-        expired
     }
 
     /// Looks at paths that nobody has looked at yet.
@@ -343,30 +289,6 @@ impl<F: Fs> Engine<F> {
     /// Whether a folder that stands where a file is wanted is ours and about to be emptied.
     fn folder_goes(&self, path: &TargetPath) -> bool {
         self.folders.contains(path.as_str()) && self.store.owned_beneath(path.as_str()) > 0
-    }
-
-    /// Paths whose bytes are asked for.
-    fn awaited(&self, folded: &Folded, plan: &plan::Plan) -> Vec<TargetPath> {
-        if plan.fetch.is_empty() && plan.ask.is_empty() {
-            return Vec::new();
-        }
-        let asked: HashSet<&TargetPath> = plan.ask.iter().map(|(_, path)| path).collect();
-        let fetched = |path: &TargetPath| {
-            asked.contains(path)
-                || self.store.path(path).is_some_and(|entry| entry.claimants.iter().any(|claimant| plan.fetch.contains(claimant)))
-        };
-        let written: HashSet<&TargetPath> = plan.write.iter().map(|write| &write.path).collect();
-        folded.touched.iter().filter(|path| !written.contains(path) && fetched(path)).cloned().collect()
-    }
-
-    /// Paths whose bytes are asked for are looked at again, should the bytes not come.
-    fn await_bytes(&mut self, awaited: Vec<TargetPath>, now: Duration) {
-        for path in awaited {
-            let retry = self.retries.entry(path).or_insert(Retry { due: now, attempts: 0, attempted: false });
-            // Reading again is no attempt: only failures make the waits longer.
-            retry.attempts += u32::from(!retry.attempted);
-            retry.due = now + FETCH_PATIENCE;
-        }
     }
 
     /// Finds out whether FOLDER or the ledger were removed or replaced behind our back. Whether everything must be looked at again.

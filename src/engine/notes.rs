@@ -1,6 +1,6 @@
 //! What people must know of objects, kept as state: a note is made when something changes, not each time it is seen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,13 +43,19 @@ impl<F: Fs> Engine<F> {
             let Some(conflict) = conflict.as_ref().filter(|conflict| before.as_ref() != Some(conflict)) else {
                 continue;
             };
-            let known = before.filter(|before| before.winner == conflict.winner).map(|before| before.losers).unwrap_or_default();
-            for loser in conflict.losers.iter().filter(|loser| !known.contains(loser)) {
+            let known: HashSet<_> = before
+                .filter(|before| before.winner == conflict.winner)
+                .map(|before| before.losers)
+                .unwrap_or_default()
+                .into_iter()
+                .collect();
+            for loser in conflict.losers.iter().filter(|loser| !known.contains(*loser)) {
                 self.note(loser, What::Conflict { path: path.clone(), winner: conflict.winner.clone() }, outcome);
             }
         }
     }
 
+    /// Notes which of the touched paths something blocks; `found` is in the order of paths.
     pub(super) fn note_blocked(&mut self, touched: &BTreeSet<TargetPath>, found: &[Blocked], outcome: &mut Outcome) {
         for blocked in found {
             if self.blocked.insert(blocked.path.clone(), blocked.clone()).as_ref() != Some(blocked) {
@@ -57,7 +63,9 @@ impl<F: Fs> Engine<F> {
             }
         }
         if !self.blocked.is_empty() {
-            self.blocked.retain(|path, _| !touched.contains(path) || found.iter().any(|blocked| blocked.path == *path));
+            for path in touched.iter().filter(|path| found.binary_search_by(|blocked| blocked.path.cmp(path)).is_err()) {
+                self.blocked.remove(path);
+            }
         }
     }
 
@@ -70,7 +78,8 @@ impl<F: Fs> Engine<F> {
                 continue;
             }
             let known = self.rejected.insert(key.clone(), rejections.clone()).unwrap_or_default();
-            let new = rejections.into_iter().filter(|rejection| !known.contains(rejection));
+            let known: HashMap<_, _> = known.into_iter().map(|rejection| (rejection.key, rejection.why)).collect();
+            let new = rejections.into_iter().filter(|rejection| known.get(&rejection.key) != Some(&rejection.why));
             outcome.notes.extend(new.map(|rejection| Note { key: key.clone(), uid, what: What::Rejected(rejection) }));
         }
     }
@@ -104,11 +113,10 @@ impl<F: Fs> Engine<F> {
 
     /// A file could not be made right: it is tried again, and told once.
     pub(super) fn failed(&mut self, path: &TargetPath, error: &str, outcome: &mut Outcome, now: Duration) {
-        self.degraded = true;
-        let retry = self.retries.entry(path.clone()).or_insert(Retry { due: now, attempts: 0, attempted: true });
-        retry.attempted = true;
-        retry.due = now + Duration::from_secs(1 << retry.attempts.min(5)).min(RETRY_MAX);
-        retry.attempts += 1;
+        self.degraded.get_or_insert(now);
+        let Retry { attempts, .. } = self.retry(path);
+        let due = now + Duration::from_secs(1 << attempts.min(5)).min(RETRY_MAX);
+        self.retries.set(path.clone(), due, Retry { attempts: attempts + 1, attempted: true });
         let first = self.failing.insert(path.clone());
         if let Some(key) = self.concerned(path).filter(|_| first) {
             self.note(&key, What::Failed { path: path.clone(), error: error.to_owned() }, outcome);
@@ -118,13 +126,11 @@ impl<F: Fs> Engine<F> {
     /// A file is right: whatever was wrong with it is over.
     pub(super) fn succeeded(&mut self, path: &TargetPath, now: Duration, outcome: &mut Outcome) {
         self.retries.remove(path);
-        if !self.handing_over.is_empty() {
-            self.handing_over.remove(path);
-        }
-        self.degraded = false;
+        self.handing_over.remove(path);
+        self.degraded = None;
         if !self.failing.is_empty() && self.failing.remove(path) {
             // Whatever kept this file from being right may be over for the others too. Just after now: see `drop_moot`.
-            self.retries.values_mut().for_each(|retry| retry.due = retry.due.min(now + Duration::from_millis(1)));
+            self.retries.hurry(now + Duration::from_millis(1));
             if let Some(key) = self.concerned(path) {
                 self.note(&key, What::Recovered(path.clone()), outcome);
             }
@@ -150,9 +156,12 @@ impl<F: Fs> Engine<F> {
     /// Turns what was seen of objects into wishes about their finalizers, now that their files are committed.
     /// `inherited`: objects that got files of others because their bytes are the same.
     pub(super) fn wish(&mut self, seen: Vec<Seen>, inherited: BTreeSet<Arc<ObjectKey>>, outcome: &mut Outcome) {
+        // Who may be let go now: whoever has lost its last file, and whoever was seen.
+        let mut idle = self.store.take_idle();
         let Some(finalizers) = self.settings.finalizers.clone() else {
             return;
         };
+        idle.extend(seen.iter().map(|seen| seen.key.clone()));
         let mut guarded = BTreeSet::new();
         for seen in seen.into_iter().rev() {
             // The last state of an object in this batch is the one that counts.
@@ -193,8 +202,7 @@ impl<F: Fs> Engine<F> {
             // Its finalizers are not known any more: the patch tests the guess that there are none.
             outcome.wishes.push(Wish::Guard { key: (*key).clone(), uid: live.uid(), finalizers: Vec::new() });
         }
-        let clean: Vec<_> = self.releasing.keys().filter(|key| self.store.owned_by(key) == 0).cloned().collect();
-        for key in clean {
+        for key in idle.into_iter().filter(|key| self.store.owned_by(key) == 0) {
             if let Some(Releasing { uid, finalizers, terminating }) = self.releasing.remove(&key) {
                 outcome.wishes.push(Wish::Release { key: (*key).clone(), uid, finalizers, terminating });
             }

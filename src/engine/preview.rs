@@ -1,6 +1,6 @@
 //! What a commit would do, without doing it: for `plan`, beside a running instance.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::core::entry::{Obstacle, OnDisk};
@@ -21,7 +21,7 @@ pub struct Preview<F: Fs> {
     disk: Disk<F>,
     store: Store,
     rules: Rules,
-    rejected: Vec<(Arc<ObjectKey>, Vec<Rejection>)>,
+    rejected: BTreeMap<Arc<ObjectKey>, Vec<Rejection>>,
 }
 
 impl<F: Fs> Preview<F> {
@@ -29,7 +29,7 @@ impl<F: Fs> Preview<F> {
     pub fn new(mut disk: Disk<F>, mut store: Store, rules: Rules, ledger: &Contents, place: &Place) -> Self {
         disk.guard_ledger(place);
         ledger.owned.iter().for_each(|(path, key)| store.own(path, key));
-        Self { disk, store, rules, rejected: Vec::new() }
+        Self { disk, store, rules, rejected: BTreeMap::new() }
     }
 
     /// Folds a batch; its bytes are compared by digest later and kept by nobody.
@@ -39,9 +39,10 @@ impl<F: Fs> Preview<F> {
             self.disk.reserve_aliases(&event, &mut self.rules);
             self.store.fold(event, &self.rules, &mut folded);
             for (key, _, rejections) in folded.rejections {
-                self.rejected.retain(|(known, _)| *known != key);
-                if !rejections.is_empty() {
-                    self.rejected.push((key, rejections));
+                if rejections.is_empty() {
+                    self.rejected.remove(&key);
+                } else {
+                    self.rejected.insert(key, rejections);
                 }
             }
         }
@@ -69,7 +70,7 @@ impl<F: Fs> Preview<F> {
     }
 
     /// Keys and objects that are not projected.
-    pub fn rejected(&self) -> &[(Arc<ObjectKey>, Vec<Rejection>)] {
+    pub const fn rejected(&self) -> &BTreeMap<Arc<ObjectKey>, Vec<Rejection>> {
         &self.rejected
     }
 

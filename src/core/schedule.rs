@@ -1,0 +1,82 @@
+//! What is to be looked at again, each at its time: the next one, and those that are due, are found without going through all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Keys, each with its time and what else is known of it.
+pub struct Schedule<K, V = ()> {
+    entries: BTreeMap<K, (Duration, V)>,
+    by_time: BTreeSet<(Duration, K)>,
+}
+
+impl<K, V> Default for Schedule<K, V> {
+    fn default() -> Self {
+        Self { entries: BTreeMap::new(), by_time: BTreeSet::new() }
+    }
+}
+
+impl<K: Ord + Clone, V> Schedule<K, V> {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Sets the time of a key, and what is known of it.
+    pub fn set(&mut self, key: K, at: Duration, known: V) {
+        if let Some((before, _)) = self.entries.insert(key.clone(), (at, known)) {
+            if before == at {
+                return;
+            }
+            self.by_time.remove(&(before, key.clone()));
+        }
+        self.by_time.insert((at, key));
+    }
+
+    /// The time of a key, and what is known of it.
+    pub fn get(&self, key: &K) -> Option<(Duration, &V)> {
+        self.entries.get(key).map(|(at, known)| (*at, known))
+    }
+
+    /// Takes a key out.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        let (at, known) = self.entries.remove(key)?;
+        self.by_time.remove(&(at, key.clone()));
+        Some(known)
+    }
+
+    /// The earliest time.
+    pub fn next(&self) -> Option<Duration> {
+        self.by_time.first().map(|(at, _)| *at)
+    }
+
+    /// Keys whose time has come, the earliest first.
+    pub fn due(&self, now: Duration) -> impl Iterator<Item = &K> {
+        self.by_time.iter().take_while(move |(at, _)| *at <= now).map(|(_, key)| key)
+    }
+
+    /// Brings forward whatever is later than this.
+    pub fn hurry(&mut self, latest: Duration) {
+        while let Some((at, key)) = self.by_time.pop_last() {
+            if at <= latest {
+                self.by_time.insert((at, key));
+                return;
+            }
+            if let Some((at, _)) = self.entries.get_mut(&key) {
+                *at = latest;
+            }
+            self.by_time.insert((latest, key));
+        }
+    }
+
+    /// What is known of the keys.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.entries.values().map(|(_, known)| known)
+    }
+}
+
+#[cfg(test)]
+#[path = "schedule_tests.rs"]
+mod tests;
