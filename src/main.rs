@@ -16,6 +16,7 @@ const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/name
 
 fn main() -> ExitCode {
     let cli = Cli::read(std::env::args_os());
+    telemetry::tell_panics();
     // Modes are set exactly by fchmod; a mask that takes the owner's own bits would lock us out before.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let runtime = match tokio::runtime::Builder::new_current_thread()
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     let ended = runtime.block_on(run(cli));
     // A disk that hangs must not keep us.
     runtime.shutdown_background();
+    telemetry::drain();
     match ended {
         Ok(code) => code,
         Err(Failed::Settings(problems)) => fail(&problems.to_string(), 2),
@@ -126,6 +128,6 @@ fn log(settings: &Log) -> Result<(), Failed> {
 }
 
 fn fail(text: &str, code: u8) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    telemetry::last_words(text);
     ExitCode::from(code)
 }

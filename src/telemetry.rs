@@ -4,27 +4,39 @@
 //! kube's client prints whole bodies at WARN when it cannot decode them, and URLs at DEBUG. Of the environment, only the time zone is read here, when it is asked for.
 
 use std::io;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Level, dispatcher};
 use tracing_subscriber::Layer;
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt as _};
+use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::config::log::{LogOutput, LogTarget, LogZone};
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::telemetry::line::{Form, Lines};
+use crate::telemetry::outlet::Outlet;
 use crate::telemetry::rotate::LogFile;
 
 mod line;
+mod outlet;
 mod rotate;
+
+/// How long a panic or the end waits for whoever reads the log.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// A pipe that takes anything takes so much at once (pipe(7)).
+const AT_ONCE_BYTES: usize = 4096;
+/// Where lines wait to be written, for the end.
+static OUTLETS: OnceLock<Vec<Outlet>> = OnceLock::new();
 
 /// Targets of our own lines: this crate and its modules.
 const OWN: &str = "kube_projector";
@@ -48,6 +60,9 @@ pub enum Error {
         /// What the file system said.
         source: io::Error,
     },
+    /// There can be no more threads.
+    #[error("starting the thread that writes the log")]
+    Thread(#[source] io::Error),
 }
 
 /// Sends log lines of the whole process where `log` says from now on.
@@ -55,20 +70,58 @@ pub enum Error {
 /// # Errors
 /// If the process has a log already, or a file cannot be opened.
 pub fn init(log: &Log) -> Result<(), Error> {
-    let outputs = log.outputs.iter().map(|output| Ok(lines(log, output, target(&output.target)?, Timestamp::now)));
-    Ok(dispatcher::set_global_default(dispatch(log, outputs.collect::<Result<_, Error>>()?))?)
+    let outlets = log.outputs.iter().map(|output| outlet(&output.target)).collect::<Result<Vec<_>, _>>()?;
+    let outputs = log.outputs.iter().zip(&outlets).map(|(output, outlet)| lines(log, output, outlet.clone(), Timestamp::now));
+    dispatcher::set_global_default(dispatch(log, outputs.collect()))?;
+    // It is set already only where a log was installed already.
+    let _ = OUTLETS.set(outlets);
+    Ok(())
 }
 
-fn target(target: &LogTarget) -> Result<BoxMakeWriter, Error> {
-    match target {
-        LogTarget::Stderr => Ok(BoxMakeWriter::new(io::stderr)),
-        LogTarget::Stdout => Ok(BoxMakeWriter::new(io::stdout)),
-        LogTarget::File { path, rotation } => {
-            let file = LogFile::open(path, *rotation).map_err(|source| Error::File { path: path.clone(), source })?;
-            // A mutex, because every thread logs; held for one line.
-            Ok(BoxMakeWriter::new(Mutex::new(file)))
+/// From now on a panic is told without waiting for whoever reads standard error.
+pub fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| last_words(&panic.to_string())));
+}
+
+/// Waits until the log is written, if somebody reads it.
+pub fn drain() {
+    OUTLETS.get().into_iter().flatten().for_each(|outlet| outlet.drain(PATIENCE));
+}
+
+/// Writes a line to standard error behind the log, if somebody reads it.
+pub fn last_words(text: &str) {
+    drain();
+    // Not by the standard library: whoever stands still in there holds its lock.
+    let stderr = io::stderr();
+    let end = Instant::now() + PATIENCE;
+    let line = format!("{text}\n");
+    for mut part in line.as_bytes().chunks(AT_ONCE_BYTES) {
+        while !part.is_empty() {
+            let left = Timespec::try_from(end.saturating_duration_since(Instant::now())).unwrap_or_default();
+            let mut waiting = [PollFd::new(&stderr, PollFlags::OUT)];
+            if !poll(&mut waiting, Some(&left)).is_ok_and(|ready| ready > 0) {
+                return;
+            }
+            let Ok(written @ 1..) = rustix::io::write(stderr.as_fd(), part) else { return };
+            part = part.get(written..).unwrap_or_default();
         }
     }
+}
+
+fn outlet(target: &LogTarget) -> Result<Outlet, Error> {
+    let outlet = match target {
+        LogTarget::Stderr => Outlet::start(io::stderr(), lost),
+        LogTarget::Stdout => Outlet::start(io::stdout(), lost),
+        LogTarget::File { path, rotation } => {
+            let file = LogFile::open(path, *rotation).map_err(|source| Error::File { path: path.clone(), source })?;
+            Outlet::start(file, lost)
+        }
+    };
+    outlet.map_err(Error::Thread)
+}
+
+fn lost(lines: u64) {
+    tracing::warn!("{lines} log lines lost");
 }
 
 /// A subscriber that writes to these outputs, filtered as the module says.
@@ -279,12 +332,14 @@ pub(crate) mod tests {
         let output = LogOutput { target: file.clone(), format: Some(LogFormat::Logfmt), level: LogLevel::Trace };
         let log = Log { outputs: vec![output], ..Log::to_stderr(LogLevel::Trace, LogFormat::Text) };
         let now = || Timestamp::UNIX_EPOCH;
-        let output = lines(&log, &log.outputs[0], target(&file).unwrap(), now);
+        let outlet = outlet(&file).unwrap();
+        let output = lines(&log, &log.outputs[0], outlet.clone(), now);
         dispatcher::with_default(&dispatch(&log, vec![output]), || {
             tracing::info!("one");
             tracing::warn!(target: "kube_client::client", "canary");
             tracing::info!("two");
         });
+        outlet.drain(Duration::from_secs(20));
         let line = |text: &str| format!("time=1970-01-01T00:00:00.000000+00:00 level=INFO msg=\"{text}\"\n");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), line("two"));
         assert_eq!(std::fs::read_to_string(folder.path().join("a.log.1")).unwrap(), line("one"));
@@ -293,7 +348,7 @@ pub(crate) mod tests {
     #[test]
     fn a_log_file_that_cannot_be_opened_is_named() {
         let missing = LogTarget::File { path: "/nonexistent/a.log".into(), rotation: None };
-        let error = target(&missing).err().map(|error| error.to_string());
+        let error = outlet(&missing).err().map(|error| error.to_string());
         assert_eq!(error.as_deref(), Some("opening the log file /nonexistent/a.log"));
     }
 }

@@ -18,6 +18,9 @@ use crate::support::tree::{DEADLINE, wait_until};
 /// The binary under test, where the build has one.
 const BINARY: Option<&str> = option_env!("CARGO_BIN_EXE_kube-projector");
 
+/// How long a busy machine may take to write a few lines that wait.
+const PRINTING: Duration = Duration::from_secs(5);
+
 /// What to launch, and how. Only variables given here are set, and `HEALTH_PORT` (a free port).
 #[derive(Clone)]
 pub struct Builder {
@@ -226,9 +229,23 @@ impl Projector {
         self.child.try_wait().expect("waiting for a child").is_none()
     }
 
-    /// Everything printed so far.
+    /// Everything printed so far, also what still waited to be written when this was asked.
     pub fn output(&self) -> String {
+        let end = Instant::now() + PRINTING;
+        while self.prints() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         String::from_utf8_lossy(&fs::read(self.output.path().join("output")).unwrap_or_default()).into_owned()
+    }
+
+    /// Whether a thread that writes the log has something to write. One that has not sleeps, and whoever logs wakes it.
+    fn prints(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).into_iter().flatten().flatten();
+        let states = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+        // "7 (log) S 1 ...": the fields that follow are of no interest.
+        states
+            .into_iter()
+            .any(|state| state.split_once(" (log) ").is_some_and(|(_, state)| !matches!(state.get(..1), Some("S" | "Z" | "X"))))
     }
 
     /// Waits until the output contains a text.

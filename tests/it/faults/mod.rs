@@ -10,6 +10,7 @@ mod overload;
 mod process;
 mod refusals;
 mod server;
+mod stuck;
 mod watch;
 
 use std::path::Path;
