@@ -2,6 +2,15 @@
 //!
 //! Append-only, one checksummed record a line. A path is recorded before it is first created and forgotten after it was removed,
 //! so that created ⊆ ledger holds at every instant. It holds no digest and no content.
+//!
+//! # Versions
+//! A program reads every version up to [`VERSION`] and skips records that it does not know. A record without which an older program
+//! would remove, publish or tell something wrong therefore has a version of its own ([`Record::since`]): an older program cannot read
+//! the ledger then, and removes nothing. A ledger is written in the lowest version that its records allow, so that an older program
+//! goes on with it wherever it may.
+//!
+//! - 1: 0.1.0.
+//! - 2: whatever came later.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
@@ -12,13 +21,15 @@ use siphasher::sip::SipHasher13;
 use crate::core::object::{Kind, ObjectKey};
 use crate::core::path::{Roots, TargetPath};
 
-/// The version of the format that this program writes and reads.
-pub const VERSION: u32 = 1;
+/// The first version of the format: what 0.1.0 reads.
+pub const FIRST: u32 = 1;
+/// The latest version of the format that this program reads and writes.
+pub const VERSION: u32 = 2;
 
 /// The first line of a ledger: whose it is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Header {
-    /// [`VERSION`].
+    /// The version that its records call for.
     pub version: u32,
     /// Random, drawn when the ledger is first made; temporary files carry it.
     pub id: String,
@@ -54,6 +65,14 @@ impl Record {
     /// The record that gives `path` to `key`.
     pub fn own(path: &TargetPath, key: &ObjectKey) -> Self {
         Self::Own(path.as_str().into(), key.kind.as_str().into(), (*key.namespace).into(), (*key.name).into())
+    }
+
+    /// The first version whose programs may go on with a ledger that has this record.
+    pub const fn since(&self) -> u32 {
+        match self {
+            Self::Own(..) | Self::Disown(_) | Self::Folder(_) | Self::Unfolder(_) => FIRST,
+            Self::Sibling(_) | Self::Owed | Self::Done => FIRST,
+        }
     }
 
     /// The record that gives `path` to nobody.
@@ -95,16 +114,21 @@ pub struct Kept<'a> {
 }
 
 impl Kept<'_> {
-    /// The lines after the header.
-    pub fn lines(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        self.siblings.iter().for_each(|id| bytes.extend(line(&Record::Sibling(id.clone()))));
-        if self.owed {
-            bytes.extend(line(&Record::Owed));
+    /// The lines after the header, and the version that the header must tell.
+    pub fn lines(&self) -> (u32, Vec<u8>) {
+        let (mut version, mut bytes) = (FIRST, Vec::new());
+        for record in self.records() {
+            version = version.max(record.since());
+            bytes.extend(line(&record));
         }
-        self.folders.iter().for_each(|folder| bytes.extend(line(&Record::Folder(folder.clone()))));
-        self.owned.iter().for_each(|(path, key)| bytes.extend(line(&Record::own(path, key))));
-        bytes
+        (version, bytes)
+    }
+
+    fn records(&self) -> impl Iterator<Item = Record> {
+        let siblings = self.siblings.iter().map(|id| Record::Sibling(id.clone()));
+        let folders = self.folders.iter().map(|folder| Record::Folder(folder.clone()));
+        let owned = self.owned.iter().map(|(path, key)| Record::own(path, key));
+        siblings.chain(self.owed.then_some(Record::Owed)).chain(folders).chain(owned)
     }
 }
 
@@ -115,7 +139,7 @@ pub enum FormatError {
     #[error("no readable header")]
     Header,
     /// A later version wrote it.
-    #[error("format version {0}: expected {VERSION}")]
+    #[error("format version {0}: expected {FIRST} to {VERSION}")]
     Version(u32),
 }
 
@@ -135,7 +159,7 @@ pub fn read(bytes: &[u8], roots: &Roots) -> Result<Contents, FormatError> {
     let header: serde_json::Value = lines.next().and_then(record).ok_or(FormatError::Header)?;
     let version = header.get("version").and_then(serde_json::Value::as_u64).and_then(|version| u32::try_from(version).ok());
     let header = match version {
-        Some(VERSION) => serde_json::from_value(header).map_err(|_| FormatError::Header)?,
+        Some(FIRST..=VERSION) => serde_json::from_value(header).map_err(|_| FormatError::Header)?,
         Some(other) => return Err(FormatError::Version(other)),
         None => return Err(FormatError::Header),
     };
@@ -231,7 +255,7 @@ mod tests {
     use super::*;
 
     fn header() -> Header {
-        Header { version: VERSION, id: "1".into(), selection: String::new(), instance: String::new(), pod: String::new() }
+        Header { version: FIRST, id: "1".into(), selection: String::new(), instance: String::new(), pod: String::new() }
     }
 
     fn contents(records: &[Vec<u8>]) -> Contents {
@@ -258,7 +282,19 @@ mod tests {
     #[test]
     fn what_is_owed_survives_being_written_anew() {
         let before = contents(&[line(&Record::Owed), line(&Record::Folder("sub".into()))]);
-        assert_eq!(contents(&[before.kept().lines()]), before);
+        let (version, lines) = before.kept().lines();
+        assert_eq!((version, contents(&[lines])), (FIRST, before));
+    }
+
+    #[test]
+    fn versions_up_to_ours_are_read_and_later_ones_are_not() {
+        let read_as = |version| read(&line(&Header { version, ..header() }), &Roots::new("/folder", []));
+        for version in FIRST..=VERSION {
+            assert_eq!(read_as(version).unwrap().header.version, version);
+        }
+        for version in [0, VERSION + 1] {
+            assert_eq!(read_as(version), Err(FormatError::Version(version)));
+        }
     }
 
     #[test]

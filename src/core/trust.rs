@@ -65,7 +65,7 @@ pub fn confine(contents: &mut Contents, trust: Trust) -> Vec<TargetPath> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::ledger::{Header, Record, VERSION, line, read};
+    use crate::core::ledger::{FIRST, Header, Record, line, read};
     use crate::core::path::Roots;
 
     #[test]
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn s2_what_is_not_obeyed_is_taken_out() {
-        let header = Header { version: VERSION, id: "1".into(), selection: String::new(), instance: String::new(), pod: String::new() };
+        let header = Header { version: FIRST, id: "1".into(), selection: String::new(), instance: String::new(), pod: String::new() };
         let own = |path: &str| line(&Record::Own(path.into(), "Secret".into(), "default".into(), "a".into()));
         let folder = |path: &str| line(&Record::Folder(path.into()));
         let lines = [line(&header), own("a"), own("sub/b"), own("/srv/c"), folder("sub"), folder("/srv/d")].concat();

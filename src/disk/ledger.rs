@@ -92,7 +92,7 @@ impl<F: Fs> LedgerFile<F> {
         let custody = custody(fs, &home, &file, roots).map_err(failed)?;
         let bytes = slurp(fs, &file).map_err(failed)?;
         let fresh = || Header {
-            version: ledger::VERSION,
+            version: ledger::FIRST,
             id: place.fresh_id.clone(),
             selection: place.selection.clone(),
             instance: place.instance.clone(),
@@ -100,7 +100,7 @@ impl<F: Fs> LedgerFile<F> {
         };
         let (mut contents, unreadable, stale) = match ledger::read(&bytes, roots) {
             Ok(mut contents) => {
-                let header = Header { id: contents.header.id.clone(), ..fresh() };
+                let header = Header { id: contents.header.id.clone(), version: contents.header.version, ..fresh() };
                 let stale = header != contents.header || contents.skipped > 0 || contents.garbage > contents.owned.len();
                 contents.header = header;
                 (contents, None, stale)
@@ -152,10 +152,13 @@ impl<F: Fs> LedgerFile<F> {
     /// Appends records in one write. After a failure the ledger is as it was.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// When the file system refuses, or a record calls for a later version than the header tells: only [`Self::compact`] writes such.
     pub fn append(&mut self, fs: &mut F, records: &[Record]) -> io::Result<()> {
         if records.is_empty() {
             return Ok(());
+        }
+        if records.iter().any(|record| record.since() > self.header.version) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a record that calls for a ledger of a later version"));
         }
         if self.torn {
             fs.truncate(&self.file, self.length)?;
@@ -204,8 +207,10 @@ impl<F: Fs> LedgerFile<F> {
     /// When the file system refuses; the old ledger stays then.
     pub fn compact(&mut self, fs: &mut F, kept: &Kept<'_>) -> io::Result<()> {
         let temp = temp_name(&self.name);
-        let mut bytes = ledger::line(&self.header);
-        bytes.extend(kept.lines());
+        let (version, lines) = kept.lines();
+        let header = Header { version, ..self.header.clone() };
+        let mut bytes = ledger::line(&header);
+        bytes.extend(lines);
         // Left by a crash in this very place.
         let _ = fs.unlink(&self.home, &temp);
         let file = fs.create(&self.home, &temp)?;
@@ -217,7 +222,7 @@ impl<F: Fs> LedgerFile<F> {
             let _ = fs.unlink(&self.home, &temp);
             return Err(error);
         }
-        (self.file, self.length) = (file, u64::try_from(bytes.len()).unwrap_or_default());
+        (self.file, self.header, self.length) = (file, header, u64::try_from(bytes.len()).unwrap_or_default());
         (self.live, self.garbage, self.torn) = (kept.owned.len(), 0, false);
         Ok(())
     }
@@ -356,7 +361,7 @@ pub fn peek<F: Fs>(fs: &mut F, place: &Place, roots: &Roots, held: impl Fn((u64,
         Some((contents, identity))
     };
     let nobody = Header {
-        version: ledger::VERSION,
+        version: ledger::FIRST,
         id: String::new(),
         selection: String::new(),
         instance: place.instance.clone(),

@@ -20,6 +20,7 @@ mod dovecot;
 mod engine;
 mod exec;
 mod finalizers;
+mod former;
 mod manifests;
 mod migration;
 mod named;
