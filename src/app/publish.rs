@@ -8,6 +8,7 @@ use crate::config::{Config, Wording};
 use crate::core::entry::OnDisk;
 use crate::core::path::{Roots, TargetPath};
 use crate::core::plan::Barrier;
+use crate::core::policy::Order;
 use crate::core::store::Store;
 use crate::core::uid::uid_text;
 use crate::engine::outcome::{Act, Change, Note, Outcome, What, Wish};
@@ -26,13 +27,14 @@ pub struct Publisher {
     wishes: Option<FinalizerSender>,
     finalizer: String,
     wording: Wording,
+    order: Order,
 }
 
 impl Publisher {
     /// A publisher that tells these.
     pub fn new(config: &Config, events: Option<EventSender>, wishes: Option<FinalizerSender>) -> Self {
         let finalizer = config.finalizers.as_ref().map(|finalizers| finalizers.name.clone()).unwrap_or_default();
-        Self { roots: super::settings(config).rules.roots, events, wishes, finalizer, wording: config.wording }
+        Self { roots: super::settings(config).rules.roots, events, wishes, finalizer, wording: config.wording, order: config.conflict }
     }
 
     /// Where Events go, if anywhere.
@@ -133,8 +135,9 @@ impl Publisher {
             What::Written(paths) => (&reason::FILES_WRITTEN, self.list("wrote", paths)),
             What::Removed(paths) => (&reason::FILES_REMOVED, self.list("removed", paths)),
             What::Conflict { path, winner } => {
-                warn!(object = %key, path = show(path), %winner, "path conflict: another object keeps the path");
-                (&reason::PATH_CONFLICT, format!("{} belongs to {winner}", show(path)))
+                let order = self.order;
+                warn!(object = %key, path = show(path), %winner, "path conflict: another object keeps the path (CONFLICT={order})");
+                (&reason::PATH_CONFLICT, format!("{} belongs to {winner} (CONFLICT={order})", show(path)))
             }
             What::Rejected(rejection) => {
                 let data_key = rejection.key.as_deref().unwrap_or_default();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cli::Flags;
 use crate::config::{Context, LogFormat, LogLevel};
 use crate::core::object::{Datum, Kind, Object, ObjectKey, Payload, SourceEvent, SourceId};
+use crate::core::policy::Order;
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
 use crate::engine::{self, Engine};
@@ -121,6 +122,19 @@ fn our_own_words_stay_as_they_were() {
     });
     let expected = format!("file written path=\"{}/sub/b.yaml\" bytes=1 object=\"ConfigMap/n/b\"\n", folder.path().display());
     assert!(log.ends_with(&expected) && log.lines().count() == 1, "{log}");
+}
+
+#[test]
+fn f24_a_conflict_names_the_setting_that_decided_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for (order, wording) in [(Order::Oldest, Wording::Own), (Order::Newest, Wording::Sidecar)] {
+        let config = Config { conflict: order, ..config(folder.path(), wording) };
+        let mut engine = engine(&config);
+        let both = ["a", "b"].map(|name| object(Kind::ConfigMap, name, None, &[("k", name)]));
+        let outcome = engine.converge(both.into(), Duration::ZERO);
+        let log = captured(LogLevel::Warn, LogFormat::Text, || Publisher::new(&config, None, None).publish(&outcome, engine.store()));
+        assert!(log.contains(&format!("path conflict: another object keeps the path (CONFLICT={order})")), "{log}");
+    }
 }
 
 #[test]

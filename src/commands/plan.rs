@@ -127,7 +127,7 @@ fn rows(preview: &mut Preview<Kernel>, place: &crate::disk::ledger::Place, confi
                 action: "conflict",
                 path: roots.show(path.as_str()),
                 object: loser.to_string(),
-                why: format!("{} keeps the path", conflict.winner),
+                why: format!("{} keeps the path (CONFLICT={})", conflict.winner, config.conflict),
             });
         }
     }

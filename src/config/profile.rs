@@ -68,6 +68,7 @@ pub static SIDECAR: Profile = Profile {
         ("KUBECONFIG", Fallback::Described("~/.kube/config if there is one, else the pod's service account")),
         ("ALLOWED_FOLDERS", Fallback::Value("/")),
         ("RESYNC", Fallback::Described("WATCH_SERVER_TIMEOUT")),
+        ("CONFLICT", Fallback::Value("newest")),
         ("LEDGER", Fallback::Described("a dot-file in /tmp if that is a mount, else in FOLDER")),
         ("WATCH_SERVER_TIMEOUT", Fallback::Value("60")),
         ("WATCH_CLIENT_TIMEOUT", Fallback::Value("66")),

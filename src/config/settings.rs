@@ -205,7 +205,7 @@ pub const SETTINGS: &[Setting] = &[
         Ownership,
         "CONFLICT",
         Value("oldest"),
-        "Which object keeps a path that several claim: the oldest or the newest. Ties go by kind, namespace and name.",
+        "Which object keeps a path that several claim: the oldest, or the newest, for generators that rename objects and do not prune. Ties go by kind, namespace and name.",
     ),
     setting(
         Ownership,

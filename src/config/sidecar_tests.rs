@@ -22,6 +22,7 @@ fn sidecar_config() -> Config {
         downloads: Downloads { refresh: Some(Duration::from_secs(60)), ..default.downloads.clone() },
         batching: Batching::Each,
         list_retry: Some(default.web.retry),
+        conflict: Order::Newest,
         finalizers: None,
         ledger: LedgerPlace::In("/tmp".into()),
         wording: Wording::Sidecar,

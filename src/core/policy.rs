@@ -1,5 +1,6 @@
 //! Choices that a user makes about conflicts, foreign files, deleted objects, durability and reactions. Settings only name them; the core obeys them.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Which of several objects that claim one path keeps it. Ties go by kind, namespace and name.
@@ -9,6 +10,16 @@ pub enum Order {
     Oldest,
     /// The object that was created last, for generators that rename their objects and do not prune the old ones.
     Newest,
+}
+
+impl fmt::Display for Order {
+    /// As CONFLICT spells it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Oldest => "oldest",
+            Self::Newest => "newest",
+        })
+    }
 }
 
 /// What happens to a file at a wanted path that we did not write.

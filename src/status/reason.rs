@@ -44,8 +44,11 @@ pub static FILES_REMOVED: Reason =
 pub static FINALIZER_RELEASED: Reason =
     normal("FinalizerReleased", "Release", "our finalizer was taken off: the object's files are removed, or it left the selector");
 /// Another object keeps the path.
-pub static PATH_CONFLICT: Reason =
-    warning("PathConflict", "Resolve", "another object claims the same path and keeps it; the note names the path and the winner");
+pub static PATH_CONFLICT: Reason = warning(
+    "PathConflict",
+    "Resolve",
+    "another object claims the same path and keeps it; the note names the path, the winner and the rule (CONFLICT)",
+);
 /// The folder annotation leads nowhere allowed.
 pub static PATH_REJECTED: Reason = warning(
     "PathRejected",

@@ -52,6 +52,7 @@ fn conflict_is_told_on_the_loser_only() {
     let conflict = setup.event("a", "PathConflict");
     let note = conflict["note"].as_str().unwrap();
     assert!(note.contains(&setup.path("key").display().to_string()) && note.contains("ConfigMap/"), "{note}");
+    assert!(note.ends_with(" (CONFLICT=oldest)"), "F24: {note}");
     assert_eq!((&conflict["type"], conflict["note"].as_str().unwrap().contains("/b")), (&"Warning".into(), true));
     setup.event("b", "FilesWritten");
     assert_eq!(setup.cluster.reasons_for("b"), ["FilesWritten"]);

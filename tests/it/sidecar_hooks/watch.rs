@@ -110,10 +110,10 @@ fn fix_1_6c_two_objects_on_one_path_are_told_of_once_and_never_again() {
     cluster.configmap("second", &[("a", "2")]).create();
     let _projector = healthy(&bench.hooked().env("WATCH_SERVER_TIMEOUT", "1"));
     bench.ran_only(&[&["a"]]);
-    cluster.annotate("configmaps", "second", &[("note", Some("x"))]);
-    cluster.set_data("second", &[("a", "3")]);
+    cluster.annotate("configmaps", "first", &[("note", Some("x"))]);
+    cluster.set_data("first", &[("a", "3")]);
     bench.ran_only(&[]);
-    cluster.delete("configmaps", "first");
+    cluster.delete("configmaps", "second");
     bench.ran_only(&[&["a"]]);
     assert_eq!(tree(&bench.setup.folder())["a"], b"3");
 }
