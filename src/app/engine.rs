@@ -22,6 +22,7 @@ use crate::health::{Beat, Health, Readiness};
 use crate::react::child;
 use crate::react::runner::Runner;
 use crate::source::api::ApiServer;
+use crate::source::fetch::Wanted;
 use crate::source::mailbox::Mailbox;
 use crate::status;
 use crate::web::Client;
@@ -319,7 +320,11 @@ impl EngineLoop {
         let Some(engine) = &self.engine else { return };
         self.publisher.publish(outcome, engine.store());
         if !outcome.fetch.is_empty() {
-            sources.fetch(outcome.fetch.iter().map(AsRef::as_ref));
+            let store = engine.store();
+            sources.fetch(outcome.fetch.iter().filter_map(|key| {
+                let live = store.object(key)?;
+                Some(Wanted { key: (**key).clone(), source: live.source, generation: live.generation })
+            }));
         }
         sources.order(outcome);
         if let Some(runner) = &self.runner {

@@ -39,7 +39,14 @@ fn object(kind: Kind, name: &str, folder: Option<&str>, data: &[(&str, &str)]) -
 }
 
 fn deleted(kind: Kind, name: &str) -> SourceEvent {
-    SourceEvent::Delete { source: SourceId(0), generation: 1, key: ObjectKey::new(kind, "n", name), uid: 1, finalizers: Vec::new() }
+    SourceEvent::Delete {
+        source: SourceId(0),
+        generation: 1,
+        key: ObjectKey::new(kind, "n", name),
+        uid: 1,
+        resource_version: 0,
+        finalizers: Vec::new(),
+    }
 }
 
 /// An engine on `config`'s folder, listed.

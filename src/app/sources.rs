@@ -1,6 +1,6 @@
 //! From the configuration to running sources, and the way back by which the engine asks them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -15,7 +15,7 @@ use crate::source::Request;
 use crate::source::api::ApiServer;
 use crate::source::cluster::ClusterSource;
 use crate::source::download::{self, Downloader, Order};
-use crate::source::fetch;
+use crate::source::fetch::{self, Wanted};
 use crate::source::mailbox::Mailbox;
 use crate::source::manifests;
 use crate::source::scope::{After, Ends, Manner, Scope, Timeouts, Which};
@@ -30,7 +30,7 @@ const RESCAN: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Running sources.
 pub struct Sources {
-    relist: Vec<mpsc::Sender<Request>>,
+    relist: Vec<(SourceId, mpsc::Sender<Request>)>,
     fetch: Fetch,
     /// Where files behind URLs are ordered, if keys name any.
     orders: Option<mpsc::UnboundedSender<Order>>,
@@ -38,7 +38,7 @@ pub struct Sources {
 }
 
 enum Fetch {
-    Cluster(mpsc::Sender<ObjectKey>),
+    Cluster(mpsc::Sender<Wanted>),
     Manifests,
 }
 
@@ -166,7 +166,7 @@ impl Sources {
             let scope = Scope { id: SourceId(id), kind, namespace, which, folder_annotation: config.folder_annotation.clone() };
             scopes.push(scope.clone());
             let (sender, requests) = mpsc::channel(4);
-            relist.push(sender);
+            relist.push((SourceId(id), sender));
             let seed = u32::try_from(status::random() >> 32).unwrap_or_default();
             let source = ClusterSource::new(
                 api.clone(),
@@ -203,23 +203,27 @@ impl Sources {
                 .await
                 .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
         });
-        Self { relist: vec![sender], fetch: Fetch::Manifests, orders: None, tasks: vec![task] }
+        Self { relist: vec![(SourceId(0), sender)], fetch: Fetch::Manifests, orders: None, tasks: vec![task] }
     }
 
-    /// Asks for objects again, or for a whole list where they are too many. What does not fit now is asked for later again.
-    pub fn fetch<'a>(&self, keys: impl ExactSizeIterator<Item = &'a ObjectKey>) {
-        if keys.len() > crate::engine::FETCH_MAX {
-            for (sender, id) in self.relist.iter().zip(0..) {
-                let _ = sender.try_send(Request::Relist(SourceId(id)));
+    /// Asks for objects again, or for the lists of those sources of which they are too many. What does not fit now is asked for later
+    /// again.
+    pub fn fetch(&self, wanted: impl Iterator<Item = Wanted>) {
+        let mut by_source: BTreeMap<SourceId, Vec<Wanted>> = BTreeMap::new();
+        wanted.for_each(|one| by_source.entry(one.source).or_default().push(one));
+        for (source, wanted) in by_source {
+            let relist = self.relist.iter().find(|(id, _)| *id == source).map(|(_, sender)| sender);
+            if wanted.len() > crate::engine::FETCH_MAX {
+                let _ = relist.map(|sender| sender.try_send(Request::Relist(source)).is_ok());
+                continue;
             }
-            return;
-        }
-        for key in keys {
-            let _ = match (&self.fetch, self.relist.first()) {
-                (Fetch::Cluster(sender), _) => sender.try_send(key.clone()).is_ok(),
-                (Fetch::Manifests, Some(sender)) => sender.try_send(Request::Fetch(key.clone())).is_ok(),
-                (Fetch::Manifests, None) => false,
-            };
+            for one in wanted {
+                let _ = match (&self.fetch, relist) {
+                    (Fetch::Cluster(sender), _) => sender.try_send(one).is_ok(),
+                    (Fetch::Manifests, Some(sender)) => sender.try_send(Request::Fetch(one.key)).is_ok(),
+                    (Fetch::Manifests, None) => false,
+                };
+            }
         }
     }
 

@@ -5,6 +5,7 @@ pub mod digest;
 pub mod entry;
 pub mod folded;
 pub mod ledger;
+pub mod merge;
 pub mod object;
 pub mod path;
 pub mod plan;

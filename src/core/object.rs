@@ -211,8 +211,10 @@ pub enum SourceEvent {
     },
     /// The object as it was when it was read again on request: counts only while the object is live and not newer.
     Fetched {
-        /// The source that would list it.
+        /// The source that lists it.
         source: SourceId,
+        /// The list that had named it when it was asked for. That it was read is no word of any list: a later one may leave it out.
+        generation: u32,
         /// The object with its bytes.
         object: Box<Object>,
     },
@@ -248,6 +250,8 @@ pub enum SourceEvent {
         key: ObjectKey,
         /// `metadata.uid` of the object that went; 0 where unknown.
         uid: u128,
+        /// The state in which it went; 0 where unknown. A later one ends an older object of the same name too.
+        resource_version: u64,
         /// Whether it carried the deletion mark or finalizers of ours when it went.
         finalizers: Vec<String>,
     },
@@ -305,29 +309,55 @@ impl SourceEvent {
 
     /// The same news without the bytes: the object must be read again.
     #[must_use]
-    pub fn without_body(self) -> Self {
+    pub fn without_body(mut self) -> Self {
+        self.drop_body();
+        self
+    }
+
+    /// Leaves the bytes out: the object must be read again.
+    pub fn drop_body(&mut self) {
         match self {
             Self::Apply { source, generation, object } => {
-                let Object { key, uid, resource_version, .. } = *object;
-                Self::Unread { source, generation, key, uid, resource_version }
+                let Object { uid, resource_version, .. } = **object;
+                *self = Self::Unread { source: *source, generation: *generation, key: object.key.clone(), uid, resource_version };
             }
             // It was asked for once and will be asked for again.
-            Self::Fetched { source, object } => {
-                Self::Fetched { source, object: Box::new(Object { resource_version: 0, data: Vec::new(), ..*object }) }
+            Self::Fetched { source, generation, object } => {
+                *self = Self::Keep { source: *source, generation: *generation, key: object.key.clone() };
             }
-            other => other,
+            Self::ListBegin { .. }
+            | Self::Unread { .. }
+            | Self::Keep { .. }
+            | Self::Delete { .. }
+            | Self::Arrived { .. }
+            | Self::ListEnd { .. }
+            | Self::Refused { .. } => {}
         }
     }
 
-    /// Whether this event, still waiting, is overtaken by `newer`. What was fetched never undoes what was watched.
-    pub fn yields_to(&self, newer: &Self) -> bool {
-        match (self, newer) {
-            (Self::Apply { object: old, .. } | Self::Fetched { object: old, .. }, Self::Fetched { object, .. }) => {
-                object.resource_version > old.resource_version
-            }
-            // What was fetched may be older than the body that was dropped: it is asked for once more.
-            (Self::Delete { .. } | Self::Unread { .. }, Self::Fetched { .. }) | (_, Self::Keep { .. }) => false,
-            _ => true,
+    /// The source that says it and the list that it belongs to, where it tells the state of an object.
+    pub fn of_list(&self) -> Option<(SourceId, u32)> {
+        match self {
+            Self::Apply { source, generation, .. }
+            | Self::Fetched { source, generation, .. }
+            | Self::Unread { source, generation, .. }
+            | Self::Keep { source, generation, .. }
+            | Self::Delete { source, generation, .. } => Some((*source, *generation)),
+            Self::ListBegin { .. } | Self::ListEnd { .. } | Self::Refused { .. } | Self::Arrived { .. } => None,
         }
+    }
+
+    /// The same as said within this list, where it tells the state of an object.
+    #[must_use]
+    pub fn stamped(mut self, with: u32) -> Self {
+        match &mut self {
+            Self::Apply { generation, .. }
+            | Self::Fetched { generation, .. }
+            | Self::Unread { generation, .. }
+            | Self::Keep { generation, .. }
+            | Self::Delete { generation, .. } => *generation = with,
+            Self::ListBegin { .. } | Self::ListEnd { .. } | Self::Refused { .. } | Self::Arrived { .. } => {}
+        }
+        self
     }
 }

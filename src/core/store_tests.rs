@@ -30,7 +30,7 @@ fn apply(uid: u128, resource_version: u64) -> SourceEvent {
 }
 
 fn fetched(uid: u128, resource_version: u64) -> SourceEvent {
-    SourceEvent::Fetched { source: SOURCE, object: object(uid, resource_version) }
+    SourceEvent::Fetched { source: SOURCE, generation: 1, object: object(uid, resource_version) }
 }
 
 fn dropped(uid: u128, resource_version: u64) -> SourceEvent {
@@ -41,7 +41,7 @@ fn begin(consistent: bool) -> SourceEvent {
     SourceEvent::ListBegin { source: SOURCE, generation: 1, consistent }
 }
 
-pub(super) fn rules() -> Rules {
+pub(in crate::core) fn rules() -> Rules {
     Rules {
         roots: Roots::new("/f", []),
         names: FileNames::Key,
@@ -124,7 +124,7 @@ fn a_body_that_was_dropped_and_is_known_is_not_asked_for() {
 
 #[test]
 fn a_deletion_counts_for_its_own_object_only() {
-    let delete = |uid| SourceEvent::Delete { source: SOURCE, generation: 1, key: key(), uid, finalizers: Vec::new() };
+    let delete = |uid| SourceEvent::Delete { source: SOURCE, generation: 1, key: key(), uid, resource_version: 0, finalizers: Vec::new() };
     check(vec![apply(1, 5), delete(1)], None, 0);
     check(vec![apply(2, 5), delete(1)], Some((2, 5, false)), 0);
     check(vec![dropped(2, 5), delete(1)], Some((2, 5, true)), 1);

@@ -3,19 +3,29 @@
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use crate::core::object::{Kind, Object, ObjectKey, SourceEvent};
+use crate::core::object::{Kind, Object, ObjectKey, SourceEvent, SourceId};
 use crate::source::api::{ApiServer, get, object_path};
 use crate::source::failure::Failure;
 use crate::source::mailbox::Mailbox;
 use crate::source::scope::{Scope, Which};
 
+/// An object to read again.
+pub struct Wanted {
+    /// Which object.
+    pub key: ObjectKey,
+    /// The source that lists it,
+    pub source: SourceId,
+    /// and the list that last named it.
+    pub generation: u32,
+}
+
 /// Reads single objects again for the engine, one after another, and says nothing of those that are gone: their watch does.
-pub async fn fetch(api: ApiServer, scopes: Vec<Scope>, mailbox: Mailbox, mut requests: mpsc::Receiver<ObjectKey>) {
-    while let Some(key) = requests.recv().await {
-        let Some(scope) = scopes.iter().find(|scope| scope.covers(&key)) else { continue };
+pub async fn fetch(api: ApiServer, scopes: Vec<Scope>, mailbox: Mailbox, mut requests: mpsc::Receiver<Wanted>) {
+    while let Some(Wanted { key, source, generation }) = requests.recv().await {
+        let Some(scope) = scopes.iter().find(|scope| scope.id == source) else { continue };
         match read(&api, scope, &key).await {
             Ok(Some(object)) => {
-                let event = SourceEvent::Fetched { source: scope.id, object: Box::new(object) };
+                let event = SourceEvent::Fetched { source, generation, object: Box::new(object) };
                 mailbox.has_room(event.payload_bytes()).await;
                 mailbox.push(event);
             }

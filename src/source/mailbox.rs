@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::core::merge::merge;
 use crate::core::object::{Kind, ObjectKey, SourceEvent};
 
 /// Bytes of payload that may wait for the engine.
@@ -84,7 +85,12 @@ impl Mailbox {
 
     /// Takes what is waiting, up to one batch.
     pub fn take(&self) -> Vec<SourceEvent> {
-        let batch = self.queue().take();
+        self.take_at_most(BATCH_EVENTS)
+    }
+
+    /// Takes what is waiting, up to one batch of so many events.
+    pub fn take_at_most(&self, events: usize) -> Vec<SourceEvent> {
+        let batch = self.queue().take(events.min(BATCH_EVENTS));
         self.0.drained.notify_waiters();
         batch
     }
@@ -110,16 +116,21 @@ impl Queue {
             return;
         };
         let waiting = self.last.get(key).and_then(|at| at.checked_sub(self.taken)).and_then(|at| self.events.get_mut(at));
-        if let Some(waiting) = waiting {
-            let before = waiting.payload_bytes();
-            if waiting.yields_to(&event) {
-                self.bytes -= before;
-                let event = if self.bytes + event.payload_bytes() > BUDGET_BYTES { event.without_body() } else { event };
-                self.bytes += event.payload_bytes();
-                *waiting = event;
+        let event = match waiting {
+            None => event,
+            Some(waiting) => {
+                self.bytes -= waiting.payload_bytes();
+                let apart = merge(waiting, event);
+                if self.bytes + waiting.payload_bytes() > BUDGET_BYTES {
+                    waiting.drop_body();
+                }
+                self.bytes += waiting.payload_bytes();
+                match apart {
+                    None => return,
+                    Some(event) => event,
+                }
             }
-            return;
-        }
+        };
         let event = if self.fits(event.payload_bytes()) { event } else { event.without_body() };
         self.bytes += event.payload_bytes();
         if let Some(key) = event.key() {
@@ -128,9 +139,9 @@ impl Queue {
         self.events.push_back(event);
     }
 
-    fn take(&mut self) -> Vec<SourceEvent> {
-        let (mut batch, mut bytes) = (Vec::with_capacity(self.events.len().min(BATCH_EVENTS)), 0);
-        while batch.len() < BATCH_EVENTS && (batch.is_empty() || bytes < BATCH_BYTES) {
+    fn take(&mut self, most: usize) -> Vec<SourceEvent> {
+        let (mut batch, mut bytes) = (Vec::with_capacity(self.events.len().min(most)), 0);
+        while batch.len() < most && (batch.is_empty() || bytes < BATCH_BYTES) {
             let Some(event) = self.events.pop_front() else { break };
             if let Some((key, at)) = event.key().and_then(|key| self.last.remove_entry(key)).filter(|(_, at)| *at != self.taken) {
                 // A later event of the object waits behind the border of a list.
@@ -176,13 +187,14 @@ mod tests {
             generation: 1,
             key: ObjectKey::new(Kind::ConfigMap, "ns", name),
             uid: 1,
+            resource_version: 0,
             finalizers: Vec::new(),
         }
     }
 
     fn fetched(name: &str, resource_version: u64) -> SourceEvent {
         match apply(name, resource_version, 1) {
-            SourceEvent::Apply { source, object, .. } => SourceEvent::Fetched { source, object },
+            SourceEvent::Apply { source, generation, object } => SourceEvent::Fetched { source, generation, object },
             other => other,
         }
     }
@@ -239,7 +251,7 @@ mod tests {
     fn what_was_fetched_never_undoes_what_was_watched() {
         check(vec![delete("a"), fetched("a", 9)], &["delete a"]);
         check(vec![apply("a", 5, 1), fetched("a", 4)], &["apply a 5"]);
-        check(vec![apply("a", 5, 1), fetched("a", 6)], &["fetched a 6"]);
+        check(vec![apply("a", 5, 1), fetched("a", 6)], &["apply a 6"]);
     }
 
     #[test]

@@ -96,14 +96,6 @@ impl Scope {
             Which::Labelled { except, .. } => !except.contains(key),
         }
     }
-
-    /// Whether an object of this key would be told of, as far as its key tells.
-    pub fn covers(&self, key: &ObjectKey) -> bool {
-        self.kind == key.kind
-            && self.namespace.as_deref().is_none_or(|namespace| namespace == &*key.namespace)
-            && self.name().is_none_or(|name| name == &*key.name)
-            && self.takes(key)
-    }
 }
 
 /// What follows a complete list.

@@ -44,7 +44,14 @@ pub fn gather(projector: &mut Projector, count: u64) {
     }
     projector.engine.converge(come, projector.now);
     let first = |number| ObjectKey::new(Kind::ConfigMap, "crowd", format!("first-{number}"));
-    let gone = |number| SourceEvent::Delete { source: SOURCE, generation: 1, key: first(number), uid: 1, finalizers: Vec::new() };
+    let gone = |number| SourceEvent::Delete {
+        source: SOURCE,
+        generation: 1,
+        key: first(number),
+        uid: 1,
+        resource_version: 0,
+        finalizers: Vec::new(),
+    };
     let outcome = projector.engine.converge((0..count).map(gone).collect(), projector.now);
     assert!(outcome.fetch.len() == usize::try_from(count).unwrap_or_default(), "{} are handed over", outcome.fetch.len());
     edit(projector, 1);

@@ -57,7 +57,9 @@ fn event(step: &Step, version: u64) -> SourceEvent {
             SourceEvent::Apply { source: SOURCE, generation: 0, object: Box::new(object) }
         }
         Step::Drop(name) => SourceEvent::Unread { source: SOURCE, generation: 0, key: key(*name), uid: 1, resource_version: version },
-        Step::Delete(name) => SourceEvent::Delete { source: SOURCE, generation: 0, key: key(*name), uid: 0, finalizers: Vec::new() },
+        Step::Delete(name) => {
+            SourceEvent::Delete { source: SOURCE, generation: 0, key: key(*name), uid: 0, resource_version: 0, finalizers: Vec::new() }
+        }
         // Nothing was stamped with it: everything is gone.
         Step::List => SourceEvent::ListEnd { source: SOURCE, generation: 9 },
     }

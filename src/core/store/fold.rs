@@ -21,11 +21,12 @@ impl Store {
                 }
             }
             SourceEvent::Apply { source, generation, object } => self.apply(source, generation, *object, rules, folded),
-            SourceEvent::Fetched { source, object } => {
+            SourceEvent::Fetched { source, generation, object } => {
                 let live = self
                     .object(&object.key)
                     .filter(|live| (live.uid() == 0 || live.uid() == object.uid) && live.resource_version <= object.resource_version);
-                if let Some(generation) = live.map(|live| live.generation) {
+                // It stands for no list but those that named the object.
+                if let Some(generation) = live.map(|live| live.generation.max(generation)) {
                     self.apply(source, generation, *object, rules, folded);
                 }
             }
@@ -34,12 +35,14 @@ impl Store {
             }
             SourceEvent::Keep { generation, key, .. } => {
                 if let Some(live) = self.objects.get_mut(&key).and_then(|entry| entry.live.as_mut()) {
-                    live.generation = generation;
+                    live.generation = live.generation.max(generation);
                 }
             }
-            SourceEvent::Delete { key, uid, finalizers, .. } => {
-                let current = self.object(&key).map_or(uid, Live::uid);
-                if uid == 0 || current == 0 || uid == current {
+            SourceEvent::Delete { key, uid, resource_version, finalizers, .. } => {
+                let (current, known) = self.object(&key).map_or((uid, 0), |live| (live.uid(), live.resource_version));
+                // The end of its predecessor, and its own beginning, may have been merged into this.
+                let is_later = resource_version > known;
+                if uid == 0 || current == 0 || uid == current || is_later {
                     let key = self.intern(&key);
                     folded.seen.push(Seen { key: key.clone(), uid, finalizers, fate: Fate::Gone });
                     self.remove(&key, folded);

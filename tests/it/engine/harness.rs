@@ -12,8 +12,9 @@ use kube_projector::core::remote::Arrival;
 use kube_projector::core::store::SourceScope;
 use kube_projector::disk::Disk;
 use kube_projector::disk::ledger::Place;
-use kube_projector::engine::outcome::{Difference, Note, Outcome, Settings};
+use kube_projector::engine::outcome::{Change, Difference, Note, Outcome, Settings};
 use kube_projector::engine::{self, Engine, FETCH_MAX};
+use kube_projector::source::mailbox::Mailbox;
 use tempfile::TempDir;
 
 use super::faulty::{Control, Faulty};
@@ -97,7 +98,14 @@ pub struct World {
     pub now: Duration,
     engine: Option<Engine<Faulty>>,
     generations: [u32; 2],
-    waiting: Vec<SourceEvent>,
+    /// The program's own: what waits merges as it does there.
+    mailbox: Mailbox,
+    /// Objects that the engine wants to be read again, with what it knew of them when it asked.
+    asked: BTreeMap<ObjectKey, (SourceId, u32)>,
+    /// How many events were sent, and how many the engine got.
+    pub sent: usize,
+    pub taken: usize,
+    pub changes: Vec<Change>,
     wake: Option<Duration>,
     starts: u32,
     version: u64,
@@ -122,7 +130,11 @@ impl World {
             now: Duration::from_secs(1),
             engine: None,
             generations: [0; 2],
-            waiting: Vec::new(),
+            mailbox: Mailbox::default(),
+            asked: BTreeMap::new(),
+            sent: 0,
+            taken: 0,
+            changes: Vec::new(),
             wake: None,
             starts: 0,
             version: 100,
@@ -139,17 +151,25 @@ impl World {
         let (key, selected) = (thing.key(), thing.labels.contains(self.label));
         let former = self.objects.insert(key, thing.clone());
         match former {
-            _ if selected => self.waiting.push(self.applied(&thing)),
-            Some(former) if former.labels.contains(self.label) => self.waiting.push(self.deleted(&former)),
+            _ if selected => self.send(self.applied(&thing)),
+            Some(former) if former.labels.contains(self.label) => self.send(self.deleted(&former)),
             _ => {}
         }
     }
 
+    /// As `put`, but nobody has told of it yet. The engine is told by [`Self::tell_again`], or by the next list.
+    pub fn put_unseen(&mut self, mut thing: Thing) {
+        self.version += 1;
+        thing.version = self.version;
+        self.objects.insert(thing.key(), thing);
+    }
+
     pub fn delete(&mut self, key: &ObjectKey) {
+        self.version += 1;
         if let Some(thing) = self.objects.remove(key)
             && thing.labels.contains(self.label)
         {
-            self.waiting.push(self.deleted(&thing));
+            self.send(self.deleted(&thing));
         }
     }
 
@@ -159,7 +179,7 @@ impl World {
             return;
         };
         let event = self.applied(thing);
-        self.waiting.push(if bytes { event } else { event.without_body() });
+        self.send(if bytes { event } else { event.without_body() });
     }
 
     fn applied(&self, thing: &Thing) -> SourceEvent {
@@ -169,7 +189,29 @@ impl World {
 
     fn deleted(&self, thing: &Thing) -> SourceEvent {
         let (source, generation) = self.source(thing.kind);
-        SourceEvent::Delete { source, generation, key: thing.key(), uid: thing.uid, finalizers: Vec::new() }
+        SourceEvent::Delete { source, generation, key: thing.key(), uid: thing.uid, resource_version: self.version, finalizers: Vec::new() }
+    }
+
+    fn send(&mut self, event: SourceEvent) {
+        self.sent += 1;
+        self.mailbox.push(event);
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.mailbox.is_empty() && self.asked.is_empty()
+    }
+
+    /// What the engine asked for is read as it is now, and on its way. Of what is gone nothing is said: its watch does.
+    pub fn deliver(&mut self) -> usize {
+        let asked = std::mem::take(&mut self.asked);
+        let count = asked.len();
+        for (key, (source, generation)) in asked {
+            if let Some(thing) = self.objects.get(&key).filter(|thing| thing.labels.contains(self.label)) {
+                let object = thing.object();
+                self.send(SourceEvent::Fetched { source, generation, object });
+            }
+        }
+        count
     }
 
     fn source(&self, kind: Kind) -> (SourceId, u32) {
@@ -207,7 +249,7 @@ impl World {
 
     pub fn stop(&mut self) {
         (self.engine, self.wake, self.ready) = (None, None, false);
-        self.waiting.clear();
+        (self.mailbox, self.asked) = Default::default();
         if let Some(web) = &mut self.web {
             web.questions.clear();
             web.stale.clear();
@@ -244,17 +286,22 @@ impl World {
 
     /// Lists a source; `bodies` tells which objects come with their bytes.
     pub fn list(&mut self, index: usize, bodies: impl Fn(&Thing) -> bool) {
+        self.list_with(index, bodies, |_| {});
+    }
+
+    /// As `list`; `meanwhile` happens when every object was told and the list is not at its end.
+    pub fn list_with(&mut self, index: usize, bodies: impl Fn(&Thing) -> bool, meanwhile: impl FnOnce(&mut Self)) {
         self.generations[index] += 1;
         let ((source, kind), generation) = (SOURCES[index], self.generations[index]);
-        self.waiting.retain(|event| event.key().is_none_or(|key| key.kind != kind));
-        self.waiting.push(SourceEvent::ListBegin { source, generation, consistent: true });
+        self.send(SourceEvent::ListBegin { source, generation, consistent: true });
         let listed: Vec<Thing> =
             self.objects.values().filter(|thing| thing.kind == kind && thing.labels.contains(self.label)).cloned().collect();
         for thing in listed {
             let event = self.applied(&thing);
-            self.waiting.push(if bodies(&thing) { event } else { event.without_body() });
+            self.send(if bodies(&thing) { event } else { event.without_body() });
         }
-        self.waiting.push(SourceEvent::ListEnd { source, generation });
+        meanwhile(self);
+        self.send(SourceEvent::ListEnd { source, generation });
     }
 
     pub fn list_all(&mut self) {
@@ -263,7 +310,9 @@ impl World {
 
     /// One commit of the first `count` events that wait.
     pub fn commit(&mut self, count: usize) {
-        let batch: Vec<SourceEvent> = self.waiting.drain(..count.min(self.waiting.len())).collect();
+        self.deliver();
+        let batch = self.mailbox.take_at_most(count);
+        self.taken += batch.len();
         let Some(engine) = &mut self.engine else { return };
         let outcome = engine.converge(batch, self.now);
         self.take(outcome);
@@ -279,19 +328,20 @@ impl World {
         self.wake = outcome.wake;
         self.ready = outcome.ready;
         if let Some(web) = &mut self.web {
-            self.waiting.extend(web.take(&outcome));
+            let answers = web.take(&outcome);
+            answers.into_iter().for_each(|answer| self.send(answer));
         }
         self.notes.extend(outcome.notes);
         self.differences.extend(outcome.differences);
+        self.changes.extend(outcome.changes);
         if outcome.fetch.len() > FETCH_MAX {
             self.list_all();
             return;
         }
         for key in outcome.fetch {
-            let thing = self.objects.get(&*key).filter(|thing| thing.labels.contains(self.label)).cloned();
-            let (source, generation) = self.source(key.kind);
-            let gone = || SourceEvent::Delete { source, generation, key: (*key).clone(), uid: 0, finalizers: Vec::new() };
-            self.waiting.push(thing.map_or_else(gone, |thing| SourceEvent::Fetched { source, object: thing.object() }));
+            // The engine asks only for what lives.
+            let live = self.engine.as_ref().and_then(|engine| engine.store().object(&key));
+            self.asked.extend(live.map(|live| ((*key).clone(), (live.source, live.generation))));
         }
     }
 
@@ -299,18 +349,15 @@ impl World {
     pub fn answer(&mut self, index: usize, unchanged: bool) {
         let Some(web) = &mut self.web else { return };
         let name = web.questions.keys().nth(index).cloned();
-        self.waiting.extend(name.and_then(|name| web.answer(&name, unchanged)));
+        let answer = name.and_then(|name| web.answer(&name, unchanged));
+        answer.into_iter().for_each(|answer| self.send(answer));
     }
 
     /// Somebody answers a question that nobody asks any more.
     pub fn answer_late(&mut self, index: usize, bytes: &[u8]) {
         let stale = self.web.as_ref().and_then(|web| web.stale.get(index).cloned());
-        self.waiting.extend(stale.map(|(key, path, ticket)| SourceEvent::Arrived {
-            key,
-            path,
-            ticket,
-            arrival: Arrival::Body(Payload(bytes.to_vec())),
-        }));
+        let late = |(key, path, ticket)| SourceEvent::Arrived { key, path, ticket, arrival: Arrival::Body(Payload(bytes.to_vec())) };
+        stale.map(late).into_iter().for_each(|answer| self.send(answer));
     }
 
     /// Answers every question that was not, until there are none. Every server must live.
@@ -345,7 +392,7 @@ impl World {
     /// As `settle`, with a look at the world after each commit.
     pub fn settle_looking(&mut self, mut look: impl FnMut(&Self)) {
         for _ in 0..COMMITS_MAX {
-            if self.waiting.is_empty() {
+            if self.is_quiet() {
                 let Some(wake) = self.wake else { return };
                 assert!(wake > self.now || self.now < Duration::from_secs(86_400 * 365), "time stands still");
                 self.now = self.now.max(wake);
@@ -361,7 +408,7 @@ impl World {
 
     /// Lets time pass until the engine wants to be called, unless something waits for it already.
     pub fn pass_until_wake(&mut self) {
-        if let (Some(wake), true) = (self.wake, self.waiting.is_empty()) {
+        if let (Some(wake), true) = (self.wake, self.is_quiet()) {
             self.now = self.now.max(wake);
         }
     }

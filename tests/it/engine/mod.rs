@@ -6,6 +6,7 @@ mod errors;
 mod faulty;
 mod harness;
 mod keeping;
+mod merged;
 pub mod model;
 mod properties;
 mod reacting;
