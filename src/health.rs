@@ -68,6 +68,8 @@ struct WatchRow {
     skipped_lines: u64,
     objects: usize,
     last_error: Option<String>,
+    /// Why single objects of it cannot be read, if they cannot.
+    unread: Option<String>,
 }
 
 /// Whether consumers may rely on the files.
@@ -150,6 +152,7 @@ impl Health {
             skipped_lines: 0,
             objects: 0,
             last_error: None,
+            unread: None,
         });
         Contact { health: self.clone(), row: state.watches.len() - 1 }
     }
@@ -245,6 +248,16 @@ impl Contact {
     pub fn error(&self, text: impl Into<String>) {
         let text = shortened(text.into());
         self.change(|row| row.last_error = Some(text));
+    }
+
+    /// What went wrong is got over.
+    pub fn recovered(&self) {
+        self.change(|row| row.last_error = None);
+    }
+
+    /// Says why single objects cannot be read, or that they can; the text must not hold values of objects.
+    pub fn unread(&self, why: Option<String>) {
+        self.change(|row| row.unread = why.map(shortened));
     }
 
     /// Says how many objects the watch gives.

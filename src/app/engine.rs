@@ -162,7 +162,7 @@ impl EngineLoop {
                     return self.interrupted(shutdown);
                 };
                 wake = outcome.wake.map(|wake| self.started + wake);
-                self.publish(&outcome, &sources, config, tasks);
+                self.publish(&outcome, &mut sources, config, tasks);
                 if let (Input::Resync, Some(engine)) = (&input, &self.engine) {
                     self.publisher.verified(&outcome, engine.store());
                 }
@@ -316,7 +316,7 @@ impl EngineLoop {
         }
     }
 
-    fn publish(&mut self, outcome: &Outcome, sources: &Sources, config: &Config, tasks: &mut Tasks) {
+    fn publish(&mut self, outcome: &Outcome, sources: &mut Sources, config: &Config, tasks: &mut Tasks) {
         let Some(engine) = &self.engine else { return };
         self.publisher.publish(outcome, engine.store());
         if !outcome.fetch.is_empty() {
@@ -327,6 +327,7 @@ impl EngineLoop {
             }));
         }
         sources.order(outcome);
+        sources.count(engine.store());
         if let Some(runner) = &self.runner {
             let touched = outcome.remotes.iter().map(|files| &files.key).chain(&outcome.answered);
             let (begin, end): (Vec<_>, Vec<_>) = touched.partition(|key| engine.store().remotes().awaits(key));

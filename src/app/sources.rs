@@ -8,14 +8,14 @@ use tokio::task::JoinHandle;
 
 use crate::config::{Config, Method, Origin};
 use crate::core::object::{Kind, NamedObject, ObjectKey, SourceId};
-use crate::core::store::SourceScope;
+use crate::core::store::{SourceScope, Store};
 use crate::engine::outcome::Outcome;
-use crate::health::{Health, WatchName};
+use crate::health::{Contact, Health, WatchName};
 use crate::source::Request;
 use crate::source::api::ApiServer;
 use crate::source::cluster::ClusterSource;
 use crate::source::download::{self, Downloader, Order};
-use crate::source::fetch::{self, Wanted};
+use crate::source::fetch::{Fetcher, Wanted};
 use crate::source::mailbox::Mailbox;
 use crate::source::manifests;
 use crate::source::scope::{After, Ends, Manner, Scope, Timeouts, Which};
@@ -35,6 +35,8 @@ pub struct Sources {
     /// Where files behind URLs are ordered, if keys name any.
     orders: Option<mpsc::UnboundedSender<Order>>,
     tasks: Vec<JoinHandle<Result<(), String>>>,
+    /// Where each source of a cluster is told of, and how many objects were told last.
+    contacts: Vec<(SourceId, Contact, usize)>,
 }
 
 enum Fetch {
@@ -116,7 +118,9 @@ impl Sources {
         match (&config.origin, api) {
             (Origin::Cluster { .. }, Some(api)) => Self::cluster(config, &api, mailbox, health, once),
             (Origin::Manifests(folder), _) => Self::manifests(config, folder.clone(), mailbox, health, once),
-            (Origin::Cluster { .. }, None) => Self { relist: Vec::new(), fetch: Fetch::Manifests, orders: None, tasks: Vec::new() },
+            (Origin::Cluster { .. }, None) => {
+                Self { relist: Vec::new(), fetch: Fetch::Manifests, orders: None, tasks: Vec::new(), contacts: Vec::new() }
+            }
         }
     }
 
@@ -164,7 +168,7 @@ impl Sources {
                 (None, None) => continue,
             };
             let scope = Scope { id: SourceId(id), kind, namespace, which, folder_annotation: config.folder_annotation.clone() };
-            scopes.push(scope.clone());
+            scopes.push((scope.clone(), contact.clone()));
             let (sender, requests) = mpsc::channel(4);
             relist.push((SourceId(id), sender));
             let seed = u32::try_from(status::random() >> 32).unwrap_or_default();
@@ -178,8 +182,9 @@ impl Sources {
             tasks.push(tokio::spawn(source.run()));
         }
         let (fetch, wanted) = mpsc::channel(REQUESTS);
-        tokio::spawn(fetch::fetch(api.clone(), scopes, mailbox.clone(), wanted));
-        Self { relist, fetch: Fetch::Cluster(fetch), orders: None, tasks }
+        let contacts = scopes.iter().map(|(scope, contact)| (scope.id, contact.clone(), 0)).collect();
+        tokio::spawn(Fetcher::new(api.clone(), scopes, mailbox.clone()).run(wanted));
+        Self { relist, fetch: Fetch::Cluster(fetch), orders: None, tasks, contacts }
     }
 
     fn manifests(config: &Config, folder: std::path::PathBuf, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
@@ -203,7 +208,7 @@ impl Sources {
                 .await
                 .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
         });
-        Self { relist: vec![(SourceId(0), sender)], fetch: Fetch::Manifests, orders: None, tasks: vec![task] }
+        Self { relist: vec![(SourceId(0), sender)], fetch: Fetch::Manifests, orders: None, tasks: vec![task], contacts: Vec::new() }
     }
 
     /// Asks for objects again, or for the lists of those sources of which they are too many. What does not fit now is asked for later
@@ -223,6 +228,17 @@ impl Sources {
                     (Fetch::Manifests, Some(sender)) => sender.try_send(Request::Fetch(one.key)).is_ok(),
                     (Fetch::Manifests, None) => false,
                 };
+            }
+        }
+    }
+
+    /// Tells how many live objects each source lists.
+    pub fn count(&mut self, store: &Store) {
+        let counts: Vec<usize> = store.live_by_source().collect();
+        for (id, contact, told) in &mut self.contacts {
+            let count = counts.get(usize::from(id.0)).copied().unwrap_or_default();
+            if std::mem::replace(told, count) != count {
+                contact.objects(count);
             }
         }
     }

@@ -67,6 +67,8 @@ pub struct Folded {
     pub overridden: Vec<Arc<ObjectKey>>,
     /// Whether a source completed, or was refused, for the first time.
     pub progressed: bool,
+    /// Objects that were asked for and could not be read.
+    pub unanswered: Vec<Arc<ObjectKey>>,
     /// Objects whose bytes must be read again.
     pub unread: Vec<Arc<ObjectKey>>,
     /// Events older than what was already known.

@@ -20,11 +20,13 @@ pub fn merge(waiting: &mut SourceEvent, newer: SourceEvent) -> Option<SourceEven
 
 /// The state that counts; its stamp does not.
 fn state(waiting: SourceEvent, newer: SourceEvent) -> SourceEvent {
-    use SourceEvent::{Apply, Delete, Fetched, Keep, Unread};
+    use SourceEvent::{Apply, Delete, Fetched, Keep, Unanswered, Unread};
     match (waiting, newer) {
         // Only says that it exists.
         (waiting, Keep { .. }) => waiting,
-        (Keep { .. }, newer) => newer,
+        (Keep { .. } | Unanswered { .. }, newer) => newer,
+        // Whatever else is known of it.
+        (waiting, Unanswered { .. }) => waiting,
         // What was fetched never undoes what was watched, but it may be the newer state of the same object.
         (Apply { source, generation, object: old }, Fetched { object: new, .. }) => {
             let newer = old.uid == new.uid && new.resource_version > old.resource_version;

@@ -17,9 +17,10 @@ enum Kindly {
     Fetched(u128, u64),
     Unread(u128, u64),
     Keep,
+    Unanswered,
     Delete,
 }
-use Kindly::{Apply, Delete, Fetched, Keep, Unread};
+use Kindly::{Apply, Delete, Fetched, Keep, Unanswered, Unread};
 
 fn key() -> ObjectKey {
     ObjectKey::new(Kind::ConfigMap, "n", "a")
@@ -36,6 +37,7 @@ fn event(what: Kindly, source: SourceId, generation: u32) -> SourceEvent {
         Fetched(uid, version) => SourceEvent::Fetched { source, generation, object: object(uid, version) },
         Unread(uid, resource_version) => SourceEvent::Unread { source, generation, key: key(), uid, resource_version },
         Keep => SourceEvent::Keep { source, generation, key: key() },
+        Unanswered => SourceEvent::Unanswered { source, generation, key: key() },
         Delete => SourceEvent::Delete { source, generation, key: key(), uid: 1, resource_version: 0, finalizers: Vec::new() },
     }
 }
@@ -46,12 +48,14 @@ fn told(event: &SourceEvent) -> Kindly {
         SourceEvent::Fetched { object, .. } => Fetched(object.uid, object.resource_version),
         SourceEvent::Unread { uid, resource_version, .. } => Unread(*uid, *resource_version),
         SourceEvent::Keep { .. } => Keep,
+        SourceEvent::Unanswered { .. } => Unanswered,
         SourceEvent::Delete { .. } => Delete,
         _ => panic!("of no object"),
     }
 }
 
-const ALL: [Kindly; 9] = [Apply(1, 5), Apply(2, 6), Fetched(1, 4), Fetched(1, 6), Fetched(2, 7), Unread(1, 5), Unread(2, 6), Keep, Delete];
+const ALL: [Kindly; 10] =
+    [Apply(1, 5), Apply(2, 6), Fetched(1, 4), Fetched(1, 6), Fetched(2, 7), Unread(1, 5), Unread(2, 6), Keep, Unanswered, Delete];
 
 #[test]
 fn s1_no_merge_loses_source_or_generation() {
@@ -98,6 +102,13 @@ fn s1_the_state_that_counts_is_the_latest_and_what_was_fetched_never_undoes_what
         (Fetched(1, 5), Keep, Fetched(1, 5)),
         (Delete, Keep, Delete),
         (Keep, Keep, Keep),
+        // Nor what could not be read; but that is told where nothing else is known.
+        (Unread(1, 5), Unanswered, Unread(1, 5)),
+        (Apply(1, 5), Unanswered, Apply(1, 5)),
+        (Keep, Unanswered, Unanswered),
+        (Unanswered, Keep, Unanswered),
+        (Unanswered, Fetched(1, 5), Fetched(1, 5)),
+        (Unanswered, Delete, Delete),
         // What was fetched.
         (Delete, Fetched(1, 9), Delete),
         (Keep, Fetched(1, 5), Fetched(1, 5)),

@@ -240,6 +240,15 @@ pub enum SourceEvent {
         /// Which object.
         key: ObjectKey,
     },
+    /// The object was asked for and could not be read: what it wants is as it was, and whoever waits for its bytes knows why.
+    Unanswered {
+        /// The source that lists it.
+        source: SourceId,
+        /// The list that had named it when it was asked for.
+        generation: u32,
+        /// Which object.
+        key: ObjectKey,
+    },
     /// The object is gone, or out of the selector.
     Delete {
         /// The source that saw it.
@@ -291,6 +300,7 @@ impl SourceEvent {
             Self::ListBegin { .. }
             | Self::Unread { .. }
             | Self::Keep { .. }
+            | Self::Unanswered { .. }
             | Self::Delete { .. }
             | Self::Arrived { .. }
             | Self::ListEnd { .. }
@@ -302,7 +312,7 @@ impl SourceEvent {
     pub fn key(&self) -> Option<&ObjectKey> {
         match self {
             Self::Apply { object, .. } | Self::Fetched { object, .. } => Some(&object.key),
-            Self::Unread { key, .. } | Self::Keep { key, .. } | Self::Delete { key, .. } => Some(key),
+            Self::Unread { key, .. } | Self::Keep { key, .. } | Self::Unanswered { key, .. } | Self::Delete { key, .. } => Some(key),
             Self::ListBegin { .. } | Self::ListEnd { .. } | Self::Refused { .. } | Self::Arrived { .. } => None,
         }
     }
@@ -328,6 +338,7 @@ impl SourceEvent {
             Self::ListBegin { .. }
             | Self::Unread { .. }
             | Self::Keep { .. }
+            | Self::Unanswered { .. }
             | Self::Delete { .. }
             | Self::Arrived { .. }
             | Self::ListEnd { .. }
@@ -342,6 +353,7 @@ impl SourceEvent {
             | Self::Fetched { source, generation, .. }
             | Self::Unread { source, generation, .. }
             | Self::Keep { source, generation, .. }
+            | Self::Unanswered { source, generation, .. }
             | Self::Delete { source, generation, .. } => Some((*source, *generation)),
             Self::ListBegin { .. } | Self::ListEnd { .. } | Self::Refused { .. } | Self::Arrived { .. } => None,
         }
@@ -355,6 +367,7 @@ impl SourceEvent {
             | Self::Fetched { generation, .. }
             | Self::Unread { generation, .. }
             | Self::Keep { generation, .. }
+            | Self::Unanswered { generation, .. }
             | Self::Delete { generation, .. } => *generation = with,
             Self::ListBegin { .. } | Self::ListEnd { .. } | Self::Refused { .. } | Self::Arrived { .. } => {}
         }

@@ -2,7 +2,7 @@
 //!
 //! Pure. It looks only at the paths that a batch touched, so a commit costs what changed, never how much there is.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,8 +25,6 @@ pub enum Because {
     NotWanted,
     /// Another object wins the path.
     Conflict,
-    /// The new owner's bytes did not come in time.
-    HandOverExpired,
 }
 
 impl fmt::Display for Because {
@@ -37,7 +35,6 @@ impl fmt::Display for Because {
             Self::Mode => "mode differs",
             Self::NotWanted => "no object wants it",
             Self::Conflict => "lost to another object",
-            Self::HandOverExpired => "its new content did not come in time",
         })
     }
 }
@@ -123,7 +120,7 @@ pub struct Plan {
     pub fetch: BTreeSet<Arc<ObjectKey>>,
     /// Files whose bytes are needed again from behind their URLs.
     pub ask: BTreeSet<(Arc<ObjectKey>, TargetPath)>,
-    /// Paths that keep the former owner's file until the new owner's bytes are here.
+    /// Paths that keep the former owner's file until the new owner's bytes are here, however long that takes.
     pub handing_over: Vec<TargetPath>,
     /// Paths that wait until every source is complete.
     pub waiting: Vec<TargetPath>,
@@ -139,8 +136,6 @@ pub struct Batch<'a> {
     pub touched: &'a BTreeSet<TargetPath>,
     /// Whether the bytes of an object's file are at hand.
     pub at_hand: &'a dyn Fn(&TargetPath, &Arc<ObjectKey>) -> bool,
-    /// Hand-overs whose time is up.
-    pub expired: &'a HashSet<TargetPath>,
     /// ADOPT.
     pub adopt: Adopt,
 }
@@ -232,9 +227,6 @@ fn awaited(plan: &mut Plan, batch: &Batch<'_>, store: &Store, wish: Wish<'_>) {
         return;
     }
     match owner.filter(|owner| **owner != wish.winner) {
-        Some(other) if is_over(store, other) && batch.expired.contains(wish.path) => {
-            plan.remove.push((wish.path.clone(), Because::HandOverExpired));
-        }
         Some(other) if is_over(store, other) => plan.handing_over.push(wish.path.clone()),
         Some(_) | None => plan.waiting.push(wish.path.clone()),
     }
@@ -280,10 +272,7 @@ fn wanted(plan: &mut Plan, batch: &Batch<'_>, store: &Store, wish: Wish<'_>) {
         return;
     }
     if others.is_some() {
-        match batch.expired.contains(wish.path) {
-            true => plan.remove.push((wish.path.clone(), Because::HandOverExpired)),
-            false => plan.handing_over.push(wish.path.clone()),
-        }
+        plan.handing_over.push(wish.path.clone());
     }
     match store.remotes().state(wish.path, &wish.winner) {
         Some(_) => plan.ask.insert((wish.winner, wish.path.clone())),

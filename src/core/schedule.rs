@@ -71,9 +71,9 @@ impl<K: Ord + Clone, V> Schedule<K, V> {
         }
     }
 
-    /// What is known of the keys.
-    pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.entries.values().map(|(_, known)| known)
+    /// The keys, and what is known of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter().map(|(key, (_, known))| (key, known))
     }
 }
 

@@ -61,6 +61,8 @@ struct Source {
     scope: SourceScope,
     progress: Progress,
     accepts_older: bool,
+    /// Objects that it lists and that live.
+    live: usize,
 }
 
 /// See the module's header.
@@ -88,7 +90,8 @@ pub struct Store {
 impl Store {
     /// An empty store over these sources; a [`SourceId`] is a position in the list.
     pub fn new(scopes: impl IntoIterator<Item = SourceScope>, order: Order, digester: Digester) -> Self {
-        let sources = scopes.into_iter().map(|scope| Source { scope, progress: Progress::Pending, accepts_older: false }).collect();
+        let sources =
+            scopes.into_iter().map(|scope| Source { scope, progress: Progress::Pending, accepts_older: false, live: 0 }).collect();
         Self {
             objects: HashMap::new(),
             paths: HashMap::new(),
@@ -197,6 +200,11 @@ impl Store {
         self.objects.iter().filter_map(|(key, entry)| Some((key, entry.live.as_ref()?)))
     }
 
+    /// How many live objects each source lists, in the order of the sources.
+    pub fn live_by_source(&self) -> impl Iterator<Item = usize> {
+        self.sources.iter().map(|source| source.live)
+    }
+
     /// The live object of this key.
     pub fn object(&self, key: &ObjectKey) -> Option<&Live> {
         self.objects.get(key)?.live.as_ref()
@@ -278,6 +286,11 @@ impl Store {
         for folder in path.ancestors() {
             self.count_beneath(folder, |beneath| beneath.owned += 1);
         }
+    }
+
+    /// Notes that an object may be let go although files of it are left.
+    pub fn note_idle(&mut self, key: Arc<ObjectKey>) {
+        self.idle.push(key);
     }
 
     /// Objects to which the ledger may give nothing any more, since this was asked for last.

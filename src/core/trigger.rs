@@ -84,7 +84,11 @@ impl Watched {
             }
             SourceEvent::Refused { source } => drop(self.pending.remove(&source)),
             // A list is judged when it ends. Nobody reads these objects one by one.
-            SourceEvent::ListBegin { .. } | SourceEvent::Keep { .. } | SourceEvent::Fetched { .. } | SourceEvent::Arrived { .. } => {}
+            SourceEvent::ListBegin { .. }
+            | SourceEvent::Keep { .. }
+            | SourceEvent::Unanswered { .. }
+            | SourceEvent::Fetched { .. }
+            | SourceEvent::Arrived { .. } => {}
         }
         News::Nothing
     }

@@ -83,6 +83,9 @@ pub struct Engine<F: Fs> {
     failing: HashSet<TargetPath>,
     /// Objects whose bytes were dropped, and when to ask for them again.
     unread: Schedule<Arc<ObjectKey>>,
+    overdue: waiting::Overdue,
+    /// Objects that were asked for and could not be read.
+    unanswered: HashSet<Arc<ObjectKey>>,
     ready: bool,
     stale_events: u64,
 }
@@ -141,6 +144,8 @@ impl<F: Fs> Engine<F> {
             rejected: HashMap::new(),
             failing: HashSet::new(),
             unread: Schedule::default(),
+            overdue: waiting::Overdue::default(),
+            unanswered: HashSet::new(),
             ready: false,
             stale_events: 0,
         };
@@ -190,14 +195,15 @@ impl<F: Fs> Engine<F> {
         self.stale_events
     }
 
-    /// How many paths could not be made right so far.
+    /// How many paths could not be made right so far, and objects whose bytes are needed and could not be read.
     pub fn stuck(&self) -> usize {
-        self.failing.len() + self.blocked.len()
+        self.failing.len() + self.blocked.len() + self.unanswered.len()
     }
 
     /// Some of them, for people.
     pub fn stuck_paths(&self) -> Vec<String> {
-        self.failing.iter().chain(self.blocked.keys()).take(STUCK_NAMED).map(|path| self.disk.roots().show(path.as_str())).collect()
+        let paths = self.failing.iter().chain(self.blocked.keys()).map(|path| self.disk.roots().show(path.as_str()));
+        paths.chain(self.unanswered.iter().map(|key| format!("{key} (could not be read)"))).take(STUCK_NAMED).collect()
     }
 
     /// How many paths are ours.
@@ -217,11 +223,11 @@ impl<F: Fs> Engine<F> {
         if settled || ((self.degraded.is_some() || self.ledger_lost) && self.check_place()) {
             folded.touched.extend(self.store.paths().map(|(path, _)| path.clone()));
         }
-        let expired = self.take_due(now, &mut folded.touched);
+        self.take_due(now, &mut folded.touched);
         self.survey(&folded.touched, &mut outcome, now);
         let bodies = &folded.bodies;
         let at_hand = |path: &TargetPath, key: &Arc<ObjectKey>| bodies.has(path, key);
-        let batch = Batch { touched: &folded.touched, at_hand: &at_hand, expired: &expired, adopt: self.settings.adopt };
+        let batch = Batch { touched: &folded.touched, at_hand: &at_hand, adopt: self.settings.adopt };
         let plan = plan::plan(&batch, &self.store);
         self.note_conflicts(&plan.conflicts, &mut outcome);
         self.note_blocked(&folded.touched, &plan.blocked, &mut outcome);
@@ -233,6 +239,7 @@ impl<F: Fs> Engine<F> {
         outcome.ask.clone_from(&plan.ask);
         outcome.remotes = std::mem::take(&mut folded.remotes);
         outcome.answered = std::mem::take(&mut folded.answered);
+        self.note_unanswered(std::mem::take(&mut folded.unanswered), &folded.seen);
         self.fetch_unread(std::mem::take(&mut folded.unread), &folded.seen, &mut outcome, now);
         let inherited = plan.own.iter().map(|(_, owner)| owner.clone()).collect();
         self.apply(plan, &mut folded.bodies, &mut outcome, now);
@@ -247,8 +254,7 @@ impl<F: Fs> Engine<F> {
         if folded.progressed {
             self.note_progress();
         }
-        self.ready = self.ready
-            || (self.store.settled() && self.retries.values().all(|retry| retry.attempted || retry.attempts > 3) && self.unread.is_empty());
+        self.ready = self.ready || (self.store.settled() && self.attempted());
         outcome.ready = self.ready;
         outcome.wake = self.wake(now);
         outcome

@@ -127,6 +127,8 @@ impl<F: Fs> Engine<F> {
     pub(super) fn succeeded(&mut self, path: &TargetPath, now: Duration, outcome: &mut Outcome) {
         self.retries.remove(path);
         self.handing_over.remove(path);
+        self.overdue.remove(path);
+        self.answered(path);
         self.degraded = None;
         if !self.failing.is_empty() && self.failing.remove(path) {
             // Whatever kept this file from being right may be over for the others too. Just after now: see `drop_moot`.
@@ -202,7 +204,8 @@ impl<F: Fs> Engine<F> {
             // Its finalizers are not known any more: the patch tests the guess that there are none.
             outcome.wishes.push(Wish::Guard { key: (*key).clone(), uid: live.uid(), finalizers: Vec::new() });
         }
-        for key in idle.into_iter().filter(|key| self.store.owned_by(key) == 0) {
+        idle.retain(|key| self.may_go(key));
+        for key in idle {
             if let Some(Releasing { uid, finalizers, terminating }) = self.releasing.remove(&key) {
                 outcome.wishes.push(Wish::Release { key: (*key).clone(), uid, finalizers, terminating });
             }

@@ -1,6 +1,6 @@
 //! What a commit would do, without doing it: for `plan`, beside a running instance.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::core::entry::{Obstacle, OnDisk};
@@ -66,7 +66,7 @@ impl<F: Fs> Preview<F> {
             self.store.saw(&path, seen);
         }
         self.disk.end_batch();
-        plan::plan(&Batch { touched: &touched, at_hand: &|_, _| true, expired: &HashSet::new(), adopt }, &self.store)
+        plan::plan(&Batch { touched: &touched, at_hand: &|_, _| true, adopt }, &self.store)
     }
 
     /// Keys and objects that are not projected.

@@ -2,7 +2,7 @@
 //!
 //! A commit looks at what is due and at what its batch touched, never at all that waits.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,42 @@ use crate::core::plan;
 use crate::disk::fs::Fs;
 use crate::engine::outcome::Outcome;
 use crate::engine::{Engine, FETCH_PATIENCE, HAND_OVER_MAX, LOOK_AGAIN, Retry};
+
+/// Files that stand for new owners whose bytes did not come for [`HAND_OVER_MAX`], with their former owners.
+#[derive(Default)]
+pub(super) struct Overdue {
+    paths: HashMap<TargetPath, Arc<ObjectKey>>,
+    count: HashMap<Arc<ObjectKey>, u32>,
+}
+
+impl Overdue {
+    fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
+    fn has(&self, path: &TargetPath) -> bool {
+        self.paths.contains_key(path)
+    }
+
+    fn of(&self, owner: &Arc<ObjectKey>) -> u32 {
+        self.count.get(owner).copied().unwrap_or_default()
+    }
+
+    fn put(&mut self, path: TargetPath, owner: Arc<ObjectKey>) {
+        self.remove(&path);
+        *self.count.entry(owner.clone()).or_default() += 1;
+        self.paths.insert(path, owner);
+    }
+
+    pub(super) fn remove(&mut self, path: &TargetPath) {
+        let Some(owner) = self.paths.remove(path) else { return };
+        let left = self.of(&owner).saturating_sub(1);
+        match left {
+            0 => drop(self.count.remove(&owner)),
+            _ => drop(self.count.insert(owner, left)),
+        }
+    }
+}
 
 /// While writes fail, attempts are at least so far apart.
 const APART: Duration = Duration::from_secs(1);
@@ -40,6 +76,7 @@ impl<F: Fs> Engine<F> {
             if self.retries.get(path).is_some_and(|(due, _)| due <= now) {
                 self.retries.remove(path);
                 self.failing.remove(path);
+                self.answered(path);
             }
         }
     }
@@ -65,8 +102,8 @@ impl<F: Fs> Engine<F> {
         }
     }
 
-    /// Adds paths whose time has come. Returns hand-overs that took too long.
-    pub(super) fn take_due(&mut self, now: Duration, touched: &mut BTreeSet<TargetPath>) -> HashSet<TargetPath> {
+    /// Adds paths whose time has come. Whoever waits only for the bytes of others may be let go from now on.
+    pub(super) fn take_due(&mut self, now: Duration, touched: &mut BTreeSet<TargetPath>) {
         // While writes fail, one attempt at a time tells whether it is worth fetching the bytes of the others.
         let limit = match self.degraded {
             None => usize::MAX,
@@ -76,23 +113,60 @@ impl<F: Fs> Engine<F> {
         if self.degraded.is_some() && limit == 1 && self.retries.due(now).nth(1).is_some() {
             self.degraded = Some(now + APART);
         }
-        let expired: HashSet<_> = self.handing_over.due(now).cloned().collect();
-        for path in &expired {
-            self.handing_over.remove(path);
+        let late: Vec<_> = self.handing_over.due(now).cloned().collect();
+        for path in late {
+            self.handing_over.remove(&path);
+            let Some(owner) = self.store.path(&path).and_then(|entry| entry.owner.clone()) else { continue };
+            self.overdue.put(path, owner.clone());
+            self.store.note_idle(owner);
         }
-        touched.extend(expired.iter().cloned());
-        expired
+    }
+
+    /// Whether no file of an object is left but those that stand until the bytes of others come, who let it wait long enough.
+    pub(super) fn may_go(&self, key: &Arc<ObjectKey>) -> bool {
+        self.store.owned_by(key) == self.overdue.of(key)
+    }
+
+    /// Notes which objects could not be read, and which were since.
+    pub(super) fn note_unanswered(&mut self, unanswered: Vec<Arc<ObjectKey>>, seen: &[Seen]) {
+        if !self.unanswered.is_empty() {
+            for seen in seen {
+                self.unanswered.remove(&seen.key);
+            }
+        }
+        // One that came after all, in the same batch, is not waited for.
+        self.unanswered.extend(unanswered.into_iter().filter(|key| !seen.iter().any(|seen| seen.key == *key)));
+    }
+
+    /// Nobody waits for the bytes of this path any more.
+    pub(super) fn answered(&mut self, path: &TargetPath) {
+        if self.unanswered.is_empty() {
+            return;
+        }
+        let claimants = self.store.path(path).map(|entry| entry.claimants.to_vec()).unwrap_or_default();
+        for key in &claimants {
+            self.unanswered.remove(key);
+        }
+    }
+
+    /// Whether every wanted file was attempted, but for those whose bytes cannot be had now.
+    pub(super) fn attempted(&self) -> bool {
+        let in_vain =
+            |path: &TargetPath| self.store.path(path).is_some_and(|entry| entry.claimants.iter().any(|key| self.unanswered.contains(key)));
+        self.retries.iter().all(|(path, retry)| retry.attempted || retry.attempts > 3 || in_vain(path))
+            && self.unread.iter().all(|(key, ())| self.unanswered.contains(key))
     }
 
     /// Notes which of the touched paths wait for their new owner's bytes; `found` is in the order of paths.
     pub(super) fn note_handing_over(&mut self, touched: &BTreeSet<TargetPath>, found: &[TargetPath], now: Duration) {
-        if !self.handing_over.is_empty() {
+        if !self.handing_over.is_empty() || !self.overdue.is_empty() {
             for path in touched.iter().filter(|path| found.binary_search(path).is_err()) {
                 self.handing_over.remove(path);
+                self.overdue.remove(path);
             }
         }
         for path in found {
-            if self.handing_over.get(path).is_none() {
+            if self.handing_over.get(path).is_none() && !self.overdue.has(path) {
                 self.handing_over.set(path.clone(), now + HAND_OVER_MAX, ());
             }
         }

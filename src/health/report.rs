@@ -127,7 +127,7 @@ impl State {
                 relists: row.relists,
                 errors: row.errors,
                 skipped_lines: row.skipped_lines,
-                last_error: row.last_error.clone(),
+                last_error: row.last_error.clone().or_else(|| row.unread.clone()),
                 objects: row.objects,
             });
         }

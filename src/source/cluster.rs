@@ -159,7 +159,7 @@ impl ClusterSource {
     /// Reads the one object by its name: more was refused.
     async fn read_by_name(&mut self) -> Result<(), Failure> {
         if !std::mem::replace(&mut self.reads_by_name, true) {
-            tracing::info!(kind = %self.scope.kind, namespace = self.shown(), name = self.scope.name(), "may neither list nor watch: read by name again and again");
+            tracing::info!(kind = %self.scope.kind, namespace = self.scope.shown(), name = self.scope.name(), "may neither list nor watch: read by name again and again");
         }
         let (generation, source) = (self.machine.skip_generation(), self.scope.id);
         let Self { api, scope, mailbox, contact, .. } = self;
@@ -400,7 +400,7 @@ impl ClusterSource {
         self.failure = Some((None, error.to_owned()));
         self.contact.counted(Counter::SkippedLine);
         self.contact.error(error);
-        tracing::warn!(kind = %self.scope.kind, namespace = self.shown(), error, "unreadable answer, listing again");
+        tracing::warn!(kind = %self.scope.kind, namespace = self.scope.shown(), error, "unreadable answer, listing again");
         Turn::Input(Input::Failed(Trouble::Garbage))
     }
 
@@ -419,7 +419,7 @@ impl ClusterSource {
         let quiet = matches!(trouble, Trouble::Unsupported | Trouble::Gone);
         if !quiet && self.warned.as_deref() != Some(&text) {
             let hint = if matches!(trouble, Trouble::Refused) { self.scope.rights() } else { "" };
-            tracing::warn!(kind = %self.scope.kind, namespace = self.shown(), error = text, hint, "cannot reach objects, files stay, trying again");
+            tracing::warn!(kind = %self.scope.kind, namespace = self.scope.shown(), error = text, hint, "cannot reach objects, files stay, trying again");
             self.warned = Some(text);
         }
         Turn::Input(Input::Failed(trouble))
@@ -427,13 +427,10 @@ impl ClusterSource {
 
     fn recovered(&mut self) {
         self.contact.contacted();
+        self.contact.recovered();
         if self.warned.take().is_some() {
-            tracing::info!(kind = %self.scope.kind, namespace = self.shown(), "reached again");
+            tracing::info!(kind = %self.scope.kind, namespace = self.scope.shown(), "reached again");
         }
-    }
-
-    fn shown(&self) -> &str {
-        self.scope.namespace.as_deref().unwrap_or("ALL")
     }
 
     fn tell(&mut self, tell: Tell, object: Option<Object>) {

@@ -211,6 +211,7 @@ mod tests {
                 SourceEvent::ListEnd { .. } => "end".into(),
                 SourceEvent::Keep { key, .. } => format!("keep {}", key.name),
                 SourceEvent::Refused { .. } => "refused".into(),
+                SourceEvent::Unanswered { .. } => "unanswered".into(),
                 SourceEvent::Arrived { .. } => "arrived".into(),
             })
             .collect()

@@ -59,6 +59,11 @@ impl Scope {
         }
     }
 
+    /// The namespace, for people.
+    pub fn shown(&self) -> &str {
+        self.namespace.as_deref().unwrap_or("ALL")
+    }
+
     /// The rights that it lives on, for people.
     pub fn rights(&self) -> &'static str {
         match (&self.which, self.kind) {

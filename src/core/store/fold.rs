@@ -38,6 +38,11 @@ impl Store {
                     live.generation = live.generation.max(generation);
                 }
             }
+            SourceEvent::Unanswered { key, .. } => {
+                if self.object(&key).is_some() {
+                    folded.unanswered.push(self.intern(&key));
+                }
+            }
             SourceEvent::Delete { key, uid, resource_version, finalizers, .. } => {
                 let (current, known) = self.object(&key).map_or((uid, 0), |live| (live.uid(), live.resource_version));
                 // The end of its predecessor, and its own beginning, may have been merged into this.
@@ -73,6 +78,10 @@ impl Store {
             Some(live) => live.take(),
             None => None,
         };
+        if let Some(former) = &former {
+            self.count_live(former.source, -1);
+        }
+        self.count_live(source, 1);
         let mut new = Live::new(object.uid, object.resource_version, source, generation);
         (new.created, new.unread) = (object.created, false);
         let fate = if object.terminating { Fate::Terminating } else { Fate::Live };
@@ -204,6 +213,7 @@ impl Store {
         let accepts_older = self.accepts_older(source);
         let key = self.intern(key);
         let entry = self.objects.entry(key.clone()).or_default();
+        let is_new = entry.live.is_none();
         match &mut entry.live {
             Some(live)
                 if !accepts_older
@@ -222,7 +232,17 @@ impl Store {
             }
             None => entry.live = Some(Live::new(uid, resource_version, source, generation)),
         }
+        if is_new {
+            self.count_live(source, 1);
+        }
         folded.unread.push(key);
+    }
+
+    /// Counts objects that a source lists.
+    fn count_live(&mut self, source: SourceId, change: isize) {
+        if let Some(source) = self.sources.get_mut(usize::from(source.0)) {
+            source.live = source.live.saturating_add_signed(change);
+        }
     }
 
     fn accepts_older(&self, source: SourceId) -> bool {
@@ -233,6 +253,7 @@ impl Store {
         let Some(live) = self.objects.get_mut(key).and_then(|entry| entry.live.take()) else {
             return;
         };
+        self.count_live(live.source, -1);
         self.unclaim((key, live.created), &live.claims, |_| false, folded);
         self.decide_contests(folded);
         folded.rejections.push((key.clone(), live.uid(), Vec::new()));

@@ -12,7 +12,7 @@ use kube_projector::core::remote::Arrival;
 use kube_projector::core::store::SourceScope;
 use kube_projector::disk::Disk;
 use kube_projector::disk::ledger::Place;
-use kube_projector::engine::outcome::{Change, Difference, Note, Outcome, Settings};
+use kube_projector::engine::outcome::{Change, Difference, Finalizers, Note, Outcome, Settings, Wish};
 use kube_projector::engine::{self, Engine, FETCH_MAX};
 use kube_projector::source::mailbox::Mailbox;
 use tempfile::TempDir;
@@ -23,6 +23,8 @@ use crate::support::{folders as folders_on_disk, temps, tree_with_dots};
 
 /// One watch a kind.
 pub const SOURCES: [(SourceId, Kind); 2] = [(SourceId(0), Kind::ConfigMap), (SourceId(1), Kind::Secret)];
+/// The name of the finalizer, where objects are guarded.
+pub const FINALIZER: &str = "example.com/projected";
 /// More commits than any scenario needs until nothing is left to do.
 const COMMITS_MAX: usize = 2000;
 
@@ -106,6 +108,11 @@ pub struct World {
     pub sent: usize,
     pub taken: usize,
     pub changes: Vec<Change>,
+    /// Whether whoever is asked for an object refuses to give it.
+    pub refuses: bool,
+    /// Whether objects are guarded by finalizers.
+    pub guards: bool,
+    pub wishes: Vec<Wish>,
     wake: Option<Duration>,
     starts: u32,
     version: u64,
@@ -135,6 +142,9 @@ impl World {
             sent: 0,
             taken: 0,
             changes: Vec::new(),
+            refuses: false,
+            guards: false,
+            wishes: Vec::new(),
             wake: None,
             starts: 0,
             version: 100,
@@ -173,6 +183,14 @@ impl World {
         }
     }
 
+    /// The object goes, and carried these finalizers in its last state.
+    pub fn end(&mut self, thing: &Thing, finalizers: Vec<String>) {
+        self.version += 1;
+        self.objects.remove(&thing.key());
+        let ((source, generation), resource_version) = (self.source(thing.kind), self.version);
+        self.send(SourceEvent::Delete { source, generation, key: thing.key(), uid: thing.uid, resource_version, finalizers });
+    }
+
     /// Tells of an object once more, or tells of it without its bytes.
     pub fn tell_again(&mut self, key: &ObjectKey, bytes: bool) {
         let Some(thing) = self.objects.get(key).filter(|thing| thing.labels.contains(self.label)) else {
@@ -206,6 +224,10 @@ impl World {
         let asked = std::mem::take(&mut self.asked);
         let count = asked.len();
         for (key, (source, generation)) in asked {
+            if self.refuses {
+                self.send(SourceEvent::Unanswered { source, generation, key });
+                continue;
+            }
             if let Some(thing) = self.objects.get(&key).filter(|thing| thing.labels.contains(self.label)) {
                 let object = thing.object();
                 self.send(SourceEvent::Fetched { source, generation, object });
@@ -280,7 +302,8 @@ impl World {
         let disk = Disk::open(Faulty::new(&self.control), roots, 0o755, Durability::None).map_err(|error| error.to_string())?;
         let scopes = SOURCES.map(|(_, kind)| SourceScope { kind: Some(kind), namespace: None, name: None });
         let store = engine::store(scopes, Order::Oldest, (1, u64::from(self.starts))).keeping(self.kept.clone());
-        let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers: None, reacts: self.reacts };
+        let finalizers = self.guards.then(|| Finalizers { name: FINALIZER.to_owned(), former: Vec::new(), adds: true });
+        let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers, reacts: self.reacts };
         Engine::open(disk, place, settings, store).map(|(engine, _)| engine).map_err(|error| error.to_string())
     }
 
@@ -334,6 +357,7 @@ impl World {
         self.notes.extend(outcome.notes);
         self.differences.extend(outcome.differences);
         self.changes.extend(outcome.changes);
+        self.wishes.extend(outcome.wishes);
         if outcome.fetch.len() > FETCH_MAX {
             self.list_all();
             return;

@@ -1,5 +1,6 @@
 //! The engine alone, over a file system that fails or dies when it is told to.
 
+mod answers;
 mod costs;
 mod crash;
 mod errors;

@@ -2,6 +2,7 @@
 //!
 //! In every row the files that are wanted throughout are read all the time: none may be missing or hold what it never should.
 
+mod answers;
 mod canary;
 mod health;
 mod idle;
