@@ -17,9 +17,11 @@ use kube_projector::engine::{self, Engine, FETCH_MAX};
 use kube_projector::source::mailbox::Mailbox;
 use tempfile::TempDir;
 
+mod looking;
+
 use super::faulty::{Control, Faulty};
-use super::model::{Files, Thing, folders, wanted};
-use crate::support::{folders as folders_on_disk, temps, tree_with_dots};
+use super::model::{Files, Thing, wanted};
+use crate::support::tree_with_dots;
 
 /// One watch a kind.
 pub const SOURCES: [(SourceId, Kind); 2] = [(SourceId(0), Kind::ConfigMap), (SourceId(1), Kind::Secret)];
@@ -469,68 +471,6 @@ impl World {
     /// How many paths could not be made right so far.
     pub fn stuck(&self) -> usize {
         self.engine.as_ref().map_or(0, Engine::stuck)
-    }
-
-    // ---- what is there ----
-
-    /// What the folder must hold for the objects as they are.
-    pub fn wanted(&self) -> Files {
-        wanted(&self.selected(), &self.foreign)
-    }
-
-    /// Objects that are selected, with the bytes behind their URLs.
-    fn selected(&self) -> Vec<Thing> {
-        let selected = self.objects.values().filter(|thing| thing.labels.contains(self.label)).cloned();
-        let resolved = |mut thing: Thing| {
-            let Some(web) = &self.web else { return thing };
-            let (remote, mut data): (Vec<_>, BTreeMap<_, _>) =
-                (thing.data.clone().into_iter().filter(|(key, _)| key.ends_with(".url")).collect(), thing.data);
-            for (key, url) in remote {
-                data.remove(&key);
-                let bytes = web.served.get(&String::from_utf8(url).unwrap()).cloned().unwrap_or_default();
-                data.entry(key.trim_end_matches(".url").to_owned()).or_insert(bytes);
-            }
-            thing.data = data;
-            thing
-        };
-        selected.map(resolved).collect()
-    }
-
-    /// What it holds, ledgers and temporary files aside.
-    pub fn found(&self) -> Files {
-        let mut files = tree_with_dots(self.folder.path());
-        files.retain(|path, _| !path.rsplit('/').next().unwrap().starts_with(".kube-projector."));
-        files
-    }
-
-    /// Files and folders are the wanted ones, and nothing else is there.
-    pub fn assert_converged(&self, when: &str) {
-        let wanted = self.wanted();
-        let (found, wanted_folders) = (self.found(), folders(&wanted));
-        assert!(found == wanted, "{when}: files differ\nfound:  {}\nwanted: {}", show(&found), show(&wanted));
-        let there: BTreeSet<String> = folders_on_disk(self.folder.path()).into_iter().collect();
-        assert_eq!(there, wanted_folders, "{when}: folders");
-        assert_eq!(temps(self.folder.path()), Vec::<String>::new(), "{when}: temporary files");
-        self.assert_owned(when);
-    }
-
-    /// P5: every file that is neither foreign nor temporary is in a ledger. P4: every foreign file is as it was.
-    pub fn assert_owned(&self, when: &str) {
-        let roots = Roots::new(&self.folder.path().display().to_string(), []);
-        let mut owned = BTreeSet::new();
-        for (path, bytes) in tree_with_dots(self.folder.path()) {
-            if path.ends_with(".ledger")
-                && let Ok(contents) = ledger::read(&bytes, &roots)
-            {
-                owned.extend(contents.owned.keys().map(|path| path.as_str().to_owned()));
-            }
-        }
-        let found = self.found();
-        for (path, bytes) in &self.foreign {
-            assert!(found.get(path) == Some(bytes), "{when}: the foreign file {path} is not what it was");
-        }
-        let lost: Vec<_> = found.keys().filter(|path| !owned.contains(*path) && !self.foreign.contains_key(*path)).collect();
-        assert!(lost.is_empty(), "{when}: created but not in the ledger: {lost:?}; the ledger has {owned:?}");
     }
 }
 
