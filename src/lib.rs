@@ -34,6 +34,7 @@
 //! - Nothing is removed, and no path that the ledger gives to another object is overwritten, until every source is listed
 //!   completely or definitely refused; a refused source's files stay.
 //! - Two sources never speak about one object: one that is named has its own, whatever its labels.
+//! - What moves is at its new place before it goes from the old one, unless it is in the way there.
 //! - A file changes by rename in its own folder; below FOLDER no symbolic link is followed.
 //! - The cost of a commit follows what changed, never how much there is.
 //! - A file behind a URL keeps its last good bytes until there are others; an answer counts only for the question that is asked now.

@@ -161,6 +161,11 @@ impl Publisher {
                 tracing::error!(object = %key, path = show(path), error, "file not written, trying again");
                 (&reason::WRITE_FAILED, format!("{}: {error}", show(path)))
             }
+            What::Held { path, awaits } => {
+                let awaits = self.list("waits for", awaits);
+                warn!(object = %key, path = show(path), why = awaits, "old file stays: its object's new file could not be written");
+                (&reason::WRITE_FAILED, format!("{} stays: {awaits}", show(path)))
+            }
             What::Recovered(path) => return info!(object = %key, path = show(path), "file is right again"),
         };
         if let Some(events) = &self.events {

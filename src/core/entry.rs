@@ -316,6 +316,11 @@ impl PathEntry {
         }
     }
 
+    /// Whether a regular file is there.
+    pub const fn is_file(&self) -> bool {
+        matches!(self.disk.kind, PackedKind::File)
+    }
+
     /// Notes what is there now.
     pub const fn set_disk(&mut self, seen: OnDisk) {
         self.disk.kind = match seen {

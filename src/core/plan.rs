@@ -7,7 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::core::entry::{Content, Obstacle, OnDisk, PathEntry};
+use crate::core::held::Held;
 use crate::core::object::ObjectKey;
+use crate::core::order::Twins;
 use crate::core::path::TargetPath;
 use crate::core::policy::Adopt;
 use crate::core::store::Store;
@@ -63,6 +65,8 @@ pub struct Write {
     pub replace: Replace,
     /// Why.
     pub because: Because,
+    /// Whether it is a new file that nobody tried to write before: what it takes the place of stays until it is there.
+    pub fresh: bool,
 }
 
 /// A wanted file that cannot be written as things are.
@@ -107,13 +111,17 @@ pub struct Conflict {
     pub losers: Vec<Arc<ObjectKey>>,
 }
 
-/// What is to be done about the touched paths, in the order of these fields.
+/// What is to be done about the touched paths; [`order`](crate::core::order::order) says in which order.
 #[derive(Default)]
 pub struct Plan {
     /// Paths the ledger must give to somebody else although the file is right already.
     pub own: Vec<(TargetPath, Arc<ObjectKey>)>,
     /// Files to remove.
     pub remove: Vec<(TargetPath, Because)>,
+    /// Files that stay, because new ones of their object, which are named, could not be written.
+    pub held: Vec<(TargetPath, Vec<TargetPath>)>,
+    /// Files to remove that may be those of wanted paths.
+    pub twins: Twins,
     /// Files to write.
     pub write: Vec<Write>,
     /// Objects whose bytes are needed again.
@@ -138,6 +146,12 @@ pub struct Batch<'a> {
     pub at_hand: &'a dyn Fn(&TargetPath, &Arc<ObjectKey>) -> bool,
     /// ADOPT.
     pub adopt: Adopt,
+    /// Files that stay so far because new ones could not be written.
+    pub held: &'a Held,
+    /// Whether a path was wanted in vain before.
+    pub in_vain: &'a dyn Fn(&TargetPath) -> bool,
+    /// Files that could not be written while it was not known yet which ones they take the place of.
+    pub lost: &'a [TargetPath],
 }
 
 /// Touched paths that somebody wants and nobody has looked at yet.
@@ -172,6 +186,8 @@ pub fn plan(batch: &Batch<'_>, store: &Store) -> Plan {
             }
         }
     }
+    plan.hold_back(batch, store);
+    plan.find_twins(batch.touched, store);
     plan
 }
 
@@ -223,7 +239,8 @@ fn awaited(plan: &mut Plan, batch: &Batch<'_>, store: &Store, wish: Wish<'_>) {
     if wish.entry.disk() == OnDisk::Absent && (batch.at_hand)(wish.path, &wish.winner) {
         let content = Content { digest: store.digester().digest(&[]), ..wish.content };
         let (path, because) = (wish.path.clone(), Because::Missing);
-        plan.write.push(Write { path, owner: wish.winner, content, replace: Replace::Nothing, because });
+        let fresh = !(batch.in_vain)(&path);
+        plan.write.push(Write { path, owner: wish.winner, content, replace: Replace::Nothing, because, fresh });
         return;
     }
     match owner.filter(|owner| **owner != wish.winner) {
@@ -268,7 +285,8 @@ fn wanted(plan: &mut Plan, batch: &Batch<'_>, store: &Store, wish: Wish<'_>) {
         return plan.waiting.push(wish.path.clone());
     }
     if (batch.at_hand)(wish.path, &wish.winner) {
-        plan.write.push(Write { path: wish.path.clone(), owner: wish.winner, content: wish.content, replace, because });
+        let fresh = replace != Replace::Ours && !(batch.in_vain)(wish.path);
+        plan.write.push(Write { path: wish.path.clone(), owner: wish.winner, content: wish.content, replace, because, fresh });
         return;
     }
     if others.is_some() {

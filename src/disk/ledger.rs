@@ -182,6 +182,11 @@ impl<F: Fs> LedgerFile<F> {
         Ok(())
     }
 
+    /// The device that it lies on.
+    pub fn device(&self, fs: &mut F) -> Option<u64> {
+        fs.meta(&self.home).ok().map(|home| home.identity.0)
+    }
+
     /// Makes appended records durable.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use crate::core::digest::{Digest, Digester};
 use crate::core::entry::{Content, Obstacle, OnDisk, Stamp};
-use crate::core::path::{RESERVED_PREFIX, Roots};
+use crate::core::path::{RESERVED_PREFIX, Roots, TargetPath};
 use crate::core::plan::Replace;
 use crate::core::policy::Durability;
 use crate::disk::fs::{Confine, FileKind, Fs, Meta};
@@ -55,6 +55,11 @@ pub enum WriteError {
     /// The file is in place, but what the file system said afterwards leaves it in doubt.
     #[error("{0}")]
     InPlace(io::Error),
+}
+
+/// Whether something could be made, were there room.
+pub fn lacks_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl<F: Fs> Disk<F> {
@@ -298,6 +303,25 @@ impl<F: Fs> Disk<F> {
                 Ok(false)
             }
             result => result.map(|()| true),
+        }
+    }
+
+    /// Whether two names lead to one file.
+    pub fn is_same_file(&mut self, one: &TargetPath, other: &TargetPath) -> bool {
+        let mut identity = |path: &TargetPath| self.in_folder(path.folder(), |fs, handle| Ok(fs.look(handle, path.name())?.identity)).ok();
+        identity(one).is_some_and(|one| identity(other) == Some(one))
+    }
+
+    /// The device on which a folder lies, or would lie.
+    pub fn device(&mut self, folder: &str) -> Option<u64> {
+        let mut at = folder;
+        loop {
+            match self.in_folder(at, |fs, handle| Ok(fs.meta(handle)?.identity.0)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !at.is_empty() => {
+                    at = at.rfind('/').and_then(|end| at.get(..end)).unwrap_or_default();
+                }
+                found => return found.ok(),
+            }
         }
     }
 

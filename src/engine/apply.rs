@@ -1,8 +1,10 @@
 //! Carries a plan out, in the order that a crash at any point leaves nothing wrong.
 //!
 //! 1. Record what will be ours: paths and folders.
-//! 2. Remove what nobody wants, then forget it, then remove the folders that this emptied.
-//! 3. Make folders and write files.
+//! 2. Remove what nobody waits for, or what is in somebody's way.
+//! 3. Make folders.
+//! 4. Object by object: write files, then remove what they take the place of. Where there is no room for them it goes first.
+//! 5. Forget what is gone, then remove the folders that this emptied.
 //!
 //! A step that fails is told and tried again; it never stops the others.
 
@@ -14,13 +16,15 @@ use crate::core::entry::OnDisk;
 use crate::core::folded::Bodies;
 use crate::core::ledger::Record;
 use crate::core::object::ObjectKey;
+use crate::core::order::{self, Order};
 use crate::core::path::TargetPath;
 use crate::core::plan::{Because, Plan, Replace, Write};
 use crate::core::policy::Durability;
 use crate::core::project::FileProjection;
-use crate::disk::WriteError;
 use crate::disk::fs::Fs;
+use crate::disk::{WriteError, lacks_room};
 use crate::engine::outcome::{Act, Change, Outcome, What};
+use crate::engine::turns::{Refusal, Work};
 use crate::engine::{Engine, RETRY_MAX, Retry};
 
 impl<F: Fs> Engine<F> {
@@ -28,34 +32,36 @@ impl<F: Fs> Engine<F> {
         if plan.is_empty() && self.owed.is_empty() && self.prune_due.is_none() {
             return;
         }
-        let Plan { own, remove, write, .. } = plan;
-        // 1.
-        let folders = self.missing_folders(&write);
+        let Plan { own, remove, write, twins, .. } = plan;
+        let needed = self.needed_folders(&remove, &write, now);
         let owes = self.owes_for(&remove, &write);
-        let refused = self.record_ours(&own, &write, &folders, owes.clone()).err().map(|error| error.to_string());
-        self.owing(owes, refused.is_some());
-        // 2.
-        let gone = self.remove_files(remove, outcome, now);
-        self.prune_folders(&gone, &write, now);
-        // 3.
-        let unmade = if refused.is_none() { self.make_folders(&folders) } else { BTreeMap::new() };
-        let mut changed = BTreeSet::new();
-        for write in write {
-            let Some(file) = bodies.take(&write.path, &write.owner) else {
-                continue;
-            };
-            let blocker = refused.as_ref().filter(|_| self.owner_of(&write.path) != Some(&write.owner));
-            if let Some(error) = blocker.or_else(|| unmade.get(write.path.folder())) {
-                let error = error.clone();
-                self.failed(&write.path, &error, outcome, now);
-                self.not_written(&write.path, write.replace);
-                continue;
-            }
-            if self.disk.durability() == Durability::Batch {
-                changed.insert(write.path.folder().to_owned());
-            }
-            self.write_file(write, &file, outcome, now);
+        let mut order = order::order(remove, write, &twins, &self.store, &self.held);
+        // 1.
+        let folders = self.missing_folders(writes(&order));
+        let mut recorded = self.record_ours(&own, writes(&order), &folders, owes.clone());
+        let (refused, unmade, gone, changed) = (None, BTreeMap::new(), Vec::new(), BTreeSet::new());
+        let mut work = Work { bodies, outcome, now, refused, unmade, gone, changed };
+        if recorded.as_ref().is_err_and(lacks_room) && self.make_room_for_ledger(&mut order, &mut work) {
+            recorded = self.record_ours(&own, writes(&order), &folders, owes.clone());
         }
+        self.owing(owes, recorded.is_err());
+        work.refused = recorded.err().map(|error| error.to_string());
+        // 2.
+        self.remove_files(order.first, &mut work);
+        // 3.
+        if work.refused.is_none() {
+            work.unmade = self.make_folders(&folders);
+        }
+        // 4.
+        let mut unfinished = Vec::new();
+        for turn in order.turns {
+            unfinished.extend(self.take_turn(turn, &mut work));
+        }
+        unfinished.into_iter().for_each(|turn| self.end_turn(turn, &mut work));
+        // 5.
+        let Work { gone, changed, .. } = work;
+        self.forget(&gone);
+        self.prune_folders(&gone, &needed, now);
         for folder in changed {
             // The files themselves are durable; a name lost with power is written again at the next start.
             let _ = self.disk.sync_folder(&folder);
@@ -63,14 +69,14 @@ impl<F: Fs> Engine<F> {
         self.note_changes(outcome);
     }
 
-    fn owner_of(&self, path: &TargetPath) -> Option<&Arc<ObjectKey>> {
+    pub(super) fn owner_of(&self, path: &TargetPath) -> Option<&Arc<ObjectKey>> {
         self.store.path(path)?.owner.as_ref()
     }
 
     /// Folders that writes need and that are not there, parents first.
-    fn missing_folders(&mut self, writes: &[Write]) -> Vec<String> {
+    pub(super) fn missing_folders<'a>(&mut self, writes: impl Iterator<Item = &'a Write>) -> Vec<String> {
         let wanted: BTreeSet<&str> =
-            writes.iter().map(|write| write.path.folder()).filter(|folder| !folder.is_empty() && *folder != "/").collect();
+            writes.map(|write| write.path.folder()).filter(|folder| !folder.is_empty() && *folder != "/").collect();
         let mut missing = BTreeSet::new();
         for folder in wanted {
             let mut at = Some(folder);
@@ -90,14 +96,14 @@ impl<F: Fs> Engine<F> {
     }
 
     /// Appends what must be in the ledger before anything is made.
-    fn record_ours(
+    pub(super) fn record_ours<'a>(
         &mut self,
         own: &[(TargetPath, Arc<ObjectKey>)],
-        writes: &[Write],
+        writes: impl Iterator<Item = &'a Write>,
         folders: &[String],
         owes: Option<Record>,
     ) -> std::io::Result<()> {
-        let new = writes.iter().map(|write| (&write.path, &write.owner)).filter(|(path, owner)| self.owner_of(path) != Some(owner));
+        let new = writes.map(|write| (&write.path, &write.owner)).filter(|(path, owner)| self.owner_of(path) != Some(owner));
         let owned: Vec<(TargetPath, Arc<ObjectKey>)> =
             own.iter().map(|(path, owner)| (path, owner)).chain(new).map(|(path, owner)| (path.clone(), owner.clone())).collect();
         let mut records: Vec<Record> =
@@ -136,29 +142,16 @@ impl<F: Fs> Engine<F> {
         }
     }
 
-    fn remove_files(&mut self, remove: Vec<(TargetPath, Because)>, outcome: &mut Outcome, now: Duration) -> Vec<TargetPath> {
-        let mut gone = Vec::new();
-        for (path, because) in remove {
-            let before = self.before(&path);
-            match self.disk.remove(path.folder(), path.name()) {
-                Ok(was_there) => {
-                    let object = self.owner_of(&path).cloned();
-                    self.note_difference(&path, object.as_ref(), (before, None), outcome);
-                    self.store.saw(&path, OnDisk::Absent);
-                    self.succeeded(&path, now, outcome);
-                    outcome.changes.push(Change { path: path.clone(), object, act: Act::Removed { because, was_there } });
-                    gone.push(path);
-                }
-                Err(error) => self.failed(&path, &error.to_string(), outcome, now),
-            }
+    /// Folders that writes need; nothing where none could be removed.
+    fn needed_folders(&self, remove: &[(TargetPath, Because)], writes: &[Write], now: Duration) -> HashSet<String> {
+        if remove.is_empty() && self.prune_due.is_none_or(|due| due > now) {
+            return HashSet::new();
         }
-        self.append_or_owe(gone.iter().map(Record::disown).collect());
-        gone.iter().for_each(|path| self.store.disown(path));
-        gone
+        writes.iter().flat_map(|write| write.path.ancestors()).map(str::to_owned).collect()
     }
 
     /// Removes folders of ours that the removals emptied, innermost first. When a sweep is due, also those that a crash left empty.
-    fn prune_folders(&mut self, gone: &[TargetPath], writes: &[Write], now: Duration) {
+    fn prune_folders(&mut self, gone: &[TargetPath], needed: &HashSet<String>, now: Duration) {
         let all = self.prune_due.is_some_and(|due| due <= now);
         if all {
             self.prune_due = None;
@@ -166,8 +159,7 @@ impl<F: Fs> Engine<F> {
         if self.folders.is_empty() || (gone.is_empty() && !all) {
             return;
         }
-        let needed: HashSet<&str> = writes.iter().flat_map(|write| write.path.ancestors()).collect();
-        let ours = |folder: &&str| self.folders.contains(*folder) && !self.is_root(folder) && !needed.contains(folder);
+        let ours = |folder: &&str| self.folders.contains(*folder) && !self.is_root(folder) && !needed.contains(*folder);
         let mut emptied: BTreeSet<String> = gone.iter().flat_map(TargetPath::ancestors).filter(ours).map(str::to_owned).collect();
         if all {
             let idle = |folder: &&str| self.store.claimed_beneath(folder) == 0 || self.stands_in_the_way(folder);
@@ -212,10 +204,15 @@ impl<F: Fs> Engine<F> {
     }
 
     /// Makes folders, parents first. Returns those that could not be made, with the reason.
-    fn make_folders(&mut self, folders: &[String]) -> BTreeMap<String, String> {
+    pub(super) fn make_folders(&mut self, folders: &[String]) -> BTreeMap<String, Refusal> {
         let (mut failed, mut foreign) = (BTreeMap::new(), Vec::new());
         for folder in folders {
             let Some((above, name)) = parent(folder) else { continue };
+            if let Some(refusal) = failed.get(above).cloned() {
+                foreign.push(folder.clone());
+                failed.insert(folder.clone(), refusal);
+                continue;
+            }
             match self.disk.make_folder(above, name, folder) {
                 Ok(true) => {}
                 // Somebody made it since we looked: it is not ours to remove.
@@ -224,7 +221,7 @@ impl<F: Fs> Engine<F> {
                     if self.disk.misses_folder(folder) {
                         foreign.push(folder.clone());
                     }
-                    failed.insert(folder.clone(), error.to_string());
+                    failed.insert(folder.clone(), Refusal::of(&error));
                 }
             }
         }
@@ -236,7 +233,7 @@ impl<F: Fs> Engine<F> {
     }
 
     /// Takes back that a path is ours. Nothing of ours is there: what stands there, if anything, stays somebody else's.
-    fn not_written(&mut self, path: &TargetPath, replace: Replace) {
+    pub(super) fn not_written(&mut self, path: &TargetPath, replace: Replace) {
         self.store.saw(path, OnDisk::Unknown);
         if replace != Replace::Ours && self.owner_of(path).is_some() {
             self.append_or_owe(vec![Record::disown(path)]);
@@ -244,39 +241,26 @@ impl<F: Fs> Engine<F> {
         }
     }
 
-    fn write_file(&mut self, write: Write, file: &FileProjection, outcome: &mut Outcome, now: Duration) {
-        let Write { path, owner, content, replace, because } = write;
-        let before = self.before(&path);
-        let done = self.disk.write(path.folder(), path.name(), &file.bytes.0, content, replace);
+    pub(super) fn write_file(&mut self, write: &Write, file: &FileProjection, work: &mut Work<'_>) -> Result<(), WriteError> {
+        let Write { path, owner, content, replace, because, .. } = write;
+        let before = self.before(path);
+        let done = self.disk.write(path.folder(), path.name(), &file.bytes.0, *content, *replace);
         if matches!(done, Ok(_) | Err(WriteError::InPlace(_))) {
-            self.note_difference(&path, Some(&owner), (before, Some(content.digest)), outcome);
+            self.note_difference(path, Some(owner), (before, Some(content.digest)), work.outcome);
         }
-        match done {
-            Ok(stamp) => {
-                self.store.saw(&path, OnDisk::File(stamp));
-                self.succeeded(&path, now, outcome);
-                if replace == Replace::Foreign {
-                    self.note(&owner, What::Replaced(path.clone()), outcome);
-                }
-                outcome.changes.push(Change {
-                    path,
-                    object: Some(owner),
-                    act: Act::Written { bytes: content.length, because, encoded: file.encoded },
-                });
-            }
-            Err(error) => {
-                self.failed(&path, &error.to_string(), outcome, now);
-                if matches!(error, WriteError::Appeared) {
-                    // Just after now: a retry that is due now counts as one that found nothing to do.
-                    self.retries.set(path.clone(), now + Duration::from_millis(1), self.retry(&path));
-                }
-                match error {
-                    WriteError::InPlace(_) => self.store.saw(&path, OnDisk::Unknown),
-                    WriteError::Appeared | WriteError::Io(_) => self.not_written(&path, replace),
-                }
-            }
+        self.store.saw(path, OnDisk::File(done?));
+        self.succeeded(path, work.now, work.outcome);
+        if *replace == Replace::Foreign {
+            self.note(owner, What::Replaced(path.clone()), work.outcome);
         }
+        let act = Act::Written { bytes: content.length, because: *because, encoded: file.encoded };
+        work.outcome.changes.push(Change { path: path.clone(), object: Some(owner.clone()), act });
+        Ok(())
     }
+}
+
+fn writes(order: &Order) -> impl Iterator<Item = &Write> {
+    order.turns.iter().flat_map(|turn| &turn.write)
 }
 
 /// A folder's parent (`""` is FOLDER, `/` the root) and its own name.

@@ -8,6 +8,7 @@ mod notes;
 pub mod outcome;
 pub mod preview;
 mod reacting;
+mod turns;
 mod waiting;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -16,10 +17,11 @@ use std::time::Duration;
 
 use crate::core::entry::{Obstacle, OnDisk};
 use crate::core::folded::{Fate, Folded};
+use crate::core::held::Held;
 use crate::core::ledger::Kept;
 use crate::core::object::{ObjectKey, SourceEvent};
 use crate::core::path::TargetPath;
-use crate::core::plan::{self, Batch, Blocked, Conflict};
+use crate::core::plan::{self, Batch, Blocked, Conflict, Plan};
 use crate::core::project::Rejection;
 use crate::core::schedule::Schedule;
 use crate::core::store::{SourceScope, Store};
@@ -81,6 +83,8 @@ pub struct Engine<F: Fs> {
     outside: HashMap<Arc<ObjectKey>, Box<str>>,
     rejected: HashMap<Arc<ObjectKey>, Vec<Rejection>>,
     failing: HashSet<TargetPath>,
+    /// Files that nobody wants and that stay until new ones of their objects are written.
+    held: Held,
     /// Objects whose bytes were dropped, and when to ask for them again.
     unread: Schedule<Arc<ObjectKey>>,
     overdue: waiting::Overdue,
@@ -143,6 +147,7 @@ impl<F: Fs> Engine<F> {
             outside: HashMap::new(),
             rejected: HashMap::new(),
             failing: HashSet::new(),
+            held: Held::default(),
             unread: Schedule::default(),
             overdue: waiting::Overdue::default(),
             unanswered: HashSet::new(),
@@ -197,12 +202,13 @@ impl<F: Fs> Engine<F> {
 
     /// How many paths could not be made right so far, and objects whose bytes are needed and could not be read.
     pub fn stuck(&self) -> usize {
-        self.failing.len() + self.blocked.len() + self.unanswered.len()
+        self.failing.len() + self.blocked.len() + self.held.len() + self.unanswered.len()
     }
 
     /// Some of them, for people.
     pub fn stuck_paths(&self) -> Vec<String> {
-        let paths = self.failing.iter().chain(self.blocked.keys()).map(|path| self.disk.roots().show(path.as_str()));
+        let paths =
+            self.failing.iter().chain(self.blocked.keys()).chain(self.held.paths()).map(|path| self.disk.roots().show(path.as_str()));
         paths.chain(self.unanswered.iter().map(|key| format!("{key} (could not be read)"))).take(STUCK_NAMED).collect()
     }
 
@@ -224,13 +230,12 @@ impl<F: Fs> Engine<F> {
             folded.touched.extend(self.store.paths().map(|(path, _)| path.clone()));
         }
         self.take_due(now, &mut folded.touched);
+        self.touch_held(&mut folded.touched);
         self.survey(&folded.touched, &mut outcome, now);
-        let bodies = &folded.bodies;
-        let at_hand = |path: &TargetPath, key: &Arc<ObjectKey>| bodies.has(path, key);
-        let batch = Batch { touched: &folded.touched, at_hand: &at_hand, adopt: self.settings.adopt };
-        let plan = plan::plan(&batch, &self.store);
+        let plan = self.plan(&folded, settled);
         self.note_conflicts(&plan.conflicts, &mut outcome);
         self.note_blocked(&folded.touched, &plan.blocked, &mut outcome);
+        self.note_held(&folded.touched, &plan, &mut outcome);
         self.note_rejections(std::mem::take(&mut folded.rejections), &mut outcome);
         self.note_outside(std::mem::take(&mut folded.outside), &mut outcome);
         self.note_handing_over(&folded.touched, &plan.handing_over, now);
@@ -258,6 +263,15 @@ impl<F: Fs> Engine<F> {
         outcome.ready = self.ready;
         outcome.wake = self.wake(now);
         outcome
+    }
+
+    fn plan(&self, folded: &Folded, settled: bool) -> Plan {
+        let at_hand = |path: &TargetPath, key: &Arc<ObjectKey>| folded.bodies.has(path, key);
+        // What the lists leave over is known now only: a file that failed meanwhile may take the place of any of it.
+        let lost: Vec<TargetPath> = if settled { self.failing.iter().cloned().collect() } else { Vec::new() };
+        let in_vain = |path: &TargetPath| !settled && (self.failing.contains(path) || self.blocked.contains_key(path));
+        let (touched, adopt) = (&folded.touched, self.settings.adopt);
+        plan::plan(&Batch { touched, at_hand: &at_hand, adopt, held: &self.held, in_vain: &in_vain, lost: &lost }, &self.store)
     }
 
     /// Looks at paths that nobody has looked at yet.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::core::folded::{Fate, Seen};
 use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
-use crate::core::plan::{Blocked, Conflict};
+use crate::core::plan::{Blocked, Conflict, Plan};
 use crate::core::project::Rejection;
 use crate::disk::fs::Fs;
 use crate::engine::outcome::{Act, Finalizers, Note, Outcome, What, Wish};
@@ -66,6 +66,30 @@ impl<F: Fs> Engine<F> {
             for path in touched.iter().filter(|path| found.binary_search_by(|blocked| blocked.path.cmp(path)).is_err()) {
                 self.blocked.remove(path);
             }
+        }
+    }
+
+    /// Notes which of the touched paths stay until a new file of their object is written.
+    pub(super) fn note_held(&mut self, touched: &BTreeSet<TargetPath>, plan: &Plan, outcome: &mut Outcome) {
+        for (path, awaits) in &plan.held {
+            self.hold(path, awaits.clone(), outcome);
+        }
+        if !self.held.is_empty() {
+            let stays = |path: &TargetPath| plan.held.binary_search_by(|(held, _)| held.cmp(path)).is_ok();
+            let goes = |path: &TargetPath| plan.remove.binary_search_by(|(gone, _)| gone.cmp(path)).is_ok();
+            for path in touched.iter().filter(|path| !stays(path) && !goes(path)) {
+                self.held.release(path);
+            }
+        }
+    }
+
+    /// A file that nobody wants stays until these are written.
+    pub(super) fn hold(&mut self, path: &TargetPath, awaits: Vec<TargetPath>, outcome: &mut Outcome) {
+        let first = self.held.hold(path, awaits.clone());
+        self.retries.remove(path);
+        self.failing.remove(path);
+        if let Some(key) = self.concerned(path).filter(|_| first) {
+            self.note(&key, What::Held { path: path.clone(), awaits }, outcome);
         }
     }
 

@@ -189,6 +189,13 @@ pub enum What {
         /// What the file system said.
         error: String,
     },
+    /// A file that the object does not want any more stays, because new ones could not be written.
+    Held {
+        /// Which path.
+        path: TargetPath,
+        /// The new ones.
+        awaits: Vec<TargetPath>,
+    },
     /// A file that had failed is right now.
     Recovered(TargetPath),
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::core::entry::{Obstacle, OnDisk};
 use crate::core::folded::Folded;
+use crate::core::held::Held;
 use crate::core::ledger::Contents;
 use crate::core::object::{ObjectKey, SourceEvent};
 use crate::core::path::TargetPath;
@@ -66,7 +67,9 @@ impl<F: Fs> Preview<F> {
             self.store.saw(&path, seen);
         }
         self.disk.end_batch();
-        plan::plan(&Batch { touched: &touched, at_hand: &|_, _| true, adopt }, &self.store)
+        let held = Held::default();
+        let batch = Batch { touched: &touched, at_hand: &|_, _| true, adopt, held: &held, in_vain: &|_| false, lost: &[] };
+        plan::plan(&batch, &self.store)
     }
 
     /// Keys and objects that are not projected.

@@ -67,13 +67,13 @@ impl<F: Fs> Engine<F> {
         self.retries.get(path).map_or_else(Retry::default, |(_, retry)| *retry)
     }
 
-    /// Attempts that were due and found nothing left to do are over.
+    /// Attempts that were due and found nothing left to do are over, and so are those at paths that are nobody's any more.
     pub(super) fn drop_moot(&mut self, touched: &BTreeSet<TargetPath>, now: Duration) {
         if self.retries.is_empty() {
             return;
         }
         for path in touched {
-            if self.retries.get(path).is_some_and(|(due, _)| due <= now) {
+            if self.retries.get(path).is_some_and(|(due, _)| due <= now || self.store.path(path).is_none()) {
                 self.retries.remove(path);
                 self.failing.remove(path);
                 self.answered(path);
@@ -155,6 +155,14 @@ impl<F: Fs> Engine<F> {
             |path: &TargetPath| self.store.path(path).is_some_and(|entry| entry.claimants.iter().any(|key| self.unanswered.contains(key)));
         self.retries.iter().all(|(path, retry)| retry.attempted || retry.attempts > 3 || in_vain(path))
             && self.unread.iter().all(|(key, ())| self.unanswered.contains(key))
+    }
+
+    /// Adds files that stay until one of the touched paths is written: that may be now.
+    pub(super) fn touch_held(&self, touched: &mut BTreeSet<TargetPath>) {
+        if !self.held.is_empty() {
+            let held: Vec<_> = touched.iter().flat_map(|path| self.held.waiting_for(path)).cloned().collect();
+            touched.extend(held);
+        }
     }
 
     /// Notes which of the touched paths wait for their new owner's bytes; `found` is in the order of paths.

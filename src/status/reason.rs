@@ -62,8 +62,11 @@ pub static KEY_REJECTED: Reason = warning(
     "one key cannot be a file: its name is reserved, too long or not a file name, or its value cannot be decoded; other keys are written",
 );
 /// A file could not be written or removed.
-pub static WRITE_FAILED: Reason =
-    warning("WriteFailed", "Write", "a file could not be written or removed; it is tried again, the note names the path and the error");
+pub static WRITE_FAILED: Reason = warning(
+    "WriteFailed",
+    "Write",
+    "a file could not be written or removed; it is tried again, the note names the path and the error; or an old file stays because the new one of its object could not be written",
+);
 /// A foreign file was replaced.
 pub static FOREIGN_FILE_REPLACED: Reason =
     warning("ForeignFileReplaced", "Write", "a file that was not ours stood at a wanted path and was replaced (ADOPT)");

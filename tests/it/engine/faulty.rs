@@ -22,7 +22,14 @@ pub enum Fault {
     Short { at: usize, calls: usize },
     /// The first write from this call on writes only half, and so many calls after it fail: also those that would tidy up.
     Tears { at: usize, calls: usize },
+    /// After so many writes and new folders, each fails until a file with a name of its own is removed.
+    Full { writes: usize, errno: Errno },
+    /// After so many writes and new folders, each fails.
+    Refuses { writes: usize, errno: Errno },
 }
+
+/// Called after each call that put a file in its place or took it away: the call, and the name.
+type Watch = Box<dyn FnMut(&'static str, &str) + Send>;
 
 #[derive(Default)]
 struct State {
@@ -30,6 +37,9 @@ struct State {
     fault: Fault,
     struck: Option<&'static str>,
     torn: Option<usize>,
+    written: usize,
+    ignores_case: bool,
+    watch: Option<Watch>,
 }
 
 /// Shared between a test and the file system that it gave to the engine.
@@ -43,7 +53,28 @@ impl Control {
 
     pub fn set(&self, fault: Fault) {
         let mut state = self.state();
-        (state.fault, state.struck, state.torn) = (fault, None, None);
+        (state.fault, state.struck, state.torn, state.written) = (fault, None, None, 0);
+    }
+
+    /// Names that differ only in case lead to one file from now on.
+    pub fn ignore_case(&self) {
+        self.state().ignores_case = true;
+    }
+
+    /// Looks at what the disk holds after each call that put a file in its place or took it away.
+    pub fn watch(&self, watch: impl FnMut(&'static str, &str) + Send + 'static) {
+        self.state().watch = Some(Box::new(watch));
+    }
+
+    fn tell(&self, call: &'static str, name: &str) {
+        let mut state = self.state();
+        let is_ours = name.starts_with(".kube-projector.");
+        if call == "unlink" && !is_ours && matches!(state.fault, Fault::Full { .. }) {
+            state.fault = Fault::None;
+        }
+        if let Some(watch) = state.watch.as_mut().filter(|_| !is_ours) {
+            watch(call, name);
+        }
     }
 
     /// Dies after so many more calls.
@@ -80,6 +111,11 @@ impl Control {
                 state.torn = Some(index);
                 (true, Ok(true))
             }
+            Fault::Full { writes, errno } | Fault::Refuses { writes, errno } if matches!(call, "write" | "make_folder") => {
+                state.written += 1;
+                let hit = state.written > writes;
+                (hit, if hit { Err(errno.into()) } else { Ok(false) })
+            }
             Fault::Tears { calls, .. } if state.torn.is_some_and(|torn| within(torn + 1, calls)) => (true, Err(Errno::IO.into())),
             _ => (false, Ok(false)),
         };
@@ -100,6 +136,15 @@ pub struct Faulty {
 impl Faulty {
     pub fn new(control: &Control) -> Self {
         Self { kernel: Kernel::default(), control: control.clone() }
+    }
+
+    /// The name that a file has, where case does not count.
+    fn named(&mut self, folder: &OwnedFd, name: &str) -> String {
+        if !self.control.state().ignores_case {
+            return name.to_owned();
+        }
+        let names = self.kernel.names(folder).unwrap();
+        names.into_iter().find(|known| known.eq_ignore_ascii_case(name)).unwrap_or_else(|| name.to_owned())
     }
 }
 
@@ -123,7 +168,8 @@ impl Fs for Faulty {
 
     fn look(&mut self, folder: &OwnedFd, name: &str) -> io::Result<Meta> {
         self.control.step("look")?;
-        self.kernel.look(folder, name)
+        let name = self.named(folder, name);
+        self.kernel.look(folder, &name)
     }
 
     fn meta(&mut self, file: &OwnedFd) -> io::Result<Meta> {
@@ -133,7 +179,8 @@ impl Fs for Faulty {
 
     fn open(&mut self, folder: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
         self.control.step("open")?;
-        self.kernel.open(folder, name)
+        let name = self.named(folder, name);
+        self.kernel.open(folder, &name)
     }
 
     fn open_append(&mut self, folder: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
@@ -174,12 +221,18 @@ impl Fs for Faulty {
 
     fn rename(&mut self, folder: &OwnedFd, from: &str, to: &str, over: bool) -> io::Result<()> {
         self.control.step("rename")?;
-        self.kernel.rename(folder, from, to, over)
+        let to = self.named(folder, to);
+        self.kernel.rename(folder, from, &to, over)?;
+        self.control.tell("rename", &to);
+        Ok(())
     }
 
     fn unlink(&mut self, folder: &OwnedFd, name: &str) -> io::Result<()> {
         self.control.step("unlink")?;
-        self.kernel.unlink(folder, name)
+        let name = self.named(folder, name);
+        self.kernel.unlink(folder, &name)?;
+        self.control.tell("unlink", &name);
+        Ok(())
     }
 
     fn make_folder(&mut self, folder: &OwnedFd, name: &str) -> io::Result<()> {

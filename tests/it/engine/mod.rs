@@ -9,6 +9,7 @@ mod harness;
 mod keeping;
 mod merged;
 pub mod model;
+mod moves;
 mod properties;
 mod reacting;
 mod scenario;

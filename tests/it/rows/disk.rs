@@ -39,6 +39,37 @@ fn f1_a_full_disk_keeps_the_old_files_and_space_alone_brings_the_new_ones() {
 }
 
 #[test]
+fn f20_on_a_full_disk_a_renamed_key_takes_the_place_of_the_old_one_at_once() {
+    let cluster = Cluster::in_process();
+    let mount = Mount::tmpfs("size=256k");
+    let large = text(150_000, "x");
+    cluster.configmap("rules", &[("old", &large)]).create();
+    let mut projector = Projector::on(&cluster, &mount.path()).env("RESYNC", "0").start();
+    projector.wait_ready();
+    cluster.set_data("rules", &[("new", &large)]);
+    wait_tree(&mount.path(), &tree! { "new" => large.as_bytes() });
+    assert_eq!(temps(&mount.path()), Vec::<String>::new());
+    assert!(!projector.output().contains(NO_SPACE), "it is no failure:\n{}", projector.output());
+}
+
+#[test]
+fn f20_removing_makes_no_room_on_another_disk_so_that_the_old_file_stays() {
+    let cluster = Cluster::in_process();
+    let (mount, full) = (Mount::tmpfs("size=1m"), Mount::tmpfs("size=64k"));
+    let elsewhere = full.path().display().to_string();
+    let large = text(150_000, "x");
+    cluster.configmap("rules", &[("a", &large)]).create();
+    let mut projector = Projector::on(&cluster, &mount.path()).env("RESYNC", "0").env("ALLOWED_FOLDERS", &elsewhere).start();
+    projector.wait_ready();
+    cluster.annotate("configmaps", "rules", &[("k8s-sidecar-target-directory", Some(&elsewhere))]);
+    projector.wait_output("old file stays");
+    assert_tree(&mount.path(), &tree! { "a" => large.as_bytes() });
+    full.remount("size=1m");
+    wait_tree(&full.path(), &tree! { "a" => large.as_bytes() });
+    wait_tree(&mount.path(), &tree! {});
+}
+
+#[test]
 fn f4_a_read_only_folder_at_start_is_waited_for() {
     let cluster = Cluster::in_process();
     let mount = Mount::tmpfs("ro");
