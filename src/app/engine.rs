@@ -16,6 +16,7 @@ use crate::core::project::Urls;
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
+use crate::disk::mount::CANNOT_SPARE;
 use crate::engine::outcome::{Outcome, Settings};
 use crate::engine::{self, Engine, Start};
 use crate::health::{Beat, Health, Readiness};
@@ -50,6 +51,8 @@ pub enum Ended {
     Done,
     /// What went wrong.
     Failed(String),
+    /// Which setting cannot be kept here.
+    Settings(String),
 }
 
 /// What woke the loop.
@@ -79,6 +82,8 @@ pub struct EngineLoop {
     mailbox: Mailbox,
     started: Instant,
     ready: bool,
+    /// Whether it was told that everything is in sync.
+    in_sync: bool,
 }
 
 impl EngineLoop {
@@ -103,6 +108,7 @@ impl EngineLoop {
             mailbox: Mailbox::default(),
             started: Instant::now(),
             ready: false,
+            in_sync: false,
         })
     }
 
@@ -201,6 +207,9 @@ impl EngineLoop {
                 }
             };
             let error = match opened {
+                Ok(Ok((_, start))) if start.unkeepable => {
+                    return Err(Ended::Settings(format!("FOLDER={}: {CANNOT_SPARE}", config.folder.display())));
+                }
                 Ok(Ok((engine, start))) => {
                     self.greet(&start);
                     if let Some(runner) = self.runner.as_ref().filter(|_| start.owed) {
@@ -337,14 +346,14 @@ impl EngineLoop {
         }
         self.health.set_files(engine.files());
         self.health.set_stuck(engine.stuck_paths());
+        self.tell_progress(outcome.ready);
         if !outcome.ready || self.ready {
             return;
         }
         self.ready = true;
         self.start_child();
         self.health.set_readiness(Readiness::Ready);
-        let (objects, files) = (engine.store().live().count(), engine.files());
-        tracing::info!(objects, files, "in sync");
+        let Some(engine) = &self.engine else { return };
         let is_labelled = |key: &ObjectKey| !config.objects.contains(key);
         if let Some(selector) = &config.selector
             && !engine.store().refused()
@@ -357,6 +366,22 @@ impl EngineLoop {
         }
         if let (Some(api), Some(wishes)) = (&self.api, self.publisher.wishes()) {
             sweep(config, api, wishes, tasks);
+        }
+    }
+
+    /// Says once that everything is in sync, which it is not while a wanted file is missing.
+    fn tell_progress(&mut self, ready: bool) {
+        let Some(engine) = self.engine.as_ref().filter(|_| ready && !self.in_sync) else { return };
+        let is_amiss = engine.is_amiss();
+        // What other servers have is waited for without a word here: whoever asks them tells what is wrong.
+        if (is_amiss && self.ready) || (!is_amiss && !engine.store().remotes().are_known()) {
+            return;
+        }
+        self.in_sync = !is_amiss;
+        let (objects, files, amiss) = (engine.store().live().count(), engine.files(), engine.amiss());
+        match self.in_sync {
+            true => tracing::info!(objects, files, "in sync"),
+            false => tracing::warn!(objects, files, amiss, "not in sync yet: wanted files are missing or not as they should be"),
         }
     }
 

@@ -105,6 +105,10 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     Ok(match (ended, code) {
         // Who asks us to stop gets 0, whatever the child makes of it.
         (Ended::Done, code) => ExitCode::from(code.unwrap_or_default()),
+        (Ended::Settings(why), _) => {
+            tracing::error!(why, "a setting cannot be kept");
+            ExitCode::from(2)
+        }
         (Ended::Failed(why), code) => {
             tracing::error!(why, "ended with a failure");
             code.map_or(ExitCode::FAILURE, ExitCode::from)

@@ -63,6 +63,9 @@ impl Publisher {
                 "others may have written the ledger: files that only it says are ours stay"
             );
         }
+        for mount in &outcome.odd {
+            warn!(folder = self.roots.show(&mount.folder), why = %mount, "this file system cannot keep every promise");
+        }
         if let Some(sender) = &self.wishes {
             outcome.wishes.iter().for_each(|wish| sender.send(self.wish(wish)));
         }

@@ -211,7 +211,7 @@ pub const SETTINGS: &[Setting] = &[
         Ownership,
         "ADOPT",
         Value("overwrite"),
-        "What happens to a foreign file at a wanted path: overwrite, equal (taken over if its bytes are the wanted ones) or never.",
+        "What happens to a foreign file at a wanted path: overwrite, equal (taken over if its bytes are the wanted ones) or never. The last two need a file system with hard links or a rename that replaces nothing.",
     ),
     setting(
         Ownership,

@@ -34,10 +34,23 @@ impl Stamp {
         Self { content, print: print(inode, changed) }
     }
 
-    /// Whether a file with this inode and change time is the one that was stamped.
-    pub fn is_of(&self, inode: u64, changed: i64) -> bool {
-        self.print == print(inode, changed)
+    /// The same with another mode.
+    #[must_use]
+    pub const fn with_mode(mut self, mode: u16) -> Self {
+        self.content.mode = mode;
+        self
     }
+
+    /// Whether a file with this inode and change time is the one that was stamped. A coarse time says nothing: whoever looks must
+    /// read the file.
+    pub fn is_of(&self, inode: u64, changed: i64) -> bool {
+        !is_coarse(changed) && self.print == print(inode, changed)
+    }
+}
+
+/// Whether a change time (nanoseconds since 1970) is in whole seconds, so that a change within that second would not show.
+pub const fn is_coarse(changed: i64) -> bool {
+    changed % 1_000_000_000 == 0
 }
 
 /// Inode and change time in one number. Multiplying by an odd number loses nothing, so either alone changes it.
@@ -58,6 +71,8 @@ pub enum Obstacle {
     Sibling,
     /// Our own ledger.
     Ledger,
+    /// Another file of ours, whose name differs in case only, where the file system does not tell the two apart.
+    Case,
 }
 
 /// What is known of a path on disk.

@@ -97,6 +97,7 @@ impl fmt::Display for Barrier {
             Self::Obstacle(Obstacle::Special) => "something that is not a regular file is in the way",
             Self::Obstacle(Obstacle::Sibling) => "another projector owns the file",
             Self::Obstacle(Obstacle::Ledger) => "the ledger is kept there",
+            Self::Obstacle(Obstacle::Case) => "the file system ignores case, and a file whose name differs only in that has the place",
             Self::Foreign => "a foreign file is in the way and ADOPT keeps it",
         })
     }
@@ -218,12 +219,17 @@ pub(crate) fn rank(store: &Store, path: &TargetPath, entry: &PathEntry) -> Optio
 
 fn unwanted(plan: &mut Plan, store: &Store, path: &TargetPath, entry: &PathEntry, because: Because) {
     let Some(owner) = entry.owner.as_ref().filter(|owner| !store.outlives(owner)) else { return };
-    let unknown = store.object(owner).is_some_and(|live| live.unread);
-    let evidence = store.absence_is_evidence(owner) || (store.settled() && store.object(owner).is_some());
-    match evidence && !unknown {
+    match may_be_removed(store, owner) {
         true => plan.remove.push((path.clone(), because)),
         false => plan.waiting.push(path.clone()),
     }
+}
+
+/// Whether a path that its owner does not want any more may be removed now.
+pub(crate) fn may_be_removed(store: &Store, owner: &ObjectKey) -> bool {
+    let unknown = store.object(owner).is_some_and(|live| live.unread);
+    let evidence = store.absence_is_evidence(owner) || (store.settled() && store.object(owner).is_some());
+    evidence && !unknown && !store.outlives(owner)
 }
 
 struct Wish<'a> {

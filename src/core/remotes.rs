@@ -90,6 +90,11 @@ impl Remotes {
         self.claims.values().flatten().filter(|claim| claim.state == RemoteState::Pending).count()
     }
 
+    /// Whether the bytes of every file were here.
+    pub fn are_known(&self) -> bool {
+        self.claims.values().flatten().all(|claim| claim.state == RemoteState::Known)
+    }
+
     fn next_ticket(&mut self) -> u64 {
         self.tickets += 1;
         self.tickets

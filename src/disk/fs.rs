@@ -83,7 +83,7 @@ pub trait Fs: Send + 'static {
     fn write(&mut self, file: &Self::Handle, bytes: &[u8]) -> io::Result<usize>;
     /// Sets permission bits exactly, whatever the umask.
     fn set_mode(&mut self, file: &Self::Handle, mode: u16) -> io::Result<()>;
-    /// Renames within a folder. With `over` unset an existing name is an error.
+    /// Renames within a folder. With `over` unset an existing name is an error; `Unsupported` where no call can promise that.
     fn rename(&mut self, folder: &Self::Handle, from: &str, to: &str, over: bool) -> io::Result<()>;
     /// Removes a file.
     fn unlink(&mut self, folder: &Self::Handle, name: &str) -> io::Result<()>;
@@ -235,13 +235,20 @@ impl Fs for Kernel {
     }
 
     fn rename(&mut self, folder: &OwnedFd, from: &str, to: &str, over: bool) -> io::Result<()> {
+        use rustix::io::Errno;
         if over {
             return Ok(fs::renameat(folder, from, folder, to)?);
         }
         match fs::renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE) {
             // A file system without it: link fails on an existing name just the same.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-                fs::linkat(folder, from, folder, to, AtFlags::empty())?;
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                match fs::linkat(folder, from, folder, to, AtFlags::empty()) {
+                    // Nor has it hard links: gcsfuse, s3fs, exFAT.
+                    Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK | Errno::INVAL) => {
+                        return Err(io::ErrorKind::Unsupported.into());
+                    }
+                    result => result?,
+                }
                 // The file is in place; a temporary name that stays is swept at the next start.
                 let _ = fs::unlinkat(folder, from, AtFlags::empty());
                 Ok(())
@@ -297,7 +304,11 @@ fn make_all(path: &Path, mode: u16) -> io::Result<()> {
         match std::fs::create_dir(folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Err(_) => {}
-            Ok(()) => std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode.into()))?,
+            Ok(()) => match std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode.into())) {
+                // Not every file system has modes that can be set.
+                Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {}
+                set => set?,
+            },
         }
     }
     Ok(())

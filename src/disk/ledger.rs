@@ -8,6 +8,7 @@ use crate::core::ledger::{self, Contents, FormatError, Header, Kept, Record, Rel
 use crate::core::path::{RESERVED_PREFIX, Roots, TargetPath};
 use crate::core::trust::{self, Custody};
 use crate::disk::fs::{FileKind, Fs};
+use crate::disk::mount::shows_at;
 use crate::disk::{read_to_end, write_all};
 
 /// A ledger larger than this is not one of ours.
@@ -197,8 +198,7 @@ impl<F: Fs> LedgerFile<F> {
 
     /// Whether the file is still the one that its name leads to: it may be removed, or its folder replaced, behind our back.
     pub fn is_in_place(&self, fs: &mut F, place: &Place) -> bool {
-        let there = fs.open_root(&place.folder, None).and_then(|home| fs.look(&home, &place.name));
-        there.is_ok_and(|there| fs.meta(&self.file).is_ok_and(|held| held.identity == there.identity))
+        fs.open_root(&place.folder, None).is_ok_and(|home| leads_to(fs, &home, &place.name, &self.file))
     }
 
     /// Whether most of the file is of no use any more.
@@ -395,12 +395,18 @@ fn lock<F: Fs>(fs: &mut F, home: &F::Handle, name: &str) -> io::Result<Option<F:
         if !fs.lock(&file)? {
             return Ok(None);
         }
-        let there = fs.look(home, name).map(|meta| meta.identity);
-        if there.is_ok_and(|identity| fs.meta(&file).is_ok_and(|meta| meta.identity == identity)) {
+        if leads_to(fs, home, name, &file) {
             return Ok(Some(file));
         }
     }
     Ok(None)
+}
+
+/// Whether the name leads to the open file, which we hold the lock of.
+fn leads_to<F: Fs>(fs: &mut F, home: &F::Handle, name: &str, file: &F::Handle) -> bool {
+    let there = fs.look(home, name).map(|meta| meta.identity);
+    let same = there.is_ok_and(|identity| fs.meta(file).is_ok_and(|held| held.identity == identity));
+    same || shows_at(fs, file, home, name)
 }
 
 fn slurp<F: Fs>(fs: &mut F, file: &F::Handle) -> io::Result<Vec<u8>> {

@@ -2,9 +2,11 @@
 //!
 //! It decides nothing: `core::plan` says what to do, this does it one step at a time and tells how each step ended.
 
+mod folders;
 pub mod fs;
 mod guard;
 pub mod ledger;
+pub mod mount;
 
 use std::collections::HashMap;
 use std::io;
@@ -17,6 +19,7 @@ use crate::core::plan::Replace;
 use crate::core::policy::Durability;
 use crate::disk::fs::{Confine, FileKind, Fs, Meta};
 use crate::disk::guard::Guard;
+use crate::disk::mount::{Mounts, look_and_rename};
 
 /// FOLDER, the allowed folders, and the descriptors through which they are reached.
 pub struct Disk<F: Fs> {
@@ -41,6 +44,11 @@ pub struct Disk<F: Fs> {
     makes: bool,
     /// The ledger's place, where its name is none that nobody else can have.
     guard: Option<Guard>,
+    /// ADOPT protects foreign files: no call may be used that could replace one.
+    keeps_foreign: bool,
+    mounts: Mounts,
+    /// Somewhere modes cannot be set: a refusal is no failure.
+    spares_modes: bool,
 }
 
 /// Why a file was not written.
@@ -93,12 +101,20 @@ impl<F: Fs> Disk<F> {
             buffer: Vec::new(),
             makes: false,
             guard: None,
+            keeps_foreign: false,
+            mounts: Mounts::default(),
+            spares_modes: false,
         }
     }
 
     /// FOLDER and the allowed folders.
     pub const fn roots(&self) -> &Roots {
         &self.roots
+    }
+
+    /// From now on no foreign file is ever replaced unseen, whatever the file system can: a write fails instead.
+    pub const fn keep_foreign(&mut self, keeps: bool) {
+        self.keeps_foreign = keeps;
     }
 
     /// From now on temporary files carry this id.
@@ -125,28 +141,6 @@ impl<F: Fs> Disk<F> {
     /// Whether something waits to be cleaned up.
     pub const fn has_leftovers(&self) -> bool {
         !self.leftovers.is_empty() || !self.modes_owed.is_empty()
-    }
-
-    /// Whether FOLDER or an allowed folder is not the folder any more that was opened: removed, unmounted, or mounted over.
-    /// FOLDER is opened, if need be made again then; an allowed folder is opened when it is needed next.
-    pub fn folder_was_replaced(&mut self) -> bool {
-        self.folders.clear();
-        let roots: Vec<String> = self.roots.iter().map(str::to_owned).collect();
-        let mut replaced = false;
-        for (index, (path, slot)) in roots.iter().zip(&mut self.open).enumerate() {
-            let held = slot.as_ref().and_then(|handle| self.fs.meta(handle).ok()).filter(|meta| meta.links > 0).map(|meta| meta.identity);
-            let there = self.fs.look_root(Path::new(path)).ok().map(|meta| meta.identity);
-            if held.is_some() && held == there {
-                continue;
-            }
-            if index > 0 {
-                replaced |= slot.take().is_some();
-            } else if let Ok(opened) = self.fs.open_root(Path::new(path), Some(self.folder_mode)) {
-                *slot = Some(opened);
-                replaced = true;
-            }
-        }
-        replaced
     }
 
     /// Runs `work` with the descriptor of a folder (`""` is FOLDER).
@@ -187,6 +181,7 @@ impl<F: Fs> Disk<F> {
     pub fn look(&mut self, folder: &str, name: &str, wanted: &Content, digester: &Digester) -> io::Result<OnDisk> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let guard = self.guard_of(name);
+        let mut found = None;
         let seen = self.in_folder(folder, |fs, handle| {
             if guard::holds(guard.as_ref(), fs, handle, name)? {
                 return Ok(OnDisk::Obstacle(Obstacle::Ledger));
@@ -195,6 +190,7 @@ impl<F: Fs> Disk<F> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(OnDisk::Absent),
                 meta => meta?,
             };
+            found = Some(meta);
             match meta.kind {
                 FileKind::Folder => Ok(OnDisk::Obstacle(Obstacle::Folder)),
                 FileKind::Link => Ok(OnDisk::Obstacle(Obstacle::Link)),
@@ -220,10 +216,15 @@ impl<F: Fs> Disk<F> {
         buffer.truncate(0);
         buffer.shrink_to(64 << 10);
         self.buffer = buffer;
-        match seen {
+        match (seen, found) {
             // A folder that is missing, or a file in its place, holds nothing.
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(OnDisk::Absent),
-            seen => seen,
+            (Err(error), _) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(OnDisk::Absent),
+            (Ok(OnDisk::File(stamp)), Some(meta))
+                if self.has_mode(folder, name, &Meta { mode: stamp.content.mode, ..meta }, wanted.mode) =>
+            {
+                Ok(OnDisk::File(stamp.with_mode(wanted.mode)))
+            }
+            (seen, _) => seen,
         }
     }
 
@@ -238,7 +239,8 @@ impl<F: Fs> Disk<F> {
             Err(error) => Err(error),
             Ok(meta) => Ok(meta.kind == FileKind::File
                 && stamp.is_of(meta.identity.1, meta.changed)
-                && (meta.length, meta.mode) == (u64::from(stamp.content.length), stamp.content.mode)),
+                && meta.length == u64::from(stamp.content.length)
+                && (meta.mode == stamp.content.mode || self.ignores_modes(&meta))),
         }
     }
 
@@ -253,17 +255,34 @@ impl<F: Fs> Disk<F> {
     /// # Errors
     /// [`WriteError`]; the temporary file is removed again, the old file is intact.
     pub fn write(&mut self, folder: &str, name: &str, bytes: &[u8], content: Content, replace: Replace) -> Result<Stamp, WriteError> {
-        let durability = self.durability;
+        match self.try_write(folder, name, bytes, content, replace) {
+            Err(WriteError::Io(error)) if !self.spares_modes && self.takes_no_modes(folder, &error) => {
+                self.spares_modes = true;
+                self.try_write(folder, name, bytes, content, replace)
+            }
+            written => written,
+        }
+    }
+
+    fn try_write(&mut self, folder: &str, name: &str, bytes: &[u8], content: Content, replace: Replace) -> Result<Stamp, WriteError> {
+        let (durability, spares_modes) = (self.durability, self.spares_modes);
         self.temps += 1;
         let temp = temp_name(&self.id, self.temps);
-        let (mut left, mut in_place) = (false, false);
+        let (mut left, mut in_place, mut looked) = (false, false, false);
+        let keeps_foreign = self.keeps_foreign;
         let guard = self.guard_of(name);
         let written = self.in_folder(folder, |fs, handle| {
             if guard::holds(guard.as_ref(), fs, handle, name)? {
                 return Err(io::Error::other("the ledger is kept there"));
             }
-            let filled = fill_temp(fs, handle, &temp, bytes, (content.mode, durability));
-            let done = filled.and_then(|()| fs.rename(handle, &temp, name, replace != Replace::Nothing));
+            let filled = fill_temp(fs, handle, &temp, bytes, (content.mode, spares_modes, durability));
+            let done = filled.and_then(|()| match fs.rename(handle, &temp, name, replace != Replace::Nothing) {
+                Err(error) if error.kind() == io::ErrorKind::Unsupported && replace == Replace::Nothing => {
+                    looked = true;
+                    look_and_rename(fs, handle, &temp, name, keeps_foreign)
+                }
+                renamed => renamed,
+            });
             if let Err(error) = done {
                 left = fs.unlink(handle, &temp).is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
                 return Err(error);
@@ -277,11 +296,14 @@ impl<F: Fs> Disk<F> {
         if left {
             self.leftovers.push((folder.to_owned(), temp));
         }
+        if looked {
+            self.cannot_spare(folder);
+        }
         match written {
-            Ok(meta) if (meta.length, meta.mode) != (u64::try_from(bytes.len()).unwrap_or_default(), content.mode) => {
-                Err(WriteError::InPlace(io::Error::other("changed by somebody else meanwhile")))
+            Ok(meta) if usize::try_from(meta.length) == Ok(bytes.len()) && self.got_mode(folder, name, &meta, content.mode) => {
+                Ok(Stamp::new(content, meta.identity.1, meta.changed))
             }
-            Ok(meta) => Ok(Stamp::new(content, meta.identity.1, meta.changed)),
+            Ok(_) => Err(WriteError::InPlace(io::Error::other("changed by somebody else meanwhile"))),
             Err(error) if in_place => Err(WriteError::InPlace(error)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && replace == Replace::Nothing => Err(WriteError::Appeared),
             Err(error) => Err(WriteError::Io(error)),
@@ -325,64 +347,6 @@ impl<F: Fs> Disk<F> {
         }
     }
 
-    /// Whether a folder is missing. One that cannot be opened for another reason is there.
-    pub fn misses_folder(&mut self, folder: &str) -> bool {
-        let missing = |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
-        self.in_folder(folder, |_, _| Ok(())).is_err_and(|error| missing(&error))
-    }
-
-    /// Makes one folder; its parent exists. `false` when somebody made it before us.
-    ///
-    /// # Errors
-    /// When the file system refuses, or something else has the name.
-    pub fn make_folder(&mut self, parent: &str, name: &str, folder: &str) -> io::Result<bool> {
-        match self.in_folder(parent, |fs, handle| fs.make_folder(handle, name)) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return self.in_folder(folder, |_, _| Ok(false)),
-            made => made?,
-        }
-        if let Err(error) = self.set_folder_mode(folder) {
-            if self.remove_folder(parent, name, folder).is_err() {
-                self.modes_owed.push(folder.to_owned());
-            }
-            return Err(error);
-        }
-        Ok(true)
-    }
-
-    /// Gives a folder of ours FOLDER_MODE. The group that it inherits stays inherited (fsGroup).
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn set_folder_mode(&mut self, folder: &str) -> io::Result<()> {
-        let wanted = self.folder_mode;
-        self.in_folder(folder, |fs, handle| {
-            let mode = fs.meta(handle)?.mode;
-            let wanted = wanted | (mode & SET_GROUP);
-            if mode == wanted { Ok(()) } else { fs.set_mode(handle, wanted) }
-        })
-    }
-
-    /// Removes an empty folder. `false` when it is not empty.
-    ///
-    /// # Errors
-    /// When the file system refuses for another reason.
-    pub fn remove_folder(&mut self, parent: &str, name: &str, folder: &str) -> io::Result<bool> {
-        self.folders.remove(folder);
-        match self.in_folder(parent, |fs, handle| fs.remove_folder(handle, name)) {
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(true),
-            result => result.map(|()| true),
-        }
-    }
-
-    /// Makes the names in a folder durable, once a batch (DURABILITY=batch).
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn sync_folder(&mut self, folder: &str) -> io::Result<()> {
-        self.in_folder(folder, |fs, handle| fs.sync(handle))
-    }
-
     /// DURABILITY.
     pub const fn durability(&self) -> Durability {
         self.durability
@@ -406,9 +370,6 @@ impl<F: Fs> Disk<F> {
     }
 }
 
-/// Files made in a folder with this bit get the folder's group.
-const SET_GROUP: u16 = 0o2000;
-
 fn temp_name(id: &str, number: u64) -> String {
     [RESERVED_PREFIX, id, ".", &number.to_string(), ".tmp"].concat()
 }
@@ -421,9 +382,9 @@ fn stamp(meta: &Meta, digest: Digest) -> Stamp {
 /// Makes a whole file with a temporary name, closed.
 ///
 /// Closed before it gets its last name: who waits for the end of a write by inotify shall not see one after the rename.
-fn fill_temp<F: Fs>(fs: &mut F, folder: &F::Handle, temp: &str, bytes: &[u8], (mode, durability): (u16, Durability)) -> io::Result<()> {
+fn fill_temp<F: Fs>(fs: &mut F, folder: &F::Handle, temp: &str, bytes: &[u8], as_wanted: (u16, bool, Durability)) -> io::Result<()> {
     if let Some(file) = fs.create_nameless(folder)? {
-        fill(fs, &file, bytes, mode, durability)?;
+        fill(fs, &file, bytes, as_wanted)?;
         match fs.give_name(folder, &file, temp) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 fs.unlink(folder, temp)?;
@@ -440,12 +401,17 @@ fn fill_temp<F: Fs>(fs: &mut F, folder: &F::Handle, temp: &str, bytes: &[u8], (m
         }
         file => file?,
     };
-    fill(fs, &file, bytes, mode, durability)
+    fill(fs, &file, bytes, as_wanted)
 }
 
-fn fill<F: Fs>(fs: &mut F, file: &F::Handle, bytes: &[u8], mode: u16, durability: Durability) -> io::Result<()> {
+fn fill<F: Fs>(fs: &mut F, file: &F::Handle, bytes: &[u8], as_wanted: (u16, bool, Durability)) -> io::Result<()> {
+    let (mode, spares_modes, durability) = as_wanted;
     write_all(fs, file, bytes)?;
-    fs.set_mode(file, mode)?;
+    match fs.set_mode(file, mode) {
+        // Whether it matters is seen once the file is in place.
+        Err(error) if spares_modes && mount::is_refusal(&error) => {}
+        set => set?,
+    }
     match durability {
         Durability::None => Ok(()),
         Durability::Each | Durability::Batch => fs.sync(file),

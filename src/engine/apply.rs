@@ -61,6 +61,7 @@ impl<F: Fs> Engine<F> {
         // 5.
         let Work { gone, changed, .. } = work;
         self.forget(&gone);
+        self.give_up_letters(&gone, now);
         self.prune_folders(&gone, &needed, now);
         for folder in changed {
             // The files themselves are durable; a name lost with power is written again at the next start.
@@ -244,13 +245,15 @@ impl<F: Fs> Engine<F> {
     pub(super) fn write_file(&mut self, write: &Write, file: &FileProjection, work: &mut Work<'_>) -> Result<(), WriteError> {
         let Write { path, owner, content, replace, because, .. } = write;
         let before = self.before(path);
-        let done = self.disk.write(path.folder(), path.name(), &file.bytes.0, *content, *replace);
+        let replace = if self.letters.takes_over(path) { Replace::Ours } else { *replace };
+        let done = self.disk.write(path.folder(), path.name(), &file.bytes.0, *content, replace);
         if matches!(done, Ok(_) | Err(WriteError::InPlace(_))) {
             self.note_difference(path, Some(owner), (before, Some(content.digest)), work.outcome);
         }
         self.store.saw(path, OnDisk::File(done?));
+        self.has_letters(path);
         self.succeeded(path, work.now, work.outcome);
-        if *replace == Replace::Foreign {
+        if replace == Replace::Foreign {
             self.note(owner, What::Replaced(path.clone()), work.outcome);
         }
         let act = Act::Written { bytes: content.length, because: *because, encoded: file.encoded };

@@ -4,6 +4,7 @@
 //! One call is one commit. Its cost follows what the batch touched, never how many files there are.
 
 mod apply;
+mod letters;
 mod notes;
 pub mod outcome;
 pub mod preview;
@@ -22,6 +23,7 @@ use crate::core::ledger::Kept;
 use crate::core::object::{ObjectKey, SourceEvent};
 use crate::core::path::TargetPath;
 use crate::core::plan::{self, Batch, Blocked, Conflict, Plan};
+use crate::core::policy::Adopt;
 use crate::core::project::Rejection;
 use crate::core::schedule::Schedule;
 use crate::core::store::{SourceScope, Store};
@@ -85,6 +87,8 @@ pub struct Engine<F: Fs> {
     failing: HashSet<TargetPath>,
     /// Files that nobody wants and that stay until new ones of their objects are written.
     held: Held,
+    /// Who has a name, where file systems ignore case.
+    letters: letters::Letters,
     /// Objects whose bytes were dropped, and when to ask for them again.
     unread: Schedule<Arc<ObjectKey>>,
     overdue: waiting::Overdue,
@@ -104,6 +108,9 @@ impl<F: Fs> Engine<F> {
         let opened = LedgerFile::open(&mut disk.fs, &place, &roots)?;
         disk.identify(opened.file.id());
         disk.guard_ledger(&place);
+        let protects = settings.adopt != Adopt::Overwrite;
+        disk.keep_foreign(protects);
+        let unkeepable = protects && !disk.can_spare("");
         opened.contents.owned.iter().for_each(|(path, key)| store.own(path, key));
         let mut swept = 0;
         let mut folders = store.known_folders();
@@ -124,6 +131,7 @@ impl<F: Fs> Engine<F> {
             unreadable: opened.unreadable.map(|error| error.to_string()),
             skipped: opened.contents.skipped,
             owed: opened.contents.owed,
+            unkeepable,
         };
         let engine = Self {
             disk,
@@ -148,6 +156,7 @@ impl<F: Fs> Engine<F> {
             rejected: HashMap::new(),
             failing: HashSet::new(),
             held: Held::default(),
+            letters: letters::Letters::default(),
             unread: Schedule::default(),
             overdue: waiting::Overdue::default(),
             unanswered: HashSet::new(),
@@ -205,6 +214,18 @@ impl<F: Fs> Engine<F> {
         self.failing.len() + self.blocked.len() + self.held.len() + self.unanswered.len()
     }
 
+    /// Whether a wanted file is missing or not right: it failed, is blocked, or waits for bytes that the API server has.
+    pub fn is_amiss(&self) -> bool {
+        self.stuck() > 0 || !self.retries.is_empty() || !self.unread.is_empty()
+    }
+
+    /// How many such files there are, or objects whose files are not known. Costs as much as there are.
+    pub fn amiss(&self) -> usize {
+        let elsewhere = |path: &TargetPath| self.failing.contains(path) || self.blocked.contains_key(path);
+        let waiting = self.retries.iter().filter(|(path, _)| !elsewhere(path)).count();
+        self.failing.len() + self.blocked.len() + self.held.len() + waiting + self.unread.iter().count()
+    }
+
     /// Some of them, for people.
     pub fn stuck_paths(&self) -> Vec<String> {
         let paths =
@@ -256,6 +277,7 @@ impl<F: Fs> Engine<F> {
         }
         self.wish(std::mem::take(&mut folded.seen), inherited, &mut outcome);
         self.tell_left_out(&mut outcome);
+        outcome.odd = self.disk.take_odd();
         if folded.progressed {
             self.note_progress();
         }
@@ -276,6 +298,7 @@ impl<F: Fs> Engine<F> {
 
     /// Looks at paths that nobody has looked at yet.
     fn survey(&mut self, touched: &BTreeSet<TargetPath>, outcome: &mut Outcome, now: Duration) {
+        self.letters.begin();
         let unseen: Vec<_> = plan::unseen(touched, &self.store).map(|(path, content)| (path.clone(), content)).collect();
         let mut siblings = None;
         for (path, content) in unseen {
@@ -299,6 +322,9 @@ impl<F: Fs> Engine<F> {
                             }
                         }
                     }
+                    if matches!(seen, OnDisk::File(_)) && self.disk.ignores_case(path.folder()) {
+                        seen = self.in_letters(&path, seen);
+                    }
                     self.store.saw(&path, seen);
                 }
                 Err(error) => self.failed(&path, &error.to_string(), outcome, now),
@@ -315,6 +341,7 @@ impl<F: Fs> Engine<F> {
     fn check_place(&mut self) -> bool {
         let replaced = self.disk.folder_was_replaced();
         if replaced {
+            self.letters = letters::Letters::default();
             self.store.forget_disk();
         }
         if !self.ledger.is_in_place(&mut self.disk.fs, &self.place) {
@@ -381,6 +408,8 @@ pub struct Start {
     pub skipped: usize,
     /// Whether files may have changed without the application being told.
     pub owed: bool,
+    /// Whether FOLDER's file system cannot spare foreign files as ADOPT says.
+    pub unkeepable: bool,
 }
 
 /// A store over the sources of this run.

@@ -10,6 +10,7 @@ use crate::core::plan::{self, Barrier};
 use crate::core::policy::Adopt;
 use crate::core::project::{Rejection, Rules};
 use crate::core::remote::RemoteFiles;
+use crate::disk::mount::OddMount;
 
 /// The settings that the engine follows.
 #[derive(Clone, Debug)]
@@ -62,6 +63,8 @@ pub struct Outcome {
     pub outlived: Vec<Arc<ObjectKey>>,
     /// Files that only a ledger says are ours which others may have written: they stay.
     pub left_out: Vec<TargetPath>,
+    /// File systems that were found to lack something; each once.
+    pub odd: Vec<OddMount>,
     /// What the status writer must do about finalizers.
     pub wishes: Vec<Wish>,
     /// Call again at this time, whether or not anything comes.

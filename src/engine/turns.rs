@@ -200,7 +200,8 @@ impl<F: Fs> Engine<F> {
         for Removal { path, because, twin, .. } in remove {
             self.held.release(&path);
             let before = self.before(&path);
-            let stays = twin.is_some_and(|twin| self.is_in_place(&twin) && self.disk.is_same_file(&path, &twin));
+            let is_twins = |engine: &mut Self, twin: &TargetPath| engine.is_in_place(twin) && engine.disk.is_same_file(&path, twin);
+            let stays = self.is_anothers(&path) || twin.is_some_and(|twin| is_twins(self, &twin));
             let removed = if stays { Ok(true) } else { self.disk.remove(path.folder(), path.name()) };
             match removed {
                 Ok(was_there) => {

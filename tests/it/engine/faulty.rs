@@ -40,6 +40,29 @@ struct State {
     written: usize,
     ignores_case: bool,
     watch: Option<Watch>,
+    odd: Odd,
+    numbers: u64,
+}
+
+/// What other file systems do differently.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Odd {
+    /// It can neither rename without replacing nor make hard links.
+    pub plain: bool,
+    /// Files and folders have mode 777 and belong to nobody, whatever is set: without a word, or with EPERM.
+    pub modes: Option<Modes>,
+    /// Times have whole seconds.
+    pub coarse: bool,
+    /// A file has another inode number each time that it is asked for.
+    pub renumbers: bool,
+    /// Names are found whatever the case of their letters, by each spelling with another inode number.
+    pub caseless: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Modes {
+    Ignored,
+    Refused,
 }
 
 /// Shared between a test and the file system that it gave to the engine.
@@ -75,6 +98,31 @@ impl Control {
         if let Some(watch) = state.watch.as_mut().filter(|_| !is_ours) {
             watch(call, name);
         }
+    }
+
+    /// What the file system does differently from now on.
+    pub fn be(&self, odd: Odd) {
+        self.state().odd = odd;
+    }
+
+    pub fn odd(&self) -> Odd {
+        self.state().odd
+    }
+
+    /// What an odd file system makes of this.
+    fn shown(&self, mut meta: Meta) -> Meta {
+        let mut state = self.state();
+        if state.odd.modes.is_some() {
+            (meta.mode, meta.owner) = (0o777, 65_534);
+        }
+        if state.odd.coarse {
+            meta.changed -= meta.changed % 1_000_000_000;
+        }
+        if state.odd.renumbers {
+            state.numbers += 1;
+            meta.identity.1 = state.numbers;
+        }
+        meta
     }
 
     /// Dies after so many more calls.
@@ -138,13 +186,14 @@ impl Faulty {
         Self { kernel: Kernel::default(), control: control.clone() }
     }
 
-    /// The name that a file has, where case does not count.
-    fn named(&mut self, folder: &OwnedFd, name: &str) -> String {
-        if !self.control.state().ignores_case {
-            return name.to_owned();
-        }
-        let names = self.kernel.names(folder).unwrap();
-        names.into_iter().find(|known| known.eq_ignore_ascii_case(name)).unwrap_or_else(|| name.to_owned())
+    /// The name as it stands in the folder.
+    fn spelled(&mut self, folder: &OwnedFd, name: &str) -> String {
+        let there = if self.control.odd().caseless || self.control.state().ignores_case {
+            self.kernel.names(folder).unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        there.into_iter().find(|there| there.to_lowercase() == name.to_lowercase()).unwrap_or_else(|| name.to_owned())
     }
 }
 
@@ -158,39 +207,54 @@ impl Fs for Faulty {
 
     fn look_root(&mut self, path: &Path) -> io::Result<Meta> {
         self.control.step("look_root")?;
-        self.kernel.look_root(path)
+        Ok(self.control.shown(self.kernel.look_root(path)?))
     }
 
     fn open_folder(&mut self, root: &OwnedFd, relative: &str, confine: Confine) -> io::Result<OwnedFd> {
         self.control.step("open_folder")?;
-        self.kernel.open_folder(root, relative, confine)
+        if !self.control.odd().caseless {
+            return self.kernel.open_folder(root, relative, confine);
+        }
+        let mut folder = self.kernel.open_folder(root, "", confine)?;
+        for component in relative.split('/') {
+            let name = self.spelled(&folder, component);
+            folder = self.kernel.open_folder(&folder, &name, confine)?;
+        }
+        Ok(folder)
     }
 
     fn look(&mut self, folder: &OwnedFd, name: &str) -> io::Result<Meta> {
         self.control.step("look")?;
-        let name = self.named(folder, name);
-        self.kernel.look(folder, &name)
+        let spelled = self.spelled(folder, name);
+        let mut meta = self.control.shown(self.kernel.look(folder, &spelled)?);
+        if spelled != name && self.control.odd().caseless {
+            // As exfat-fuse has it.
+            meta.identity.1 ^= 1 << 40;
+        }
+        Ok(meta)
     }
 
     fn meta(&mut self, file: &OwnedFd) -> io::Result<Meta> {
         self.control.step("meta")?;
-        self.kernel.meta(file)
+        Ok(self.control.shown(self.kernel.meta(file)?))
     }
 
     fn open(&mut self, folder: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
         self.control.step("open")?;
-        let name = self.named(folder, name);
+        let name = self.spelled(folder, name);
         self.kernel.open(folder, &name)
     }
 
     fn open_append(&mut self, folder: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
         self.control.step("open_append")?;
-        self.kernel.open_append(folder, name)
+        let name = self.spelled(folder, name);
+        self.kernel.open_append(folder, &name)
     }
 
     fn create(&mut self, folder: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
         self.control.step("create")?;
-        self.kernel.create(folder, name)
+        let name = self.spelled(folder, name);
+        self.kernel.create(folder, &name)
     }
 
     fn create_nameless(&mut self, folder: &OwnedFd) -> io::Result<Option<OwnedFd>> {
@@ -200,7 +264,8 @@ impl Fs for Faulty {
 
     fn give_name(&mut self, folder: &OwnedFd, file: &OwnedFd, name: &str) -> io::Result<()> {
         self.control.step("give_name")?;
-        self.kernel.give_name(folder, file, name)
+        let name = self.spelled(folder, name);
+        self.kernel.give_name(folder, file, &name)
     }
 
     fn read(&mut self, file: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
@@ -216,20 +281,27 @@ impl Fs for Faulty {
 
     fn set_mode(&mut self, file: &OwnedFd, mode: u16) -> io::Result<()> {
         self.control.step("set_mode")?;
-        self.kernel.set_mode(file, mode)
+        match self.control.odd().modes {
+            None => self.kernel.set_mode(file, mode),
+            Some(Modes::Ignored) => Ok(()),
+            Some(Modes::Refused) => Err(Errno::PERM.into()),
+        }
     }
 
     fn rename(&mut self, folder: &OwnedFd, from: &str, to: &str, over: bool) -> io::Result<()> {
         self.control.step("rename")?;
-        let to = self.named(folder, to);
-        self.kernel.rename(folder, from, &to, over)?;
+        if !over && self.control.odd().plain {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let (from, to) = (self.spelled(folder, from), self.spelled(folder, to));
+        self.kernel.rename(folder, &from, &to, over)?;
         self.control.tell("rename", &to);
         Ok(())
     }
 
     fn unlink(&mut self, folder: &OwnedFd, name: &str) -> io::Result<()> {
         self.control.step("unlink")?;
-        let name = self.named(folder, name);
+        let name = self.spelled(folder, name);
         self.kernel.unlink(folder, &name)?;
         self.control.tell("unlink", &name);
         Ok(())
@@ -237,12 +309,14 @@ impl Fs for Faulty {
 
     fn make_folder(&mut self, folder: &OwnedFd, name: &str) -> io::Result<()> {
         self.control.step("make_folder")?;
-        self.kernel.make_folder(folder, name)
+        let name = self.spelled(folder, name);
+        self.kernel.make_folder(folder, &name)
     }
 
     fn remove_folder(&mut self, folder: &OwnedFd, name: &str) -> io::Result<()> {
         self.control.step("remove_folder")?;
-        self.kernel.remove_folder(folder, name)
+        let name = self.spelled(folder, name);
+        self.kernel.remove_folder(folder, &name)
     }
 
     fn names(&mut self, folder: &OwnedFd) -> io::Result<Vec<String>> {

@@ -12,6 +12,7 @@ use kube_projector::core::remote::Arrival;
 use kube_projector::core::store::SourceScope;
 use kube_projector::disk::Disk;
 use kube_projector::disk::ledger::Place;
+use kube_projector::disk::mount::OddMount;
 use kube_projector::engine::outcome::{Change, Difference, Finalizers, Note, Outcome, Settings, Wish};
 use kube_projector::engine::{self, Engine, FETCH_MAX};
 use kube_projector::source::mailbox::Mailbox;
@@ -95,6 +96,11 @@ pub struct World {
     /// Objects whose files stay when they are deleted, as the next start has it.
     pub kept: Vec<ObjectKey>,
     pub notes: Vec<Note>,
+    /// File systems of which something odd was told.
+    pub odd: Vec<OddMount>,
+    pub adopt: Adopt,
+    /// LEDGER, where it is a name.
+    pub ledger: Option<&'static str>,
     pub reacts: bool,
     /// What lies behind URLs, where keys that end in `.url` name any. Nothing: they are plain keys.
     pub web: Option<Web>,
@@ -133,6 +139,9 @@ impl World {
             label: "a",
             kept: Vec::new(),
             notes: Vec::new(),
+            odd: Vec::new(),
+            adopt: Adopt::Overwrite,
+            ledger: None,
             reacts: false,
             web: None,
             differences: Vec::new(),
@@ -280,7 +289,7 @@ impl World {
         }
     }
 
-    fn open(&self) -> Result<Engine<Faulty>, String> {
+    pub fn open(&self) -> Result<Engine<Faulty>, String> {
         let folder = self.folder.path().display().to_string();
         let roots = Roots::new(&folder, []);
         let rules = Rules {
@@ -294,7 +303,7 @@ impl World {
         };
         let place = Place {
             folder: self.folder.path().to_owned(),
-            name: format!(".kube-projector.{}.ledger", self.label),
+            name: self.ledger.map_or_else(|| format!(".kube-projector.{}.ledger", self.label), str::to_owned),
             others: Vec::new(),
             selection: self.label.to_owned(),
             instance: String::new(),
@@ -305,8 +314,11 @@ impl World {
         let scopes = SOURCES.map(|(_, kind)| SourceScope { kind: Some(kind), namespace: None, name: None });
         let store = engine::store(scopes, Order::Oldest, (1, u64::from(self.starts))).keeping(self.kept.clone());
         let finalizers = self.guards.then(|| Finalizers { name: FINALIZER.to_owned(), former: Vec::new(), adds: true });
-        let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers, reacts: self.reacts };
-        Engine::open(disk, place, settings, store).map(|(engine, _)| engine).map_err(|error| error.to_string())
+        let settings = Settings { rules, adopt: self.adopt, finalizers, reacts: self.reacts };
+        match Engine::open(disk, place, settings, store) {
+            Ok((_, start)) if start.unkeepable => Err("ADOPT cannot be kept".into()),
+            opened => opened.map(|(engine, _)| engine).map_err(|error| error.to_string()),
+        }
     }
 
     /// Lists a source; `bodies` tells which objects come with their bytes.
@@ -357,6 +369,7 @@ impl World {
             answers.into_iter().for_each(|answer| self.send(answer));
         }
         self.notes.extend(outcome.notes);
+        self.odd.extend(outcome.odd);
         self.differences.extend(outcome.differences);
         self.changes.extend(outcome.changes);
         self.wishes.extend(outcome.wishes);

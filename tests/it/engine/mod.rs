@@ -10,6 +10,7 @@ mod keeping;
 mod merged;
 pub mod model;
 mod moves;
+mod odd;
 mod properties;
 mod reacting;
 mod scenario;

@@ -42,6 +42,25 @@ fn f9_folder_fifo_and_link_at_a_target_stay_and_others_continue() {
 }
 
 #[test]
+fn s8_in_sync_is_not_said_while_a_wanted_file_is_missing() {
+    let cluster = Cluster::in_process();
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("a")).unwrap();
+    cluster.configmap("rules", &[("a", "1"), ("b", "1")]).create();
+    let mut projector = Projector::on(&cluster, folder.path()).env("RESYNC", "1").start();
+    projector.wait_ready();
+    projector.wait_output("not in sync yet");
+    let said = |text: &str| projector.output().lines().filter(|line| line.contains(text)).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(said("\"in sync\""), Vec::<String>::new());
+    let told = said("not in sync yet");
+    assert!(told.len() == 1 && told[0].contains("\"amiss\":1") && told[0].contains("WARN"), "{told:?}");
+    fs::remove_dir(folder.path().join("a")).unwrap();
+    wait_tree(folder.path(), &tree! { "a" => "1", "b" => "1" });
+    projector.wait_output("\"in sync\"");
+    assert_eq!(said("in sync").len(), 2);
+}
+
+#[test]
 fn f9_a_file_that_is_mounted_at_a_target_is_reported_and_replaced_when_it_is_gone() {
     let cluster = Cluster::in_process();
     let mut mount = Mount::tmpfs("size=1m");

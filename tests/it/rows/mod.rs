@@ -4,6 +4,7 @@
 
 mod disk;
 mod foreign;
+mod fuse;
 mod inject;
 mod kill;
 mod mount;
