@@ -228,3 +228,20 @@ fn s9_a_whole_life_on_the_oddest_file_system_ends_as_on_any_other() {
         }
     }
 }
+
+#[test]
+fn s9_a_file_system_that_can_do_everything_costs_one_look_once() {
+    let mut world = World::new();
+    begin(&mut world);
+    let mut calls = |key: &str| {
+        let before = world.control.calls();
+        world.put(thing(key, 1, None, &[(key, "1")]));
+        world.settle();
+        world.control.calls() - before
+    };
+    let (first, second, third) = (calls("a"), calls("b"), calls("c"));
+    assert_eq!((first, second), (third + 1, third));
+    world.verify();
+    world.settle();
+    assert_eq!(world.odd, []);
+}
