@@ -158,7 +158,7 @@ pub const SETTINGS: &[Setting] = &[
             Objects,
             "SOURCE",
             Value("cluster"),
-            "cluster, or a folder with manifests of ConfigMaps and Secrets that is read instead, without finalizers and Events (one that is named cluster: ./cluster).",
+            "cluster, or a folder or file with manifests of ConfigMaps and Secrets that is read instead, without finalizers and Events (one that is named cluster: ./cluster). It must lie apart from FOLDER.",
         ),
     ),
     setting(Objects, "KUBECONFIG", Described("the pod's service account"), "File that says how to reach the cluster. One file, no list."),

@@ -1,12 +1,12 @@
-//! The source that reads ConfigMap and Secret manifests from a local folder, for use without a cluster.
+//! The source that reads ConfigMap and Secret manifests from a local folder, or one file, for use without a cluster.
 //!
 //! Speaks to the engine as a watch does: a list of all objects, then a new list whenever a file changed, as inotify tells
 //! or a slow rescan finds. Only files that changed are read again; the objects of the others are sent as `Keep`. Objects
 //! have no uid, version or age, so conflicts between them are settled by name.
 //!
 //! Read are `*.yaml`, `*.yml` and `*.json` in the folder and below, in the order of their paths, without dot-files and
-//! dot-folders. Symlinks are followed, so that a mounted ConfigMap works as a folder; a change behind a symlink that leads
-//! out of the folder is found by the rescan only.
+//! dot-folders. Symlinks are followed where they stay below the folder's real path, so that a mounted ConfigMap works as a
+//! folder; the others are named once. All that is on the way to the folder is watched, so that a link may be pointed elsewhere.
 //!
 //! # Guarantees
 //! - A file that cannot be read or parsed keeps the objects that it last gave.
@@ -15,6 +15,7 @@
 //!   After the first `ListEnd` a new broken file no longer holds the list up: it never gave anything to keep.
 //! - Of two manifests for one object the first in the order of paths counts. When it goes, the second takes its place.
 //! - The folder gone is no evidence either: no list is sent, files stay, and the folder is looked for again.
+//! - Where files are written nothing is read: a source that comes to lie there ends with [`Error::Overlap`].
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -34,10 +35,12 @@ use crate::source::yaml::{Labelled, ManifestRules};
 
 use self::book::{Book, Verdict};
 use self::follow::Follow;
+use self::places::{Guard, Overlap, Written};
 use self::scan::{Failure, Found, Walk};
 
 mod book;
 mod follow;
+pub mod places;
 mod scan;
 
 /// The folder is the only source, so its number is always the same.
@@ -46,6 +49,19 @@ const SOURCE: SourceId = SourceId(0);
 const UNWATCHED: Duration = Duration::from_secs(2);
 /// How late the loop may be beyond its own timer before it counts as stuck.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// Links and the like that one warning names.
+const NAMED: usize = 5;
+
+/// What is read, and as what.
+pub struct Given {
+    /// A folder, or one file; absolute.
+    pub path: PathBuf,
+    /// Which of its objects are wanted.
+    pub rules: ManifestRules,
+    /// Where files are written: the manifests must not lie there.
+    pub written: Vec<Written>,
+}
 
 /// How long the source runs and how often it looks without being told.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +76,7 @@ pub struct Mode {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The folder itself cannot be listed. Ends the source in once mode only.
-    #[error("reading folder {}", folder.display())]
+    #[error("reading SOURCE={}", folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -68,6 +84,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The manifests have come to lie where files are written.
+    #[error(transparent)]
+    Overlap(#[from] Overlap),
     /// Some manifests were not taken; each was named by a warning. Once mode only: all good objects were sent.
     #[error("manifests not taken: {files} of {}", folder.display())]
     Broken {
@@ -78,23 +97,16 @@ pub enum Error {
     },
 }
 
-/// Reads `folder` into `mailbox`: once, or until nobody sends `requests` any more.
+/// Reads what is given into `mailbox`: once, or until nobody sends `requests` any more.
 ///
 /// # Errors
-/// In once mode a folder that cannot be listed and broken manifests; otherwise none, troubles are logged and retried.
+/// Manifests that come to lie where files are written. In once mode a folder that cannot be listed and broken manifests too;
+/// otherwise such troubles are logged and retried.
 ///
 /// # Cancel safety
 /// Dropping the future ends the source; a list that it had begun stays without end.
-pub async fn run(
-    folder: PathBuf,
-    rules: ManifestRules,
-    mode: Mode,
-    mailbox: Mailbox,
-    requests: mpsc::Receiver<Request>,
-    contact: Contact,
-) -> Result<(), Error> {
-    let mut source =
-        Source { folder: folder.into(), rules: Arc::new(rules), mode, mailbox, contact, book: Book::default(), folder_missing: false };
+pub async fn run(given: Given, mode: Mode, mailbox: Mailbox, requests: mpsc::Receiver<Request>, contact: Contact) -> Result<(), Error> {
+    let mut source = Source::new(given, mode, mailbox, contact);
     match mode.once {
         true => source.once().await,
         false => source.follow(requests).await,
@@ -108,8 +120,11 @@ struct Source {
     mailbox: Mailbox,
     contact: Contact,
     book: Book,
+    guard: Guard,
     /// Whether the folder could not be listed last time: logged when it changes.
     folder_missing: bool,
+    /// Links that lead out of the folder, as the user was told.
+    outside: HashSet<PathBuf>,
 }
 
 /// What a look at the folder is to read again.
@@ -121,6 +136,20 @@ enum Reread {
 }
 
 impl Source {
+    fn new(given: Given, mode: Mode, mailbox: Mailbox, contact: Contact) -> Self {
+        Self {
+            folder: given.path.into(),
+            rules: Arc::new(given.rules),
+            mode,
+            mailbox,
+            contact,
+            book: Book::default(),
+            guard: Guard::new(given.written),
+            folder_missing: false,
+            outside: HashSet::new(),
+        }
+    }
+
     async fn once(&mut self) -> Result<(), Error> {
         let walk = self.walk(None).await?;
         self.list(walk, &Reread::All).await;
@@ -136,7 +165,7 @@ impl Source {
             Follow::new().inspect_err(|error| warn!(%error, "inotify is unavailable; the manifests are looked at every two seconds")).ok();
         let mut reread = Reread::All;
         loop {
-            let watched = self.look(&mut follow, &reread).await;
+            let watched = self.look(&mut follow, &reread).await?;
             let rest = if watched { self.mode.rescan } else { self.mode.rescan.min(UNWATCHED) };
             let deadline = Instant::now() + rest;
             reread = loop {
@@ -156,7 +185,7 @@ impl Source {
     }
 
     /// Looks at the whole folder; whether inotify will tell of the next change.
-    async fn look(&mut self, follow: &mut Option<Follow>, reread: &Reread) -> bool {
+    async fn look(&mut self, follow: &mut Option<Follow>, reread: &Reread) -> Result<bool, Error> {
         let watches = follow.as_ref().map(Follow::watches);
         let wanted = watches.is_some();
         match self.walk(watches).await {
@@ -164,10 +193,11 @@ impl Source {
                 if std::mem::take(&mut self.folder_missing) {
                     info!(folder = %self.folder.display(), "the folder of manifests is there again");
                 }
-                let watched = follow.as_mut().is_some_and(|follow| follow.adopt(std::mem::take(&mut walk.folders), walk.unwatched.take()));
+                let watched = follow.as_mut().is_some_and(|follow| follow.adopt(std::mem::take(&mut walk.watched), walk.unwatched.take()));
                 self.list(walk, reread).await;
-                wanted && watched
+                Ok(wanted && watched)
             }
+            Err(error @ Error::Overlap(_)) => Err(error),
             Err(error) => {
                 let text = text_of(&error);
                 if !std::mem::replace(&mut self.folder_missing, true) {
@@ -176,23 +206,41 @@ impl Source {
                 self.contact.state(WatchState::BackingOff);
                 self.contact.counted(Counter::Error);
                 self.contact.error(text);
-                false
+                Ok(false)
             }
         }
     }
 
-    async fn walk(&self, watches: Option<inotify::Watches>) -> Result<Walk, Error> {
+    async fn walk(&mut self, watches: Option<inotify::Watches>) -> Result<Walk, Error> {
         self.contact.state(WatchState::Listing);
         self.contact.waiting();
-        let folder = Arc::clone(&self.folder);
-        let walk = tokio::task::spawn_blocking(move || scan::walk(&folder, watches)).await.map_err(io::Error::other).flatten();
-        walk.map_err(|source| Error::Folder { folder: self.folder.to_path_buf(), source })
+        let (folder, mut guard) = (Arc::clone(&self.folder), std::mem::take(&mut self.guard));
+        let walk = tokio::task::spawn_blocking(move || {
+            let apart = guard.check(&folder);
+            (guard, apart.map(|()| scan::walk(&folder, watches)))
+        });
+        let failed = |source| Error::Folder { folder: self.folder.to_path_buf(), source };
+        let (guard, walk) = walk.await.map_err(io::Error::other).map_err(failed)?;
+        self.guard = guard;
+        walk?.map_err(|source| Error::Folder { folder: self.folder.to_path_buf(), source })
+    }
+
+    /// Names links that lead out of the folder, each once for as long as it does.
+    fn report_outside(&mut self, outside: Vec<PathBuf>) {
+        let now: HashSet<PathBuf> = outside.iter().cloned().collect();
+        let news: Vec<_> = outside.iter().filter(|link| !self.outside.contains(*link)).map(|link| link.display().to_string()).collect();
+        if !news.is_empty() {
+            let links = news.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+            warn!(links, more = news.len().saturating_sub(NAMED), "links that lead out of SOURCE are not followed");
+        }
+        self.outside = now;
     }
 
     /// Sends one list: every object of every file, as it is now or as it was last known.
     async fn list(&mut self, walk: Walk, reread: &Reread) {
         let generation = self.book.begin();
         self.mailbox.push(SourceEvent::ListBegin { source: SOURCE, generation, consistent: true });
+        self.report_outside(walk.outside);
         for (path, failure) in walk.unreadable {
             let verdict = self.book.unreadable(&path, &failure);
             self.report(&path, verdict, &failure);
@@ -247,8 +295,8 @@ impl Source {
 
     /// The selected objects of one file.
     async fn read(&self, path: &Arc<Path>) -> Result<(scan::Identity, Vec<Labelled>), Failure> {
-        let (path, rules) = (Arc::clone(path), Arc::clone(&self.rules));
-        tokio::task::spawn_blocking(move || scan::read(&path, &rules)).await.unwrap_or_else(|error| Err(Failure::of(&error)))
+        let (source, path, rules) = (Arc::clone(&self.folder), Arc::clone(path), Arc::clone(&self.rules));
+        tokio::task::spawn_blocking(move || scan::read(&source, &path, &rules)).await.unwrap_or_else(|error| Err(Failure::of(&error)))
     }
 
     /// Sends the objects that the book says `won`, by their place in the file.
@@ -315,6 +363,9 @@ fn text_of(error: &Error) -> String {
     }
 }
 
+#[cfg(test)]
+#[path = "manifests/running_tests.rs"]
+mod running_tests;
 #[cfg(test)]
 #[path = "manifests_tests.rs"]
 mod tests;

@@ -1,5 +1,7 @@
 //! SOURCE=DIR: a folder of manifests drives the same engine, without a cluster.
 
+mod places;
+
 use std::path::PathBuf;
 
 use tempfile::TempDir;

@@ -1,6 +1,6 @@
 //! inotify on the folder of manifests: which files were touched. Says only "look again"; the look itself finds what changed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::future;
@@ -10,13 +10,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use inotify::{EventMask, EventOwned, Inotify, WatchDescriptor, Watches};
+use inotify::{EventMask, EventOwned, Inotify, Watches};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-use crate::source::manifests::scan;
+use crate::source::manifests::scan::{self, Watched};
 
 /// How long a removed file may stay away before it counts as gone.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -26,7 +26,7 @@ const REWRITE: Duration = Duration::from_millis(500);
 /// The watch on a folder and all below it.
 pub(super) struct Follow {
     events: AsyncFd<Inotify>,
-    folders: HashMap<WatchDescriptor, PathBuf>,
+    watched: Watched,
     /// Files touched since the last look, and whether a look is due at all.
     touched: Option<HashSet<PathBuf>>,
     /// Files of `touched` that went away last: perhaps to be written anew.
@@ -49,7 +49,7 @@ impl Follow {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             events: AsyncFd::with_interest(Inotify::init()?, Interest::READABLE)?,
-            folders: HashMap::new(),
+            watched: Watched::default(),
             touched: None,
             removed: HashSet::new(),
             unfinished: HashSet::new(),
@@ -62,11 +62,12 @@ impl Follow {
         self.events.get_ref().watches()
     }
 
-    /// Takes over the folders of the last look; whether all of them are watched.
-    pub(super) fn adopt(&mut self, folders: HashMap<WatchDescriptor, PathBuf>, unwatched: Option<String>) -> bool {
+    /// Takes over what the last look watches; whether that is everything.
+    pub(super) fn adopt(&mut self, watched: Watched, unwatched: Option<String>) -> bool {
         let mut watches = self.watches();
-        for (descriptor, _) in std::mem::replace(&mut self.folders, folders) {
-            if !self.folders.contains_key(&descriptor) {
+        let former = std::mem::replace(&mut self.watched, watched);
+        for descriptor in former.folders.into_keys().chain(former.names.into_keys()).collect::<HashSet<_>>() {
+            if !self.watched.folders.contains_key(&descriptor) && !self.watched.names.contains_key(&descriptor) {
                 // A folder that was moved away keeps its watch; one that was removed has lost it already.
                 _ = watches.remove(descriptor);
             }
@@ -117,19 +118,26 @@ impl Follow {
     }
 
     fn note(&mut self, event: &EventOwned) {
-        let folder = self.folders.get(&event.wd);
-        let path = folder.zip(event.name.as_deref()).map(|(folder, name)| folder.join(name));
-        let due = match (&path, event.name.as_deref()) {
-            (Some(path), Some(name)) => matters(event.mask, name, path),
-            // Events were lost, or a watched folder went.
-            _ if event.mask.contains(EventMask::Q_OVERFLOW) => true,
-            _ => folder.is_some() && event.mask.intersects(EventMask::DELETE_SELF | EventMask::MOVE_SELF),
-        };
-        if let Some(path) = &path {
-            self.note_content(event.mask, path);
+        if event.mask.contains(EventMask::Q_OVERFLOW) {
+            // Events were lost.
+            self.touched.get_or_insert_default();
+            return;
         }
-        if due {
-            self.touched.get_or_insert_default().extend(path);
+        let folder = self.watched.folders.get(&event.wd);
+        let Some(name) = event.name.as_deref() else {
+            if folder.is_some() && event.mask.intersects(EventMask::DELETE_SELF | EventMask::MOVE_SELF) {
+                self.touched.get_or_insert_default();
+            }
+            return;
+        };
+        let found = self.watched.names.get(&event.wd).and_then(|names| names.get(name));
+        if let Some(found) = found.filter(|_| !event.mask.contains(EventMask::MODIFY)) {
+            self.touched.get_or_insert_default().extend(found.iter().cloned());
+        }
+        let Some(path) = folder.map(|folder| folder.join(name)) else { return };
+        self.note_content(event.mask, &path);
+        if matters(event.mask, name, &path) {
+            self.touched.get_or_insert_default().insert(path);
         }
     }
 
@@ -210,7 +218,7 @@ mod tests {
         fs::write(folder.path().join("a.yaml"), "").unwrap();
         let mut follow = Follow::new().unwrap();
         let walk = scan::walk(folder.path(), Some(follow.watches())).unwrap();
-        assert!(follow.adopt(walk.folders, walk.unwatched));
+        assert!(follow.adopt(walk.watched, walk.unwatched));
         (folder, Some(follow))
     }
 

@@ -10,3 +10,5 @@ mod kill;
 mod mount;
 mod owner;
 mod trust;
+
+pub use mount::Mount;
