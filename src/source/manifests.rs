@@ -9,7 +9,8 @@
 //! folder; the others are named once. All that is on the way to the folder is watched, so that a link may be pointed elsewhere.
 //!
 //! # Guarantees
-//! - A file that cannot be read or parsed keeps the objects that it last gave.
+//! - A file that cannot be read keeps the objects that it last gave. One of which a document cannot be read does so too, and
+//!   its other documents count.
 //! - A file that was broken from the start has unknown objects. Until it is good, or gone, the list is not closed by
 //!   `ListEnd` but by `Refused`: it is evidence for no absence, so nothing is removed, and the good objects are served.
 //!   After the first `ListEnd` a new broken file no longer holds the list up: it never gave anything to keep.
@@ -275,14 +276,7 @@ impl Source {
                 return self.keep(kept);
             }
             Ok(_) => match self.read(&path).await {
-                Ok((identity, objects)) => {
-                    let keys = objects.iter().map(|labelled| labelled.object.key.clone()).collect();
-                    let (verdict, won) = self.book.good(&path, identity, keys);
-                    if verdict == Verdict::Changed {
-                        info!(file = %path.display(), "the manifest is good again");
-                    }
-                    return self.apply(objects, &won).await;
-                }
+                Ok(content) => return self.take(&path, content).await,
                 // As if it had gone before we looked.
                 Err(failure) if failure.gone => return,
                 Err(failure) => failure,
@@ -293,8 +287,24 @@ impl Source {
         self.keep(kept);
     }
 
-    /// The selected objects of one file.
-    async fn read(&self, path: &Arc<Path>) -> Result<(scan::Identity, Vec<Labelled>), Failure> {
+    /// Notes what a file holds, and sends it.
+    async fn take(&mut self, path: &Arc<Path>, content: scan::Content) {
+        let scan::Content { identity, objects, refused } = content;
+        let keys = objects.iter().map(|labelled| labelled.object.key.clone()).collect();
+        let book::Read { verdict, won, kept } = self.book.read(path, identity, keys, refused.clone());
+        match refused {
+            Some(error) if verdict == Verdict::Changed => {
+                warn!(file = %path.display(), error, "documents not taken; the others are, and what the file last gave stays");
+            }
+            None if verdict == Verdict::Changed => info!(file = %path.display(), "the manifest is good again"),
+            Some(_) | None => {}
+        }
+        self.apply(objects, &won).await;
+        self.keep(kept);
+    }
+
+    /// What one file holds.
+    async fn read(&self, path: &Arc<Path>) -> Result<scan::Content, Failure> {
         let (source, path, rules) = (Arc::clone(&self.folder), Arc::clone(path), Arc::clone(&self.rules));
         tokio::task::spawn_blocking(move || scan::read(&source, &path, &rules)).await.unwrap_or_else(|error| Err(Failure::of(&error)))
     }
@@ -341,7 +351,7 @@ impl Source {
         self.contact.waiting();
         let mut stale = HashSet::new();
         for (path, mut keys) in wanted {
-            if let Ok((_, objects)) = self.read(&path).await {
+            if let Ok(scan::Content { objects, .. }) = self.read(&path).await {
                 let won: Vec<bool> = objects.iter().map(|labelled| keys.remove(&labelled.object.key)).collect();
                 self.apply(objects, &won).await;
             }

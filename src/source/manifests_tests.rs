@@ -137,11 +137,41 @@ async fn a_broken_file_keeps_its_last_good_objects() {
     rig.put("a.yaml", &(config_map("a", "1") + &config_map("b", "1")));
     rig.put("c.yaml", &config_map("c", "1"));
     rig.look().await;
-    rig.put("a.yaml", &(config_map("a", "2") + BROKEN));
+    rig.put("a.yaml", "broken: [");
     assert_eq!(rig.look().await, ["begin 2", "keep a", "keep b", "keep c", "end 2"]);
     assert_eq!(rig.look().await, ["begin 3", "keep a", "keep b", "keep c", "end 3"]);
     rig.put("a.yaml", &config_map("a", "3"));
     assert_eq!(rig.look().await, ["begin 4", "apply a 3", "keep c", "end 4"]);
+}
+
+#[tokio::test]
+async fn m7_a_broken_document_keeps_what_its_file_gave_and_stops_no_other() {
+    let mut rig = rig();
+    rig.put("1.yaml", &(config_map("a", "1") + &config_map("b", "1")));
+    rig.put("2.yaml", &config_map("c", "1"));
+    rig.look().await;
+    // One document is edited, one is gone, one is new, and one is broken: which objects that one holds nobody knows.
+    rig.put("1.yaml", &(config_map("a", "2") + BROKEN + "---\n" + &config_map("d", "1")));
+    assert_eq!(rig.look().await, ["begin 2", "apply a 2", "apply d 1", "keep b", "keep c", "end 2"]);
+    assert_eq!(rig.look().await, ["begin 3", "keep a", "keep d", "keep b", "keep c", "end 3"]);
+    rig.put("1.yaml", &(config_map("d", "2") + BROKEN));
+    assert_eq!(rig.look().await, ["begin 4", "apply d 2", "keep a", "keep b", "keep c", "end 4"]);
+    rig.put("1.yaml", &config_map("d", "2"));
+    assert_eq!(rig.look().await, ["begin 5", "apply d 2", "keep c", "end 5"]);
+    // What comes and goes while a document is broken.
+    rig.put("3.yaml", &(BROKEN.to_owned() + "---\n" + &config_map("e", "1")));
+    assert_eq!(rig.look().await, ["begin 6", "keep d", "keep c", "apply e 1", "end 6"]);
+    rig.remove("3.yaml");
+    assert_eq!(rig.look().await, ["begin 7", "keep d", "keep c", "end 7"]);
+}
+
+#[tokio::test]
+async fn m7_a_document_broken_from_the_start_makes_the_list_no_evidence() {
+    let mut rig = rig();
+    rig.put("1.yaml", &(config_map("a", "1") + BROKEN));
+    assert_eq!(rig.look().await, ["begin 1", "apply a 1", "refused"]);
+    rig.put("1.yaml", &config_map("a", "2"));
+    assert_eq!(rig.look().await, ["begin 2", "apply a 2", "end 2"]);
 }
 
 #[tokio::test]
@@ -244,8 +274,8 @@ async fn a_folder_that_cannot_be_listed_keeps_the_objects_in_it() {
     assert_eq!(book.end(), (vec![], false), "unknown from the start");
     book.begin();
     let file = tempfile::NamedTempFile::new().unwrap();
-    let (identity, _) = scan::read(file.path(), file.path(), &rules()).unwrap();
-    book.good(&path, identity, vec![key.clone()]);
+    let scan::Content { identity, .. } = scan::read(file.path(), file.path(), &rules()).unwrap();
+    book.read(&path, identity, vec![key.clone()], None);
     assert_eq!(book.end(), (vec![], true));
     for expected in [Verdict::Changed, Verdict::Same] {
         book.begin();

@@ -1,5 +1,6 @@
 //! SOURCE=DIR: a folder of manifests drives the same engine, without a cluster.
 
+mod documents;
 mod places;
 
 use std::path::PathBuf;

@@ -18,15 +18,25 @@ pub(super) enum Verdict {
     Same,
 }
 
+/// What a file that was read gives.
+pub(super) struct Read {
+    /// Whether what is wrong with it, or that nothing is any more, is news.
+    pub(super) verdict: Verdict,
+    /// For each of its objects whether this file gives it.
+    pub(super) won: Vec<bool>,
+    /// Objects that it goes on giving as they were.
+    pub(super) kept: Vec<ObjectKey>,
+}
+
 /// What is known of one file.
 struct Known {
     /// The content that was judged; none where it could not be read.
     identity: Option<Identity>,
-    /// Objects of the last good content.
+    /// Objects that it gives: those of its content, and while anything of that is refused those that it gave before.
     keys: Vec<ObjectKey>,
-    /// Why the content as it is now was refused.
+    /// Why the content as it is now is not taken as a whole.
     trouble: Option<String>,
-    /// Whether any content was ever good.
+    /// Whether all of any content was ever good.
     good: bool,
 }
 
@@ -86,7 +96,7 @@ impl Book {
             return false;
         };
         let ours = |key: &ObjectKey| self.owners.contains_key(key) || self.owners_before.get(key) == Some(path);
-        known.trouble.is_some() || known.keys.iter().all(ours)
+        known.keys.iter().all(ours)
     }
 
     /// Notes a file whose content is as before; the objects that it goes on giving.
@@ -97,13 +107,22 @@ impl Book {
         }
     }
 
-    /// Notes the objects of a file that was read; for each whether this file gives it.
-    pub(super) fn good(&mut self, path: &Arc<Path>, identity: Identity, keys: Vec<ObjectKey>) -> (Verdict, Vec<bool>) {
+    /// Notes a file that was read, with the objects of its documents that are good, and what is wrong with the others.
+    pub(super) fn read(&mut self, path: &Arc<Path>, identity: Identity, mut keys: Vec<ObjectKey>, trouble: Option<String>) -> Read {
         let before = self.before.remove(path);
+        let former = before.as_ref().and_then(|known| known.trouble.clone());
+        let verdict = if former == trouble { Verdict::Same } else { Verdict::Changed };
         let won = keys.iter().map(|key| self.claim(key, path)).collect();
-        self.files.insert(Arc::clone(path), Known { identity: Some(identity), keys, trouble: None, good: true });
-        let verdict = if before.is_some_and(|known| known.trouble.is_some()) { Verdict::Changed } else { Verdict::Same };
-        (verdict, won)
+        let good = trouble.is_none() || before.as_ref().is_some_and(|known| known.good);
+        let mut kept = Vec::new();
+        if let (Some(before), true) = (before, trouble.is_some()) {
+            let given: HashSet<&ObjectKey> = keys.iter().collect();
+            let missing: Vec<_> = before.keys.into_iter().filter(|key| !given.contains(key)).collect();
+            kept.extend(missing.iter().filter(|key| self.claim(key, path)).cloned());
+            keys.extend(missing);
+        }
+        self.files.insert(Arc::clone(path), Known { identity: Some(identity), keys, trouble, good });
+        Read { verdict, won, kept }
     }
 
     /// Notes a file that is not taken; its last good objects.

@@ -288,11 +288,24 @@ fn content() -> WatchMask {
     names() | WatchMask::CLOSE_WRITE | WatchMask::DELETE_SELF | WatchMask::MOVE_SELF
 }
 
-/// The selected objects in one file, and which content that was.
+/// What one file holds.
+pub(super) struct Content {
+    /// Which content that is.
+    pub(super) identity: Identity,
+    /// The selected objects of documents that are taken.
+    pub(super) objects: Vec<Labelled>,
+    /// Which documents are not taken, and why; none if all are.
+    pub(super) refused: Option<String>,
+}
+
+/// Documents that are named in one text.
+const NAMED: usize = 5;
+
+/// The content of one file.
 ///
 /// # Errors
-/// When the file cannot be read or any part of it is not valid.
-pub(super) fn read(source: &Path, path: &Path, rules: &ManifestRules) -> Result<(Identity, Vec<Labelled>), Failure> {
+/// When the file cannot be read.
+pub(super) fn read(source: &Path, path: &Path, rules: &ManifestRules) -> Result<Content, Failure> {
     // What is a pipe meanwhile must not hold us.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty()).map(File::from).map_err(io::Error::from);
@@ -303,18 +316,32 @@ pub(super) fn read(source: &Path, path: &Path, rules: &ManifestRules) -> Result<
         return Err(Failure::of(&"expected a regular file"));
     }
     let identity = Identity::of(&metadata);
-    let refused = |text: String| Failure { text, identity: Some(identity), gone: false };
     if identity.size > LARGEST_BYTES {
-        return Err(refused(format!("larger than {LARGEST_BYTES} bytes")));
+        return Err(Failure { text: format!("larger than {LARGEST_BYTES} bytes"), identity: Some(identity), gone: false });
     }
     let mut text = Vec::new();
     file.take(LARGEST_BYTES).read_to_end(&mut text).map_err(|error| Failure::of(&error))?;
-    let mut objects = yaml::parse(&text, rules).map_err(|error| refused(error.to_string()))?;
+    let yaml::Parsed { found: mut objects, refused, .. } = yaml::parse(&text, rules);
+    let mut refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
     objects.retain(|labelled| rules.selects(labelled));
     // ALLOWED_FOLDERS=/ allows what no folder of manifests survives.
-    let lands_here = |labelled: &&Labelled| labelled.object.folder.as_deref().is_some_and(|folder| !places::admits(source, folder));
-    if let Some(labelled) = objects.iter().find(lands_here) {
-        return Err(refused(format!("{}: expected a folder apart from SOURCE", labelled.object.key)));
+    objects.retain(|Labelled { object, .. }| {
+        let is_apart = object.folder.as_deref().is_none_or(|folder| places::admits(source, folder));
+        if !is_apart {
+            refused.push(format!("{}: expected a folder apart from SOURCE", object.key));
+        }
+        is_apart
+    });
+    Ok(Content { identity, objects, refused: named(refused) })
+}
+
+fn named(mut refused: Vec<String>) -> Option<String> {
+    let more = refused.len().saturating_sub(NAMED);
+    refused.truncate(NAMED);
+    let text = refused.join("; ");
+    match (more, text.is_empty()) {
+        (_, true) => None,
+        (0, false) => Some(text),
+        (more, false) => Some(format!("{text}; and {more} more")),
     }
-    Ok((identity, objects))
 }
