@@ -227,7 +227,7 @@ impl Sources {
             Method::Sleep(pause) => pause,
             Method::Watch | Method::List => RESCAN,
         };
-        let mode = manifests::Mode { once: once || config.method == Method::List, rescan };
+        let mode = manifests::Mode { once: once || config.method == Method::List, rescan, settle: config.source_settle };
         let contact = health.watch(WatchName { kind: None, namespace: None });
         let (sender, requests) = mpsc::channel(REQUESTS);
         let mailbox = mailbox.clone();

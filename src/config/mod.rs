@@ -169,6 +169,8 @@ pub struct Config {
     pub ledger: LedgerPlace,
     /// Where objects come from.
     pub origin: Origin,
+    /// SOURCE_SETTLE: what is missing in a folder of manifests counts when nothing has changed there for so long.
+    pub source_settle: Duration,
     /// What works otherwise than it was asked for: one sentence each, worth a warning in the log.
     pub warnings: Vec<String>,
 }
@@ -449,6 +451,7 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
         durability: files.durability,
         ledger: ownership.ledger,
         origin: scope.origin,
+        source_settle: scope.source_settle,
         warnings: Vec::new(),
     })
 }

@@ -161,6 +161,12 @@ pub const SETTINGS: &[Setting] = &[
             "cluster, or a folder or file with manifests of ConfigMaps and Secrets that is read instead, without finalizers and Events (one that is named cluster: ./cluster). It must lie apart from FOLDER.",
         ),
     ),
+    setting(
+        Objects,
+        "SOURCE_SETTLE",
+        Value("1"),
+        "Seconds for which nothing in the folder that SOURCE names may have changed before what is missing there counts, a file, a document or a key; at the latest after ten times as long. Additions and edits count at once.",
+    ),
     setting(Objects, "KUBECONFIG", Described("the pod's service account"), "File that says how to reach the cluster. One file, no list."),
     flagged("--folder", setting(Files, "FOLDER", Required, "Folder that is kept equal to what the objects say. It is made if missing.")),
     setting(

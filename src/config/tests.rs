@@ -104,6 +104,7 @@ pub fn default_config() -> Config {
         durability: Durability::None,
         ledger: LedgerPlace::Default,
         origin: Origin::Cluster { kubeconfig: None },
+        source_settle: Duration::from_secs(1),
         warnings: vec![],
     }
 }
@@ -131,6 +132,7 @@ fn every_setting_can_be_set() {
         ("RESOURCE", "secret"),
         ("METHOD", "sleep"),
         ("SLEEP_TIME", "5"),
+        ("SOURCE_SETTLE", "0.5"),
         ("KUBECONFIG", "k"),
         ("FOLDER", "out/../rules"),
         ("FOLDER_ANNOTATION", "example.com/folder"),
@@ -286,6 +288,7 @@ fn every_setting_can_be_set() {
         durability: Durability::Batch,
         ledger: LedgerPlace::Path("/tmp/ledger".into()),
         origin: Origin::Cluster { kubeconfig: Some("/work/k".into()) },
+        source_settle: Duration::from_millis(500),
         warnings: vec![],
     };
     assert_eq!(read(&vars), Ok(expected));

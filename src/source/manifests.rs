@@ -14,11 +14,14 @@
 //! - A file that was broken from the start has unknown objects. Until it is good, or gone, the list is not closed by
 //!   `ListEnd` but by `Refused`: it is evidence for no absence, so nothing is removed, and the good objects are served.
 //!   After the first `ListEnd` a new broken file no longer holds the list up: it never gave anything to keep.
-//! - Of two manifests for one object the first in the order of paths counts. When it goes, the second takes its place.
+//! - Of two manifests for one object the first in the order of paths counts. When it goes for good, the second takes its place.
+//! - An addition or edit counts when its writer closes or renames the file; where inotify does not tell of that, when the file has
+//!   been as it is for SOURCE_SETTLE. What is missing, a file, a document or a data key, counts when nothing has changed for that long
+//!   (see [`crate::core::settle`]), because writers truncate, unlink and create anew. The first list is not closed before.
 //! - The folder gone is no evidence either: no list is sent, files stay, and the folder is looked for again.
 //! - Where files are written nothing is read: a source that comes to lie there ends with [`Error::Overlap`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,21 +29,24 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
-use crate::core::object::{ObjectKey, SourceEvent, SourceId};
+use crate::core::object::SourceId;
+use crate::core::settle::Settle;
 use crate::health::{Contact, Counter, WatchState};
 use crate::source::Request;
 use crate::source::mailbox::Mailbox;
-use crate::source::yaml::{Labelled, ManifestRules};
+use crate::source::yaml::ManifestRules;
 
-use self::book::{Book, Verdict};
-use self::follow::Follow;
+use self::book::{Book, Evidence};
+use self::follow::{Follow, Heard, Whole};
 use self::places::{Guard, Overlap, Written};
-use self::scan::{Failure, Found, Walk};
+use self::scan::Walk;
 
 mod book;
+mod content;
 mod follow;
+mod list;
 pub mod places;
 mod scan;
 
@@ -48,11 +54,10 @@ mod scan;
 const SOURCE: SourceId = SourceId(0);
 /// How often a folder is looked at that inotify cannot watch, or that is missing.
 const UNWATCHED: Duration = Duration::from_secs(2);
+/// Between two looks at what somebody else has to finish there is at least so much time.
+const MOMENT: Duration = Duration::from_millis(10);
 /// How late the loop may be beyond its own timer before it counts as stuck.
 const GRACE: Duration = Duration::from_secs(30);
-
-/// Links and the like that one warning names.
-const NAMED: usize = 5;
 
 /// What is read, and as what.
 pub struct Given {
@@ -71,6 +76,8 @@ pub struct Mode {
     pub once: bool,
     /// Time between looks at the whole folder; inotify tells of most changes at once.
     pub rescan: Duration,
+    /// What is missing counts when nothing has changed for so long.
+    pub settle: Duration,
 }
 
 /// Why the source ended. Events that were sent before it stand.
@@ -122,6 +129,10 @@ struct Source {
     contact: Contact,
     book: Book,
     guard: Guard,
+    began: Instant,
+    settle: Settle,
+    /// When something that is waited for is to be looked at again.
+    due: Option<Duration>,
     /// Whether the folder could not be listed last time: logged when it changes.
     folder_missing: bool,
     /// Links that lead out of the folder, as the user was told.
@@ -130,8 +141,8 @@ struct Source {
 
 /// What a look at the folder is to read again.
 enum Reread {
-    /// What changed by its stat, and these files whatever their stat says.
-    Changed(HashSet<PathBuf>),
+    /// What changed by its stat, and what was closed or put in place whatever its stat says.
+    Changed(Whole),
     /// Everything.
     All,
 }
@@ -146,15 +157,24 @@ impl Source {
             contact,
             book: Book::default(),
             guard: Guard::new(given.written),
+            began: Instant::now(),
+            settle: Settle::new(mode.settle),
+            due: None,
             folder_missing: false,
             outside: HashSet::new(),
         }
     }
 
     async fn once(&mut self) -> Result<(), Error> {
-        let walk = self.walk(None).await?;
-        self.list(walk, &Reread::All).await;
-        self.contact.waiting();
+        let mut reread = Reread::All;
+        loop {
+            let walk = self.walk(None).await?;
+            let is_open = self.list(walk, &reread, Heard::default()).await == Evidence::Open;
+            self.contact.waiting();
+            let Some(due) = self.due.filter(|_| is_open) else { break };
+            tokio::time::sleep(self.until(due)).await;
+            reread = Reread::Changed(Whole::default());
+        }
         match self.book.broken() {
             0 => Ok(()),
             files => Err(Error::Broken { folder: self.folder.to_path_buf(), files }),
@@ -168,12 +188,14 @@ impl Source {
         loop {
             let watched = self.look(&mut follow, &reread).await?;
             let rest = if watched { self.mode.rescan } else { self.mode.rescan.min(UNWATCHED) };
-            let deadline = Instant::now() + rest;
+            let deadline = Instant::now() + self.due.map_or(rest, |due| rest.min(self.until(due)));
             reread = loop {
                 self.contact.expect_within(deadline.saturating_duration_since(Instant::now()) + GRACE);
                 tokio::select! {
+                    // What happened is heard before what is due is judged.
+                    biased;
                     touched = follow::changed(&mut follow) => break Reread::Changed(touched),
-                    () = sleep_until(deadline) => break Reread::Changed(HashSet::new()),
+                    () = sleep_until(deadline) => break Reread::Changed(Whole::default()),
                     request = requests.recv() => match request {
                         None => return Ok(()),
                         Some(request) => if let Some(reread) = self.answer(request, &mut requests).await {
@@ -183,6 +205,11 @@ impl Source {
                 }
             };
         }
+    }
+
+    /// How long it is until then; a moment at least, as somebody else may have to act.
+    fn until(&self, due: Duration) -> Duration {
+        due.saturating_sub(self.began.elapsed()).max(MOMENT)
     }
 
     /// Looks at the whole folder; whether inotify will tell of the next change.
@@ -195,7 +222,9 @@ impl Source {
                     info!(folder = %self.folder.display(), "the folder of manifests is there again");
                 }
                 let watched = follow.as_mut().is_some_and(|follow| follow.adopt(std::mem::take(&mut walk.watched), walk.unwatched.take()));
-                self.list(walk, reread).await;
+                let long_ago = Instant::now().checked_sub(self.settle.limit());
+                let heard = follow.as_mut().map(|follow| follow.heard(long_ago)).unwrap_or_default();
+                self.list(walk, reread, heard).await;
                 Ok(wanted && watched)
             }
             Err(error @ Error::Overlap(_)) => Err(error),
@@ -225,145 +254,6 @@ impl Source {
         self.guard = guard;
         walk?.map_err(|source| Error::Folder { folder: self.folder.to_path_buf(), source })
     }
-
-    /// Names links that lead out of the folder, each once for as long as it does.
-    fn report_outside(&mut self, outside: Vec<PathBuf>) {
-        let now: HashSet<PathBuf> = outside.iter().cloned().collect();
-        let news: Vec<_> = outside.iter().filter(|link| !self.outside.contains(*link)).map(|link| link.display().to_string()).collect();
-        if !news.is_empty() {
-            let links = news.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-            warn!(links, more = news.len().saturating_sub(NAMED), "links that lead out of SOURCE are not followed");
-        }
-        self.outside = now;
-    }
-
-    /// Sends one list: every object of every file, as it is now or as it was last known.
-    async fn list(&mut self, walk: Walk, reread: &Reread) {
-        let generation = self.book.begin();
-        self.mailbox.push(SourceEvent::ListBegin { source: SOURCE, generation, consistent: true });
-        self.report_outside(walk.outside);
-        for (path, failure) in walk.unreadable {
-            let verdict = self.book.unreadable(&path, &failure);
-            self.report(&path, verdict, &failure);
-        }
-        for found in walk.files {
-            self.list_file(found, reread).await;
-        }
-        let (kept, complete) = self.book.end();
-        self.keep(kept);
-        let end = match complete {
-            true => SourceEvent::ListEnd { source: SOURCE, generation },
-            false => SourceEvent::Refused { source: SOURCE },
-        };
-        self.mailbox.push(end);
-        self.contact.objects(self.book.objects());
-        self.contact.counted(Counter::Relist);
-        self.contact.contacted();
-        self.contact.state(WatchState::Watching);
-        debug!(generation, objects = self.book.objects(), complete, "manifests listed");
-    }
-
-    async fn list_file(&mut self, found: Found, reread: &Reread) {
-        let forced = match reread {
-            Reread::All => true,
-            Reread::Changed(touched) => touched.contains(&*found.path),
-        };
-        let path = Arc::clone(&found.path);
-        let failure = match found.identity {
-            Err(failure) => failure,
-            Ok(identity) if !forced && self.book.is_current(&path, identity) => {
-                let kept = self.book.unchanged(&path);
-                return self.keep(kept);
-            }
-            Ok(_) => match self.read(&path).await {
-                Ok(content) => return self.take(&path, content).await,
-                // As if it had gone before we looked.
-                Err(failure) if failure.gone => return,
-                Err(failure) => failure,
-            },
-        };
-        let (verdict, kept) = self.book.broken_file(&path, &failure);
-        self.report(&path, verdict, &failure);
-        self.keep(kept);
-    }
-
-    /// Notes what a file holds, and sends it.
-    async fn take(&mut self, path: &Arc<Path>, content: scan::Content) {
-        let scan::Content { identity, objects, refused } = content;
-        let keys = objects.iter().map(|labelled| labelled.object.key.clone()).collect();
-        let book::Read { verdict, won, kept } = self.book.read(path, identity, keys, refused.clone());
-        match refused {
-            Some(error) if verdict == Verdict::Changed => {
-                warn!(file = %path.display(), error, "documents not taken; the others are, and what the file last gave stays");
-            }
-            None if verdict == Verdict::Changed => info!(file = %path.display(), "the manifest is good again"),
-            Some(_) | None => {}
-        }
-        self.apply(objects, &won).await;
-        self.keep(kept);
-    }
-
-    /// What one file holds.
-    async fn read(&self, path: &Arc<Path>) -> Result<scan::Content, Failure> {
-        let (source, path, rules) = (Arc::clone(&self.folder), Arc::clone(path), Arc::clone(&self.rules));
-        tokio::task::spawn_blocking(move || scan::read(&source, &path, &rules)).await.unwrap_or_else(|error| Err(Failure::of(&error)))
-    }
-
-    /// Sends the objects that the book says `won`, by their place in the file.
-    async fn apply(&self, objects: Vec<Labelled>, won: &[bool]) {
-        for (labelled, _) in objects.into_iter().zip(won).filter(|(_, won)| **won) {
-            let event = SourceEvent::Apply { source: SOURCE, generation: self.book.generation(), object: Box::new(labelled.object) };
-            self.mailbox.has_room(event.payload_bytes()).await;
-            self.mailbox.push(event);
-        }
-    }
-
-    fn keep(&self, keys: Vec<ObjectKey>) {
-        for key in keys {
-            self.mailbox.push(SourceEvent::Keep { source: SOURCE, generation: self.book.generation(), key });
-        }
-    }
-
-    fn report(&self, path: &Path, verdict: Verdict, failure: &Failure) {
-        if verdict == Verdict::Changed {
-            warn!(file = %path.display(), error = failure.text, "manifest not taken; the objects it last gave stay");
-            self.contact.counted(Counter::Error);
-            self.contact.error(format!("{}: {}", path.display(), failure.text));
-        }
-    }
-
-    /// Answers this request and those that wait behind it; what must be looked at then, if anything.
-    async fn answer(&mut self, request: Request, requests: &mut mpsc::Receiver<Request>) -> Option<Reread> {
-        let mut wanted: HashMap<Arc<Path>, HashSet<ObjectKey>> = HashMap::new();
-        let mut next = Some(request);
-        while let Some(request) = next {
-            match request {
-                Request::Relist(_) => return Some(Reread::All),
-                Request::Fetch(key) => {
-                    if let Some(path) = self.book.owner(&key) {
-                        wanted.entry(path).or_default().insert(key);
-                    }
-                }
-            }
-            next = requests.try_recv().ok();
-        }
-        self.contact.state(WatchState::Reading);
-        self.contact.waiting();
-        let mut stale = HashSet::new();
-        for (path, mut keys) in wanted {
-            if let Ok(scan::Content { objects, .. }) = self.read(&path).await {
-                let won: Vec<bool> = objects.iter().map(|labelled| keys.remove(&labelled.object.key)).collect();
-                self.apply(objects, &won).await;
-            }
-            if !keys.is_empty() {
-                stale.insert(path.to_path_buf());
-            }
-        }
-        self.contact.contacted();
-        self.contact.state(WatchState::Watching);
-        // A key that its file no longer gives is answered by the next list, which is due anyway.
-        (!stale.is_empty()).then_some(Reread::Changed(stale))
-    }
 }
 
 fn text_of(error: &Error) -> String {
@@ -376,6 +266,9 @@ fn text_of(error: &Error) -> String {
 #[cfg(test)]
 #[path = "manifests/running_tests.rs"]
 mod running_tests;
+#[cfg(test)]
+#[path = "manifests/settle_tests.rs"]
+mod settle_tests;
 #[cfg(test)]
 #[path = "manifests_tests.rs"]
 mod tests;

@@ -254,7 +254,8 @@ fn object(kind: Kind, mut fields: Fields, place: &Place, rules: &ManifestRules) 
         // None is projected, so that no manifest is read as one.
         Kind::Pod => Data::new(),
     };
-    let object = Object { key, uid: 0, resource_version: 0, created: 0, terminating: false, finalizers: Vec::new(), folder, data };
+    let object =
+        Object { key, uid: 0, resource_version: 0, created: 0, terminating: false, finalizers: Vec::new(), held: Vec::new(), folder, data };
     Ok(Labelled { object, labels })
 }
 

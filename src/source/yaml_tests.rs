@@ -317,6 +317,7 @@ fn selection_is_by_label_and_namespace() {
             created: 0,
             terminating: false,
             finalizers: Vec::new(),
+            held: Vec::new(),
             folder: None,
             data: Vec::new(),
         };

@@ -2,6 +2,7 @@
 
 mod documents;
 mod places;
+mod settle;
 
 use std::path::PathBuf;
 

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::core::object::Kind;
+use crate::core::object::{Kind, ObjectKey, SourceEvent};
 
 use super::tests::{config_map, contact, given, in_words, put, sent};
 use super::*;
+
+/// Short, so that what goes is soon gone, and longer than a writer needs between two system calls.
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// A running source and what the engine would know from it.
 struct Running {
@@ -23,6 +27,8 @@ struct Running {
     /// Objects that a list end took away.
     lost: Vec<String>,
     applied: usize,
+    /// Objects with a value that nobody meant.
+    halves: usize,
 }
 
 fn running(folder: TempDir) -> Running {
@@ -33,9 +39,9 @@ fn running(folder: TempDir) -> Running {
 fn running_at(folder: TempDir, source: &Path) -> Running {
     let mailbox = Mailbox::default();
     let (requests, asked) = mpsc::channel(8);
-    let mode = Mode { once: false, rescan: Duration::from_secs(3600) };
+    let mode = Mode { once: false, rescan: Duration::from_secs(3600), settle: SETTLE };
     let task = tokio::spawn(run(given(source), mode, mailbox.clone(), asked, contact()));
-    Running { folder, mailbox, requests, task, objects: BTreeMap::new(), lost: Vec::new(), applied: 0 }
+    Running { folder, mailbox, requests, task, objects: BTreeMap::new(), lost: Vec::new(), applied: 0, halves: 0 }
 }
 
 impl Running {
@@ -66,6 +72,7 @@ impl Running {
             SourceEvent::Apply { generation, object, .. } => {
                 self.applied += 1;
                 let value = words.rsplit(' ').next().unwrap_or_default().to_owned();
+                self.halves += usize::from(value.is_empty() || value == "v");
                 self.objects.insert(object.key.name.to_string(), (generation, value));
             }
             SourceEvent::Keep { generation, key, .. } => self.objects.get_mut(&*key.name).unwrap().0 = generation,
@@ -117,6 +124,42 @@ async fn an_editor_that_moves_the_old_file_away_loses_no_object() {
         running.becomes(&[("a", &format!("v{value}"))]).await;
     }
     assert_eq!(running.lost, [] as [&str; 0]);
+}
+
+/// As `git checkout`, `cp` and shells do it: each file is unlinked or truncated, created anew, and written piece by piece, while
+/// others are closed.
+#[tokio::test]
+async fn m5_files_that_are_written_anew_lose_no_object_and_give_no_half_of_one() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().to_path_buf();
+    let names = ["a", "b", "c", "d"];
+    let file = |name: &str| path.join(format!("{name}.yaml"));
+    names.iter().for_each(|name| put(&path, &format!("{name}.yaml"), &config_map(name, "v0")));
+    let mut running = running(folder);
+    running.becomes(&names.map(|name| (name, "v0"))).await;
+    for round in 1..=20 {
+        let value = format!("v{round}");
+        for (number, name) in names.into_iter().enumerate() {
+            if number % 2 == 0 {
+                fs::remove_file(file(name)).unwrap();
+            }
+            let mut open = fs::File::create(file(name)).unwrap();
+            // A look in between, and it has read this before we go on.
+            put(&path, "other.yaml", &config_map("other", &format!("{value}-{name}")));
+            running
+                .until("the other one", |running| running.objects.get("other").is_some_and(|(_, at)| *at == format!("{value}-{name}")))
+                .await;
+            let text = config_map(name, &value);
+            let (first, second) = text.split_at(text.len() - 9);
+            open.write_all(first.as_bytes()).unwrap();
+            open.write_all(second.as_bytes()).unwrap();
+        }
+        let last = format!("{value}-d");
+        let mut all: Vec<_> = names.iter().map(|name| (*name, value.as_str())).collect();
+        all.push(("other", &last));
+        running.becomes(&all).await;
+    }
+    assert_eq!((&running.lost, running.halves), (&Vec::new(), 0));
 }
 
 #[tokio::test]
@@ -210,7 +253,7 @@ async fn m1_a_link_that_comes_to_lead_where_files_are_written_ends_the_source() 
     put(&path, "out/b.yaml", &config_map("b", "1"));
     symlink("source", path.join("link")).unwrap();
     let (mailbox, (_requests, asked)) = (Mailbox::default(), mpsc::channel(1));
-    let mode = Mode { once: false, rescan: Duration::from_secs(3600) };
+    let mode = Mode { once: false, rescan: Duration::from_secs(3600), settle: SETTLE };
     let written = vec![Written { variable: "FOLDER", path: path.join("out") }];
     let task = tokio::spawn(run(Given { written, ..given(&path.join("link")) }, mode, mailbox.clone(), asked, contact()));
     timeout(Duration::from_secs(20), mailbox.arrived()).await.expect("a list is sent");
@@ -244,7 +287,7 @@ async fn a_folder_that_comes_later_is_found() {
     let parent = TempDir::new().unwrap();
     let folder = parent.path().join("later");
     let (mailbox, (_requests, asked)) = (Mailbox::default(), mpsc::channel(1));
-    let mode = Mode { once: false, rescan: Duration::from_millis(5) };
+    let mode = Mode { once: false, rescan: Duration::from_millis(5), settle: SETTLE };
     let task = tokio::spawn(run(given(&folder), mode, mailbox.clone(), asked, contact()));
     tokio::task::yield_now().await;
     put(&folder, "a.yaml", &config_map("a", "1"));

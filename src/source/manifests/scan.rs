@@ -1,36 +1,33 @@
-//! The disk side of the manifests: which files there are, and what one holds. Blocking; decides nothing.
+//! The disk side of the manifests: which files there are, and what tells of them. Blocking; decides nothing.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read as _};
+use std::fs::{self, Metadata};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use inotify::{WatchDescriptor, WatchMask, Watches};
-use rustix::fs::{Mode, OFlags};
 
 use crate::source::manifests::places;
-use crate::source::yaml::{self, Labelled, ManifestRules};
-
-/// No object is larger than 1 MiB, so a larger file of manifests is a mistake.
-const LARGEST_BYTES: u64 = 64 << 20;
 
 /// What tells that a file is the one that was read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Identity {
     device: u64,
     inode: u64,
-    size: u64,
+    pub(super) size: u64,
     modified: (i64, i64),
     changed: (i64, i64),
 }
 
 impl Identity {
-    fn of(metadata: &Metadata) -> Self {
+    pub(super) fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -38,6 +35,13 @@ impl Identity {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    /// For how long it had been so at a time of the system's clock, by its own times; none where these say something else.
+    fn age(&self, at: SystemTime) -> Option<Duration> {
+        let (seconds, nanoseconds) = self.modified.max(self.changed);
+        let last = Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanoseconds).ok()?);
+        at.duration_since(SystemTime::UNIX_EPOCH.checked_add(last)?).ok()
     }
 }
 
@@ -62,6 +66,8 @@ impl Failure {
 pub(super) struct Found {
     pub(super) path: Arc<Path>,
     pub(super) identity: Result<Identity, Failure>,
+    /// For how long it has been so by its own times, if these say.
+    pub(super) age: Option<Duration>,
 }
 
 /// What a look at the source found.
@@ -77,6 +83,10 @@ pub(super) struct Walk {
     pub(super) watched: Watched,
     /// Why a folder is not watched, if one is not.
     pub(super) unwatched: Option<String>,
+    /// For how long everything has been so by its own times, if these say.
+    pub(super) age: Option<Duration>,
+    /// Differs where the manifests do.
+    pub(super) fingerprint: u64,
 }
 
 /// What the watches of inotify are there for.
@@ -84,8 +94,16 @@ pub(super) struct Walk {
 pub(super) struct Watched {
     /// Folders in which everything counts.
     pub(super) folders: HashMap<WatchDescriptor, PathBuf>,
-    /// Folders in which names count that are on the way to manifests; with what is found by them.
-    pub(super) names: HashMap<WatchDescriptor, HashMap<OsString, BTreeSet<PathBuf>>>,
+    /// Folders in which names count that are on the way to manifests.
+    pub(super) names: HashMap<WatchDescriptor, Ways>,
+}
+
+/// Names in a folder that are on the way to manifests.
+#[derive(Default)]
+pub(super) struct Ways {
+    pub(super) folder: PathBuf,
+    /// What is found by each.
+    pub(super) found: HashMap<OsString, BTreeSet<PathBuf>>,
 }
 
 /// Whether a file of this name is a manifest.
@@ -104,7 +122,7 @@ pub(super) fn is_hidden(name: &OsStr) -> bool {
 /// # Errors
 /// When `source` itself cannot be looked at, or is neither.
 pub(super) fn walk(source: &Path, watches: Option<Watches>) -> io::Result<Walk> {
-    let mut walker = Walker { watches, walk: Walk::default(), seen: HashSet::new(), root: PathBuf::new() };
+    let mut walker = Walker { watches, walk: Walk::default(), seen: HashMap::new(), root: PathBuf::new(), began: SystemTime::now() };
     walker.trail(Path::new("/"), source, source);
     walker.above(source);
     let metadata = fs::metadata(source)?;
@@ -113,25 +131,47 @@ pub(super) fn walk(source: &Path, watches: Option<Watches>) -> io::Result<Walk> 
             walker.root = fs::canonicalize(source)?;
             walker.below(source)?;
         }
-        (_, true) => walker.walk.files.push(Found { path: source.into(), identity: Ok(Identity::of(&metadata)) }),
+        (_, true) => walker.found(source, &metadata),
         _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, "expected a folder or a regular file")),
     }
-    let mut walk = walker.walk;
+    let age = walker.age();
+    let mut walk = Walk { age, ..walker.walk };
     walk.files.sort_by(|one, other| one.path.cmp(&other.path));
     walk.unreadable.sort_by(|one, other| one.0.cmp(&other.0));
+    let mut hasher = DefaultHasher::new();
+    for Found { path, identity, .. } in &walk.files {
+        (path, identity.as_ref().ok()).hash(&mut hasher);
+    }
+    walk.unreadable.iter().for_each(|(path, _)| path.hash(&mut hasher));
+    walk.fingerprint = hasher.finish();
     Ok(walk)
 }
 
 struct Walker {
     watches: Option<Watches>,
     walk: Walk,
-    /// Folders that were listed. Each is once, however many links lead to it.
-    seen: HashSet<(u64, u64)>,
+    /// Folders that were listed, by device and inode. Each is once, however many links lead to it.
+    seen: HashMap<(u64, u64), PathBuf>,
     /// The source's real path: what links lead to has to lie below it.
     root: PathBuf,
+    /// When we began, by the system's clock.
+    began: SystemTime,
 }
 
 impl Walker {
+    fn found(&mut self, path: &Path, metadata: &Metadata) {
+        let identity = Identity::of(metadata);
+        self.walk.files.push(Found { path: path.into(), age: identity.age(self.began), identity: Ok(identity) });
+    }
+
+    /// For how long nothing has changed, by the times of all files and folders. Those of folders are looked at only now: what was
+    /// taken out of one while we listed it shows.
+    fn age(&self) -> Option<Duration> {
+        let folders = self.seen.values().map(|folder| Identity::of(&fs::metadata(folder).ok()?).age(self.began));
+        let ages = self.walk.files.iter().filter(|found| found.identity.is_ok()).map(|found| found.age);
+        ages.chain(folders).min().unwrap_or_default()
+    }
+
     fn below(&mut self, source: &Path) -> io::Result<()> {
         let mut waiting = vec![source.to_path_buf()];
         while let Some(path) = waiting.pop() {
@@ -163,7 +203,7 @@ impl Walker {
     /// Lists one folder; the folders in it.
     fn list(&mut self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         let metadata = fs::metadata(folder)?;
-        if !self.seen.insert((metadata.dev(), metadata.ino())) {
+        if self.seen.insert((metadata.dev(), metadata.ino()), folder.to_path_buf()).is_some() {
             return Ok(Vec::new());
         }
         let mut folders = Vec::new();
@@ -183,14 +223,12 @@ impl Walker {
             }
             match found {
                 Ok(metadata) if metadata.is_dir() => folders.push(path),
-                Ok(metadata) if metadata.is_file() && is_manifest(&name) => {
-                    self.walk.files.push(Found { path: path.into(), identity: Ok(Identity::of(&metadata)) });
-                }
+                Ok(metadata) if metadata.is_file() && is_manifest(&name) => self.found(&path, &metadata),
                 // Pipes, devices, other suffixes.
                 Ok(_) => {}
                 // Gone meanwhile, unless it is a link that leads nowhere: that may hold objects again.
                 Err(error) if is_manifest(&name) && fs::symlink_metadata(&path).is_ok() => {
-                    self.walk.files.push(Found { path: path.into(), identity: Err(Failure::of(&error)) });
+                    self.walk.files.push(Found { path: path.into(), identity: Err(Failure::of(&error)), age: None });
                 }
                 Err(_) => {}
             }
@@ -254,15 +292,18 @@ impl Walker {
             if let (Some(above), Some(name)) = (folder.parent(), folder.file_name())
                 && let Ok(descriptor) = watches.add(above, moves() | WatchMask::MASK_ADD | WatchMask::ONLYDIR)
             {
-                let names = self.walk.watched.names.entry(descriptor).or_default();
-                names.entry(name.to_owned()).or_default().insert(source.to_path_buf());
+                let ways = self.walk.watched.names.entry(descriptor).or_default();
+                ways.folder = above.to_path_buf();
+                ways.found.entry(name.to_owned()).or_default().insert(source.to_path_buf());
             }
         }
     }
 
     fn name(&mut self, folder: &Path, name: &OsStr, told: &Path, mask: WatchMask) {
         if let Some(descriptor) = self.watch(folder, mask) {
-            self.walk.watched.names.entry(descriptor).or_default().entry(name.to_owned()).or_default().insert(told.to_path_buf());
+            let ways = self.walk.watched.names.entry(descriptor).or_default();
+            ways.folder = folder.to_path_buf();
+            ways.found.entry(name.to_owned()).or_default().insert(told.to_path_buf());
         }
     }
 }
@@ -283,65 +324,7 @@ fn names() -> WatchMask {
     moves() | WatchMask::CREATE | WatchMask::DELETE
 }
 
-/// Files are told of when they are whole: closed or renamed, not created or written to.
+/// Files are read when they are whole: closed or renamed. That they are created and written to says that nothing is settled.
 fn content() -> WatchMask {
-    names() | WatchMask::CLOSE_WRITE | WatchMask::DELETE_SELF | WatchMask::MOVE_SELF
-}
-
-/// What one file holds.
-pub(super) struct Content {
-    /// Which content that is.
-    pub(super) identity: Identity,
-    /// The selected objects of documents that are taken.
-    pub(super) objects: Vec<Labelled>,
-    /// Which documents are not taken, and why; none if all are.
-    pub(super) refused: Option<String>,
-}
-
-/// Documents that are named in one text.
-const NAMED: usize = 5;
-
-/// The content of one file.
-///
-/// # Errors
-/// When the file cannot be read.
-pub(super) fn read(source: &Path, path: &Path, rules: &ManifestRules) -> Result<Content, Failure> {
-    // What is a pipe meanwhile must not hold us.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty()).map(File::from).map_err(io::Error::from);
-    let file = file.map_err(|error| Failure { gone: error.kind() == io::ErrorKind::NotFound, ..Failure::of(&error) })?;
-    // Before the content, so that a write meanwhile shows as another identity later.
-    let metadata = file.metadata().map_err(|error| Failure::of(&error))?;
-    if !metadata.is_file() {
-        return Err(Failure::of(&"expected a regular file"));
-    }
-    let identity = Identity::of(&metadata);
-    if identity.size > LARGEST_BYTES {
-        return Err(Failure { text: format!("larger than {LARGEST_BYTES} bytes"), identity: Some(identity), gone: false });
-    }
-    let mut text = Vec::new();
-    file.take(LARGEST_BYTES).read_to_end(&mut text).map_err(|error| Failure::of(&error))?;
-    let yaml::Parsed { found: mut objects, refused, .. } = yaml::parse(&text, rules);
-    let mut refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
-    objects.retain(|labelled| rules.selects(labelled));
-    // ALLOWED_FOLDERS=/ allows what no folder of manifests survives.
-    objects.retain(|Labelled { object, .. }| {
-        let is_apart = object.folder.as_deref().is_none_or(|folder| places::admits(source, folder));
-        if !is_apart {
-            refused.push(format!("{}: expected a folder apart from SOURCE", object.key));
-        }
-        is_apart
-    });
-    Ok(Content { identity, objects, refused: named(refused) })
-}
-
-fn named(mut refused: Vec<String>) -> Option<String> {
-    let more = refused.len().saturating_sub(NAMED);
-    refused.truncate(NAMED);
-    let text = refused.join("; ");
-    match (more, text.is_empty()) {
-        (_, true) => None,
-        (0, false) => Some(text),
-        (more, false) => Some(format!("{text}; and {more} more")),
-    }
+    names() | WatchMask::CLOSE_WRITE | WatchMask::MODIFY | WatchMask::DELETE_SELF | WatchMask::MOVE_SELF
 }
