@@ -249,7 +249,7 @@ pub const SETTINGS: &[Setting] = &[
         Described("the origin of REQ_URL; any while REQ_URL is unset"),
         "Origins that get REQ_USERNAME and REQ_PASSWORD when a .url key names them, with commas between them, or an asterisk for any.",
     ),
-    setting(Web, "URL_MAX_BYTES", Value("16777216"), "The largest file that is fetched from a URL, in bytes."),
+    setting(Web, "URL_MAX_BYTES", Value("16777216"), "The largest file that is fetched from a URL, in bytes, after unpacking."),
     setting(
         Web,
         "IGNORE_ALREADY_PROCESSED",

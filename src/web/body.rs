@@ -1,4 +1,4 @@
-//! Reading what a server sends: bounded in size and time, and at most one large body at once.
+//! Reading what a server sends: unpacked, bounded in size and time, and at most one large body at once.
 
 use std::sync::Arc;
 
@@ -7,11 +7,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::source::failure::retry_after;
+use crate::web::coding::{Coding, Fault, Unpacker};
 use crate::web::error::WebError;
 use crate::web::{Answer, Clock, Question, validators};
 
 /// Bodies up to this size are read at any time.
 const SMALL_BYTES: usize = 1 << 20;
+/// A packed body grows by at most half a mebibyte for this much of it.
+const PIECE_BYTES: usize = 512;
+/// Others get their turn after this much was unpacked.
+const STRETCH_BYTES: usize = 256 << 10;
 /// The most that is read of an answer whose body nobody wants.
 const EXCERPT_BYTES: usize = 4 << 10;
 
@@ -69,35 +74,55 @@ struct Limits<'a> {
 /// Reads all of it.
 async fn whole(response: &mut Response, answer: &mut Answer, clock: &mut Clock, limits: &Limits<'_>) -> Result<(), WebError> {
     let url = || limits.url.to_owned();
-    let too_large = || WebError::TooLarge { url: url(), bytes_max: limits.bytes_max };
+    let coding = Coding::of(response.headers()).map_err(|encodings| WebError::Packed { url: url(), encodings })?;
+    let failed = |fault| match fault {
+        Fault::TooLarge => WebError::TooLarge { url: url(), bytes_max: limits.bytes_max },
+        Fault::Broken => WebError::Broken { url: url(), encoding: coding.name() },
+    };
+    // What is packed may be larger than what it holds, but not for ever: it need not hold anything.
+    let sent_max = if coding == Coding::Plain { limits.bytes_max } else { limits.bytes_max.saturating_mul(2).saturating_add(PIECE_BYTES) };
     let announced = response.content_length().map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-    if announced > limits.bytes_max {
-        return Err(too_large());
+    if announced > sent_max {
+        return Err(failed(Fault::TooLarge));
     }
     answer.body.reserve_exact(announced.min(SMALL_BYTES));
+    let (mut unpacker, mut sent, mut stretch) = (Unpacker::new(coding), 0, 0);
     loop {
         let chunk = clock.within(clock.step, response.chunk()).await.map_err(|_| WebError::Late { url: url() })?;
         let Some(chunk) = chunk.map_err(|error| WebError::from_client(url(), &error))? else {
-            return Ok(());
+            return unpacker.finish().map_err(failed);
         };
-        let length = answer.body.len() + chunk.len();
-        if length > limits.bytes_max {
-            return Err(too_large());
+        sent += chunk.len();
+        if sent > sent_max {
+            return Err(failed(Fault::TooLarge));
         }
-        // Only now, not when it is announced: a server that trickles would keep the others waiting.
-        if length > SMALL_BYTES && answer.turn.is_none() {
-            answer.turn = limits.gate.turn(clock).await;
-            answer.body.reserve_exact(announced.max(length) - answer.body.len());
+        for piece in chunk.chunks(PIECE_BYTES) {
+            unpacker.unpack(piece, &mut answer.body, limits.bytes_max).map_err(failed)?;
+            // Only now, not when it is announced: a server that trickles would keep the others waiting.
+            if answer.body.len() > SMALL_BYTES && answer.turn.is_none() {
+                answer.turn = limits.gate.turn(clock).await;
+                answer.body.reserve_exact(announced.saturating_sub(answer.body.len()));
+            }
+            if answer.body.len() - stretch > STRETCH_BYTES {
+                stretch = answer.body.len();
+                tokio::task::yield_now().await;
+            }
         }
-        answer.body.extend_from_slice(&chunk);
     }
 }
 
 /// Reads the beginning. Whatever goes wrong with it, the answer was given.
 async fn beginning(response: &mut Response, answer: &mut Answer, clock: &Clock) {
-    while answer.body.len() < EXCERPT_BYTES
+    let Ok(coding) = Coding::of(response.headers()) else { return };
+    let mut unpacker = Unpacker::new(coding);
+    let mut sent = 0;
+    while sent < EXCERPT_BYTES
         && let Ok(Ok(Some(chunk))) = clock.within(clock.step, response.chunk()).await
     {
-        answer.body.extend_from_slice(chunk.get(..EXCERPT_BYTES - answer.body.len()).unwrap_or(&chunk));
+        let piece = chunk.get(..EXCERPT_BYTES - sent).unwrap_or(&chunk);
+        sent += piece.len();
+        if unpacker.unpack(piece, &mut answer.body, EXCERPT_BYTES).is_err() {
+            return;
+        }
     }
 }

@@ -192,6 +192,31 @@ async fn the_largest_body_is_read_and_has_its_turn() {
 }
 
 #[tokio::test]
+async fn f23_a_packed_body_has_its_turn_by_its_own_size_and_is_judged_by_it() {
+    let packed = |bytes: usize| miniz_oxide::deflate::compress_to_vec_zlib(&vec![7; bytes], 6);
+    let reply = |coding, body: &[u8]| Reply::new("200 OK", &format!("Content-Encoding: {coding}\r\n"), body);
+    let stub = server(move |asked| match asked.path() {
+        "/small" => reply("deflate", &packed(1 << 20)),
+        "/large" => reply("deflate", &packed(BYTES_MAX)),
+        "/larger" => reply("deflate", &packed(BYTES_MAX + 1)),
+        "/short" => reply("deflate", &packed(1000)[..10]),
+        _ => reply("br", b"canary"),
+    })
+    .await;
+    let small = get(&stub.url("/small"), &rules(&[])).await.unwrap();
+    assert_eq!((small.body == vec![7; 1 << 20], small.turn.is_none()), (true, true));
+    let large = get(&stub.url("/large"), &rules(&[])).await.unwrap();
+    assert_eq!((large.body == vec![7; BYTES_MAX], large.turn.is_some()), (true, true));
+    let error = refused(&stub.url("/larger"), &rules(&[])).await;
+    assert!(matches!(error, WebError::TooLarge { bytes_max: BYTES_MAX, .. }) && error.trouble().is_none(), "{error}");
+    let error = refused(&stub.url("/short"), &rules(&[])).await;
+    assert_eq!((error.why().as_str(), error.trouble()), ("the answer is no whole deflate", Some(Trouble::Read)));
+    let error = refused(&stub.url("/other"), &rules(&[])).await;
+    let why = "answered with Content-Encoding br: expected gzip, deflate or none";
+    assert_eq!((error.why().as_str(), error.trouble()), (why, None));
+}
+
+#[tokio::test]
 async fn large_bodies_wait_for_each_other() {
     let stub = server(|asked| Reply::new("200 OK", "", vec![7; if asked.path() == "/large" { BYTES_MAX } else { 10 }])).await;
     let (client, gate, rules) = (Client::new(&web()).unwrap(), Gate::default(), rules(&[]));

@@ -87,6 +87,22 @@ pub enum WebError {
         /// URL_MAX_BYTES.
         bytes_max: usize,
     },
+    /// The server packed the body in a way that we cannot unpack.
+    #[error("{url}: answered with Content-Encoding {encodings}: expected gzip, deflate or none")]
+    Packed {
+        /// The URL.
+        url: String,
+        /// What those encodings are called that have a common name.
+        encodings: String,
+    },
+    /// The body is not what its encoding says, or ends too early.
+    #[error("{url}: the answer is no whole {encoding}")]
+    Broken {
+        /// The URL.
+        url: String,
+        /// The encoding.
+        encoding: &'static str,
+    },
     /// One redirect too many.
     #[error("{url}: more than {redirects_max} redirects")]
     Redirects {
@@ -116,7 +132,8 @@ impl WebError {
     pub fn trouble(&self) -> Option<Trouble> {
         match self {
             Self::Connect { .. } => Some(Trouble::Connect),
-            Self::Read { .. } | Self::Late { .. } => Some(Trouble::Read),
+            // What a server between us and the file cut short ends so too.
+            Self::Read { .. } | Self::Late { .. } | Self::Broken { .. } => Some(Trouble::Read),
             Self::Status { trouble, .. } => *trouble,
             Self::BundleUnreadable { .. }
             | Self::BundleEmpty { .. }
@@ -128,6 +145,7 @@ impl WebError {
             | Self::LinkLocal { .. }
             | Self::Encoding { .. }
             | Self::TooLarge { .. }
+            | Self::Packed { .. }
             | Self::Redirects { .. } => None,
         }
     }
@@ -147,6 +165,8 @@ impl WebError {
             | Self::Read { url, .. }
             | Self::Late { url }
             | Self::TooLarge { url, .. }
+            | Self::Packed { url, .. }
+            | Self::Broken { url, .. }
             | Self::Redirects { url, .. }
             | Self::Status { url, .. } => Some(url),
             Self::BundleUnreadable { .. }

@@ -19,6 +19,7 @@
 
 pub mod address;
 pub mod body;
+mod coding;
 mod credentials;
 pub mod error;
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod bytes;
 mod credentials;
 mod failures;
 mod memory;
+mod packed;
 mod paths;
 mod privacy;
 mod reach;
