@@ -256,6 +256,12 @@ impl EngineLoop {
         for name in &start.taken_over {
             tracing::info!(ledger = name, "predecessor taken over");
         }
+        if start.marked > 0 {
+            tracing::info!(files = start.marked, "the ledger is new: files that carry our mark are ours");
+        }
+        if start.cut {
+            tracing::warn!(folder = %self.place.folder.display(), "the ledger is new, and FOLDER holds too much to look for all files of ours: some may stay");
+        }
         if start.swept > 0 {
             tracing::info!(files = start.swept, "temporary files of a crash removed");
         }

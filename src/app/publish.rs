@@ -66,6 +66,13 @@ impl Publisher {
         for mount in &outcome.odd {
             warn!(folder = self.roots.show(&mount.folder), why = %mount, "this file system cannot keep every promise");
         }
+        if let Some(first) = outcome.unmarked.first() {
+            warn!(
+                files = outcome.unmarked.len(),
+                example = self.roots.show(first.as_str()),
+                "the ledger is new, and the file system of FOLDER keeps no marks: files that we do not know stay, also if they were ours"
+            );
+        }
         if let Some(sender) = &self.wishes {
             outcome.wishes.iter().for_each(|wish| sender.send(self.wish(wish)));
         }

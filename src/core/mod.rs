@@ -6,6 +6,7 @@ pub mod entry;
 pub mod folded;
 pub mod held;
 pub mod ledger;
+pub mod mark;
 pub mod merge;
 pub mod object;
 pub mod order;

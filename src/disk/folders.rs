@@ -54,6 +54,7 @@ impl<F: Fs> Disk<F> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return self.in_folder(folder, |_, _| Ok(false)),
             made => made?,
         }
+        self.mark_folder(folder);
         if let Err(error) = self.set_folder_mode(folder) {
             if self.remove_folder(parent, name, folder).is_err() {
                 self.modes_owed.push(folder.to_owned());

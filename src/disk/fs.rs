@@ -7,7 +7,9 @@ use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
+use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat, StatxFlags, XattrFlags};
+
+use crate::core::mark::ATTRIBUTE;
 
 /// What stands at a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,6 +102,21 @@ pub trait Fs: Send + 'static {
     /// Takes an exclusive lock; `false` when somebody else holds it.
     fn lock(&mut self, file: &Self::Handle) -> io::Result<bool>;
 
+    /// Which mount an open folder lies on, as a number.
+    fn mount(&mut self, folder: &Self::Handle) -> io::Result<u64> {
+        Ok(self.meta(folder)?.identity.0)
+    }
+
+    /// Puts a mark of ours on a file or folder; `Unsupported` where none can be.
+    fn mark(&mut self, _file: &Self::Handle, _mark: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// The mark on a file or folder, if there is one; `Unsupported` where none can be.
+    fn marked(&mut self, _file: &Self::Handle) -> io::Result<Option<Vec<u8>>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// The uid with which all of this is done.
     fn uid(&self) -> u32 {
         rustix::process::geteuid().as_raw()
@@ -122,6 +139,8 @@ impl Kernel {
     }
 }
 
+/// No mark of ours is larger.
+const MARK_MAX: usize = 1024;
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC);
 
 impl Kernel {
@@ -294,6 +313,40 @@ impl Fs for Kernel {
             result => Ok(result.map(|()| true)?),
         }
     }
+
+    fn mount(&mut self, folder: &OwnedFd) -> io::Result<u64> {
+        // Two mounts of one file system differ by this number alone, which Linux tells since 5.8.
+        match fs::statx(folder, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID) {
+            Ok(found) if found.stx_mask & StatxFlags::MNT_ID.bits() != 0 => Ok(found.stx_mnt_id),
+            Ok(_) | Err(_) => Ok(fs::fstat(folder)?.st_dev),
+        }
+    }
+
+    fn mark(&mut self, file: &OwnedFd, mark: &[u8]) -> io::Result<()> {
+        match fs::fsetxattr(file, ATTRIBUTE, mark, XattrFlags::empty()) {
+            Err(error) if has_no_marks(error) => Err(io::ErrorKind::Unsupported.into()),
+            result => Ok(result?),
+        }
+    }
+
+    fn marked(&mut self, file: &OwnedFd) -> io::Result<Option<Vec<u8>>> {
+        let mut mark = vec![0; MARK_MAX];
+        match fs::fgetxattr(file, ATTRIBUTE, mark.as_mut_slice()) {
+            Ok(length) => {
+                mark.truncate(length);
+                Ok(Some(mark))
+            }
+            // Not there, or larger than any of ours.
+            Err(rustix::io::Errno::NODATA | rustix::io::Errno::RANGE) => Ok(None),
+            Err(error) if has_no_marks(error) => Err(io::ErrorKind::Unsupported.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whether a file system has no extended attributes of users.
+const fn has_no_marks(error: rustix::io::Errno) -> bool {
+    matches!(error, rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS)
 }
 
 /// Makes a folder and its parents; the folders made get `mode` exactly.

@@ -8,6 +8,7 @@ use crate::core::ledger::{self, Contents, FormatError, Header, Kept, Record, Rel
 use crate::core::path::{RESERVED_PREFIX, Roots, TargetPath};
 use crate::core::trust::{self, Custody};
 use crate::disk::fs::{FileKind, Fs};
+use crate::disk::marks::{self, Found};
 use crate::disk::mount::shows_at;
 use crate::disk::{read_to_end, write_all};
 
@@ -78,6 +79,8 @@ pub struct Opened<F: Fs> {
     pub unreadable: Option<FormatError>,
     /// Files that only a ledger says are ours which others may have written: they are left alone.
     pub left_out: Vec<TargetPath>,
+    /// What marks said, where the ledger is new.
+    pub found: Found,
 }
 
 impl<F: Fs> LedgerFile<F> {
@@ -109,6 +112,7 @@ impl<F: Fs> LedgerFile<F> {
             Err(error) => (Contents::empty(fresh()), (!bytes.is_empty()).then_some(error), true),
         };
         let left_out = trust::confine(&mut contents, custody.trust(fs.uid()));
+        let found = if bytes.is_empty() { marks::recover(fs, place, roots, &mut contents) } else { Found::default() };
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let live = contents.owned.len();
         let file = Self {
@@ -124,7 +128,7 @@ impl<F: Fs> LedgerFile<F> {
         // Left by a crash in a compaction.
         let _ = fs.unlink(&file.home, &temp_name(&place.name));
         let ids = vec![contents.header.id.clone()];
-        let mut opened = Opened { ids, file, contents, taken_over: Vec::new(), unreadable, left_out };
+        let mut opened = Opened { ids, file, contents, taken_over: Vec::new(), unreadable, left_out, found };
         let former = opened.meet_others(fs, place, roots).map_err(failed)?;
         let Opened { file, contents, .. } = &mut opened;
         if stale || !former.is_empty() {
@@ -373,6 +377,10 @@ pub fn peek<F: Fs>(fs: &mut F, place: &Place, roots: &Roots, held: impl Fn((u64,
         pod: place.pod.clone(),
     };
     let mut ours = read(fs, &place.folder, &place.name).map_or_else(|| Contents::empty(nobody), |(contents, _)| contents);
+    let missing = fs.open_root(&place.folder, None).and_then(|home| fs.look(&home, &place.name)).map(|meta| meta.length == 0);
+    if missing.unwrap_or_else(|error| error.kind() == io::ErrorKind::NotFound) {
+        marks::recover(fs, place, roots, &mut ours);
+    }
     ours.header.pod.clone_from(&place.pod);
     for (folder, name) in others(fs, place).unwrap_or_default() {
         let Some((theirs, identity)) = read(fs, &folder, &name) else {

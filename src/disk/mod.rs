@@ -6,6 +6,7 @@ mod folders;
 pub mod fs;
 mod guard;
 pub mod ledger;
+mod marks;
 pub mod mount;
 
 use std::collections::HashMap;
@@ -14,11 +15,14 @@ use std::path::Path;
 
 use crate::core::digest::{Digest, Digester};
 use crate::core::entry::{Content, Obstacle, OnDisk, Stamp};
+use crate::core::mark::Made;
+use crate::core::object::ObjectKey;
 use crate::core::path::{RESERVED_PREFIX, Roots, TargetPath};
 use crate::core::plan::Replace;
 use crate::core::policy::Durability;
 use crate::disk::fs::{Confine, FileKind, Fs, Meta};
 use crate::disk::guard::Guard;
+use crate::disk::marks::Marks;
 use crate::disk::mount::{Mounts, look_and_rename};
 
 /// FOLDER, the allowed folders, and the descriptors through which they are reached.
@@ -44,6 +48,8 @@ pub struct Disk<F: Fs> {
     makes: bool,
     /// The ledger's place, where its name is none that nobody else can have.
     guard: Option<Guard>,
+    /// Marks what we make, where the ledger may be gone before it.
+    marks: Option<Marks>,
     /// ADOPT protects foreign files: no call may be used that could replace one.
     keeps_foreign: bool,
     mounts: Mounts,
@@ -101,6 +107,7 @@ impl<F: Fs> Disk<F> {
             buffer: Vec::new(),
             makes: false,
             guard: None,
+            marks: None,
             keeps_foreign: false,
             mounts: Mounts::default(),
             spares_modes: false,
@@ -248,23 +255,46 @@ impl<F: Fs> Disk<F> {
     ///
     /// 1. Make a new file of mode 0600, without a name where the file system can.
     /// 2. Write, and make durable when each file shall be.
-    /// 3. Set the mode exactly.
+    /// 3. Mark it as ours for `owner` where that is needed, then set the mode exactly: later it may not be marked any more.
     /// 4. Give it a temporary name of ours, so that who reads every file sees whole ones only.
     /// 5. Rename onto the name.
     ///
     /// # Errors
     /// [`WriteError`]; the temporary file is removed again, the old file is intact.
-    pub fn write(&mut self, folder: &str, name: &str, bytes: &[u8], content: Content, replace: Replace) -> Result<Stamp, WriteError> {
-        match self.try_write(folder, name, bytes, content, replace) {
-            Err(WriteError::Io(error)) if !self.spares_modes && self.takes_no_modes(folder, &error) => {
+    pub fn write(
+        &mut self,
+        path: &TargetPath,
+        owner: &ObjectKey,
+        bytes: &[u8],
+        content: Content,
+        replace: Replace,
+    ) -> Result<Stamp, WriteError> {
+        let mut marks = self.marks.take();
+        let mut mark = |fs: &mut F, file: &F::Handle| {
+            if let Some(marks) = &mut marks {
+                marks.put(fs, file, path.as_str(), &Made::File(owner.clone()));
+            }
+        };
+        let written = match self.try_write(path, bytes, content, replace, &mut mark) {
+            Err(WriteError::Io(error)) if !self.spares_modes && self.takes_no_modes(path.folder(), &error) => {
                 self.spares_modes = true;
-                self.try_write(folder, name, bytes, content, replace)
+                self.try_write(path, bytes, content, replace, &mut mark)
             }
             written => written,
-        }
+        };
+        self.marks = marks;
+        written
     }
 
-    fn try_write(&mut self, folder: &str, name: &str, bytes: &[u8], content: Content, replace: Replace) -> Result<Stamp, WriteError> {
+    fn try_write(
+        &mut self,
+        path: &TargetPath,
+        bytes: &[u8],
+        content: Content,
+        replace: Replace,
+        mark: &mut dyn FnMut(&mut F, &F::Handle),
+    ) -> Result<Stamp, WriteError> {
+        let (folder, name) = (path.folder(), path.name());
         let (durability, spares_modes) = (self.durability, self.spares_modes);
         self.temps += 1;
         let temp = temp_name(&self.id, self.temps);
@@ -275,7 +305,7 @@ impl<F: Fs> Disk<F> {
             if guard::holds(guard.as_ref(), fs, handle, name)? {
                 return Err(io::Error::other("the ledger is kept there"));
             }
-            let filled = fill_temp(fs, handle, &temp, bytes, (content.mode, spares_modes, durability));
+            let filled = fill_temp(fs, handle, &temp, bytes, (content.mode, spares_modes, durability), mark);
             let done = filled.and_then(|()| match fs.rename(handle, &temp, name, replace != Replace::Nothing) {
                 Err(error) if error.kind() == io::ErrorKind::Unsupported && replace == Replace::Nothing => {
                     looked = true;
@@ -382,9 +412,18 @@ fn stamp(meta: &Meta, digest: Digest) -> Stamp {
 /// Makes a whole file with a temporary name, closed.
 ///
 /// Closed before it gets its last name: who waits for the end of a write by inotify shall not see one after the rename.
-fn fill_temp<F: Fs>(fs: &mut F, folder: &F::Handle, temp: &str, bytes: &[u8], as_wanted: (u16, bool, Durability)) -> io::Result<()> {
+fn fill_temp<F: Fs>(
+    fs: &mut F,
+    folder: &F::Handle,
+    temp: &str,
+    bytes: &[u8],
+    as_wanted: (u16, bool, Durability),
+    mark: &mut dyn FnMut(&mut F, &F::Handle),
+) -> io::Result<()> {
     if let Some(file) = fs.create_nameless(folder)? {
-        fill(fs, &file, bytes, as_wanted)?;
+        write_all(fs, &file, bytes)?;
+        mark(fs, &file);
+        complete(fs, &file, as_wanted)?;
         match fs.give_name(folder, &file, temp) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 fs.unlink(folder, temp)?;
@@ -401,12 +440,14 @@ fn fill_temp<F: Fs>(fs: &mut F, folder: &F::Handle, temp: &str, bytes: &[u8], as
         }
         file => file?,
     };
-    fill(fs, &file, bytes, as_wanted)
+    write_all(fs, &file, bytes)?;
+    mark(fs, &file);
+    complete(fs, &file, as_wanted)
 }
 
-fn fill<F: Fs>(fs: &mut F, file: &F::Handle, bytes: &[u8], as_wanted: (u16, bool, Durability)) -> io::Result<()> {
+/// What makes a written file a whole one.
+fn complete<F: Fs>(fs: &mut F, file: &F::Handle, as_wanted: (u16, bool, Durability)) -> io::Result<()> {
     let (mode, spares_modes, durability) = as_wanted;
-    write_all(fs, file, bytes)?;
     match fs.set_mode(file, mode) {
         // Whether it matters is seen once the file is in place.
         Err(error) if spares_modes && mount::is_refusal(&error) => {}

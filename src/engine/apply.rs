@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::entry::OnDisk;
+use crate::core::entry::{OnDisk, PathEntry};
 use crate::core::folded::Bodies;
 use crate::core::ledger::Record;
 use crate::core::object::ObjectKey;
@@ -46,6 +46,9 @@ impl<F: Fs> Engine<F> {
         }
         self.owing(owes, recorded.is_err());
         work.refused = recorded.err().map(|error| error.to_string());
+        if work.refused.is_none() {
+            self.mark_taken(&own);
+        }
         // 2.
         self.remove_files(order.first, &mut work);
         // 3.
@@ -115,6 +118,20 @@ impl<F: Fs> Engine<F> {
         self.folders.extend(folders.iter().cloned());
         owned.iter().for_each(|(path, owner)| self.store.own(path, owner));
         Ok(())
+    }
+
+    /// Marks files that are ours now as they are.
+    fn mark_taken(&mut self, own: &[(TargetPath, Arc<ObjectKey>)]) {
+        if !self.disk.marks() {
+            return;
+        }
+        for (path, owner) in own {
+            if let Some(OnDisk::File(stamp)) = self.store.path(path).map(PathEntry::disk)
+                && let Some(stamp) = self.disk.mark_taken(path, owner, &stamp)
+            {
+                self.store.saw(path, OnDisk::File(stamp));
+            }
+        }
     }
 
     /// Appends records, those owed from before first.
@@ -246,7 +263,7 @@ impl<F: Fs> Engine<F> {
         let Write { path, owner, content, replace, because, .. } = write;
         let before = self.before(path);
         let replace = if self.letters.takes_over(path) { Replace::Ours } else { *replace };
-        let done = self.disk.write(path.folder(), path.name(), &file.bytes.0, *content, replace);
+        let done = self.disk.write(path, owner, &file.bytes.0, *content, replace);
         if matches!(done, Ok(_) | Err(WriteError::InPlace(_))) {
             self.note_difference(path, Some(owner), (before, Some(content.digest)), work.outcome);
         }

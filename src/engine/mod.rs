@@ -66,6 +66,8 @@ pub struct Engine<F: Fs> {
     siblings: BTreeSet<String>,
     /// Files that a ledger names which others may have written; empty once it was told which of them stay.
     left_out: Vec<TargetPath>,
+    /// Files of which no mark can tell whose they are; empty once it was told how many nobody knows.
+    unmarked: Vec<TargetPath>,
     /// Records that could not be appended when they were due.
     owed: Vec<crate::core::ledger::Record>,
     /// What is known of reactions; nothing costs anything where there are none.
@@ -108,6 +110,7 @@ impl<F: Fs> Engine<F> {
         let opened = LedgerFile::open(&mut disk.fs, &place, &roots)?;
         disk.identify(opened.file.id());
         disk.guard_ledger(&place);
+        disk.mark_for(&place);
         let protects = settings.adopt != Adopt::Overwrite;
         disk.keep_foreign(protects);
         let unkeepable = protects && !disk.can_spare("");
@@ -131,6 +134,8 @@ impl<F: Fs> Engine<F> {
             unreadable: opened.unreadable.map(|error| error.to_string()),
             skipped: opened.contents.skipped,
             owed: opened.contents.owed,
+            marked: opened.found.marked,
+            cut: opened.found.cut,
             unkeepable,
         };
         let engine = Self {
@@ -142,6 +147,7 @@ impl<F: Fs> Engine<F> {
             folders: opened.contents.folders,
             siblings: opened.contents.siblings,
             left_out: opened.left_out,
+            unmarked: opened.found.unmarked,
             owed: Vec::new(),
             reacting: reacting::Reacting::new(opened.contents.owed),
             retries: Schedule::default(),
@@ -277,6 +283,7 @@ impl<F: Fs> Engine<F> {
         }
         self.wish(std::mem::take(&mut folded.seen), inherited, &mut outcome);
         self.tell_left_out(&mut outcome);
+        self.tell_unmarked(&mut outcome);
         outcome.odd = self.disk.take_odd();
         if folded.progressed {
             self.note_progress();
@@ -343,6 +350,7 @@ impl<F: Fs> Engine<F> {
         if replaced {
             self.letters = letters::Letters::default();
             self.store.forget_disk();
+            self.disk.mark_for(&self.place);
         }
         if !self.ledger.is_in_place(&mut self.disk.fs, &self.place) {
             self.ledger_lost = true;
@@ -408,6 +416,10 @@ pub struct Start {
     pub skipped: usize,
     /// Whether files may have changed without the application being told.
     pub owed: bool,
+    /// Files that a new ledger took for ours by their marks.
+    pub marked: usize,
+    /// Whether FOLDER holds too much to look for all marks.
+    pub cut: bool,
     /// Whether FOLDER's file system cannot spare foreign files as ADOPT says.
     pub unkeepable: bool,
 }

@@ -10,6 +10,7 @@ use crate::core::path::TargetPath;
 use crate::core::plan::{Blocked, Conflict, Plan};
 use crate::core::project::Rejection;
 use crate::disk::fs::Fs;
+use crate::disk::ledger::sibling_paths;
 use crate::engine::outcome::{Act, Finalizers, Note, Outcome, What, Wish};
 use crate::engine::{Engine, RETRY_MAX, Retry};
 
@@ -120,6 +121,17 @@ impl<F: Fs> Engine<F> {
             }
         }
         self.disk.end_batch();
+    }
+
+    /// Files that nobody knows where there are no marks may be ours of former days: told once all is listed.
+    pub(super) fn tell_unmarked(&mut self, outcome: &mut Outcome) {
+        if self.unmarked.is_empty() || !self.store.settled() {
+            return;
+        }
+        let roots = self.disk.roots().clone();
+        let theirs = sibling_paths(&mut self.disk.fs, &self.place, &roots).unwrap_or_default();
+        outcome.unmarked = std::mem::take(&mut self.unmarked);
+        outcome.unmarked.retain(|path| self.store.path(path).is_none() && !theirs.contains(path));
     }
 
     /// Told once per object and folder.

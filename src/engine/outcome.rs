@@ -63,6 +63,8 @@ pub struct Outcome {
     pub outlived: Vec<Arc<ObjectKey>>,
     /// Files that only a ledger says are ours which others may have written: they stay.
     pub left_out: Vec<TargetPath>,
+    /// Files that nobody knows, in a FOLDER that keeps no marks, beside a new ledger: they stay.
+    pub unmarked: Vec<TargetPath>,
     /// File systems that were found to lack something; each once.
     pub odd: Vec<OddMount>,
     /// What the status writer must do about finalizers.

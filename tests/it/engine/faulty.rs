@@ -334,6 +334,21 @@ impl Fs for Faulty {
         self.control.step("sync").map(drop)
     }
 
+    fn mount(&mut self, folder: &OwnedFd) -> io::Result<u64> {
+        self.control.step("mount")?;
+        self.kernel.mount(folder)
+    }
+
+    fn mark(&mut self, file: &OwnedFd, mark: &[u8]) -> io::Result<()> {
+        self.control.step("mark")?;
+        self.kernel.mark(file, mark)
+    }
+
+    fn marked(&mut self, file: &OwnedFd) -> io::Result<Option<Vec<u8>>> {
+        self.control.step("marked")?;
+        self.kernel.marked(file)
+    }
+
     fn lock(&mut self, file: &OwnedFd) -> io::Result<bool> {
         self.control.step("lock")?;
         // Other tests start processes: between fork and exec a child holds every descriptor of ours, those of a dead engine too.

@@ -89,6 +89,8 @@ impl Web {
 /// A folder, the objects, and the engine between them while it runs.
 pub struct World {
     pub folder: TempDir,
+    /// Where the ledger lies if not in the folder.
+    pub elsewhere: Option<TempDir>,
     pub control: Control,
     pub objects: BTreeMap<ObjectKey, Thing>,
     pub foreign: Files,
@@ -133,6 +135,7 @@ impl World {
         let folder = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
         Self {
             folder: folder.unwrap(),
+            elsewhere: None,
             control: Control::default(),
             objects: BTreeMap::new(),
             foreign: Files::new(),
@@ -302,7 +305,7 @@ impl World {
             tells_outside: false,
         };
         let place = Place {
-            folder: self.folder.path().to_owned(),
+            folder: self.elsewhere.as_ref().unwrap_or(&self.folder).path().to_owned(),
             name: self.ledger.map_or_else(|| format!(".kube-projector.{}.ledger", self.label), str::to_owned),
             others: Vec::new(),
             selection: self.label.to_owned(),

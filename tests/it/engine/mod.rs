@@ -7,6 +7,7 @@ mod errors;
 mod faulty;
 mod harness;
 mod keeping;
+mod marks;
 mod merged;
 pub mod model;
 mod moves;

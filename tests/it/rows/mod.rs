@@ -7,6 +7,7 @@ mod foreign;
 mod fuse;
 mod inject;
 mod kill;
+mod marks;
 mod mount;
 mod owner;
 mod trust;

@@ -29,10 +29,31 @@ pub struct Mount {
 impl Mount {
     /// A tmpfs with these options.
     pub fn tmpfs(options: &str) -> Self {
-        let home = TempDir::new().unwrap();
-        let mount = Self { home, others: Vec::new() };
+        Self::of("tmpfs", options)
+    }
+
+    /// A file system that needs no device.
+    pub fn of(kind: &str, options: &str) -> Self {
+        let mount = Self::place();
+        command(&["mount", "-t", kind, "-o", options, kind, &mount.shown()]);
+        mount
+    }
+
+    /// An empty ext4 in a file.
+    pub fn ext4() -> Self {
+        let mount = Self::place();
+        let image = mount.beside("image");
+        fs::File::create(&image).and_then(|file| file.set_len(16 << 20)).unwrap();
+        let image = image.display().to_string();
+        command(&["mkfs.ext4", "-q", "-F", &image]);
+        command(&["mount", "-o", "loop", &image, &mount.shown()]);
+        fs::remove_dir(mount.path().join("lost+found")).unwrap();
+        mount
+    }
+
+    fn place() -> Self {
+        let mount = Self { home: TempDir::new().unwrap(), others: Vec::new() };
         fs::create_dir(mount.path()).unwrap();
-        mount.again(options);
         mount
     }
 

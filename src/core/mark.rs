@@ -1,0 +1,113 @@
+//! What a file itself says of whose it is, for where the ledger may be gone before the files are.
+//!
+//! A mark is a digest and the object that the file is for, as a ledger would record it. The digest covers selection or INSTANCE, path
+//! and inode number, so that a copy, a moved and a restored file are nobody's. It is no proof: who can write a mark can write the file.
+
+use std::hash::Hasher as _;
+
+use siphasher::sip::SipHasher13;
+
+use crate::core::object::{Kind, ObjectKey};
+
+/// The extended attribute that holds it.
+pub const ATTRIBUTE: &str = "user.kube-projector";
+/// What stands there instead of an object on a folder.
+const FOLDER: &str = "folder";
+/// Ends what goes into the digest before it; no text holds this byte.
+const END: [u8; 1] = [0xff];
+
+/// For what we made something.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Made {
+    /// A file, for this object.
+    File(ObjectKey),
+    /// A folder, for the files in it.
+    Folder,
+}
+
+/// Makes and knows the marks of one selection or INSTANCE.
+#[derive(Clone)]
+pub struct Marker(SipHasher13);
+
+impl Marker {
+    /// Of the INSTANCE, else of the selection.
+    pub fn new(selection: &str, instance: &str) -> Self {
+        let mut hasher = SipHasher13::new();
+        for text in [if instance.is_empty() { selection } else { "" }, instance] {
+            hasher.write(text.as_bytes());
+            hasher.write(&END);
+        }
+        Self(hasher)
+    }
+
+    /// The mark of what lies at `path` in FOLDER, with this inode number.
+    pub fn mark(&self, path: &str, inode: u64, made: &Made) -> String {
+        let made = match made {
+            Made::File(owner) => owner.to_string(),
+            Made::Folder => FOLDER.to_owned(),
+        };
+        let mut hasher = self.0;
+        for part in [path.as_bytes(), &END, &inode.to_le_bytes(), made.as_bytes()] {
+            hasher.write(part);
+        }
+        format!("{:016x} {made}", hasher.finish())
+    }
+
+    /// What a mark found there says; nothing where it is not ours, or belongs to another path or inode.
+    pub fn read(&self, path: &str, inode: u64, mark: &[u8]) -> Option<Made> {
+        let (_, made) = std::str::from_utf8(mark).ok()?.split_once(' ')?;
+        let made = match made {
+            FOLDER => Made::Folder,
+            owner => {
+                let mut parts = owner.splitn(3, '/');
+                let mut part = || parts.next().filter(|part| !part.is_empty());
+                let (kind, namespace, name) = (Kind::from_name(part()?)?, part()?, part()?);
+                Made::File(ObjectKey::new(kind, namespace, name))
+            }
+        };
+        (self.mark(path, inode, &made).as_bytes() == mark).then_some(made)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str) -> Made {
+        Made::File(ObjectKey::new(Kind::Secret, "default", name))
+    }
+
+    #[test]
+    fn f22_a_mark_counts_where_selection_path_and_inode_are_right() {
+        let ours = Marker::new("label=a", "");
+        for made in [file("rules"), Made::Folder] {
+            let mark = ours.mark("sub/a", 7, &made);
+            assert_eq!(ours.read("sub/a", 7, mark.as_bytes()), Some(made.clone()));
+            assert_eq!(ours.read("sub/b", 7, mark.as_bytes()), None, "moved");
+            assert_eq!(ours.read("sub/a", 8, mark.as_bytes()), None, "copied");
+            for other in [Marker::new("label=b", ""), Marker::new("", "label=a"), Marker::new("label=a", "one")] {
+                assert_eq!(other.read("sub/a", 7, mark.as_bytes()), None, "another selection or INSTANCE");
+            }
+        }
+        let mark = Marker::new("label=a", "one").mark("a", 1, &file("rules"));
+        assert_eq!(Marker::new("label=b", "one").read("a", 1, mark.as_bytes()), Some(file("rules")), "an INSTANCE selects what it likes");
+    }
+
+    #[test]
+    fn f22_what_is_no_mark_is_not_ours() {
+        let ours = Marker::new("label=a", "");
+        let mark = ours.mark("a", 7, &file("rules"));
+        let others = ["", " ", "0000000000000000 Secret/default/rules", &mark[1..], &mark[..mark.len() - 1], &format!("{mark} ")];
+        for other in others {
+            assert_eq!(ours.read("a", 7, other.as_bytes()), None, "{other:?}");
+        }
+        assert_eq!(ours.read("a", 7, &mark.replace("rules", "other").into_bytes()), None);
+        assert_eq!(ours.read("a", 7, b"\xff\xfe Secret/a/b"), None);
+    }
+
+    #[test]
+    fn f22_marks_of_former_programs_are_known() {
+        let mark = Marker::new("label=a", "").mark("sub/a", 7, &file("rules"));
+        assert_eq!(mark, "f6f78cca89914b8d Secret/default/rules");
+    }
+}
