@@ -121,6 +121,8 @@ impl Projector {
             folder: folder.to_owned(),
             name: ".kube-projector.gates.ledger".into(),
             others: vec![folder.to_owned()],
+            former: Vec::new(),
+            prune_empty: false,
             selection: "find".into(),
             instance: String::new(),
             pod: String::new(),

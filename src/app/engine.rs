@@ -8,14 +8,15 @@ use crate::app::publish::Publisher;
 use crate::app::reactions::{self, Means};
 use crate::app::shutdown::Shutdown;
 use crate::app::sources::{self, Sources};
+use crate::app::standby::{Seen, Standby};
 use crate::app::{Tasks, place, settings, sweep, triggers};
 use crate::config::child::Start as ChildStart;
 use crate::config::{Config, LedgerPlace, Method};
-use crate::core::object::ObjectKey;
+use crate::core::object::{ObjectKey, Wanted};
 use crate::core::project::Urls;
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
-use crate::disk::ledger::Place;
+use crate::disk::ledger::{LedgerError, Place};
 use crate::disk::mount::CANNOT_SPARE;
 use crate::engine::outcome::{Outcome, Settings};
 use crate::engine::{self, Engine, Start};
@@ -23,7 +24,6 @@ use crate::health::{Beat, Health, Readiness};
 use crate::react::child;
 use crate::react::runner::Runner;
 use crate::source::api::ApiServer;
-use crate::source::fetch::Wanted;
 use crate::source::mailbox::Mailbox;
 use crate::status;
 use crate::web::Client;
@@ -63,8 +63,6 @@ enum Input {
     /// The application may have been told of everything.
     Told,
     Look,
-    /// The manifests have come to lie where files are written.
-    Misplaced(String),
     Shutdown,
 }
 
@@ -86,6 +84,10 @@ pub struct EngineLoop {
     ready: bool,
     /// Whether it was told that everything is in sync.
     in_sync: bool,
+    /// Whether objects that lost the label while nobody watched were looked for.
+    swept: bool,
+    /// Whether every wanted file was found while another instance held the ledger.
+    stood_by: bool,
 }
 
 impl EngineLoop {
@@ -111,6 +113,8 @@ impl EngineLoop {
             started: Instant::now(),
             ready: false,
             in_sync: false,
+            swept: false,
+            stood_by: false,
         })
     }
 
@@ -140,16 +144,12 @@ impl EngineLoop {
         let mut resync = config.resync.map(|period| Instant::now() + period);
         let mut wake = None;
         loop {
-            let input = self.next_input((wake, resync), shutdown, &mut sources, once).await;
+            let input = self.next_input(wake, resync, shutdown, once).await;
             let now = self.started.elapsed();
             let outcome = match input {
                 Input::Shutdown => {
                     self.stop_reactions(shutdown).await;
                     return Ended::Done;
-                }
-                Input::Misplaced(why) => {
-                    self.stop_reactions(shutdown).await;
-                    return Ended::Settings(why);
                 }
                 Input::Told => {
                     self.note_reacted(shutdown).await;
@@ -180,10 +180,8 @@ impl EngineLoop {
                 }
                 self.note_reacted(shutdown).await;
             }
-            // Nothing that we wait for will come.
-            let is_given_up = || self.engine.as_ref().is_some_and(|engine| !engine.store().settled());
             let awaits = || self.engine.as_ref().is_some_and(|engine| engine.store().remotes().pending() > 0);
-            if once && sources.all_ended() && self.mailbox.is_empty() && (is_given_up() || self.ready && !awaits()) {
+            if once && self.ready && sources.all_ended() && self.mailbox.is_empty() && !awaits() {
                 return self.complete(&mut sources, shutdown).await;
             }
         }
@@ -193,6 +191,7 @@ impl EngineLoop {
     async fn open(&mut self, config: &Config, shutdown: &mut Shutdown) -> Result<(), Ended> {
         let scopes = sources::scopes(config);
         let mut told = String::new();
+        let mut standby = None;
         loop {
             let (settings, place, scopes) = (self.settings.clone(), self.place.clone(), scopes.clone());
             // Whoever keeps the ledger elsewhere has a reader of every file, dot-files too.
@@ -202,9 +201,9 @@ impl EngineLoop {
             let kernel = if apart { Kernel::default() } else { Kernel::with_names() };
             let mut opening = tokio::task::spawn_blocking(move || {
                 let disk = Disk::open(kernel, settings.rules.roots.clone(), folder_mode, durability)
-                    .map_err(|error| format!("FOLDER: {error}"))?;
+                    .map_err(|error| (false, format!("FOLDER: {error}")))?;
                 let store = engine::store(scopes, order, (status::random(), status::random())).keeping(kept);
-                Engine::open(disk, place, settings, store).map_err(|error| error.to_string())
+                Engine::open(disk, place, settings, store).map_err(|error| (matches!(error, LedgerError::Held { .. }), error.to_string()))
             });
             let opened = tokio::select! {
                 opened = &mut opening => opened,
@@ -214,13 +213,14 @@ impl EngineLoop {
                     return Err(Ended::Done);
                 }
             };
-            let error = match opened {
+            let (held, error) = match opened {
                 Ok(Ok((_, start))) if start.unkeepable => {
                     return Err(Ended::Settings(format!("FOLDER={}: {CANNOT_SPARE}", config.folder.display())));
                 }
                 Ok(Ok((engine, start))) => {
                     self.greet(&start);
-                    if let Some(runner) = self.runner.as_ref().filter(|_| start.owed) {
+                    // What changed while another instance held the ledger was told to its application, not to ours.
+                    if let Some(runner) = self.runner.as_ref().filter(|_| start.owed || standby.is_some()) {
                         let owned = engine.store().paths().filter(|(_, entry)| entry.owner.is_some());
                         runner.owe(owned.map(|(path, _)| self.settings.rules.roots.show(path.as_str())));
                     }
@@ -230,13 +230,20 @@ impl EngineLoop {
                 Ok(Err(error)) => error,
                 Err(error) => return Err(Ended::Failed(error.to_string())),
             };
-            if config.method == Method::List && !error.contains("waiting for it to end") {
+            if config.method == Method::List && !held {
                 return Err(Ended::Failed(error));
             }
             if error != told {
-                tracing::error!(error, folder = %config.folder.display(), "not started yet, trying again");
+                match held {
+                    true => tracing::warn!(why = error, folder = %config.folder.display(), "not started yet, reading along"),
+                    false => tracing::error!(error, folder = %config.folder.display(), "not started yet, trying again"),
+                }
                 self.health.set_readiness(Readiness::Waiting(error.clone()));
                 told = error;
+            }
+            if held {
+                let standby = standby.get_or_insert_with(|| Standby::begin(config, self.api.clone(), self.place.clone()));
+                self.stand_by(standby.seen(), config)?;
             }
             self.beat.expect_within(SLACK);
             tokio::select! {
@@ -244,6 +251,22 @@ impl EngineLoop {
                 () = shutdown.asked() => return Err(Ended::Done),
             }
         }
+    }
+
+    /// While another instance holds the ledger.
+    fn stand_by(&mut self, seen: Seen, config: &Config) -> Result<(), Ended> {
+        let Seen::Complete { refused } = seen else { return Ok(()) };
+        if config.method == Method::List {
+            return Err(match refused {
+                true => Ended::Failed("not every kind or namespace could be listed".into()),
+                false => Ended::Done,
+            });
+        }
+        if !std::mem::replace(&mut self.stood_by, true) {
+            tracing::info!("every wanted file is there, kept by the other: ready, and waiting to take over");
+        }
+        self.health.set_readiness(Readiness::Ready);
+        Ok(())
     }
 
     fn greet(&self, start: &Start) {
@@ -292,20 +315,13 @@ impl EngineLoop {
         self.note_reacted(shutdown).await;
     }
 
-    async fn next_input(
-        &self,
-        (wake, resync): (Option<Instant>, Option<Instant>),
-        shutdown: &mut Shutdown,
-        sources: &mut Sources,
-        once: bool,
-    ) -> Input {
+    async fn next_input(&self, wake: Option<Instant>, resync: Option<Instant>, shutdown: &mut Shutdown, once: bool) -> Input {
         let look = Instant::now() + if once { Duration::from_millis(20) } else { LOOK };
         self.beat.expect_within(LOOK + SLACK);
         let far = look + LOOK;
         tokio::select! {
             biased;
             () = shutdown.asked() => Input::Shutdown,
-            why = sources.misplaced() => Input::Misplaced(why),
             () = self.mailbox.arrived() => Input::Arrived,
             () = sleep_until(wake.unwrap_or(far)), if wake.is_some() => Input::Due,
             () = sleep_until(resync.unwrap_or(far)), if resync.is_some() => Input::Resync,
@@ -367,6 +383,14 @@ impl EngineLoop {
         }
         self.health.set_files(engine.files());
         self.health.set_stuck(engine.stuck_paths());
+        if (outcome.ready || self.ready)
+            && !self.swept
+            && !engine.store().holds_back()
+            && let (Some(api), Some(wishes)) = (&self.api, self.publisher.wishes())
+        {
+            self.swept = true;
+            sweep(config, api, wishes, tasks);
+        }
         self.tell_progress(outcome.ready);
         if !outcome.ready || self.ready {
             return;
@@ -384,9 +408,6 @@ impl EngineLoop {
         }
         for key in config.objects.iter().filter(|key| engine.store().object(key).is_none()) {
             tracing::warn!(object = %key, "there is no such object, or it may not be read: its files come with it");
-        }
-        if let (Some(api), Some(wishes)) = (&self.api, self.publisher.wishes()) {
-            sweep(config, api, wishes, tasks);
         }
     }
 

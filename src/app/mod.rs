@@ -6,6 +6,7 @@ mod reactions;
 mod reaper;
 pub mod shutdown;
 pub mod sources;
+mod standby;
 mod triggers;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use crate::app::engine::{Ended, EngineLoop};
 use crate::app::publish::Publisher;
 use crate::app::reactions::Means;
 use crate::app::shutdown::Shutdown;
-use crate::config::{Config, Method, Origin, Wording};
+use crate::config::{Config, LedgerPlace, Method, Origin, Wording};
 use crate::core::path::Roots;
 use crate::core::project::Rules;
 use crate::disk::ledger::Place;
@@ -50,10 +51,6 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
         Origin::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref(), config.verify).await?),
         Origin::Manifests(_) => None,
     };
-    tokio::select! {
-        apart = sources::apart(&config) => apart?,
-        () = shutdown.asked() => return Ok(ExitCode::SUCCESS),
-    }
     greet(&config, api.as_ref().map(ApiServer::url));
     health.set_on_reload_failure(config.on_reload_failure);
     let mut tasks = Tasks::default();
@@ -158,7 +155,6 @@ pub fn settings(config: &Config) -> Settings {
 
 /// The folder that holds our ledger, and its name there.
 fn ledger_place(config: &Config) -> (PathBuf, String) {
-    use crate::config::LedgerPlace;
     match &config.ledger {
         LedgerPlace::Default => (config.folder.clone(), format!("{}{}.ledger", crate::core::path::RESERVED_PREFIX, config.identity())),
         LedgerPlace::Name(name) => (config.folder.clone(), name.clone()),
@@ -166,20 +162,33 @@ fn ledger_place(config: &Config) -> (PathBuf, String) {
             let kept = crate::config::selection_hash(&[&config.folder.to_string_lossy()]);
             (folder.clone(), format!("{}{}-{kept}.ledger", crate::core::path::RESERVED_PREFIX, config.identity()))
         }
-        LedgerPlace::Path(path) => {
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            (path.parent().map(Path::to_path_buf).unwrap_or_default(), name)
-        }
+        LedgerPlace::Path(path) => split(path),
     }
+}
+
+/// The folder of a file, and its name there.
+fn split(path: &Path) -> (PathBuf, String) {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    (path.parent().map(Path::to_path_buf).unwrap_or_default(), name)
 }
 
 /// Where our ledger lies, and what its header says.
 pub fn place(config: &Config, pod: Option<String>) -> Place {
     let (folder, name) = ledger_place(config);
+    let former = |place: &LedgerPlace| match place {
+        LedgerPlace::Path(path) => {
+            let (folder, name) = split(path);
+            Some((Some(folder), name))
+        }
+        LedgerPlace::Name(name) => Some((None, name.clone())),
+        LedgerPlace::Default | LedgerPlace::In(_) => None,
+    };
     Place {
         folder,
         name,
         others: vec![config.folder.clone()],
+        former: config.ledger_former.iter().filter_map(former).collect(),
+        prune_empty: config.prune_empty,
         selection: config.selection(),
         instance: config.instance.clone().unwrap_or_default(),
         pod: pod.unwrap_or_default(),

@@ -11,6 +11,7 @@ use crate::core::plan::Barrier;
 use crate::core::policy::Order;
 use crate::core::store::Store;
 use crate::core::uid::uid_text;
+use crate::disk::ledger::beside::Unheld;
 use crate::engine::outcome::{Act, Change, Note, Outcome, What, Wish};
 use crate::status::events::{EventSender, Report};
 use crate::status::finalizers::FinalizerSender;
@@ -71,6 +72,20 @@ impl Publisher {
                 files = outcome.unmarked.len(),
                 example = self.roots.show(first.as_str()),
                 "the ledger is new, and the file system of FOLDER keeps no marks: files that we do not know stay, also if they were ours"
+            );
+        }
+        if let Some((former, files)) = &outcome.held_back {
+            warn!(
+                former,
+                files, "nothing matches, and the files there are of another selection: they stay until something does, or PRUNE_EMPTY=true"
+            );
+        }
+        for Unheld { name, files, selection } in &outcome.unheld {
+            warn!(
+                ledger = name,
+                files,
+                selection,
+                "nobody holds this ledger: its files stay; if it was ours under another LABEL or NAMESPACE, set LEDGER_FORMER={name}"
             );
         }
         if let Some(sender) = &self.wishes {

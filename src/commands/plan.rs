@@ -14,7 +14,7 @@ use crate::config::{Config, Origin};
 use crate::core::plan::{Because, Replace};
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
-use crate::disk::ledger::peek;
+use crate::disk::ledger::beside::peek;
 use crate::engine::preview::Preview;
 use crate::health::Health;
 use crate::source::api::ApiServer;
@@ -44,7 +44,6 @@ pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    sources::apart(&config).await?;
     let api = match &config.origin {
         Origin::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref(), config.verify).await?),
         Origin::Manifests(_) => None,

@@ -167,10 +167,12 @@ pub struct Config {
     pub durability: Durability,
     /// Where the ledger lies.
     pub ledger: LedgerPlace,
+    /// Where it lay before: by name or by path.
+    pub ledger_former: Vec<LedgerPlace>,
+    /// Whether files of a former selection go although the present one matches nothing.
+    pub prune_empty: bool,
     /// Where objects come from.
     pub origin: Origin,
-    /// SOURCE_SETTLE: what is missing in a folder of manifests counts when nothing has changed there for so long.
-    pub source_settle: Duration,
     /// What works otherwise than it was asked for: one sentence each, worth a warning in the log.
     pub warnings: Vec<String>,
 }
@@ -450,8 +452,9 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
         wording,
         durability: files.durability,
         ledger: ownership.ledger,
+        ledger_former: ownership.ledger_former,
+        prune_empty: ownership.prune_empty,
         origin: scope.origin,
-        source_settle: scope.source_settle,
         warnings: Vec::new(),
     })
 }

@@ -42,6 +42,11 @@ pub fn ledger(text: &str, current_dir: &Path) -> Result<LedgerPlace, Expected> {
     Ok(LedgerPlace::Name(text.to_owned()))
 }
 
+/// Several of them, with commas between them.
+pub fn ledgers(text: &str, current_dir: &Path) -> Result<Vec<LedgerPlace>, Expected> {
+    super::parse::list(text).iter().map(|entry| ledger(entry, current_dir)).collect()
+}
+
 /// Resolves `.` and `..` by text alone: nothing is looked up, a link is not followed.
 fn normalise(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();

@@ -108,7 +108,7 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 97] = [
+    const BAD: [(&str, &str); 98] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
@@ -120,7 +120,6 @@ mod tests {
         ("METHOD", "FOO"),
         ("SLEEP_TIME", "0"),
         ("SOURCE", "\u{fffd}"),
-        ("SOURCE_SETTLE", "soon"),
         ("KUBECONFIG", "/a:/b"),
         ("FOLDER", "\u{fffd}"),
         ("FOLDER_ANNOTATION", "a/b/c"),
@@ -135,6 +134,8 @@ mod tests {
         ("ADOPT", "no"),
         ("INSTANCE", "a/b"),
         ("LEDGER", ".."),
+        ("LEDGER_FORMER", "a,.."),
+        ("PRUNE_EMPTY", "empty"),
         ("URL_KEYS", "on"),
         ("URL_ALLOW", "example.com"),
         ("URL_CREDENTIAL_ORIGINS", "example.com"),

@@ -40,7 +40,6 @@ pub struct Scope {
     pub kinds: Vec<Kind>,
     pub names: Vec<NamedObject>,
     pub origin: Origin,
-    pub source_settle: Duration,
 }
 
 /// Settings about files.
@@ -63,6 +62,8 @@ pub struct Ownership {
     pub adopt: Adopt,
     pub instance: Option<String>,
     pub ledger: LedgerPlace,
+    pub ledger_former: Vec<LedgerPlace>,
+    pub prune_empty: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -107,13 +108,12 @@ impl<'a> Reader<'a> {
         let kinds = self.value("RESOURCE", &self.raw.resource, parse::kinds);
         let names = self.resource_names();
         let folder = self.value("SOURCE", &self.raw.source, |text| Ok(paths::origin_folder(text, current_dir)));
-        let source_settle = self.value("SOURCE_SETTLE", &self.raw.source_settle, parse::decimal_seconds);
         let kubeconfig = self.optional("KUBECONFIG", &self.raw.kubeconfig, |text| paths::kubeconfig(text, current_dir));
         let (folder, kubeconfig) = (folder?, kubeconfig?);
         let kubeconfig = kubeconfig.or_else(|| context.home_kubeconfig.clone().filter(|_| self.profile.reading != Reading::Strict));
         let (namespaces, kinds) = (namespaces?, kinds?);
         let names = self.fitting(names?, &namespaces, &kinds)?;
-        Some(Scope { namespaces, kinds, names, source_settle: source_settle?, origin: folder.unwrap_or(Origin::Cluster { kubeconfig }) })
+        Some(Scope { namespaces, kinds, names, origin: folder.unwrap_or(Origin::Cluster { kubeconfig }) })
     }
 
     fn namespaces(&mut self, context: &Context) -> Option<Namespaces> {
@@ -191,7 +191,16 @@ impl<'a> Reader<'a> {
         let ledger = self.optional("LEDGER", &self.raw.ledger, |text| paths::ledger(text, current_dir));
         let elsewhere = context.tmp_is_mounted && self.profile.reading == Reading::Sidecar;
         let usual = if elsewhere { LedgerPlace::In("/tmp".into()) } else { LedgerPlace::Default };
-        Some(Ownership { conflict: conflict?, adopt: adopt?, instance: instance?, ledger: ledger?.unwrap_or(usual) })
+        let former = self.optional("LEDGER_FORMER", &self.raw.ledger_former, |text| paths::ledgers(text, current_dir));
+        let prune_empty = self.value("PRUNE_EMPTY", &self.raw.prune_empty, parse::boolean);
+        Some(Ownership {
+            conflict: conflict?,
+            adopt: adopt?,
+            instance: instance?,
+            ledger: ledger?.unwrap_or(usual),
+            ledger_former: former?.unwrap_or_default(),
+            prune_empty: prune_empty?,
+        })
     }
 
     /// Timeouts of the server and of the client. The client's is raised where it would end watches that the server still holds.

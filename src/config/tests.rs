@@ -103,8 +103,9 @@ pub fn default_config() -> Config {
         wording: Wording::Own,
         durability: Durability::None,
         ledger: LedgerPlace::Default,
+        ledger_former: vec![],
+        prune_empty: false,
         origin: Origin::Cluster { kubeconfig: None },
-        source_settle: Duration::from_secs(1),
         warnings: vec![],
     }
 }
@@ -132,7 +133,6 @@ fn every_setting_can_be_set() {
         ("RESOURCE", "secret"),
         ("METHOD", "sleep"),
         ("SLEEP_TIME", "5"),
-        ("SOURCE_SETTLE", "0.5"),
         ("KUBECONFIG", "k"),
         ("FOLDER", "out/../rules"),
         ("FOLDER_ANNOTATION", "example.com/folder"),
@@ -193,6 +193,8 @@ fn every_setting_can_be_set() {
         ("ADOPT", "never"),
         ("INSTANCE", "one"),
         ("LEDGER", "/tmp/ledger"),
+        ("LEDGER_FORMER", "old.ledger, sub/ledger"),
+        ("PRUNE_EMPTY", "true"),
         ("WATCH_SERVER_TIMEOUT", "60"),
         ("WATCH_CLIENT_TIMEOUT", "70"),
         ("HEALTH_PORT", "9000"),
@@ -287,8 +289,9 @@ fn every_setting_can_be_set() {
         wording: Wording::Own,
         durability: Durability::Batch,
         ledger: LedgerPlace::Path("/tmp/ledger".into()),
+        ledger_former: vec![LedgerPlace::Name("old.ledger".into()), LedgerPlace::Path("/work/sub/ledger".into())],
+        prune_empty: true,
         origin: Origin::Cluster { kubeconfig: Some("/work/k".into()) },
-        source_settle: Duration::from_millis(500),
         warnings: vec![],
     };
     assert_eq!(read(&vars), Ok(expected));

@@ -232,21 +232,34 @@ fn checksum(json: &[u8]) -> u32 {
 /// What another ledger beside ours means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Relation {
-    /// A projector with another selection that shares the folder: its ledger stays untouched, its paths are foreign.
-    Sibling,
-    /// We, before LABEL or NAMESPACE changed, or a former pod on this volume: taken over and pruned.
+    /// A projector that shares the folder, whether it runs now or not: its ledger stays untouched, its paths are foreign.
+    Neighbour,
+    /// We, before LABEL, NAMESPACE or LEDGER changed: taken over and pruned.
     Predecessor,
 }
 
-/// Tells siblings from predecessors. `locked`: somebody holds the other ledger now.
-pub fn relation(ours: &Contents, theirs: &Contents, locked: bool) -> Relation {
-    let met = ours.siblings.contains(&theirs.header.id) || theirs.siblings.contains(&ours.header.id);
-    let same_pod = !ours.header.pod.is_empty() && ours.header.pod == theirs.header.pod;
-    // An INSTANCE has one name whatever it selects: its only predecessor is the ledger of its own name.
-    let other_instance = !ours.header.instance.is_empty() || !theirs.header.instance.is_empty();
-    match locked || met || same_pod || other_instance {
-        true => Relation::Sibling,
-        false => Relation::Predecessor,
+/// How another ledger was found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// Somebody holds it now.
+    pub locked: bool,
+    /// LEDGER_FORMER names it.
+    pub named: bool,
+    /// It lies in FOLDER, so that its paths are those of our FOLDER.
+    pub in_folder: bool,
+}
+
+/// Tells neighbours from predecessors. That nobody holds a ledger, another pod's uid and its age are no evidence: a neighbour may be
+/// scaled to nothing for a day.
+pub fn relation(ours: &Header, siblings: &BTreeSet<String>, theirs: &Contents, found: Found) -> Relation {
+    let met = siblings.contains(&theirs.header.id) || theirs.siblings.contains(&ours.id);
+    let same_pod = !ours.pod.is_empty() && ours.pod == theirs.header.pod;
+    let same_instance = ours.instance == theirs.header.instance;
+    // An INSTANCE is one projector, whatever it selects.
+    let same = same_instance && (!ours.instance.is_empty() || ours.selection == theirs.header.selection);
+    match !found.locked && (found.named || (found.in_folder && same && !met && !same_pod)) {
+        true => Relation::Predecessor,
+        false => Relation::Neighbour,
     }
 }
 
@@ -303,5 +316,33 @@ mod tests {
         let found = contents(&[line(&"later"), line(&Record::Folder("sub".into())), line(&serde_json::json!({ "newer": ["a", 1] }))]);
         assert_eq!((found.skipped, found.folders.len(), found.owed), (2, 1, false));
         assert!(line(&Record::Owed).ends_with(b" \"owed\"\n") && line(&Record::Done).ends_with(b" \"done\"\n"));
+    }
+
+    #[test]
+    fn s14_only_who_is_known_to_be_us_is_a_predecessor() {
+        let owner = |id: &str, selection: &str, instance: &str, pod: &str| {
+            let (id, selection, instance, pod) = (id.into(), selection.into(), instance.into(), pod.into());
+            Contents::empty(Header { version: FIRST, id, selection, instance, pod })
+        };
+        let (free, held) = (Found { locked: false, named: false, in_folder: true }, Found { locked: true, named: true, in_folder: true });
+        let (named, away) = (Found { named: true, ..free }, Found { in_folder: false, ..free });
+        let met = BTreeSet::from(["2".to_owned()]);
+        let check =
+            |ours: &Contents, theirs: &Contents, siblings: &BTreeSet<String>, found| relation(&ours.header, siblings, theirs, found);
+        let (ours, none) = (owner("1", "a", "", "p"), BTreeSet::new());
+        // Another selection: free, of a pod that is gone, however long.
+        assert_eq!(check(&ours, &owner("2", "b", "", "gone"), &none, free), Relation::Neighbour);
+        assert_eq!(check(&ours, &owner("2", "b", "", "gone"), &none, named), Relation::Predecessor);
+        assert_eq!(check(&ours, &owner("2", "b", "", "gone"), &met, named), Relation::Predecessor);
+        assert_eq!(check(&ours, &owner("2", "b", "", "gone"), &none, held), Relation::Neighbour);
+        // The same selection at another place in FOLDER, but for those who ran beside us.
+        assert_eq!(check(&ours, &owner("2", "a", "", "gone"), &none, free), Relation::Predecessor);
+        assert_eq!(check(&ours, &owner("2", "a", "", "gone"), &met, free), Relation::Neighbour);
+        assert_eq!(check(&ours, &owner("2", "a", "", "p"), &none, free), Relation::Neighbour);
+        assert_eq!(check(&ours, &owner("2", "a", "", "gone"), &none, away), Relation::Neighbour);
+        // The same INSTANCE, whatever it selects; and never another one.
+        assert_eq!(check(&owner("1", "a", "i", ""), &owner("2", "b", "i", ""), &none, free), Relation::Predecessor);
+        assert_eq!(check(&owner("1", "a", "i", ""), &owner("2", "a", "", ""), &none, free), Relation::Neighbour);
+        assert_eq!(check(&owner("1", "a", "i", ""), &owner("2", "a", "j", ""), &none, free), Relation::Neighbour);
     }
 }

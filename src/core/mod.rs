@@ -21,7 +21,6 @@ pub mod resolve;
 pub mod retry;
 pub mod schedule;
 pub mod selector;
-pub mod settle;
 pub mod store;
 pub mod trigger;
 pub mod trust;

@@ -131,8 +131,6 @@ pub struct Object {
     pub finalizers: Vec<String>,
     /// Value of the folder annotation, if the object carries it.
     pub folder: Option<String>,
-    /// Data keys that it had and has no more, but not for long enough to count: their files stay as they are.
-    pub held: Vec<String>,
     /// Data keys with their bytes.
     pub data: Vec<Datum>,
 }
@@ -190,6 +188,16 @@ impl NamedObject {
 /// Number of a source in the list that the engine was built with: one watch, or one folder of manifests.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SourceId(pub u16);
+
+/// An object to read again.
+pub struct Wanted {
+    /// Which object.
+    pub key: ObjectKey,
+    /// The source that lists it,
+    pub source: SourceId,
+    /// and the list that last named it.
+    pub generation: u32,
+}
 
 /// What a source tells the engine. Sent through the mailbox, which keeps the order per source and merges by object.
 pub enum SourceEvent {

@@ -229,7 +229,7 @@ fn unwanted(plan: &mut Plan, store: &Store, path: &TargetPath, entry: &PathEntry
 pub(crate) fn may_be_removed(store: &Store, owner: &ObjectKey) -> bool {
     let unknown = store.object(owner).is_some_and(|live| live.unread);
     let evidence = store.absence_is_evidence(owner) || (store.settled() && store.object(owner).is_some());
-    evidence && !unknown && !store.outlives(owner)
+    evidence && !unknown && !store.outlives(owner) && !store.holds_back()
 }
 
 struct Wish<'a> {

@@ -83,6 +83,8 @@ pub struct Store {
     idle: Vec<Arc<ObjectKey>>,
     /// Objects whose files stay when they are deleted.
     kept: HashSet<ObjectKey>,
+    /// Files of objects that do not live stay, whoever is absent.
+    holds_back: bool,
     /// See [`Store::looked`]. Atomic only so that a shared store can count.
     looked: AtomicU64,
 }
@@ -105,6 +107,7 @@ impl Store {
             owned: 0,
             idle: Vec::new(),
             kept: HashSet::new(),
+            holds_back: false,
             looked: AtomicU64::new(0),
         }
     }
@@ -123,6 +126,21 @@ impl Store {
     /// Whether files of this object stay although, as far as is known, it does not live.
     pub fn outlives(&self, key: &ObjectKey) -> bool {
         self.keeps(key) && self.object(key).is_none()
+    }
+
+    /// From now on, or no longer, files that nobody wants stay, because what is selected may not be what was meant.
+    pub fn hold_back(&mut self, holds: bool) {
+        self.holds_back = holds;
+    }
+
+    /// Whether files that nobody wants stay.
+    pub const fn holds_back(&self) -> bool {
+        self.holds_back
+    }
+
+    /// Whether every source was heard, and anything matches.
+    pub fn matches_something(&self) -> bool {
+        self.settled() && self.sources.iter().any(|source| source.live > 0)
     }
 
     /// Digests `bytes` as claims are digested.

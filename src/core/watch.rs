@@ -23,6 +23,8 @@ const WATCH_SILENCE: Duration = Duration::from_secs(90);
 const SUSPICION_PAUSE: Duration = Duration::from_secs(60);
 /// A page should not be larger than this; the limit follows the average size of an object.
 const PAGE_BYTES: u64 = 4 << 20;
+/// A wait that a server asks for is prolonged by this at most.
+const SPREAD_MAX: Duration = Duration::from_secs(5);
 /// First page size.
 const PAGE_FIRST: u32 = 50;
 /// Largest page size.
@@ -57,6 +59,8 @@ pub struct Machine {
     /// Bookmarks came since the last list began, so they are expected.
     bookmarks: bool,
     object_bytes: u64,
+    /// The share of its time that the first watch after a list gets, until the next one begins.
+    share: Option<u16>,
     jitter: u32,
     counts: Counts,
 }
@@ -81,6 +85,7 @@ impl Machine {
             doubt: false,
             bookmarks: false,
             object_bytes: 0,
+            share: None,
             jitter: seed,
             counts: Counts { relists: 0, failures: 0, stale: 0, garbage: 0 },
         }
@@ -105,6 +110,14 @@ impl Machine {
     /// Counters.
     pub const fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// How long the server may hold the watch that is opened now, in whole seconds. The first after a list gets between half of the
+    /// setting and all of it, so that instances that began together, or lost their watches together, part.
+    pub fn watch_seconds(&self, setting: Duration) -> u64 {
+        let Some(share) = self.share else { return setting.as_secs().max(1) };
+        let share = 0.5 + f64::from(share) / f64::from(u16::MAX) / 2.0;
+        setting.mul_f64(share).as_secs().max(1)
     }
 
     /// When silence becomes [`Input::Silent`], as time since start. `client_timeout` bounds a whole watch.
@@ -156,6 +169,7 @@ impl Machine {
         self.generation += 1;
         (self.opened, self.heard, self.answered, self.repeats) = (now, now, false, 0);
         (self.doubt, self.bookmarks) = (false, false);
+        self.share = Some(self.draw());
         let tell = Tell::ListBegin { consistent: self.consistent };
         if self.paged || self.stream_cuts >= 2 {
             self.state = State::Paging { token: None };
@@ -269,6 +283,7 @@ impl Machine {
         match self.state {
             // The server's timeout: go on at once, unless it hangs up on us again and again.
             State::Watching { revision } if now >= self.opened + Duration::from_secs(1) => {
+                self.share = None;
                 self.call(Tell::Nothing, Call::Watch { revision })
             }
             // A resourceVersion that the server hangs up on again and again is dropped.
@@ -319,7 +334,7 @@ impl Machine {
                 return Next { tell: Tell::Nothing, then: Then::Wait(Duration::ZERO) };
             }
             Trouble::Refused => (Tell::Refused, Duration::ZERO),
-            Trouble::Status { retry_after } => (Tell::Nothing, retry_after.unwrap_or_default().min(RETRY_AFTER_MAX)),
+            Trouble::Status { retry_after } => (Tell::Nothing, self.spread(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX))),
             Trouble::Unsupported | Trouble::Transport => (Tell::Nothing, Duration::ZERO),
         };
         if streaming && matches!(trouble, Trouble::Transport | Trouble::Garbage) {
@@ -343,8 +358,19 @@ impl Machine {
     fn backoff(&mut self) -> Duration {
         let plain = BACKOFF_MIN.saturating_mul(1 << self.failures.min(6)).min(BACKOFF_MAX);
         self.failures = self.failures.saturating_add(1);
+        plain + plain.mul_f64(f64::from(self.draw()) / f64::from(u16::MAX) / 5.0)
+    }
+
+    /// A wait that a server asks for is asked of everybody at once: up to twice as long, by 5 s at most, so that not all come back
+    /// together.
+    fn spread(&mut self, wait: Duration) -> Duration {
+        wait + wait.min(SPREAD_MAX).mul_f64(f64::from(self.draw()) / f64::from(u16::MAX))
+    }
+
+    /// The next random number.
+    fn draw(&mut self) -> u16 {
         self.jitter = self.jitter.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        plain + plain.mul_f64(f64::from(self.jitter >> 16) / f64::from(u16::MAX) / 5.0)
+        u16::try_from(self.jitter >> 16).unwrap_or_default()
     }
 
     fn limit(&self) -> u32 {

@@ -1,6 +1,7 @@
 //! The ledger as a file: locked for life, appended to, cut back after a failed append, compacted by temp and rename.
 
-use std::collections::BTreeSet;
+pub mod beside;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,7 @@ use crate::core::ledger::{self, Contents, FormatError, Header, Kept, Record, Rel
 use crate::core::path::{RESERVED_PREFIX, Roots, TargetPath};
 use crate::core::trust::{self, Custody};
 use crate::disk::fs::{FileKind, Fs};
+use crate::disk::ledger::beside::{Beside, Other, others};
 use crate::disk::marks::{self, Found};
 use crate::disk::mount::shows_at;
 use crate::disk::{read_to_end, write_all};
@@ -26,6 +28,10 @@ pub struct Place {
     pub name: String,
     /// Other folders where ledgers of siblings and predecessors may lie.
     pub others: Vec<PathBuf>,
+    /// Ledgers that are ours from before, whatever they say: a name in one of these folders, or a folder of its own and a name.
+    pub former: Vec<(Option<PathBuf>, String)>,
+    /// Whether files of a former selection go although the present one matches nothing.
+    pub prune_empty: bool,
     /// Source, label, namespaces and kinds, as text.
     pub selection: String,
     /// INSTANCE, or empty.
@@ -40,8 +46,16 @@ pub struct Place {
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// Another process has it.
-    #[error("ledger {0} is held by another kube-projector with the same selection: waiting for it to end (or set INSTANCE)")]
-    Held(String),
+    #[error(
+        "ledger {path} is held by another kube-projector with the same selection{}: waiting for it to end (or set INSTANCE)",
+        of_pod(pod)
+    )]
+    Held {
+        /// Which ledger.
+        path: String,
+        /// uid of the pod that has it, or empty where it is not known.
+        pod: String,
+    },
     /// The file system refused.
     #[error("ledger {path}: {source}")]
     Io {
@@ -50,6 +64,10 @@ pub enum LedgerError {
         /// What it said.
         source: io::Error,
     },
+}
+
+fn of_pod(pod: &str) -> String {
+    if pod.is_empty() { String::new() } else { format!(" in the pod with the uid {pod}") }
 }
 
 /// An open, locked ledger.
@@ -81,6 +99,8 @@ pub struct Opened<F: Fs> {
     pub left_out: Vec<TargetPath>,
     /// What marks said, where the ledger is new.
     pub found: Found,
+    /// The selection under which files became ours, if it is another one: they stay until the present one matches something.
+    pub former_selection: Option<String>,
 }
 
 impl<F: Fs> LedgerFile<F> {
@@ -92,7 +112,9 @@ impl<F: Fs> LedgerFile<F> {
         let shown = place.folder.join(&place.name).display().to_string();
         let failed = |source| LedgerError::Io { path: shown.clone(), source };
         let home = fs.open_root(&place.folder, None).map_err(failed)?;
-        let file = lock(fs, &home, &place.name).map_err(failed)?.ok_or_else(|| LedgerError::Held(shown.clone()))?;
+        let Some(file) = lock(fs, &home, &place.name).map_err(failed)? else {
+            return Err(LedgerError::Held { pod: holder(fs, &home, &place.name, roots), path: shown });
+        };
         let custody = custody(fs, &home, &file, roots).map_err(failed)?;
         let bytes = slurp(fs, &file).map_err(failed)?;
         let fresh = || Header {
@@ -104,7 +126,10 @@ impl<F: Fs> LedgerFile<F> {
         };
         let (mut contents, unreadable, stale) = match ledger::read(&bytes, roots) {
             Ok(mut contents) => {
-                let header = Header { id: contents.header.id.clone(), version: contents.header.version, ..fresh() };
+                let mut header = Header { id: contents.header.id.clone(), version: contents.header.version, ..fresh() };
+                if place.is_held_back(&contents) {
+                    header.selection.clone_from(&contents.header.selection);
+                }
                 let stale = header != contents.header || contents.skipped > 0 || contents.garbage > contents.owned.len();
                 contents.header = header;
                 (contents, None, stale)
@@ -128,9 +153,11 @@ impl<F: Fs> LedgerFile<F> {
         // Left by a crash in a compaction.
         let _ = fs.unlink(&file.home, &temp_name(&place.name));
         let ids = vec![contents.header.id.clone()];
-        let mut opened = Opened { ids, file, contents, taken_over: Vec::new(), unreadable, left_out, found };
+        let former_selection = Some(contents.header.selection.clone()).filter(|selection| *selection != place.selection);
+        let mut opened = Opened { ids, file, contents, taken_over: Vec::new(), unreadable, left_out, found, former_selection };
         let former = opened.meet_others(fs, place, roots).map_err(failed)?;
         let Opened { file, contents, .. } = &mut opened;
+        file.header.clone_from(&contents.header);
         if stale || !former.is_empty() {
             file.compact(fs, &contents.kept()).map_err(failed)?;
         } else if !custody.is_private_of(fs.uid()) {
@@ -192,6 +219,11 @@ impl<F: Fs> LedgerFile<F> {
         fs.meta(&self.home).ok().map(|home| home.identity.0)
     }
 
+    /// What is selected from now on; the file says so when it is compacted next.
+    pub fn select(&mut self, selection: &str) {
+        selection.clone_into(&mut self.header.selection);
+    }
+
     /// Makes appended records durable.
     ///
     /// # Errors
@@ -241,12 +273,14 @@ impl<F: Fs> Opened<F> {
     /// Looks at the other ledgers: notes siblings, takes predecessors' paths over. Returns the predecessors' files.
     fn meet_others(&mut self, fs: &mut F, place: &Place, roots: &Roots) -> io::Result<Vec<Former<F>>> {
         let mut former = Vec::new();
-        for (folder, name) in others(fs, place)? {
+        for Beside { folder, name, named, in_folder } in others(fs, place)? {
             let Some(mut theirs) = Other::open(fs, &folder, &name, roots)? else {
                 continue;
             };
-            match ledger::relation(&self.contents, &theirs.contents, !theirs.lock_is_ours) {
-                Relation::Sibling => {
+            let found = ledger::Found { locked: !theirs.lock_is_ours, named, in_folder };
+            match ledger::relation(&self.contents.header, &self.contents.siblings, &theirs.contents, found) {
+                Relation::Neighbour if !found.locked => {}
+                Relation::Neighbour => {
                     let id = theirs.contents.header.id;
                     if self.contents.siblings.insert(id.clone()) {
                         // Best effort: it is noted again at the next start at which both run.
@@ -255,6 +289,10 @@ impl<F: Fs> Opened<F> {
                 }
                 Relation::Predecessor => {
                     self.left_out.extend(trust::confine(&mut theirs.contents, theirs.custody.trust(fs.uid())));
+                    if place.is_held_back(&theirs.contents) {
+                        self.contents.header.selection.clone_from(&theirs.contents.header.selection);
+                        self.former_selection = Some(theirs.contents.header.selection);
+                    }
                     self.ids.push(theirs.contents.header.id);
                     for (path, key) in theirs.contents.owned {
                         self.contents.owned.entry(path).or_insert(key);
@@ -270,6 +308,13 @@ impl<F: Fs> Opened<F> {
     }
 }
 
+impl Place {
+    /// Whether a ledger that is ours now has files of another selection, which stay until the present one matches something.
+    pub fn is_held_back(&self, ledger: &Contents) -> bool {
+        !self.prune_empty && !ledger.owned.is_empty() && ledger.header.selection != self.selection
+    }
+}
+
 /// A predecessor's ledger, locked until it is gone so that nobody starts with it meanwhile.
 struct Former<F: Fs> {
     folder: PathBuf,
@@ -277,48 +322,10 @@ struct Former<F: Fs> {
     locked: F::Handle,
 }
 
-/// Another projector's ledger.
-struct Other<F: Fs> {
-    contents: Contents,
-    custody: Custody,
-    file: F::Handle,
-    lock_is_ours: bool,
-}
-
-impl<F: Fs> Other<F> {
-    /// `None` when there is nothing that we may or can read.
-    fn open(fs: &mut F, folder: &Path, name: &str, roots: &Roots) -> io::Result<Option<Self>> {
-        let opened = readable(fs.open_root(folder, None).and_then(|home| Ok((fs.open(&home, name)?, home))))?;
-        let Some((file, home)) = opened else {
-            return Ok(None);
-        };
-        let Some(custody) = readable(custody(fs, &home, &file, roots))? else {
-            return Ok(None);
-        };
-        let lock_is_ours = fs.lock(&file)?;
-        let bytes = slurp(fs, &file)?;
-        Ok(ledger::read(&bytes, roots).ok().map(|contents| Self { contents, custody, file, lock_is_ours }))
-    }
-}
-
 /// The name under which a ledger is written anew. It is told by the ledger's name alone, so that a crash leaves nothing unknown.
 fn temp_name(ledger: &str) -> String {
     let name = ledger.strip_prefix(RESERVED_PREFIX).unwrap_or(ledger);
     format!("{RESERVED_PREFIX}{name}.tmp")
-}
-
-/// Ledgers beside ours, in its folder and in the other places.
-fn others<F: Fs>(fs: &mut F, place: &Place) -> io::Result<Vec<(PathBuf, String)>> {
-    let mut found = Vec::new();
-    let mut folders = vec![&place.folder];
-    folders.extend(place.others.iter().filter(|other| **other != place.folder));
-    for folder in folders {
-        let names = readable(fs.open_root(folder, None).and_then(|home| fs.names(&home)))?.unwrap_or_default();
-        let others = names.into_iter().filter(|name| name.starts_with(RESERVED_PREFIX) && name.ends_with(".ledger"));
-        found.extend(others.filter(|name| *name != place.name || *folder != place.folder).map(|name| (folder.clone(), name)));
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// Who may have written a ledger. What is no regular file is no ledger: whoever writes into a FIFO may never end.
@@ -333,67 +340,18 @@ fn custody<F: Fs>(fs: &mut F, home: &F::Handle, file: &F::Handle, roots: &Roots)
     Ok(Custody { owner: meta.owner, mode: meta.mode, sticky })
 }
 
+/// uid of the pod that has a ledger, as far as the ledger tells.
+fn holder<F: Fs>(fs: &mut F, home: &F::Handle, name: &str, roots: &Roots) -> String {
+    let bytes = fs.open(home, name).and_then(|file| slurp(fs, &file)).unwrap_or_default();
+    ledger::read(&bytes, roots).map(|contents| contents.header.pod).unwrap_or_default()
+}
+
 /// Absence and a refusal say that there is nothing for us; any other error says nothing.
 fn readable<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => Ok(None),
         result => result.map(Some),
     }
-}
-
-/// Paths that ledgers of others own now: those are foreign whatever stands there.
-///
-/// # Errors
-/// When the file system does not tell.
-pub fn sibling_paths<F: Fs>(fs: &mut F, place: &Place, roots: &Roots) -> io::Result<BTreeSet<TargetPath>> {
-    let mut paths = BTreeSet::new();
-    for (folder, name) in others(fs, place)? {
-        let read = fs.open_root(&folder, None).and_then(|home| fs.open(&home, &name)).and_then(|file| slurp(fs, &file));
-        if let Some(contents) = readable(read)?.and_then(|bytes| ledger::read(&bytes, roots).ok()) {
-            paths.extend(contents.owned.into_keys());
-        }
-    }
-    Ok(paths)
-}
-
-/// What our ledger and those of predecessors say, without a lock and without a change: for `plan` beside a running instance.
-///
-/// `held` tells, without locking, whether a ledger is in use.
-pub fn peek<F: Fs>(fs: &mut F, place: &Place, roots: &Roots, held: impl Fn((u64, u64)) -> bool) -> Contents {
-    let read = |fs: &mut F, folder: &Path, name: &str| {
-        let home = fs.open_root(folder, None).ok()?;
-        let file = fs.open(&home, name).ok()?;
-        let identity = fs.meta(&file).ok()?.identity;
-        let custody = custody(fs, &home, &file, roots).ok()?;
-        let mut contents = ledger::read(&slurp(fs, &file).ok()?, roots).ok()?;
-        trust::confine(&mut contents, custody.trust(fs.uid()));
-        Some((contents, identity))
-    };
-    let nobody = Header {
-        version: ledger::FIRST,
-        id: String::new(),
-        selection: String::new(),
-        instance: place.instance.clone(),
-        pod: place.pod.clone(),
-    };
-    let mut ours = read(fs, &place.folder, &place.name).map_or_else(|| Contents::empty(nobody), |(contents, _)| contents);
-    let missing = fs.open_root(&place.folder, None).and_then(|home| fs.look(&home, &place.name)).map(|meta| meta.length == 0);
-    if missing.unwrap_or_else(|error| error.kind() == io::ErrorKind::NotFound) {
-        marks::recover(fs, place, roots, &mut ours);
-    }
-    ours.header.pod.clone_from(&place.pod);
-    for (folder, name) in others(fs, place).unwrap_or_default() {
-        let Some((theirs, identity)) = read(fs, &folder, &name) else {
-            continue;
-        };
-        if ledger::relation(&ours, &theirs, held(identity)) == Relation::Predecessor {
-            for (path, key) in theirs.owned {
-                ours.owned.entry(path).or_insert(key);
-            }
-            ours.folders.extend(theirs.folders);
-        }
-    }
-    ours
 }
 
 /// Opens and locks; `None` when somebody else holds it. The file may be replaced by a compaction while we wait for the lock.

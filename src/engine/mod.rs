@@ -29,7 +29,8 @@ use crate::core::schedule::Schedule;
 use crate::core::store::{SourceScope, Store};
 use crate::disk::Disk;
 use crate::disk::fs::Fs;
-use crate::disk::ledger::{LedgerError, LedgerFile, Place, sibling_paths};
+use crate::disk::ledger::beside::{sibling_paths, unheld};
+use crate::disk::ledger::{LedgerError, LedgerFile, Place};
 
 use crate::engine::outcome::{Outcome, Settings};
 
@@ -96,6 +97,8 @@ pub struct Engine<F: Fs> {
     overdue: waiting::Overdue,
     /// Objects that were asked for and could not be read.
     unanswered: HashSet<Arc<ObjectKey>>,
+    /// The selection under which our files became ours, while the present one has not matched anything.
+    former_selection: Option<String>,
     ready: bool,
     stale_events: u64,
 }
@@ -115,6 +118,7 @@ impl<F: Fs> Engine<F> {
         disk.keep_foreign(protects);
         let unkeepable = protects && !disk.can_spare("");
         opened.contents.owned.iter().for_each(|(path, key)| store.own(path, key));
+        store.hold_back(opened.former_selection.is_some());
         let mut swept = 0;
         let mut folders = store.known_folders();
         folders.insert("".into());
@@ -166,6 +170,7 @@ impl<F: Fs> Engine<F> {
             unread: Schedule::default(),
             overdue: waiting::Overdue::default(),
             unanswered: HashSet::new(),
+            former_selection: opened.former_selection,
             ready: false,
             stale_events: 0,
         };
@@ -253,7 +258,8 @@ impl<F: Fs> Engine<F> {
         if settled {
             self.prune_due = Some(now);
         }
-        if settled || ((self.degraded.is_some() || self.ledger_lost) && self.check_place()) {
+        let released = self.release_former_selection(settled, &mut outcome);
+        if settled || released || ((self.degraded.is_some() || self.ledger_lost) && self.check_place()) {
             folded.touched.extend(self.store.paths().map(|(path, _)| path.clone()));
         }
         self.take_due(now, &mut folded.touched);
@@ -288,7 +294,12 @@ impl<F: Fs> Engine<F> {
         if folded.progressed {
             self.note_progress();
         }
-        self.ready = self.ready || (self.store.settled() && self.attempted());
+        if !self.ready && self.store.settled() && self.attempted() {
+            self.ready = true;
+            let roots = self.disk.roots().clone();
+            // Others who started with us have theirs by now.
+            outcome.unheld = unheld(&mut self.disk.fs, &self.place, &roots).unwrap_or_default();
+        }
         outcome.ready = self.ready;
         outcome.wake = self.wake(now);
         outcome
@@ -301,6 +312,21 @@ impl<F: Fs> Engine<F> {
         let in_vain = |path: &TargetPath| !settled && (self.failing.contains(path) || self.blocked.contains_key(path));
         let (touched, adopt) = (&folded.touched, self.settings.adopt);
         plan::plan(&Batch { touched, at_hand: &at_hand, adopt, held: &self.held, in_vain: &in_vain, lost: &lost }, &self.store)
+    }
+
+    /// Files of a former selection stay until the present one matches something. Whether it does so now, for the first time.
+    fn release_former_selection(&mut self, settled: bool, outcome: &mut Outcome) -> bool {
+        let Some(former) = &self.former_selection else { return false };
+        if !self.store.matches_something() {
+            outcome.held_back = settled.then(|| (former.clone(), self.store.owned()));
+            return false;
+        }
+        self.former_selection = None;
+        self.store.hold_back(false);
+        self.ledger.select(&self.place.selection);
+        // The files that go are in the ledger before and after; if this fails they go all the same.
+        self.compact();
+        true
     }
 
     /// Looks at paths that nobody has looked at yet.
@@ -382,6 +408,9 @@ impl<F: Fs> Engine<F> {
             self.disk.sweep("", &opened.ids);
             self.disk.identify(opened.file.id());
             self.ledger = opened.file;
+        }
+        if self.former_selection.is_none() {
+            self.ledger.select(&self.place.selection);
         }
         if self.ledger_lost {
             self.ledger_lost = !self.compact();

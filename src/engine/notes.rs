@@ -10,7 +10,7 @@ use crate::core::path::TargetPath;
 use crate::core::plan::{Blocked, Conflict, Plan};
 use crate::core::project::Rejection;
 use crate::disk::fs::Fs;
-use crate::disk::ledger::sibling_paths;
+use crate::disk::ledger::beside::sibling_paths;
 use crate::engine::outcome::{Act, Finalizers, Note, Outcome, What, Wish};
 use crate::engine::{Engine, RETRY_MAX, Retry};
 

@@ -10,6 +10,7 @@ use crate::core::plan::{self, Barrier};
 use crate::core::policy::Adopt;
 use crate::core::project::{Rejection, Rules};
 use crate::core::remote::RemoteFiles;
+use crate::disk::ledger::beside::Unheld;
 use crate::disk::mount::OddMount;
 
 /// The settings that the engine follows.
@@ -67,6 +68,10 @@ pub struct Outcome {
     pub unmarked: Vec<TargetPath>,
     /// File systems that were found to lack something; each once.
     pub odd: Vec<OddMount>,
+    /// The selection under which our files became ours, and how many there are, if they stay because nothing matches the present one.
+    pub held_back: Option<(String, usize)>,
+    /// Ledgers of others that have files and that nobody holds; once, when everything was attempted.
+    pub unheld: Vec<Unheld>,
     /// What the status writer must do about finalizers.
     pub wishes: Vec<Wish>,
     /// Call again at this time, whether or not anything comes.

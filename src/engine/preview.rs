@@ -7,15 +7,16 @@ use crate::core::entry::{Obstacle, OnDisk};
 use crate::core::folded::Folded;
 use crate::core::held::Held;
 use crate::core::ledger::Contents;
-use crate::core::object::{ObjectKey, SourceEvent};
+use crate::core::object::{ObjectKey, SourceEvent, Wanted};
 use crate::core::path::TargetPath;
-use crate::core::plan::{self, Batch, Plan};
+use crate::core::plan::{self, Batch, Because, Plan};
 use crate::core::policy::Adopt;
 use crate::core::project::{Rejection, Rules};
 use crate::core::store::Store;
 use crate::disk::Disk;
 use crate::disk::fs::Fs;
-use crate::disk::ledger::{Place, sibling_paths};
+use crate::disk::ledger::Place;
+use crate::disk::ledger::beside::sibling_paths;
 
 /// A store that is only filled and compared.
 pub struct Preview<F: Fs> {
@@ -29,6 +30,7 @@ impl<F: Fs> Preview<F> {
     /// A preview over what the ledger says.
     pub fn new(mut disk: Disk<F>, mut store: Store, rules: Rules, ledger: &Contents, place: &Place) -> Self {
         disk.guard_ledger(place);
+        store.hold_back(place.is_held_back(ledger));
         ledger.owned.iter().for_each(|(path, key)| store.own(path, key));
         Self { disk, store, rules, rejected: BTreeMap::new() }
     }
@@ -51,6 +53,9 @@ impl<F: Fs> Preview<F> {
 
     /// The plan for everything, as if all bytes were at hand.
     pub fn plan(&mut self, place: &Place, adopt: Adopt) -> Plan {
+        if self.store.matches_something() {
+            self.store.hold_back(false);
+        }
         let touched: BTreeSet<TargetPath> = self.store.paths().map(|(path, _)| path.clone()).collect();
         let unseen: Vec<_> = plan::unseen(&touched, &self.store).map(|(path, content)| (path.clone(), content)).collect();
         let roots = self.disk.roots().clone();
@@ -70,6 +75,26 @@ impl<F: Fs> Preview<F> {
         let held = Held::default();
         let batch = Batch { touched: &touched, at_hand: &|_, _| true, adopt, held: &held, in_vain: &|_| false, lost: &[] };
         plan::plan(&batch, &self.store)
+    }
+
+    /// Whether every wanted file is there with the wanted bytes, as far as reading tells; one that something blocks cannot be, and
+    /// of one behind a URL nothing but that it is there is known. `ledger` is what it says now.
+    pub fn is_complete(&mut self, ledger: &Contents, place: &Place, adopt: Adopt) -> bool {
+        self.store.forget_disk();
+        for (path, key) in &ledger.owned {
+            if self.store.path(path).and_then(|entry| entry.owner.as_deref()) != Some(key) {
+                self.store.own(path, key);
+            }
+        }
+        let plan = self.plan(place, adopt);
+        let is_read = self.store.live().all(|(_, live)| !live.unread);
+        self.store.settled() && is_read && plan.write.iter().all(|write| write.because == Because::Mode)
+    }
+
+    /// Objects whose bytes were dropped on the way.
+    pub fn unread(&self) -> Vec<Wanted> {
+        let unread = self.store.live().filter(|(_, live)| live.unread);
+        unread.map(|(key, live)| Wanted { key: (**key).clone(), source: live.source, generation: live.generation }).collect()
     }
 
     /// Keys and objects that are not projected.

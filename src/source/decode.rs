@@ -231,7 +231,6 @@ impl Slim<'_> {
             created: self.created,
             terminating: self.terminating,
             finalizers: self.finalizers,
-            held: Vec::new(),
             folder: self.folder,
             data: self.data,
         })

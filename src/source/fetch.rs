@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::core::object::{Kind, Object, ObjectKey, SourceEvent, SourceId};
+use crate::core::object::{Kind, Object, ObjectKey, SourceEvent, SourceId, Wanted};
 use crate::health::Contact;
 use crate::source::api::{ApiServer, collection_path, get, object_path};
 use crate::source::failure::Failure;
@@ -21,16 +21,6 @@ const PAUSE: Duration = Duration::from_secs(4);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// More objects that could not be read are not remembered: they are asked for as if they were the first time.
 const FAILED_MAX: usize = 1000;
-
-/// An object to read again.
-pub struct Wanted {
-    /// Which object.
-    pub key: ObjectKey,
-    /// The source that lists it,
-    pub source: SourceId,
-    /// and the list that last named it.
-    pub generation: u32,
-}
 
 /// Reads single objects again for the engine, one after another.
 pub struct Fetcher {

@@ -182,6 +182,11 @@ fn rerun(
     (setup, second)
 }
 
+/// A deployment that is known to be the same whatever it selects.
+fn one(builder: Builder) -> Builder {
+    builder.env("INSTANCE", "one")
+}
+
 #[test]
 fn label_changed_between_runs_leaves_only_what_is_wanted_now() {
     let prepare = |setup: &Setup| {
@@ -189,9 +194,9 @@ fn label_changed_between_runs_leaves_only_what_is_wanted_now() {
         setup.cluster.configmap("c", &[("c", "1")]).target("folder").create();
         setup.cluster.configmap("b", &[("b", "1")]).unlabelled().label("seek", "x").create();
     };
-    let (setup, _projector) = rerun(prepare, |_, builder| builder, |_, builder| builder.env("LABEL", "seek"));
+    let (setup, _projector) = rerun(prepare, |_, builder| one(builder), |_, builder| one(builder).env("LABEL", "seek"));
     assert_tree(&setup.folder(), &tree! { "b" => "1", "foreign" => "theirs", "folder/foreign" => "theirs" });
-    assert_eq!(ledgers(&setup.folder()).len(), 1, "the predecessor's ledger was taken over");
+    assert_eq!(ledgers(&setup.folder()).len(), 1, "one INSTANCE has one ledger");
 }
 
 #[test]
@@ -202,8 +207,8 @@ fn namespace_changed_between_runs_leaves_only_what_is_wanted_now() {
         setup.cluster.configmap("a", &[("a", "1")]).target("ours/deep").create();
         setup.cluster.configmap("b", &[("b", "1")]).in_namespace(&other).create();
     };
-    let other = |setup: &Setup, builder: Builder| builder.env("NAMESPACE", &std::fs::read_to_string(setup.beside("other")).unwrap());
-    let (setup, _projector) = rerun(prepare, |_, builder| builder, other);
+    let other = |setup: &Setup, builder: Builder| one(builder).env("NAMESPACE", &std::fs::read_to_string(setup.beside("other")).unwrap());
+    let (setup, _projector) = rerun(prepare, |_, builder| one(builder), other);
     assert_tree(&setup.folder(), &tree! { "b" => "1", "foreign" => "theirs", "folder/foreign" => "theirs" });
 }
 

@@ -97,9 +97,10 @@ fn plan_beside_a_sibling_leaves_the_siblings_files_out() {
 fn plan_with_a_changed_label_shows_what_the_change_would_remove() {
     let setup = Setup::new();
     setup.cluster.configmap("a", &[("a", "1")]).create();
-    setup.start().terminate();
+    let one = setup.projector().env("INSTANCE", "one");
+    started(&one).terminate();
     let before = tree_with_dots(&setup.folder());
-    let (finished, plan) = planned(&setup.projector().env("LABEL", "seek"));
+    let (finished, plan) = planned(&one.env("LABEL", "seek").env("PRUNE_EMPTY", "true"));
     assert_eq!((steps(&setup, &plan), finished.code), (vec![["remove", "a", "ConfigMap/a"].map(str::to_owned)], Some(2)));
     assert_eq!(tree_with_dots(&setup.folder()), before);
 }

@@ -120,6 +120,8 @@ pub struct World {
     pub changes: Vec<Change>,
     /// Whether whoever is asked for an object refuses to give it.
     pub refuses: bool,
+    /// PRUNE_EMPTY.
+    pub prune_empty: bool,
     /// Whether objects are guarded by finalizers.
     pub guards: bool,
     pub wishes: Vec<Wish>,
@@ -157,6 +159,7 @@ impl World {
             taken: 0,
             changes: Vec::new(),
             refuses: false,
+            prune_empty: true,
             guards: false,
             wishes: Vec::new(),
             wake: None,
@@ -308,6 +311,8 @@ impl World {
             folder: self.elsewhere.as_ref().unwrap_or(&self.folder).path().to_owned(),
             name: self.ledger.map_or_else(|| format!(".kube-projector.{}.ledger", self.label), str::to_owned),
             others: Vec::new(),
+            former: ["a", "b"].map(|label| (None, format!(".kube-projector.{label}.ledger"))).to_vec(),
+            prune_empty: self.prune_empty,
             selection: self.label.to_owned(),
             instance: String::new(),
             pod: String::new(),

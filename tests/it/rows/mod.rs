@@ -11,5 +11,3 @@ mod marks;
 mod mount;
 mod owner;
 mod trust;
-
-pub use mount::Mount;

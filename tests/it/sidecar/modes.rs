@@ -240,9 +240,9 @@ fn fix_1_3_event_410_and_continue_token_410_lose_nothing() {
         server.create(&json!({"kind": "ConfigMap", "metadata": metadata, "data": {format!("a{number}"): "1"}}));
     }
     let gone = server.fault(Matcher::list("configmaps").page(2), Times::Once, Fault::ContinueGone);
-    let finished = plain(&setup).env("METHOD", "LIST").run();
+    let finished = plain(&setup).env("METHOD", "LIST").env("INSTANCE", "one").run();
     assert_eq!((finished.code, server.hits(gone), tree(&setup.folder()).len()), (Some(0), 1, 501), "{}", finished.stderr);
-    let _projector = started(&sidecar(&setup));
+    let _projector = started(&sidecar(&setup).env("INSTANCE", "one"));
     let expired = server.fault(Matcher::watch("configmaps"), Times::Once, Fault::gone_in_stream());
     server.stop();
     server.delete("configmaps", setup.cluster.namespace(), "a7");

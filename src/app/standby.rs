@@ -1,0 +1,119 @@
+//! Reads along while another instance holds the ledger: whoever waits for it is ready as soon as every wanted file is there, so that
+//! a rolling update on a shared volume goes on. Writes nothing.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::app::settings;
+use crate::app::sources::{self, Sources};
+use crate::config::{Config, Method};
+use crate::disk::Disk;
+use crate::disk::fs::Kernel;
+use crate::disk::ledger::Place;
+use crate::disk::ledger::beside::peek;
+use crate::engine::preview::Preview;
+use crate::health::Health;
+use crate::source::api::ApiServer;
+use crate::source::mailbox::Mailbox;
+use crate::status;
+
+/// Time between two looks at every file, and at least ten times what a look takes, up to this.
+const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// What is known of the files of the instance that holds the ledger.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Seen {
+    /// A wanted file is missing, or not known yet.
+    Incomplete,
+    /// Every wanted file is there.
+    Complete {
+        /// But not every kind or namespace could be listed.
+        refused: bool,
+    },
+}
+
+/// Ends when it is dropped.
+pub struct Standby {
+    seen: watch::Receiver<Seen>,
+    task: JoinHandle<()>,
+}
+
+impl Standby {
+    /// Begins to read along.
+    pub fn begin(config: &Config, api: Option<ApiServer>, place: Place) -> Self {
+        let (sender, seen) = watch::channel(Seen::Incomplete);
+        let config = config.clone();
+        Self { seen, task: tokio::spawn(async move { read_along(&config, api, place, &sender).await }) }
+    }
+
+    /// What was found so far. Once complete, it stays so.
+    pub fn seen(&self) -> Seen {
+        *self.seen.borrow()
+    }
+}
+
+impl Drop for Standby {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn read_along(config: &Config, api: Option<ApiServer>, place: Place, seen: &watch::Sender<Seen>) {
+    let mut pause = PAUSE;
+    loop {
+        // A list that is made once is made anew, from nothing, until what it names is there.
+        if let Some(complete) = follow(config, api.clone(), &place, &mut pause).await {
+            let _ = seen.send(complete);
+            return;
+        }
+        sleep(pause).await;
+    }
+}
+
+/// Follows the sources until every wanted file is there; nothing where they ended before.
+async fn follow(config: &Config, api: Option<ApiServer>, place: &Place, pause: &mut Duration) -> Option<Seen> {
+    let (rules, adopt) = (settings(config).rules, config.adopt);
+    let scopes = sources::scopes(config);
+    let store = crate::engine::store(scopes, config.conflict, (status::random(), status::random())).keeping(config.kept());
+    let (of, roots) = (place.clone(), rules.roots.clone());
+    let ledger = move || peek(&mut Kernel::default(), &of, &roots, |_| true);
+    let (read, of) = (ledger.clone(), place.clone());
+    let opened =
+        spawn_blocking(move || Preview::new(Disk::for_looking(Kernel::default(), rules.roots.clone()), store, rules, &read(), &of));
+    let mut preview = opened.await.ok()?;
+    // Nobody asks how these watches are: they end when ours begin.
+    let (mailbox, health) = (Mailbox::default(), Health::new(None));
+    let sources = Sources::start(config, api, &mailbox, &health, false);
+    let mut next = Instant::now();
+    loop {
+        tokio::select! {
+            () = mailbox.arrived() => {
+                let batch = mailbox.take();
+                preview = spawn_blocking(move || { preview.fold(batch); preview }).await.ok()?;
+            }
+            () = sleep_until(next) => {
+                let began = Instant::now();
+                let (ledger, place) = (ledger.clone(), place.clone());
+                let looked = spawn_blocking(move || {
+                    let complete = preview.store().settled() && preview.is_complete(&ledger(), &place, adopt);
+                    (preview, complete)
+                });
+                let complete;
+                (preview, complete) = looked.await.ok()?;
+                if complete && mailbox.is_empty() {
+                    return Some(Seen::Complete { refused: preview.store().refused() });
+                }
+                if config.method == Method::List && sources.all_ended() && mailbox.is_empty() {
+                    return None;
+                }
+                sources.fetch(preview.unread().into_iter());
+                *pause = (began.elapsed() * 10).clamp(PAUSE, PAUSE_MAX);
+                next = Instant::now() + *pause;
+            }
+        }
+    }
+}
