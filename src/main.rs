@@ -9,6 +9,8 @@ use kube_projector::app::shutdown::Shutdown;
 use kube_projector::cli::{Cli, Command};
 use kube_projector::config::release::ReleaseScope;
 use kube_projector::config::{self, Config, Context, Log, LogFormat, LogLevel, problems::Problems};
+use kube_projector::source::api::ApiError;
+use kube_projector::source::manifests::places::Overlap;
 use kube_projector::{app, commands, telemetry};
 
 /// Where a pod finds its own namespace.
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(code) => code,
         Err(Failed::Settings(problems)) => fail(&problems.to_string(), 2),
-        Err(Failed::Run(error)) => fail(&format!("{error:#}"), if error.is::<kube_projector::source::api::ApiError>() { 2 } else { 1 }),
+        Err(Failed::Run(error)) => fail(&format!("{error:#}"), if error.is::<ApiError>() || error.is::<Overlap>() { 2 } else { 1 }),
     }
 }
 

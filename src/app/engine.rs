@@ -63,6 +63,8 @@ enum Input {
     /// The application may have been told of everything.
     Told,
     Look,
+    /// The manifests have come to lie where files are written.
+    Misplaced(String),
     Shutdown,
 }
 
@@ -144,12 +146,16 @@ impl EngineLoop {
         let mut resync = config.resync.map(|period| Instant::now() + period);
         let mut wake = None;
         loop {
-            let input = self.next_input(wake, resync, shutdown, once).await;
+            let input = self.next_input((wake, resync), shutdown, &mut sources, once).await;
             let now = self.started.elapsed();
             let outcome = match input {
                 Input::Shutdown => {
                     self.stop_reactions(shutdown).await;
                     return Ended::Done;
+                }
+                Input::Misplaced(why) => {
+                    self.stop_reactions(shutdown).await;
+                    return Ended::Settings(why);
                 }
                 Input::Told => {
                     self.note_reacted(shutdown).await;
@@ -180,8 +186,10 @@ impl EngineLoop {
                 }
                 self.note_reacted(shutdown).await;
             }
+            // Nothing that we wait for will come.
+            let is_given_up = || self.engine.as_ref().is_some_and(|engine| !engine.store().settled());
             let awaits = || self.engine.as_ref().is_some_and(|engine| engine.store().remotes().pending() > 0);
-            if once && self.ready && sources.all_ended() && self.mailbox.is_empty() && !awaits() {
+            if once && sources.all_ended() && self.mailbox.is_empty() && (is_given_up() || self.ready && !awaits()) {
                 return self.complete(&mut sources, shutdown).await;
             }
         }
@@ -315,13 +323,20 @@ impl EngineLoop {
         self.note_reacted(shutdown).await;
     }
 
-    async fn next_input(&self, wake: Option<Instant>, resync: Option<Instant>, shutdown: &mut Shutdown, once: bool) -> Input {
+    async fn next_input(
+        &self,
+        (wake, resync): (Option<Instant>, Option<Instant>),
+        shutdown: &mut Shutdown,
+        sources: &mut Sources,
+        once: bool,
+    ) -> Input {
         let look = Instant::now() + if once { Duration::from_millis(20) } else { LOOK };
         self.beat.expect_within(LOOK + SLACK);
         let far = look + LOOK;
         tokio::select! {
             biased;
             () = shutdown.asked() => Input::Shutdown,
+            why = sources.misplaced() => Input::Misplaced(why),
             () = self.mailbox.arrived() => Input::Arrived,
             () = sleep_until(wake.unwrap_or(far)), if wake.is_some() => Input::Due,
             () = sleep_until(resync.unwrap_or(far)), if resync.is_some() => Input::Resync,

@@ -51,6 +51,10 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
         Origin::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref(), config.verify).await?),
         Origin::Manifests(_) => None,
     };
+    tokio::select! {
+        apart = sources::apart(&config) => apart?,
+        () = shutdown.asked() => return Ok(ExitCode::SUCCESS),
+    }
     greet(&config, api.as_ref().map(ApiServer::url));
     health.set_on_reload_failure(config.on_reload_failure);
     let mut tasks = Tasks::default();

@@ -29,6 +29,7 @@ fn object(kind: Kind, name: &str, folder: Option<&str>, data: &[(&str, &str)]) -
         created: 1,
         terminating: false,
         finalizers: Vec::new(),
+        held: Vec::new(),
         folder: folder.map(str::to_owned),
         data: data
             .iter()

@@ -1,12 +1,13 @@
 //! From the configuration to running sources, and the way back by which the engine asks them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, Method, Origin};
+use crate::config::{Config, LedgerPlace, Method, Origin};
 use crate::core::object::{Kind, NamedObject, ObjectKey, SourceId, Wanted};
 use crate::core::store::{SourceScope, Store};
 use crate::engine::outcome::Outcome;
@@ -18,6 +19,7 @@ use crate::source::download::{self, Downloader, Order};
 use crate::source::fetch::Fetcher;
 use crate::source::mailbox::Mailbox;
 use crate::source::manifests;
+use crate::source::manifests::places::{self, Overlap, Written};
 use crate::source::scope::{After, Ends, Manner, Scope, Timeouts, Which};
 use crate::source::yaml::ManifestRules;
 use crate::status;
@@ -34,6 +36,8 @@ pub struct Sources {
     fetch: Fetch,
     /// Where files behind URLs are ordered, if keys name any.
     orders: Option<mpsc::UnboundedSender<Order>>,
+    /// Tells when the manifests have come to lie where files are written.
+    misplaced: Option<oneshot::Receiver<String>>,
     tasks: Vec<JoinHandle<Result<(), String>>>,
     /// Where each source of a cluster is told of, and how many objects were told last.
     contacts: Vec<(SourceId, Contact, usize)>,
@@ -42,6 +46,29 @@ pub struct Sources {
 enum Fetch {
     Cluster(mpsc::Sender<Wanted>),
     Manifests,
+}
+
+/// Where files are written, by the setting that says so.
+pub fn written(config: &Config) -> Vec<Written> {
+    let at = |variable, path: &Path| Written { variable, path: path.to_path_buf() };
+    // Everything lies in `/`: there it is for each object's own folder to be apart from the manifests.
+    let allowed = config.allowed_folders.iter().filter(|folder| folder.as_os_str() != "/");
+    let ledger = match &config.ledger {
+        LedgerPlace::Path(path) => Some(at("LEDGER", path)),
+        LedgerPlace::Default | LedgerPlace::Name(_) | LedgerPlace::In(_) => None,
+    };
+    [at("FOLDER", &config.folder)].into_iter().chain(allowed.map(|folder| at("ALLOWED_FOLDERS", folder))).chain(ledger).collect()
+}
+
+/// Looks whether the manifests, if any are read, are apart from what is written.
+///
+/// # Errors
+/// The first setting that overlaps with SOURCE.
+pub async fn apart(config: &Config) -> Result<(), Overlap> {
+    let Origin::Manifests(path) = &config.origin else { return Ok(()) };
+    let (path, written) = (path.clone(), written(config));
+    // A look that died found nothing.
+    tokio::task::spawn_blocking(move || places::check(&path, &written)).await.unwrap_or(Ok(()))
 }
 
 /// What each source would list, in the order of their ids.
@@ -126,7 +153,8 @@ impl Sources {
             (Origin::Cluster { .. }, Some(api)) => Self::cluster(config, &api, mailbox, health, once),
             (Origin::Manifests(folder), _) => Self::manifests(config, folder.clone(), mailbox, health, once),
             (Origin::Cluster { .. }, None) => {
-                Self { relist: Vec::new(), fetch: Fetch::Manifests, orders: None, tasks: Vec::new(), contacts: Vec::new() }
+                let (relist, tasks, contacts) = (Vec::new(), Vec::new(), Vec::new());
+                Self { relist, fetch: Fetch::Manifests, orders: None, misplaced: None, tasks, contacts }
             }
         }
     }
@@ -192,7 +220,7 @@ impl Sources {
         let (fetch, wanted) = mpsc::channel(REQUESTS);
         let contacts = scopes.iter().map(|(scope, contact)| (scope.id, contact.clone(), 0)).collect();
         tokio::spawn(Fetcher::new(api.clone(), scopes, mailbox.clone()).run(wanted));
-        Self { relist, fetch: Fetch::Cluster(fetch), orders: None, tasks, contacts }
+        Self { relist, fetch: Fetch::Cluster(fetch), orders: None, misplaced: None, tasks, contacts }
     }
 
     fn manifests(config: &Config, folder: std::path::PathBuf, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
@@ -207,16 +235,22 @@ impl Sources {
             Method::Sleep(pause) => pause,
             Method::Watch | Method::List => RESCAN,
         };
-        let mode = manifests::Mode { once: once || config.method == Method::List, rescan };
+        let mode = manifests::Mode { once: once || config.method == Method::List, rescan, settle: config.source_settle };
         let contact = health.watch(WatchName { kind: None, namespace: None });
         let (sender, requests) = mpsc::channel(REQUESTS);
         let mailbox = mailbox.clone();
+        let given = manifests::Given { path: folder, rules, written: written(config) };
+        let (tell, misplaced) = oneshot::channel();
         let task = tokio::spawn(async move {
-            manifests::run(folder, rules, mode, mailbox, requests, contact)
-                .await
-                .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+            let ended = manifests::run(given, mode, mailbox, requests, contact).await;
+            if let Err(manifests::Error::Overlap(overlap)) = &ended {
+                // Whoever only looks does not ask.
+                let _ = tell.send(overlap.to_string());
+            }
+            ended.map_err(|error| format!("{:#}", anyhow::Error::from(error)))
         });
-        Self { relist: vec![(SourceId(0), sender)], fetch: Fetch::Manifests, orders: None, tasks: vec![task], contacts: Vec::new() }
+        let (relist, tasks, contacts) = (vec![(SourceId(0), sender)], vec![task], Vec::new());
+        Self { relist, fetch: Fetch::Manifests, orders: None, misplaced: Some(misplaced), tasks, contacts }
     }
 
     /// Asks for objects again, or for the lists of those sources of which they are too many. What does not fit now is asked for later
@@ -249,6 +283,20 @@ impl Sources {
                 contact.objects(count);
             }
         }
+    }
+
+    /// Resolves when the manifests have come to lie where files are written; what to say then.
+    ///
+    /// # Cancel safety
+    /// Yes.
+    pub async fn misplaced(&mut self) -> String {
+        if let Some(told) = &mut self.misplaced
+            && let Ok(why) = told.await
+        {
+            return why;
+        }
+        self.misplaced = None;
+        std::future::pending().await
     }
 
     /// Whether every source has ended.

@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use crate::app::sources::{Followed, followed};
+use crate::app::sources::{Followed, apart, followed};
 use crate::commands::say;
 use crate::config::{Config, Method, Origin};
 use crate::core::object::ObjectKey;
 use crate::source::api::ApiServer;
+use crate::source::manifests::places;
 use crate::status::access::{Need, Verdict, check as access};
 
 /// Prints every finding. 1 on any problem.
@@ -21,10 +22,15 @@ pub async fn check(config: Config) -> ExitCode {
         problems += folder(&config);
     }
     match &config.origin {
-        Origin::Manifests(path) => match std::fs::read_dir(path) {
-            Ok(_) => say(&format!("ok       SOURCE: {}", path.display())),
-            Err(error) => problems += problem(&format!("SOURCE: {}: {error}", path.display())),
-        },
+        Origin::Manifests(path) => {
+            match places::look(path) {
+                Ok(()) => say(&format!("ok       SOURCE: {}", path.display())),
+                Err(error) => problems += problem(&format!("SOURCE: {}: {error}", path.display())),
+            }
+            if let Err(overlap) = apart(&config).await {
+                problems += problem(&overlap.to_string());
+            }
+        }
         Origin::Cluster { kubeconfig } => match ApiServer::connect(kubeconfig.as_deref(), config.verify).await {
             Ok(api) => problems += permissions(&config, &api).await,
             Err(error) => problems += problem(&format!("API server: {:#}", anyhow::Error::new(error))),

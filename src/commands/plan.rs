@@ -44,6 +44,7 @@ pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    sources::apart(&config).await?;
     let api = match &config.origin {
         Origin::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref(), config.verify).await?),
         Origin::Manifests(_) => None,

@@ -113,7 +113,7 @@ This page is generated from the table in `src/config/settings.rs`, as is the end
 - An empty variable counts as unset, except `LABEL_VALUE`: set but empty, it selects the empty value.
 - Booleans are `true`, `false`, `1`, `0`, `yes` or `no` in any case; anything else is an error.
 - Other words are taken in any case too, but for `ALL` and `cluster`.
-- Times are seconds. Delays, `REACT_WINDOW` and `KILL_TIMEOUT` may have a fraction.
+- Times are seconds. Delays, `SOURCE_SETTLE`, `REACT_WINDOW` and `KILL_TIMEOUT` may have a fraction.
 - Lists have commas between their entries; spaces around entries and repeated entries do not count.
 - Relative paths start at the working directory.
 - Variables that are not listed here are ignored.

@@ -173,6 +173,8 @@ pub struct Config {
     pub prune_empty: bool,
     /// Where objects come from.
     pub origin: Origin,
+    /// SOURCE_SETTLE: what is missing in a folder of manifests counts when nothing has changed there for so long.
+    pub source_settle: Duration,
     /// What works otherwise than it was asked for: one sentence each, worth a warning in the log.
     pub warnings: Vec<String>,
 }
@@ -455,6 +457,7 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
         ledger_former: ownership.ledger_former,
         prune_empty: ownership.prune_empty,
         origin: scope.origin,
+        source_settle: scope.source_settle,
         warnings: Vec::new(),
     })
 }

@@ -108,7 +108,7 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 98] = [
+    const BAD: [(&str, &str); 99] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
@@ -120,6 +120,7 @@ mod tests {
         ("METHOD", "FOO"),
         ("SLEEP_TIME", "0"),
         ("SOURCE", "\u{fffd}"),
+        ("SOURCE_SETTLE", "soon"),
         ("KUBECONFIG", "/a:/b"),
         ("FOLDER", "\u{fffd}"),
         ("FOLDER_ANNOTATION", "a/b/c"),

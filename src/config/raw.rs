@@ -25,6 +25,7 @@ pub struct Raw {
     pub method: Option<String>,
     pub sleep_time: Option<String>,
     pub source: Option<String>,
+    pub source_settle: Option<String>,
     pub kubeconfig: Option<String>,
     pub folder: Option<String>,
     pub folder_annotation: Option<String>,

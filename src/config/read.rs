@@ -40,6 +40,7 @@ pub struct Scope {
     pub kinds: Vec<Kind>,
     pub names: Vec<NamedObject>,
     pub origin: Origin,
+    pub source_settle: Duration,
 }
 
 /// Settings about files.
@@ -108,12 +109,13 @@ impl<'a> Reader<'a> {
         let kinds = self.value("RESOURCE", &self.raw.resource, parse::kinds);
         let names = self.resource_names();
         let folder = self.value("SOURCE", &self.raw.source, |text| Ok(paths::origin_folder(text, current_dir)));
+        let source_settle = self.value("SOURCE_SETTLE", &self.raw.source_settle, parse::decimal_seconds);
         let kubeconfig = self.optional("KUBECONFIG", &self.raw.kubeconfig, |text| paths::kubeconfig(text, current_dir));
         let (folder, kubeconfig) = (folder?, kubeconfig?);
         let kubeconfig = kubeconfig.or_else(|| context.home_kubeconfig.clone().filter(|_| self.profile.reading != Reading::Strict));
         let (namespaces, kinds) = (namespaces?, kinds?);
         let names = self.fitting(names?, &namespaces, &kinds)?;
-        Some(Scope { namespaces, kinds, names, origin: folder.unwrap_or(Origin::Cluster { kubeconfig }) })
+        Some(Scope { namespaces, kinds, names, source_settle: source_settle?, origin: folder.unwrap_or(Origin::Cluster { kubeconfig }) })
     }
 
     fn namespaces(&mut self, context: &Context) -> Option<Namespaces> {

@@ -106,6 +106,7 @@ pub fn default_config() -> Config {
         ledger_former: vec![],
         prune_empty: false,
         origin: Origin::Cluster { kubeconfig: None },
+        source_settle: Duration::from_secs(1),
         warnings: vec![],
     }
 }
@@ -133,6 +134,7 @@ fn every_setting_can_be_set() {
         ("RESOURCE", "secret"),
         ("METHOD", "sleep"),
         ("SLEEP_TIME", "5"),
+        ("SOURCE_SETTLE", "0.5"),
         ("KUBECONFIG", "k"),
         ("FOLDER", "out/../rules"),
         ("FOLDER_ANNOTATION", "example.com/folder"),
@@ -292,6 +294,7 @@ fn every_setting_can_be_set() {
         ledger_former: vec![LedgerPlace::Name("old.ledger".into()), LedgerPlace::Path("/work/sub/ledger".into())],
         prune_empty: true,
         origin: Origin::Cluster { kubeconfig: Some("/work/k".into()) },
+        source_settle: Duration::from_millis(500),
         warnings: vec![],
     };
     assert_eq!(read(&vars), Ok(expected));

@@ -30,7 +30,7 @@ fn event(what: Kindly, source: SourceId, generation: u32) -> SourceEvent {
     let object = |uid, resource_version| {
         let data = vec![Datum { key: "k".into(), payload: Some(Payload(b"1".to_vec())), encoded: false }];
         let (finalizers, folder) = (Vec::new(), None);
-        Box::new(Object { key: key(), uid, resource_version, created: 0, terminating: false, finalizers, folder, data })
+        Box::new(Object { key: key(), uid, resource_version, created: 0, terminating: false, finalizers, held: Vec::new(), folder, data })
     };
     match what {
         Apply(uid, version) => SourceEvent::Apply { source, generation, object: object(uid, version) },

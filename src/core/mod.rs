@@ -21,6 +21,7 @@ pub mod resolve;
 pub mod retry;
 pub mod schedule;
 pub mod selector;
+pub mod settle;
 pub mod store;
 pub mod trigger;
 pub mod trust;

@@ -131,6 +131,8 @@ pub struct Object {
     pub finalizers: Vec<String>,
     /// Value of the folder annotation, if the object carries it.
     pub folder: Option<String>,
+    /// Data keys that it had and has no more, but not for long enough to count: their files stay as they are.
+    pub held: Vec<String>,
     /// Data keys with their bytes.
     pub data: Vec<Datum>,
 }

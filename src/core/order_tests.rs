@@ -71,6 +71,7 @@ impl World {
             created: 0,
             terminating: false,
             finalizers: Vec::new(),
+            held: Vec::new(),
             folder: None,
             data: keys.iter().map(datum).collect(),
         };

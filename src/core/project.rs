@@ -46,6 +46,16 @@ pub enum Urls {
     },
 }
 
+impl Urls {
+    /// The name of the file, where the key names one whose bytes lie behind a URL.
+    fn remote(self, key: &str) -> Option<&str> {
+        match self {
+            Self::Follow { .. } => key.strip_suffix(SUFFIX),
+            Self::Plain => None,
+        }
+    }
+}
+
 /// One file as an object wants it. Deliberately without `Debug`: it holds content.
 pub struct FileProjection {
     /// The bytes, exactly.
@@ -75,6 +85,8 @@ pub struct Projection {
     pub files: Vec<(TargetPath, FileProjection)>,
     /// Files whose bytes are elsewhere.
     pub remotes: Vec<RemoteProjection>,
+    /// Files that stay as they are.
+    pub held: Vec<TargetPath>,
     /// Keys that are not projected, or the whole object.
     pub rejections: Vec<Rejection>,
     /// The folder of the files, where it lies outside of FOLDER and this is to be told.
@@ -102,11 +114,10 @@ pub fn files(object: Object, rules: &Rules) -> Projection {
     };
     projection.outside = (rules.tells_outside && folder.starts_with('/')).then(|| folder.as_str().into());
     projection.files.reserve_exact(object.data.len());
+    let held = |key: &String| place(&object.key, &folder, rules.urls.remote(key).unwrap_or(key), rules).ok();
+    projection.held = object.held.iter().filter_map(held).collect();
     for datum in object.data {
-        let remote = match rules.urls {
-            Urls::Follow { .. } => datum.key.strip_suffix(SUFFIX),
-            Urls::Plain => None,
-        };
+        let remote = rules.urls.remote(&datum.key);
         let path = place(&object.key, &folder, remote.unwrap_or(&datum.key), rules);
         match path.and_then(|path| Ok((path, datum.payload.ok_or(PathError::Undecodable)?))) {
             Ok((path, url)) if remote.is_some() => {
@@ -128,10 +139,7 @@ pub fn files_named(object: &Object, rules: &Rules, name: &str) -> Vec<TargetPath
         let start = name.len().checked_sub(key.len()).and_then(|start| name.as_bytes().get(start..));
         start.is_some_and(|end| end.eq_ignore_ascii_case(key.as_bytes()))
     };
-    let keys = object.data.iter().map(|datum| match rules.urls {
-        Urls::Follow { .. } => datum.key.strip_suffix(SUFFIX).unwrap_or(&datum.key),
-        Urls::Plain => &datum.key,
-    });
+    let keys = object.data.iter().map(|datum| rules.urls.remote(&datum.key).unwrap_or(&datum.key));
     let mut keys = keys.filter(|key| ends(key)).peekable();
     if keys.peek().is_none() {
         return Vec::new();
@@ -198,6 +206,7 @@ mod tests {
             created: 1,
             terminating: false,
             finalizers: Vec::new(),
+            held: Vec::new(),
             folder: folder.map(str::to_owned),
             data: data.iter().map(|(k, v)| datum(k, *v)).collect(),
         }

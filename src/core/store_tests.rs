@@ -20,6 +20,7 @@ fn object(uid: u128, resource_version: u64) -> Box<Object> {
         created: 0,
         terminating: false,
         finalizers: Vec::new(),
+        held: Vec::new(),
         folder: None,
         data: vec![Datum { key: "file".into(), payload: Some(Payload(resource_version.to_string().into_bytes())), encoded: false }],
     })

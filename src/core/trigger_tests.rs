@@ -17,6 +17,7 @@ fn object(kind: Kind, name: &str, uid: u128, data: &[(&str, &str)]) -> Object {
         created: 0,
         terminating: false,
         finalizers: Vec::new(),
+        held: Vec::new(),
         folder: None,
         data: data.iter().map(datum).collect(),
     }

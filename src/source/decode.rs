@@ -231,6 +231,7 @@ impl Slim<'_> {
             created: self.created,
             terminating: self.terminating,
             finalizers: self.finalizers,
+            held: Vec::new(),
             folder: self.folder,
             data: self.data,
         })

@@ -175,6 +175,7 @@ mod tests {
             created: 0,
             terminating: false,
             finalizers: Vec::new(),
+            held: Vec::new(),
             folder: None,
             data: vec![Datum { key: "k".into(), payload: Some(Payload(vec![b'x'; bytes])), encoded: false }],
         };

@@ -1,22 +1,27 @@
-//! The source that reads ConfigMap and Secret manifests from a local folder, for use without a cluster.
+//! The source that reads ConfigMap and Secret manifests from a local folder, or one file, for use without a cluster.
 //!
 //! Speaks to the engine as a watch does: a list of all objects, then a new list whenever a file changed, as inotify tells
 //! or a slow rescan finds. Only files that changed are read again; the objects of the others are sent as `Keep`. Objects
 //! have no uid, version or age, so conflicts between them are settled by name.
 //!
 //! Read are `*.yaml`, `*.yml` and `*.json` in the folder and below, in the order of their paths, without dot-files and
-//! dot-folders. Symlinks are followed, so that a mounted ConfigMap works as a folder; a change behind a symlink that leads
-//! out of the folder is found by the rescan only.
+//! dot-folders. Symlinks are followed where they stay below the folder's real path, so that a mounted ConfigMap works as a
+//! folder; the others are named once. All that is on the way to the folder is watched, so that a link may be pointed elsewhere.
 //!
 //! # Guarantees
-//! - A file that cannot be read or parsed keeps the objects that it last gave.
+//! - A file that cannot be read keeps the objects that it last gave. One of which a document cannot be read does so too, and
+//!   its other documents count.
 //! - A file that was broken from the start has unknown objects. Until it is good, or gone, the list is not closed by
 //!   `ListEnd` but by `Refused`: it is evidence for no absence, so nothing is removed, and the good objects are served.
 //!   After the first `ListEnd` a new broken file no longer holds the list up: it never gave anything to keep.
-//! - Of two manifests for one object the first in the order of paths counts. When it goes, the second takes its place.
+//! - Of two manifests for one object the first in the order of paths counts. When it goes for good, the second takes its place.
+//! - An addition or edit counts when its writer closes or renames the file; where inotify does not tell of that, when the file has
+//!   been as it is for SOURCE_SETTLE. What is missing, a file, a document or a data key, counts when nothing has changed for that long
+//!   (see [`crate::core::settle`]), because writers truncate, unlink and create anew. The first list is not closed before.
 //! - The folder gone is no evidence either: no list is sent, files stay, and the folder is looked for again.
+//! - Where files are written nothing is read: a source that comes to lie there ends with [`Error::Overlap`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,28 +29,45 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
-use crate::core::object::{ObjectKey, SourceEvent, SourceId};
+use crate::core::object::SourceId;
+use crate::core::settle::Settle;
 use crate::health::{Contact, Counter, WatchState};
 use crate::source::Request;
 use crate::source::mailbox::Mailbox;
-use crate::source::yaml::{Labelled, ManifestRules};
+use crate::source::yaml::ManifestRules;
 
-use self::book::{Book, Verdict};
-use self::follow::Follow;
-use self::scan::{Failure, Found, Walk};
+use self::book::{Book, Evidence};
+use self::follow::{Follow, Heard, Whole};
+use self::places::{Guard, Overlap, Written};
+use self::scan::Walk;
 
 mod book;
+mod content;
 mod follow;
+mod list;
+pub mod places;
 mod scan;
 
 /// The folder is the only source, so its number is always the same.
 const SOURCE: SourceId = SourceId(0);
 /// How often a folder is looked at that inotify cannot watch, or that is missing.
 const UNWATCHED: Duration = Duration::from_secs(2);
+/// Between two looks at what somebody else has to finish there is at least so much time.
+const MOMENT: Duration = Duration::from_millis(10);
 /// How late the loop may be beyond its own timer before it counts as stuck.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// What is read, and as what.
+pub struct Given {
+    /// A folder, or one file; absolute.
+    pub path: PathBuf,
+    /// Which of its objects are wanted.
+    pub rules: ManifestRules,
+    /// Where files are written: the manifests must not lie there.
+    pub written: Vec<Written>,
+}
 
 /// How long the source runs and how often it looks without being told.
 #[derive(Clone, Copy, Debug)]
@@ -54,13 +76,15 @@ pub struct Mode {
     pub once: bool,
     /// Time between looks at the whole folder; inotify tells of most changes at once.
     pub rescan: Duration,
+    /// What is missing counts when nothing has changed for so long.
+    pub settle: Duration,
 }
 
 /// Why the source ended. Events that were sent before it stand.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The folder itself cannot be listed. Ends the source in once mode only.
-    #[error("reading folder {}", folder.display())]
+    #[error("reading SOURCE={}", folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -68,6 +92,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The manifests have come to lie where files are written.
+    #[error(transparent)]
+    Overlap(#[from] Overlap),
     /// Some manifests were not taken; each was named by a warning. Once mode only: all good objects were sent.
     #[error("manifests not taken: {files} of {}", folder.display())]
     Broken {
@@ -78,23 +105,16 @@ pub enum Error {
     },
 }
 
-/// Reads `folder` into `mailbox`: once, or until nobody sends `requests` any more.
+/// Reads what is given into `mailbox`: once, or until nobody sends `requests` any more.
 ///
 /// # Errors
-/// In once mode a folder that cannot be listed and broken manifests; otherwise none, troubles are logged and retried.
+/// Manifests that come to lie where files are written. In once mode a folder that cannot be listed and broken manifests too;
+/// otherwise such troubles are logged and retried.
 ///
 /// # Cancel safety
 /// Dropping the future ends the source; a list that it had begun stays without end.
-pub async fn run(
-    folder: PathBuf,
-    rules: ManifestRules,
-    mode: Mode,
-    mailbox: Mailbox,
-    requests: mpsc::Receiver<Request>,
-    contact: Contact,
-) -> Result<(), Error> {
-    let mut source =
-        Source { folder: folder.into(), rules: Arc::new(rules), mode, mailbox, contact, book: Book::default(), folder_missing: false };
+pub async fn run(given: Given, mode: Mode, mailbox: Mailbox, requests: mpsc::Receiver<Request>, contact: Contact) -> Result<(), Error> {
+    let mut source = Source::new(given, mode, mailbox, contact);
     match mode.once {
         true => source.once().await,
         false => source.follow(requests).await,
@@ -108,23 +128,53 @@ struct Source {
     mailbox: Mailbox,
     contact: Contact,
     book: Book,
+    guard: Guard,
+    began: Instant,
+    settle: Settle,
+    /// When something that is waited for is to be looked at again.
+    due: Option<Duration>,
     /// Whether the folder could not be listed last time: logged when it changes.
     folder_missing: bool,
+    /// Links that lead out of the folder, as the user was told.
+    outside: HashSet<PathBuf>,
 }
 
 /// What a look at the folder is to read again.
 enum Reread {
-    /// What changed by its stat, and these files whatever their stat says.
-    Changed(HashSet<PathBuf>),
+    /// What changed by its stat, and what was closed or put in place whatever its stat says.
+    Changed(Whole),
     /// Everything.
     All,
 }
 
 impl Source {
+    fn new(given: Given, mode: Mode, mailbox: Mailbox, contact: Contact) -> Self {
+        Self {
+            folder: given.path.into(),
+            rules: Arc::new(given.rules),
+            mode,
+            mailbox,
+            contact,
+            book: Book::default(),
+            guard: Guard::new(given.written),
+            began: Instant::now(),
+            settle: Settle::new(mode.settle),
+            due: None,
+            folder_missing: false,
+            outside: HashSet::new(),
+        }
+    }
+
     async fn once(&mut self) -> Result<(), Error> {
-        let walk = self.walk(None).await?;
-        self.list(walk, &Reread::All).await;
-        self.contact.waiting();
+        let mut reread = Reread::All;
+        loop {
+            let walk = self.walk(None).await?;
+            let is_open = self.list(walk, &reread, Heard::default()).await == Evidence::Open;
+            self.contact.waiting();
+            let Some(due) = self.due.filter(|_| is_open) else { break };
+            tokio::time::sleep(self.until(due)).await;
+            reread = Reread::Changed(Whole::default());
+        }
         match self.book.broken() {
             0 => Ok(()),
             files => Err(Error::Broken { folder: self.folder.to_path_buf(), files }),
@@ -136,14 +186,16 @@ impl Source {
             Follow::new().inspect_err(|error| warn!(%error, "inotify is unavailable; the manifests are looked at every two seconds")).ok();
         let mut reread = Reread::All;
         loop {
-            let watched = self.look(&mut follow, &reread).await;
+            let watched = self.look(&mut follow, &reread).await?;
             let rest = if watched { self.mode.rescan } else { self.mode.rescan.min(UNWATCHED) };
-            let deadline = Instant::now() + rest;
+            let deadline = Instant::now() + self.due.map_or(rest, |due| rest.min(self.until(due)));
             reread = loop {
                 self.contact.expect_within(deadline.saturating_duration_since(Instant::now()) + GRACE);
                 tokio::select! {
+                    // What happened is heard before what is due is judged.
+                    biased;
                     touched = follow::changed(&mut follow) => break Reread::Changed(touched),
-                    () = sleep_until(deadline) => break Reread::Changed(HashSet::new()),
+                    () = sleep_until(deadline) => break Reread::Changed(Whole::default()),
                     request = requests.recv() => match request {
                         None => return Ok(()),
                         Some(request) => if let Some(reread) = self.answer(request, &mut requests).await {
@@ -155,8 +207,13 @@ impl Source {
         }
     }
 
+    /// How long it is until then; a moment at least, as somebody else may have to act.
+    fn until(&self, due: Duration) -> Duration {
+        due.saturating_sub(self.began.elapsed()).max(MOMENT)
+    }
+
     /// Looks at the whole folder; whether inotify will tell of the next change.
-    async fn look(&mut self, follow: &mut Option<Follow>, reread: &Reread) -> bool {
+    async fn look(&mut self, follow: &mut Option<Follow>, reread: &Reread) -> Result<bool, Error> {
         let watches = follow.as_ref().map(Follow::watches);
         let wanted = watches.is_some();
         match self.walk(watches).await {
@@ -164,10 +221,13 @@ impl Source {
                 if std::mem::take(&mut self.folder_missing) {
                     info!(folder = %self.folder.display(), "the folder of manifests is there again");
                 }
-                let watched = follow.as_mut().is_some_and(|follow| follow.adopt(std::mem::take(&mut walk.folders), walk.unwatched.take()));
-                self.list(walk, reread).await;
-                wanted && watched
+                let watched = follow.as_mut().is_some_and(|follow| follow.adopt(std::mem::take(&mut walk.watched), walk.unwatched.take()));
+                let long_ago = Instant::now().checked_sub(self.settle.limit());
+                let heard = follow.as_mut().map(|follow| follow.heard(long_ago)).unwrap_or_default();
+                self.list(walk, reread, heard).await;
+                Ok(wanted && watched)
             }
+            Err(error @ Error::Overlap(_)) => Err(error),
             Err(error) => {
                 let text = text_of(&error);
                 if !std::mem::replace(&mut self.folder_missing, true) {
@@ -176,135 +236,23 @@ impl Source {
                 self.contact.state(WatchState::BackingOff);
                 self.contact.counted(Counter::Error);
                 self.contact.error(text);
-                false
+                Ok(false)
             }
         }
     }
 
-    async fn walk(&self, watches: Option<inotify::Watches>) -> Result<Walk, Error> {
+    async fn walk(&mut self, watches: Option<inotify::Watches>) -> Result<Walk, Error> {
         self.contact.state(WatchState::Listing);
         self.contact.waiting();
-        let folder = Arc::clone(&self.folder);
-        let walk = tokio::task::spawn_blocking(move || scan::walk(&folder, watches)).await.map_err(io::Error::other).flatten();
-        walk.map_err(|source| Error::Folder { folder: self.folder.to_path_buf(), source })
-    }
-
-    /// Sends one list: every object of every file, as it is now or as it was last known.
-    async fn list(&mut self, walk: Walk, reread: &Reread) {
-        let generation = self.book.begin();
-        self.mailbox.push(SourceEvent::ListBegin { source: SOURCE, generation, consistent: true });
-        for (path, failure) in walk.unreadable {
-            let verdict = self.book.unreadable(&path, &failure);
-            self.report(&path, verdict, &failure);
-        }
-        for found in walk.files {
-            self.list_file(found, reread).await;
-        }
-        let (kept, complete) = self.book.end();
-        self.keep(kept);
-        let end = match complete {
-            true => SourceEvent::ListEnd { source: SOURCE, generation },
-            false => SourceEvent::Refused { source: SOURCE },
-        };
-        self.mailbox.push(end);
-        self.contact.objects(self.book.objects());
-        self.contact.counted(Counter::Relist);
-        self.contact.contacted();
-        self.contact.state(WatchState::Watching);
-        debug!(generation, objects = self.book.objects(), complete, "manifests listed");
-    }
-
-    async fn list_file(&mut self, found: Found, reread: &Reread) {
-        let forced = match reread {
-            Reread::All => true,
-            Reread::Changed(touched) => touched.contains(&*found.path),
-        };
-        let path = Arc::clone(&found.path);
-        let failure = match found.identity {
-            Err(failure) => failure,
-            Ok(identity) if !forced && self.book.is_current(&path, identity) => {
-                let kept = self.book.unchanged(&path);
-                return self.keep(kept);
-            }
-            Ok(_) => match self.read(&path).await {
-                Ok((identity, objects)) => {
-                    let keys = objects.iter().map(|labelled| labelled.object.key.clone()).collect();
-                    let (verdict, won) = self.book.good(&path, identity, keys);
-                    if verdict == Verdict::Changed {
-                        info!(file = %path.display(), "the manifest is good again");
-                    }
-                    return self.apply(objects, &won).await;
-                }
-                // As if it had gone before we looked.
-                Err(failure) if failure.gone => return,
-                Err(failure) => failure,
-            },
-        };
-        let (verdict, kept) = self.book.broken_file(&path, &failure);
-        self.report(&path, verdict, &failure);
-        self.keep(kept);
-    }
-
-    /// The selected objects of one file.
-    async fn read(&self, path: &Arc<Path>) -> Result<(scan::Identity, Vec<Labelled>), Failure> {
-        let (path, rules) = (Arc::clone(path), Arc::clone(&self.rules));
-        tokio::task::spawn_blocking(move || scan::read(&path, &rules)).await.unwrap_or_else(|error| Err(Failure::of(&error)))
-    }
-
-    /// Sends the objects that the book says `won`, by their place in the file.
-    async fn apply(&self, objects: Vec<Labelled>, won: &[bool]) {
-        for (labelled, _) in objects.into_iter().zip(won).filter(|(_, won)| **won) {
-            let event = SourceEvent::Apply { source: SOURCE, generation: self.book.generation(), object: Box::new(labelled.object) };
-            self.mailbox.has_room(event.payload_bytes()).await;
-            self.mailbox.push(event);
-        }
-    }
-
-    fn keep(&self, keys: Vec<ObjectKey>) {
-        for key in keys {
-            self.mailbox.push(SourceEvent::Keep { source: SOURCE, generation: self.book.generation(), key });
-        }
-    }
-
-    fn report(&self, path: &Path, verdict: Verdict, failure: &Failure) {
-        if verdict == Verdict::Changed {
-            warn!(file = %path.display(), error = failure.text, "manifest not taken; the objects it last gave stay");
-            self.contact.counted(Counter::Error);
-            self.contact.error(format!("{}: {}", path.display(), failure.text));
-        }
-    }
-
-    /// Answers this request and those that wait behind it; what must be looked at then, if anything.
-    async fn answer(&mut self, request: Request, requests: &mut mpsc::Receiver<Request>) -> Option<Reread> {
-        let mut wanted: HashMap<Arc<Path>, HashSet<ObjectKey>> = HashMap::new();
-        let mut next = Some(request);
-        while let Some(request) = next {
-            match request {
-                Request::Relist(_) => return Some(Reread::All),
-                Request::Fetch(key) => {
-                    if let Some(path) = self.book.owner(&key) {
-                        wanted.entry(path).or_default().insert(key);
-                    }
-                }
-            }
-            next = requests.try_recv().ok();
-        }
-        self.contact.state(WatchState::Reading);
-        self.contact.waiting();
-        let mut stale = HashSet::new();
-        for (path, mut keys) in wanted {
-            if let Ok((_, objects)) = self.read(&path).await {
-                let won: Vec<bool> = objects.iter().map(|labelled| keys.remove(&labelled.object.key)).collect();
-                self.apply(objects, &won).await;
-            }
-            if !keys.is_empty() {
-                stale.insert(path.to_path_buf());
-            }
-        }
-        self.contact.contacted();
-        self.contact.state(WatchState::Watching);
-        // A key that its file no longer gives is answered by the next list, which is due anyway.
-        (!stale.is_empty()).then_some(Reread::Changed(stale))
+        let (folder, mut guard) = (Arc::clone(&self.folder), std::mem::take(&mut self.guard));
+        let walk = tokio::task::spawn_blocking(move || {
+            let apart = guard.check(&folder);
+            (guard, apart.map(|()| scan::walk(&folder, watches)))
+        });
+        let failed = |source| Error::Folder { folder: self.folder.to_path_buf(), source };
+        let (guard, walk) = walk.await.map_err(io::Error::other).map_err(failed)?;
+        self.guard = guard;
+        walk?.map_err(|source| Error::Folder { folder: self.folder.to_path_buf(), source })
     }
 }
 
@@ -315,6 +263,12 @@ fn text_of(error: &Error) -> String {
     }
 }
 
+#[cfg(test)]
+#[path = "manifests/running_tests.rs"]
+mod running_tests;
+#[cfg(test)]
+#[path = "manifests/settle_tests.rs"]
+mod settle_tests;
 #[cfg(test)]
 #[path = "manifests_tests.rs"]
 mod tests;

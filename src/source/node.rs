@@ -8,8 +8,6 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Budget, Options};
 
-use crate::source::yaml::YamlError;
-
 /// One node of a document. Numbers and booleans lose their value: no field that we read may be one.
 pub(crate) enum Node {
     Null,
@@ -20,38 +18,123 @@ pub(crate) enum Node {
     Mapping(Vec<(String, Node)>),
 }
 
-/// The documents of a text that are not empty.
-///
-/// # Errors
-/// The place of the first error; the text is then not used at all.
-pub(crate) fn documents(text: &[u8]) -> Result<Vec<Node>, YamlError> {
-    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
-    let text = str::from_utf8(text).map_err(|error| {
-        let read = text.get(..error.valid_up_to()).unwrap_or_default();
-        let line = read.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let column = read.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-        syntax(u64::try_from(line), u64::try_from(column), "expected UTF-8")
-    })?;
-    // JSON's escapes are not quite YAML's (surrogate pairs), so what can be read as JSON is.
-    if text.trim_start().starts_with('{')
-        && let Ok(nodes) = serde_json::Deserializer::from_str(text).into_iter::<Node>().collect()
-    {
-        return Ok(nodes);
-    }
-    serde_saphyr::from_str_multiple_with_options(text, options()).map_err(|error| {
-        let place = error.location();
-        let (line, column) = place.map_or((0, 0), |place| (place.line(), place.column()));
-        let expected = match error.without_snippet() {
-            serde_saphyr::Error::DuplicateMappingKey { .. } => "expected each key once",
-            serde_saphyr::Error::Budget { .. } => "expected a text within the parser's limits",
-            _ => "expected YAML",
-        };
-        YamlError::Syntax { line, column, expected }
-    })
+/// A document that is not empty.
+pub(crate) struct Document {
+    /// The line of the text at which it begins, from 1.
+    pub line: u32,
+    /// What it holds.
+    pub node: Result<Node, Flaw>,
 }
 
-fn syntax<E>(line: Result<u64, E>, column: Result<u64, E>, expected: &'static str) -> YamlError {
-    YamlError::Syntax { line: line.unwrap_or(0), column: column.unwrap_or(0), expected }
+/// Where a document cannot be read, and what was expected there.
+#[derive(Clone, Copy)]
+pub(crate) struct Flaw {
+    /// Line of the text, from 1.
+    pub line: u64,
+    /// Column in that line, from 1.
+    pub column: u64,
+    pub expected: &'static str,
+}
+
+/// The documents of a text that are not empty, each by itself: one that cannot be read says nothing about the others.
+pub(crate) fn documents(text: &[u8]) -> Vec<Document> {
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+    // JSON's escapes are not quite YAML's (surrogate pairs), so what can be read as JSON is.
+    if text.trim_ascii_start().starts_with(b"{")
+        && let Some(documents) = json(text)
+    {
+        return documents;
+    }
+    pieces(text).into_iter().flat_map(|(before, piece)| yaml(before, piece)).collect()
+}
+
+fn json(text: &[u8]) -> Option<Vec<Document>> {
+    let mut stream = serde_json::Deserializer::from_slice(text).into_iter::<Node>();
+    let mut documents = Vec::new();
+    loop {
+        let rest = text.get(stream.byte_offset()..).unwrap_or_default();
+        let line = number(lines(text) - lines(rest.trim_ascii_start()) + 1);
+        match stream.next() {
+            None => return Some(documents),
+            Some(Ok(node)) => documents.push(Document { line, node: Ok(node) }),
+            Some(Err(_)) => return None,
+        }
+    }
+}
+
+/// The pieces of a text that hold one document each, with the number of lines before: it is split before each line that begins with
+/// `---`, alone or with a blank behind, and behind each that ends a document (`...`).
+fn pieces(text: &[u8]) -> Vec<(usize, &[u8])> {
+    let mut pieces = Vec::new();
+    // What was not given to a piece yet, and how much of it was looked at.
+    let (mut rest, mut seen, mut before) = (text, 0, 0);
+    let (mut holds, mut read) = (false, 0);
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let cut = match () {
+            () if marks(line, b"---") && holds => Some(seen),
+            () if marks(line, b"...") => Some(seen + line.len()),
+            () => None,
+        };
+        // Comments and directives belong to the document behind them.
+        let is_apart = line.trim_ascii().is_empty() || line.starts_with(b"#") || line.starts_with(b"%");
+        holds = (holds || !is_apart) && !marks(line, b"...");
+        seen += line.len();
+        read += 1;
+        if let Some((piece, behind)) = cut.and_then(|cut| rest.split_at_checked(cut)) {
+            pieces.push((before, piece));
+            (rest, seen) = (behind, seen - piece.len());
+            before = if seen == 0 { read } else { read - 1 };
+        }
+    }
+    pieces.push((before, rest));
+    pieces
+}
+
+/// Whether a line is this mark.
+fn marks(line: &[u8], mark: &[u8]) -> bool {
+    line.strip_prefix(mark).is_some_and(|behind| behind.first().is_none_or(u8::is_ascii_whitespace))
+}
+
+/// The one document of a piece, or none. Tags and anchors reach no further.
+fn yaml(before: usize, piece: &[u8]) -> Vec<Document> {
+    let begins = piece.split(|byte| *byte == b'\n').take_while(|line| line.trim_ascii().is_empty() || line.starts_with(b"#")).count();
+    let line = number(before + begins + 1);
+    let flawed = |flaw| vec![Document { line, node: Err(flaw) }];
+    let text = match str::from_utf8(piece) {
+        Ok(text) => text,
+        Err(error) => {
+            let read = piece.get(..error.valid_up_to()).unwrap_or_default();
+            let column = read.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+            return flawed(Flaw {
+                line: number(before + lines(read) + 1).into(),
+                column: number(column).into(),
+                expected: "expected UTF-8",
+            });
+        }
+    };
+    let nodes: Result<Vec<Node>, _> = serde_saphyr::from_str_multiple_with_options(text, options());
+    match nodes {
+        Ok(nodes) => nodes.into_iter().map(|node| Document { line, node: Ok(node) }).collect(),
+        Err(error) => {
+            let place = error.location();
+            let (in_piece, column) = place.map_or((1, 1), |place| (place.line(), place.column()));
+            let expected = match error.without_snippet() {
+                serde_saphyr::Error::DuplicateMappingKey { .. } => "expected each key once",
+                serde_saphyr::Error::Budget { .. } => "expected a text within the parser's limits",
+                _ if text.contains("{{") => "expected YAML; a template, with {{ }}, must be rendered first",
+                _ => "expected YAML",
+            };
+            flawed(Flaw { line: u64::from(number(before)).saturating_add(in_piece), column, expected })
+        }
+    }
+}
+
+fn lines(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte == b'\n').count()
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Limits fit for the largest file that is read (64 MiB); they stop alias bombs, not big files.
@@ -136,6 +219,30 @@ impl<'de> Visitor<'de> for NodeVisitor {
         match fields.iter().all(|(key, _)| seen.insert(key.as_str())) {
             true => Ok(Node::Mapping(fields)),
             false => Err(A::Error::custom("a key twice")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn m7_a_text_is_split_where_its_documents_begin() {
+        let table: &[(&str, &[(usize, &str)])] = &[
+            ("", &[(0, "")]),
+            ("a: 1\n", &[(0, "a: 1\n")]),
+            ("a\n---\nb\n---", &[(0, "a\n"), (1, "---\nb\n"), (3, "---")]),
+            ("# c\n\n---\na\n---\n---\nb", &[(0, "# c\n\n---\na\n"), (4, "---\n"), (5, "---\nb")]),
+            ("--- # why\r\na\r\n---\r\nb", &[(0, "--- # why\r\na\r\n"), (2, "---\r\nb")]),
+            ("%YAML 1.1\n---\na\n...\n%YAML 1.1\n---\nb\n", &[(0, "%YAML 1.1\n---\na\n...\n"), (4, "%YAML 1.1\n---\nb\n")]),
+            // What only looks like it: a key's text, and what is indented.
+            ("a: \"\n-----BEGIN\n----\n\"\nb: |\n ---\n c\n", &[(0, "a: \"\n-----BEGIN\n----\n\"\nb: |\n ---\n c\n")]),
+        ];
+        for (text, expected) in table {
+            let found: Vec<_> =
+                pieces(text.as_bytes()).into_iter().map(|(before, piece)| (before, str::from_utf8(piece).unwrap())).collect();
+            assert_eq!(found, *expected, "{text:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Manifests as text: turns YAML or JSON into objects, or says what is wrong with it.
 //!
-//! Pure: reads no file and never prints a value. A text is taken whole or not at all, because half of a manifest is worse
-//! than yesterday's: the caller keeps the last good objects of a broken text.
+//! Pure: reads no file and never prints a value. A document is taken whole or not at all, because half of a manifest is worse
+//! than yesterday's: the caller keeps the last good objects of a text of which a document is broken.
 //!
 //! What the API server would refuse is an error here too: a number as a value, bad base64, a key that no volume could hold.
 //! Texts follow YAML 1.1 as `kubectl` does (an unquoted `yes` is a boolean); line breaks in scalars are normalised by YAML's
@@ -20,9 +20,8 @@
 //!     folder_annotation: "folder".into(),
 //! };
 //! let text = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {rules: x}}\ndata: {k: v}\n";
-//! let found = yaml::parse(text, &rules)?;
-//! assert!(found.iter().all(|labelled| rules.selects(labelled)));
-//! # Ok::<(), yaml::YamlError>(())
+//! let parsed = yaml::parse(text, &rules);
+//! assert!(parsed.refused.is_empty() && parsed.found.iter().all(|labelled| rules.selects(labelled)));
 //! ```
 
 use std::collections::HashSet;
@@ -74,20 +73,32 @@ pub struct Labelled {
     pub labels: Vec<(String, String)>,
 }
 
-/// Why a text is not taken. Names the place and what was expected there, never what was found.
+/// What a text holds.
+pub struct Parsed {
+    /// Its ConfigMaps and Secrets, in their order.
+    pub found: Vec<Labelled>,
+    /// For each document that is not taken, why.
+    pub refused: Vec<YamlError>,
+    /// How many documents there are, without empty ones.
+    pub documents: usize,
+}
+
+/// Why a document is not taken. Names the place and what was expected there, never what was found.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum YamlError {
-    /// The text is neither YAML nor JSON.
-    #[error("line {line}, column {column}: {expected}")]
+    /// It is neither YAML nor JSON.
+    #[error("document {document} (line {line}, column {column}): {expected}")]
     Syntax {
-        /// Line of the text, from 1; 0 where the parser named none.
+        /// Which one, from 1, without empty ones.
+        document: u32,
+        /// Line of the text, from 1.
         line: u64,
         /// Column in that line, from 1.
         column: u64,
         /// What was expected.
         expected: &'static str,
     },
-    /// The text is YAML, but not a manifest that the API server would take.
+    /// It is YAML, but not a manifest that the API server would take.
     #[error("{place}: expected {expected}")]
     Manifest {
         /// Where in the text.
@@ -100,8 +111,10 @@ pub enum YamlError {
 /// Where in a text: document, item of a list, object, field.
 #[derive(Clone, Default, Debug, PartialEq, Eq)]
 pub struct Place {
-    document: usize,
-    item: Option<usize>,
+    document: u32,
+    /// The line at which the document begins.
+    line: u32,
+    item: Option<u32>,
     object: Option<ObjectKey>,
     field: Option<&'static str>,
     key: Option<String>,
@@ -124,7 +137,7 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "document {}", self.document)?;
+        write!(f, "document {} (line {})", self.document, self.line)?;
         if let Some(item) = self.item {
             write!(f, ", item {item}")?;
         }
@@ -144,17 +157,22 @@ impl fmt::Display for Place {
 /// The ConfigMaps and Secrets of `text`, in its order: several documents, `List`, and JSON.
 ///
 /// Documents that are no manifests (neither `apiVersion` nor `kind`) and other kinds are passed over. Objects are returned
-/// whether or not the selector wants them.
-///
-/// # Errors
-/// The first thing that is wrong anywhere in the text; documents are counted from 1, without empty ones.
-pub fn parse(text: &[u8], rules: &ManifestRules) -> Result<Vec<Labelled>, YamlError> {
-    let mut found = Vec::new();
-    for (index, document) in node::documents(text)?.into_iter().enumerate() {
-        let place = Place { document: index + 1, ..Place::default() };
-        manifest(document, None, &place, rules, &mut found)?;
+/// whether or not the selector wants them. A document with anything wrong in it gives none, and stops no other.
+pub fn parse(text: &[u8], rules: &ManifestRules) -> Parsed {
+    let mut parsed = Parsed { found: Vec::new(), refused: Vec::new(), documents: 0 };
+    for (document, node::Document { line, node }) in (1..).zip(node::documents(text)) {
+        parsed.documents += 1;
+        let place = Place { document, line, ..Place::default() };
+        let before = parsed.found.len();
+        let taken = node
+            .map_err(|node::Flaw { line, column, expected }| YamlError::Syntax { document, line, column, expected })
+            .and_then(|node| manifest(node, None, &place, rules, &mut parsed.found));
+        if let Err(error) = taken {
+            parsed.found.truncate(before);
+            parsed.refused.push(error);
+        }
     }
-    Ok(found)
+    parsed
 }
 
 /// Reads one manifest; `implied` is the kind that a typed list gives to items that name none.
@@ -202,8 +220,8 @@ fn list(
         Some(Node::Sequence(items)) => items,
         Some(_) => return Err(place.field("items").expected("a sequence of manifests")),
     };
-    for (index, item) in items.into_iter().enumerate() {
-        manifest(item, implied, &Place { item: Some(index + 1), ..place.clone() }, rules, found)?;
+    for (number, item) in (1..).zip(items) {
+        manifest(item, implied, &Place { item: Some(number), ..place.clone() }, rules, found)?;
     }
     Ok(())
 }
@@ -236,7 +254,8 @@ fn object(kind: Kind, mut fields: Fields, place: &Place, rules: &ManifestRules) 
         // None is projected, so that no manifest is read as one.
         Kind::Pod => Data::new(),
     };
-    let object = Object { key, uid: 0, resource_version: 0, created: 0, terminating: false, finalizers: Vec::new(), folder, data };
+    let object =
+        Object { key, uid: 0, resource_version: 0, created: 0, terminating: false, finalizers: Vec::new(), held: Vec::new(), folder, data };
     Ok(Labelled { object, labels })
 }
 

@@ -15,6 +15,12 @@ fn rules() -> ManifestRules {
     }
 }
 
+/// The objects of a text of which all is taken.
+fn whole(text: &[u8], rules: &ManifestRules) -> Result<Vec<Labelled>, YamlError> {
+    let Parsed { found, refused, .. } = parse(text, rules);
+    refused.into_iter().next().map_or(Ok(found), Err)
+}
+
 /// The objects of a text, as `Kind/namespace/name label folder key=bytes …`, or its error.
 fn read(text: &str) -> Result<Vec<String>, String> {
     let describe = |labelled: Labelled| {
@@ -28,13 +34,13 @@ fn read(text: &str) -> Result<Vec<String>, String> {
         }
         line
     };
-    parse(text.as_bytes(), &rules()).map(|found| found.into_iter().map(describe).collect()).map_err(|error| error.to_string())
+    whole(text.as_bytes(), &rules()).map(|found| found.into_iter().map(describe).collect()).map_err(|error| error.to_string())
 }
 
 /// The bytes of the key `k` of the ConfigMap whose `data` is `data`, indented by the caller.
 fn value(data: &str) -> Result<String, String> {
     let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata:\n{data}");
-    let found = parse(text.as_bytes(), &rules()).map_err(|error| error.to_string())?;
+    let found = whole(text.as_bytes(), &rules()).map_err(|error| error.to_string())?;
     let payload = found[0].object.data[0].payload.clone();
     Ok(payload.map(|payload| payload.0.escape_ascii().to_string()).unwrap_or_default())
 }
@@ -98,7 +104,7 @@ fn a_kind_that_is_not_wanted_is_not_even_checked() {
     let rules = ManifestRules { kinds: vec![Kind::ConfigMap], ..rules() };
     let text = format!("{SECRET}data: {{k: 1}}\n---\n{HEAD}");
     let keys: Vec<_> =
-        parse(text.as_bytes(), &rules).map(|found| found.into_iter().map(|one| one.object.key.to_string()).collect()).unwrap();
+        whole(text.as_bytes(), &rules).map(|found| found.into_iter().map(|one| one.object.key.to_string()).collect()).unwrap();
     assert_eq!(keys, ["ConfigMap/default/a"]);
 }
 
@@ -140,11 +146,11 @@ fn values_that_are_no_strings_are_refused() {
     for number in
         ["1", "-1", "1.5", "0x10", "0o17", "0777", "089", "1e3", ".5", "123456789012345678901234567890", "1_000", "+1", "0b11", "1.", "-.5"]
     {
-        let error = "document 1, ConfigMap/default/a, data, key \"k\": expected a string, found a number: put it in quotes";
+        let error = "document 1 (line 1), ConfigMap/default/a, data, key \"k\": expected a string, found a number: put it in quotes";
         assert_eq!(value(&format!("  k: {number}\n")), Err(error.to_owned()), "{number}");
     }
     for boolean in ["true", "False", "yes", "off", "y", "N"] {
-        let error = "document 1, ConfigMap/default/a, data, key \"k\": expected a string, found a boolean: put it in quotes";
+        let error = "document 1 (line 1), ConfigMap/default/a, data, key \"k\": expected a string, found a boolean: put it in quotes";
         assert_eq!(value(&format!("  k: {boolean}\n")), Err(error.to_owned()), "{boolean}");
     }
 }
@@ -152,61 +158,96 @@ fn values_that_are_no_strings_are_refused() {
 #[test]
 fn errors_name_the_place_and_what_was_expected() {
     let table: &[(String, &str)] = &[
-        (format!("{HEAD}data: {{k: [1]}}\n"), "document 1, ConfigMap/default/a, data, key \"k\": expected a string, found a sequence"),
-        (format!("{HEAD}data: [k]\n"), "document 1, ConfigMap/default/a, data: expected a mapping"),
+        (
+            format!("{HEAD}data: {{k: [1]}}\n"),
+            "document 1 (line 1), ConfigMap/default/a, data, key \"k\": expected a string, found a sequence",
+        ),
+        (format!("{HEAD}data: [k]\n"), "document 1 (line 1), ConfigMap/default/a, data: expected a mapping"),
         (
             format!("{HEAD}data: {{a/b: x}}\n"),
-            "document 1, ConfigMap/default/a, data, key \"a/b\": expected letters, digits, -, _ and ., at most 253, not beginning with .., and not . alone",
+            "document 1 (line 1), ConfigMap/default/a, data, key \"a/b\": expected letters, digits, -, _ and ., at most 253, not beginning with .., and not . alone",
         ),
         (
             format!("{HEAD}data: {{k: x}}\nbinaryData: {{k: eA==}}\n"),
-            "document 1, ConfigMap/default/a, binaryData, key \"k\": expected a key that data does not hold",
+            "document 1 (line 1), ConfigMap/default/a, binaryData, key \"k\": expected a key that data does not hold",
         ),
-        (format!("{SECRET}data: {{k: hunter2}}\n"), "document 1, Secret/ns/s, data, key \"k\": expected standard base64 with padding"),
-        (format!("{SECRET}data: {{k: aGk}}\n"), "document 1, Secret/ns/s, data, key \"k\": expected standard base64 with padding"),
+        (
+            format!("{SECRET}data: {{k: hunter2}}\n"),
+            "document 1 (line 1), Secret/ns/s, data, key \"k\": expected standard base64 with padding",
+        ),
+        (format!("{SECRET}data: {{k: aGk}}\n"), "document 1 (line 1), Secret/ns/s, data, key \"k\": expected standard base64 with padding"),
         (
             format!("{SECRET}stringData: {{k: 1}}\n"),
-            "document 1, Secret/ns/s, stringData, key \"k\": expected a string, found a number: put it in quotes",
+            "document 1 (line 1), Secret/ns/s, stringData, key \"k\": expected a string, found a number: put it in quotes",
         ),
-        (format!("{HEAD}---\napiVersion: v1\nkind: Secret\n"), "document 2, metadata.name: expected a name"),
+        (format!("{HEAD}---\napiVersion: v1\nkind: Secret\n"), "document 2 (line 4), metadata.name: expected a name"),
         (
             "apiVersion: v1\nkind: Secret\nmetadata: {name: 1}\n".to_owned(),
-            "document 1, metadata.name: expected a string; numbers and booleans need quotes",
+            "document 1 (line 1), metadata.name: expected a string; numbers and booleans need quotes",
         ),
         (
             "apiVersion: v1\nkind: Secret\nmetadata: {name: ../x}\n".to_owned(),
-            "document 1, metadata.name: expected a name of lower case letters, digits, - and ., at most 253",
+            "document 1 (line 1), metadata.name: expected a name of lower case letters, digits, - and ., at most 253",
         ),
         (
             "apiVersion: v1\nkind: Secret\nmetadata: {name: x, namespace: a.b}\n".to_owned(),
-            "document 1, metadata.namespace: expected a namespace of lower case letters, digits and -, at most 63",
+            "document 1 (line 1), metadata.namespace: expected a namespace of lower case letters, digits and -, at most 63",
         ),
         (
             "apiVersion: v1\nkind: ConfigMapList\nitems:\n- {metadata: {name: a}}\n- {metadata: {}}\n".to_owned(),
-            "document 1, item 2, metadata.name: expected a name",
+            "document 1 (line 1), item 2, metadata.name: expected a name",
         ),
-        ("kind: ConfigMap\nmetadata: {name: a}\n".to_owned(), "document 1, apiVersion: expected a version, such as v1"),
-        ("apiVersion: v1\nmetadata: {name: a}\n".to_owned(), "document 1, kind: expected a kind"),
+        ("kind: ConfigMap\nmetadata: {name: a}\n".to_owned(), "document 1 (line 1), apiVersion: expected a version, such as v1"),
+        ("apiVersion: v1\nmetadata: {name: a}\n".to_owned(), "document 1 (line 1), kind: expected a kind"),
         (
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {rules: 1}}\n".to_owned(),
-            "document 1, ConfigMap/default/a, metadata.labels, key \"rules\": expected a string; numbers and booleans need quotes",
+            "document 1 (line 1), ConfigMap/default/a, metadata.labels, key \"rules\": expected a string; numbers and booleans need quotes",
         ),
         (
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, annotations: {folder: true}}\n".to_owned(),
-            "document 1, ConfigMap/default/a, metadata.annotations, key \"folder\": expected a string; numbers and booleans need quotes",
+            "document 1 (line 1), ConfigMap/default/a, metadata.annotations, key \"folder\": expected a string; numbers and booleans need quotes",
         ),
-        ("apiVersi".to_owned(), "document 1: expected a manifest"),
-        (format!("{HEAD}data: {{k: a, k: b}}\n"), "line 4, column 14: expected each key once"),
-        (format!("{HEAD}data:\n  k: \"hunter2\n"), "line 6, column 1: expected YAML"),
-        (format!("{HEAD}data:\n  k: hunter2\n bad: hunter2\n"), "line 6, column 2: expected YAML"),
+        ("apiVersi".to_owned(), "document 1 (line 1): expected a manifest"),
+        (format!("{HEAD}data: {{k: a, k: b}}\n"), "document 1 (line 4, column 14): expected each key once"),
+        (format!("{HEAD}data:\n  k: \"hunter2\n"), "document 1 (line 6, column 1): expected YAML"),
+        (format!("{HEAD}data:\n  k: hunter2\n bad: hunter2\n"), "document 1 (line 6, column 2): expected YAML"),
         (
             "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"a\"},\"data\":{\"k\":\"a\",\"k\":\"b\"}}".to_owned(),
-            "line 1, column 79: expected each key once",
+            "document 1 (line 1, column 79): expected each key once",
         ),
     ];
     for (text, expected) in table {
         assert_eq!(read(text), Err((*expected).to_owned()), "{text}");
     }
+}
+
+#[test]
+fn m7_a_broken_document_stops_no_other_and_is_named_by_number_and_line() {
+    let named = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
+    let template = "# Source: chart/templates/b.yaml\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\n";
+    let nothing = "---\n---\n# nothing\n";
+    let text = format!("{}---\n{template}{nothing}---\n{}---\nkind: Secret\n---\na: \"\n---\nb: ", named("a"), named("c"));
+    let text = [text.as_bytes(), b"\xff"].concat();
+    let Parsed { found, refused, documents } = parse(&text, &rules());
+    let names: Vec<_> = found.iter().map(|labelled| labelled.object.key.name.to_string()).collect();
+    assert_eq!((names, documents), (vec!["a".to_owned(), "c".to_owned()], 6));
+    let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        refused,
+        [
+            "document 2 (line 9, column 10): expected YAML; a template, with {{ }}, must be rendered first",
+            "document 4 (line 17), apiVersion: expected a version, such as v1",
+            "document 5 (line 21, column 1): expected YAML",
+            "document 6 (line 22, column 4): expected UTF-8",
+        ]
+    );
+    // A list is one document.
+    let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n- {kind: Secret}\n";
+    let Parsed { found, refused, .. } = parse(list.as_bytes(), &rules());
+    assert_eq!((found.len(), refused.len()), (0, 1));
+    let json = "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"a\"}}\n\n{\"kind\":\"Secret\"}\n";
+    let Parsed { found, refused, .. } = parse(json.as_bytes(), &rules());
+    assert_eq!((found.len(), refused[0].to_string()), (1, "document 2 (line 3), apiVersion: expected a version, such as v1".to_owned()));
 }
 
 #[test]
@@ -227,15 +268,15 @@ fn errors_never_quote_a_value() {
         format!("{{\"stringData\":{{\"k\":\"{canary}\\q\"}}}}"),
     ];
     for text in texts {
-        let error = parse(text.as_bytes(), &rules()).err().expect("every text here is broken");
+        let error = whole(text.as_bytes(), &rules()).err().expect("every text here is broken");
         assert!(!format!("{error} {error:?}").contains(canary), "{text} gives {error:?}");
     }
 }
 
 #[test]
 fn a_text_that_is_not_utf8_names_the_byte() {
-    let error = parse(b"a: b\nc: \xff\n", &rules()).err().map(|error| error.to_string());
-    assert_eq!(error.as_deref(), Some("line 2, column 4: expected UTF-8"));
+    let error = whole(b"a: b\nc: \xff\n", &rules()).err().map(|error| error.to_string());
+    assert_eq!(error.as_deref(), Some("document 1 (line 2, column 4): expected UTF-8"));
 }
 
 #[test]
@@ -245,12 +286,12 @@ fn alias_bombs_are_refused_and_large_files_are_not() {
         let below = level - 1;
         bomb += &format!("a{level}: &a{level} [*a{below}, *a{below}, *a{below}, *a{below}, *a{below}, *a{below}, *a{below}, *a{below}]\n");
     }
-    assert!(parse(bomb.as_bytes(), &rules()).is_err());
+    assert!(whole(bomb.as_bytes(), &rules()).is_err());
     let mut large = "# a long comment\n".repeat(2000);
     for number in 0..3000 {
         large += &format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a{number}}}\ndata: {{k: v, l: v, m: v}}\n");
     }
-    assert_eq!(parse(large.as_bytes(), &rules()).map(|found| found.len()), Ok(3000));
+    assert_eq!(whole(large.as_bytes(), &rules()).map(|found| found.len()), Ok(3000));
 }
 
 #[test]
@@ -276,6 +317,7 @@ fn selection_is_by_label_and_namespace() {
             created: 0,
             terminating: false,
             finalizers: Vec::new(),
+            held: Vec::new(),
             folder: None,
             data: Vec::new(),
         };

@@ -1,5 +1,9 @@
 //! SOURCE=DIR: a folder of manifests drives the same engine, without a cluster.
 
+mod documents;
+mod places;
+mod settle;
+
 use std::path::PathBuf;
 
 use tempfile::TempDir;

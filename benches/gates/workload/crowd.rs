@@ -18,6 +18,7 @@ fn object(name: String, (created, revision): (i64, u64), folder: Option<&str>, (
         created,
         terminating: false,
         finalizers: Vec::new(),
+        held: Vec::new(),
         folder: folder.map(str::to_owned),
         data: vec![Datum { key, payload: bytes.map(|bytes| Payload(bytes.to_vec())), encoded: false }],
     };

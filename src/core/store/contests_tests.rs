@@ -51,6 +51,7 @@ fn event(step: &Step, version: u64) -> SourceEvent {
                 created: *created,
                 terminating: false,
                 finalizers: Vec::new(),
+                held: Vec::new(),
                 folder: Some((*folder).to_owned()),
                 data: keys.iter().map(datum).collect(),
             };

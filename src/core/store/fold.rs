@@ -94,7 +94,7 @@ impl Store {
         if object.folder.is_some() {
             folded.overridden.push(key.clone());
         }
-        let Projection { files, remotes, rejections, outside } = project::files(object, rules);
+        let Projection { files, remotes, held, rejections, outside } = project::files(object, rules);
         folded.rejections.push((key.clone(), new.uid(), rejections));
         if rules.tells_outside {
             folded.outside.push((key.clone(), new.uid(), outside));
@@ -102,6 +102,12 @@ impl Store {
         let mut wanted: Vec<(Claim, Option<FileProjection>)> =
             files.into_iter().map(|(path, file)| (self.claim_of(path, &file), Some(file))).collect();
         wanted.extend(remotes.iter().map(|remote| (self.pending(remote.path.clone(), rules.file_mode), None)));
+        // What is held has bytes if anything has: those that are there.
+        let known = |path: TargetPath| {
+            let content = former.as_ref()?.claims.at(&path).filter(|content| !content.is_pending())?;
+            Some((Claim { path, content }, None))
+        };
+        wanted.extend(held.into_iter().filter_map(known));
         folded.remotes.extend(self.remotes.replace(&key, remotes, &self.digester));
         // Two keys of one object can give one name: the first one stands.
         wanted.sort_by(|(left, _), (right, _)| left.path.cmp(&right.path));

@@ -1,12 +1,14 @@
-//! What is known of each file: which objects it last gave, and whose they are. Pure; keeps no bodies.
+//! What is known of each file: which objects it last gave, whose they are, and what is missing. Pure; keeps no bodies.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::warn;
 
 use crate::core::object::ObjectKey;
+use crate::core::settle::Moment;
 use crate::source::manifests::scan::{Failure, Identity};
 
 /// Whether a file's trouble is news.
@@ -18,30 +20,94 @@ pub(super) enum Verdict {
     Same,
 }
 
+/// What was read from a file.
+pub(super) struct Content {
+    pub(super) identity: Identity,
+    /// The objects of its documents that are good, each with its data keys.
+    pub(super) objects: Vec<(ObjectKey, Vec<Box<str>>)>,
+    /// What is wrong with the others.
+    pub(super) trouble: Option<String>,
+    /// Whether there are no documents at all.
+    pub(super) is_empty: bool,
+}
+
+/// What a file that was read gives.
+pub(super) struct Read {
+    /// Whether what is wrong with it, or that nothing is any more, is news.
+    pub(super) verdict: Verdict,
+    /// For each of its objects whether this file gives it.
+    pub(super) won: Vec<bool>,
+    /// Objects that it goes on giving as they were.
+    pub(super) kept: Vec<ObjectKey>,
+}
+
+/// How a look ended.
+#[derive(Default, PartialEq, Eq, Debug)]
+pub(super) struct Looked {
+    /// Objects that stay although no file gives them now.
+    pub(super) kept: Vec<ObjectKey>,
+    /// Empty files whose objects go, and how many data keys these had.
+    pub(super) emptied: Vec<(Arc<Path>, usize)>,
+    pub(super) evidence: Evidence,
+    /// Since when the first of what is waited for has been missing.
+    pub(super) waits_since: Option<Duration>,
+}
+
+/// What the absence of an object in the list means.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) enum Evidence {
+    /// That it is gone.
+    Absence,
+    /// Nothing: what a broken file holds is not known.
+    Unknown,
+    /// Nothing yet: the first list waits until the folder is settled.
+    #[default]
+    Open,
+}
+
 /// What is known of one file.
 struct Known {
     /// The content that was judged; none where it could not be read.
     identity: Option<Identity>,
-    /// Objects of the last good content.
+    /// Objects that it gives: those of its content, and while anything of that is refused those that it gave before.
     keys: Vec<ObjectKey>,
-    /// Why the content as it is now was refused.
+    /// Why the content as it is now is not taken as a whole.
     trouble: Option<String>,
-    /// Whether any content was ever good.
+    /// Whether all of any content was ever good.
     good: bool,
+    /// Whether the content has no documents.
+    is_empty: bool,
+}
+
+/// An object that is given, or was until a moment ago.
+struct Given {
+    path: Arc<Path>,
+    /// Its data keys as the file has them.
+    data: Vec<Box<str>>,
+    /// Data keys that it had, and since when they are missing; without a time they wait for the file to be good.
+    held: Vec<(Box<str>, Option<Duration>)>,
+    /// Since when no file gives it.
+    missing: Option<Duration>,
 }
 
 /// All files of the last look, and during a look those of this one.
 #[derive(Default)]
 pub(super) struct Book {
     generation: u32,
+    moment: Option<Moment>,
+    /// When the first look was.
+    first: Option<Duration>,
     /// Whether a list was ever complete.
     listed: bool,
     /// Files of the last look that this one has not met yet.
     before: BTreeMap<Arc<Path>, Known>,
     /// Files of this look.
     files: BTreeMap<Arc<Path>, Known>,
-    owners_before: HashMap<ObjectKey, Arc<Path>>,
-    owners: HashMap<ObjectKey, Arc<Path>>,
+    given_before: HashMap<ObjectKey, Given>,
+    given: HashMap<ObjectKey, Given>,
+    /// Files that are perhaps being written, since when.
+    deferred_before: HashMap<Arc<Path>, Duration>,
+    deferred: HashMap<Arc<Path>, Duration>,
     /// Object, file that counts, file that does not.
     told_before: HashSet<(ObjectKey, Arc<Path>, Arc<Path>)>,
     told: HashSet<(ObjectKey, Arc<Path>, Arc<Path>)>,
@@ -51,11 +117,14 @@ pub(super) struct Book {
 }
 
 impl Book {
-    /// Begins a look; its generation.
-    pub(super) fn begin(&mut self) -> u32 {
+    /// Begins a look at this moment; its generation.
+    pub(super) fn begin(&mut self, moment: Moment) -> u32 {
         self.generation = self.generation.wrapping_add(1);
+        self.moment = Some(moment);
+        self.first.get_or_insert(moment.now);
         self.before = std::mem::take(&mut self.files);
-        self.owners_before = std::mem::take(&mut self.owners);
+        self.given_before = std::mem::take(&mut self.given);
+        self.deferred_before = std::mem::take(&mut self.deferred);
         self.told_before = std::mem::take(&mut self.told);
         self.unreadable_before = std::mem::take(&mut self.unreadable);
         self.generation
@@ -67,12 +136,18 @@ impl Book {
 
     /// The file that gives this object, by the last look.
     pub(super) fn owner(&self, key: &ObjectKey) -> Option<Arc<Path>> {
-        self.owners.get(key).cloned()
+        self.given.get(key).map(|given| Arc::clone(&given.path))
+    }
+
+    /// The data keys that this object had and keeps for now.
+    pub(super) fn held(&self, key: &ObjectKey) -> Vec<String> {
+        let held = self.given.get(key).map(|given| given.held.as_slice()).unwrap_or_default();
+        held.iter().map(|(name, _)| name.to_string()).collect()
     }
 
     /// How many objects the files give.
     pub(super) fn objects(&self) -> usize {
-        self.owners.len()
+        self.given.len()
     }
 
     /// How many files and folders are not taken.
@@ -80,16 +155,24 @@ impl Book {
         self.unreadable.len() + self.files.values().filter(|known| known.trouble.is_some()).count()
     }
 
-    /// Whether the file need not be read: same content, and no object of it that another file gave last time.
+    /// Whether this content of the file was judged, at this look or the last.
+    pub(super) fn knows(&self, path: &Arc<Path>, identity: Identity) -> bool {
+        let known = self.before.get(path).or_else(|| self.files.get(path));
+        known.is_some_and(|known| known.identity == Some(identity))
+    }
+
+    /// Whether the file need not be read: same content, no object of it that another file gave last time, and none that loses a data
+    /// key now.
     pub(super) fn is_current(&self, path: &Arc<Path>, identity: Identity) -> bool {
         let Some(known) = self.before.get(path).filter(|known| known.identity == Some(identity)) else {
             return false;
         };
-        let ours = |key: &ObjectKey| self.owners.contains_key(key) || self.owners_before.get(key) == Some(path);
-        known.trouble.is_some() || known.keys.iter().all(ours)
+        let is_due = |(_, since): &(Box<str>, Option<Duration>)| since.is_some_and(|since| self.counts(since));
+        let ours = |given: &Given| given.path == *path && !given.held.iter().any(is_due);
+        known.keys.iter().all(|key| self.given.contains_key(key) || self.given_before.get(key).is_some_and(ours))
     }
 
-    /// Notes a file whose content is as before; the objects that it goes on giving.
+    /// Notes a file whose content is as before, or not known yet; the objects that it goes on giving.
     pub(super) fn unchanged(&mut self, path: &Arc<Path>) -> Vec<ObjectKey> {
         match self.before.remove(path) {
             Some(known) => self.note(path, known),
@@ -97,20 +180,75 @@ impl Book {
         }
     }
 
-    /// Notes the objects of a file that was read; for each whether this file gives it.
-    pub(super) fn good(&mut self, path: &Arc<Path>, identity: Identity, keys: Vec<ObjectKey>) -> (Verdict, Vec<bool>) {
+    /// Whether a file that may still be written is left for a later look.
+    pub(super) fn defers(&mut self, path: &Arc<Path>) -> bool {
+        let since = self.deferred_since(path);
+        let waits = !self.counts(since);
+        if waits {
+            self.deferred.insert(Arc::clone(path), since);
+        }
+        waits
+    }
+
+    /// The same for a file that changed while we looked: so nothing is settled, whatever was thought.
+    pub(super) fn defers_changing(&mut self, path: &Arc<Path>) -> bool {
+        self.unsettle();
+        self.defers(path)
+    }
+
+    /// What was missing at this look is no evidence yet.
+    pub(super) fn unsettle(&mut self) {
+        self.moment = self.moment.map(Moment::unsettled);
+    }
+
+    fn deferred_since(&self, path: &Arc<Path>) -> Duration {
+        self.deferred_before.get(path).copied().unwrap_or_else(|| self.now())
+    }
+
+    fn now(&self) -> Duration {
+        self.moment.map(|moment| moment.now).unwrap_or_default()
+    }
+
+    fn counts(&self, since: Duration) -> bool {
+        self.moment.is_some_and(|moment| moment.counts(since))
+    }
+
+    /// Notes a file that was read.
+    pub(super) fn read(&mut self, path: &Arc<Path>, content: Content) -> Read {
+        let Content { identity, objects, trouble, is_empty } = content;
         let before = self.before.remove(path);
-        let won = keys.iter().map(|key| self.claim(key, path)).collect();
-        self.files.insert(Arc::clone(path), Known { identity: Some(identity), keys, trouble: None, good: true });
-        let verdict = if before.is_some_and(|known| known.trouble.is_some()) { Verdict::Changed } else { Verdict::Same };
-        (verdict, won)
+        let former = before.as_ref().and_then(|known| known.trouble.clone());
+        let verdict = if former == trouble { Verdict::Same } else { Verdict::Changed };
+        let had: HashSet<ObjectKey> = before.iter().flat_map(|known| known.keys.iter().cloned()).collect();
+        let (mut keys, mut won) = (Vec::with_capacity(objects.len()), Vec::with_capacity(objects.len()));
+        for (key, data) in objects {
+            won.push(!self.waits_for_another(&key, path, &had) && self.claim(&key, path, Some((data, trouble.is_none()))));
+            keys.push(key);
+        }
+        let good = trouble.is_none() || before.as_ref().is_some_and(|known| known.good);
+        let mut kept = Vec::new();
+        if let (Some(before), true) = (before, trouble.is_some()) {
+            let read: HashSet<&ObjectKey> = keys.iter().collect();
+            let missing: Vec<_> = before.keys.into_iter().filter(|key| !read.contains(key)).collect();
+            kept.extend(missing.iter().filter(|key| self.claim(key, path, None)).cloned());
+            keys.extend(missing);
+        }
+        self.files.insert(Arc::clone(path), Known { identity: Some(identity), keys, trouble, good, is_empty });
+        Read { verdict, won, kept }
+    }
+
+    /// Whether another file gave this object although this one had it too, and may only be gone for a moment.
+    fn waits_for_another(&self, key: &ObjectKey, path: &Arc<Path>, had: &HashSet<ObjectKey>) -> bool {
+        let Some(given) = self.given_before.get(key).filter(|given| given.path < *path) else { return false };
+        had.contains(key) && !self.counts(given.missing.unwrap_or_else(|| self.now()))
     }
 
     /// Notes a file that is not taken; its last good objects.
     pub(super) fn broken_file(&mut self, path: &Arc<Path>, failure: &Failure) -> (Verdict, Vec<ObjectKey>) {
-        let before = self.before.remove(path).unwrap_or(Known { identity: None, keys: Vec::new(), trouble: None, good: false });
+        let unknown = Known { identity: None, keys: Vec::new(), trouble: None, good: false, is_empty: false };
+        let before = self.before.remove(path).unwrap_or(unknown);
         let verdict = if before.trouble.as_ref() == Some(&failure.text) { Verdict::Same } else { Verdict::Changed };
-        let known = Known { identity: failure.identity, trouble: Some(failure.text.clone()), ..before };
+        let known = Known { identity: failure.identity, trouble: Some(failure.text.clone()), is_empty: false, ..before };
         (verdict, self.note(path, known))
     }
 
@@ -121,40 +259,96 @@ impl Book {
         if told { Verdict::Same } else { Verdict::Changed }
     }
 
-    /// Ends the look: objects kept because their folder cannot be listed, and whether the list is evidence of absence.
-    pub(super) fn end(&mut self) -> (Vec<ObjectKey>, bool) {
-        let mut kept = Vec::new();
+    /// Ends the look.
+    pub(super) fn end(&mut self) -> Looked {
+        let mut looked = Looked::default();
         for (path, known) in std::mem::take(&mut self.before) {
             if self.unreadable.keys().any(|folder| path.starts_with(folder)) {
-                kept.extend(self.note(&path, known));
+                looked.kept.extend(self.note(&path, known));
             }
         }
-        let known = self.unreadable.is_empty() && self.files.values().all(|known| known.good);
-        self.listed |= known;
-        self.owners_before = HashMap::new();
+        self.end_objects(&mut looked);
+        let first = self.first.unwrap_or_default();
+        // What cannot be read is not waited for.
+        let is_good = |given: &&Given| self.files.get(&given.path).is_none_or(|known| known.trouble.is_none());
+        let held = self.given.values().filter(is_good).flat_map(|given| given.held.iter().filter_map(|(_, since)| *since));
+        let missing = self.given.values().filter_map(|given| given.missing);
+        let waits = held.chain(missing).chain(self.deferred.values().copied()).min();
+        let is_known = self.unreadable.is_empty() && self.files.values().all(|known| known.good);
+        let is_settled = self.deferred.is_empty() && self.counts(first);
+        looked.evidence = match (self.listed || is_settled, self.listed || is_known) {
+            (true, true) => Evidence::Absence,
+            (true, false) => Evidence::Unknown,
+            (false, _) => Evidence::Open,
+        };
+        self.listed |= looked.evidence == Evidence::Absence;
+        looked.waits_since = if looked.evidence == Evidence::Open { Some(first) } else { waits };
+        self.deferred_before = HashMap::new();
         self.told_before = HashSet::new();
         self.unreadable_before = HashMap::new();
-        (kept, self.listed)
+        looked
+    }
+
+    /// Objects that no file gives are kept until that counts.
+    fn end_objects(&mut self, looked: &mut Looked) {
+        let mut emptied: BTreeMap<Arc<Path>, usize> = BTreeMap::new();
+        let mut missing: Vec<_> = std::mem::take(&mut self.given_before).into_iter().collect();
+        missing.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for (key, given) in missing {
+            let since = given.missing.unwrap_or_else(|| self.now());
+            if !self.counts(since) {
+                looked.kept.push(key.clone());
+                self.given.insert(key, Given { missing: Some(since), ..given });
+            } else if self.files.get(&given.path).is_some_and(|known| known.is_empty) {
+                *emptied.entry(given.path).or_default() += given.data.len() + given.held.len();
+            }
+        }
+        looked.emptied = emptied.into_iter().collect();
     }
 
     /// Files away what is known of a file that was not read; the objects that are its own.
     fn note(&mut self, path: &Arc<Path>, known: Known) -> Vec<ObjectKey> {
-        let own = known.keys.iter().filter(|key| self.claim(key, path)).cloned().collect();
+        let own = known.keys.iter().filter(|key| self.claim(key, path, None)).cloned().collect();
         self.files.insert(Arc::clone(path), known);
         own
     }
 
-    /// Gives the object to this file unless an earlier one has it.
-    fn claim(&mut self, key: &ObjectKey, path: &Arc<Path>) -> bool {
-        let Some(owner) = self.owners.get(key) else {
-            self.owners.insert(key.clone(), Arc::clone(path));
+    /// Gives the object to this file unless an earlier one has it: with these data keys and whether the whole file is good, or as it was.
+    fn claim(&mut self, key: &ObjectKey, path: &Arc<Path>, read: Option<(Vec<Box<str>>, bool)>) -> bool {
+        let Some(owner) = self.given.get(key) else {
+            let before = self.given_before.remove(key);
+            let given = match (read, before) {
+                (Some((data, is_good)), before) => {
+                    let held = before.map(|before| self.missing_data(before, &data, is_good)).unwrap_or_default();
+                    Given { path: Arc::clone(path), data, held, missing: None }
+                }
+                (None, Some(before)) => Given { path: Arc::clone(path), missing: None, ..before },
+                (None, None) => Given { path: Arc::clone(path), data: Vec::new(), held: Vec::new(), missing: None },
+            };
+            self.given.insert(key.clone(), given);
             return true;
         };
-        let pair = (key.clone(), Arc::clone(owner), Arc::clone(path));
+        let pair = (key.clone(), Arc::clone(&owner.path), Arc::clone(path));
         if !self.told_before.contains(&pair) && !self.told.contains(&pair) {
-            warn!(object = %key, file = %owner.display(), ignored = %path.display(), "two manifests for one object; the first file counts");
+            warn!(object = %key, file = %owner.path.display(), ignored = %path.display(), "two manifests for one object; the first file counts");
         }
         self.told.insert(pair);
         false
     }
+
+    /// The data keys that an object had and lost, but not for long enough to count. In a file that is not good none counts.
+    fn missing_data(&self, before: Given, data: &[Box<str>], is_good: bool) -> Vec<(Box<str>, Option<Duration>)> {
+        let present: HashSet<&str> = data.iter().map(|name| &**name).collect();
+        let lost = before.data.into_iter().map(|name| (name, None)).chain(before.held);
+        let lost = lost.filter(|(name, _)| !present.contains(&**name));
+        let stays = |(name, since): (Box<str>, Option<Duration>)| {
+            let since = since.unwrap_or_else(|| self.now());
+            (!is_good).then_some((name.clone(), None)).or_else(|| (!self.counts(since)).then_some((name, Some(since))))
+        };
+        lost.filter_map(stays).collect()
+    }
 }
+
+#[cfg(test)]
+#[path = "book_tests.rs"]
+mod tests;

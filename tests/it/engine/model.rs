@@ -56,6 +56,7 @@ impl Thing {
             created: self.created,
             terminating: false,
             finalizers: Vec::new(),
+            held: Vec::new(),
             folder: self.folder.map(str::to_owned),
             data: self
                 .data

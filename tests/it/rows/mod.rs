@@ -11,3 +11,5 @@ mod marks;
 mod mount;
 mod owner;
 mod trust;
+
+pub use mount::Mount;

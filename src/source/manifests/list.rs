@@ -1,0 +1,211 @@
+//! From a look at the folder to events for the engine, and answers to what it asks.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+use crate::core::object::{Object, ObjectKey, SourceEvent};
+use crate::health::{Counter, WatchState};
+use crate::source::Request;
+use crate::source::manifests::book::{self, Evidence, Looked, Verdict};
+use crate::source::manifests::content::{self, Content};
+use crate::source::manifests::follow::{Heard, Whole};
+use crate::source::manifests::scan::{Failure, Found, Walk};
+use crate::source::manifests::{Reread, SOURCE, Source};
+use crate::source::yaml::Labelled;
+
+/// Links that one warning names.
+const NAMED: usize = 5;
+
+impl Reread {
+    /// Whether this file is read although it looks as it did.
+    fn demands(&self, path: &Path) -> bool {
+        match self {
+            Self::All => true,
+            Self::Changed(whole) => whole.contains(path),
+        }
+    }
+
+    /// Whether this file was put in place as its writer wants it, by itself or with a folder.
+    fn is_whole(&self, path: &Path) -> bool {
+        match self {
+            Self::All => false,
+            Self::Changed(whole) => !whole.is_empty() && path.ancestors().any(|above| whole.contains(above)),
+        }
+    }
+}
+
+impl Source {
+    /// Names links that lead out of the folder, each once for as long as it does.
+    fn report_outside(&mut self, outside: Vec<PathBuf>) {
+        let now: HashSet<PathBuf> = outside.iter().cloned().collect();
+        let news: Vec<_> = outside.iter().filter(|link| !self.outside.contains(*link)).map(|link| link.display().to_string()).collect();
+        if !news.is_empty() {
+            let links = news.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+            warn!(links, more = news.len().saturating_sub(NAMED), "links that lead out of SOURCE are not followed");
+        }
+        self.outside = now;
+    }
+
+    /// Sends one list: every object of every file, as it is now or as it was last known.
+    pub(super) async fn list(&mut self, walk: Walk, reread: &Reread, heard: Heard) -> Evidence {
+        let now = self.began.elapsed();
+        if heard.stirred {
+            self.settle.changed(now);
+        }
+        self.settle.looks_like(walk.fingerprint, walk.age, now);
+        let open = heard.since.map(|since| since.saturating_duration_since(self.began));
+        let generation = self.book.begin(self.settle.moment(now, open));
+        self.mailbox.push(SourceEvent::ListBegin { source: SOURCE, generation, consistent: true });
+        self.report_outside(walk.outside);
+        for (path, failure) in walk.unreadable {
+            let verdict = self.book.unreadable(&path, &failure);
+            self.report(&path, verdict, &failure);
+        }
+        for found in walk.files {
+            self.list_file(found, reread, &heard).await;
+        }
+        let Looked { kept, emptied, evidence, waits_since } = self.book.end();
+        self.keep(kept);
+        for (path, files) in emptied {
+            warn!(file = %path.display(), files, "the manifest is empty, and stays so: its files go");
+        }
+        match evidence {
+            Evidence::Absence => self.mailbox.push(SourceEvent::ListEnd { source: SOURCE, generation }),
+            Evidence::Unknown => self.mailbox.push(SourceEvent::Refused { source: SOURCE }),
+            Evidence::Open => {}
+        }
+        self.due = waits_since.map(|since| self.settle.due(since, open));
+        self.contact.objects(self.book.objects());
+        self.contact.counted(Counter::Relist);
+        self.contact.contacted();
+        self.contact.state(WatchState::Watching);
+        debug!(generation, objects = self.book.objects(), ?evidence, "manifests listed");
+        evidence
+    }
+
+    async fn list_file(&mut self, found: Found, reread: &Reread, heard: &Heard) {
+        let path = Arc::clone(&found.path);
+        let failure = match found.identity {
+            Err(failure) => failure,
+            Ok(identity) if !reread.demands(&path) && self.book.is_current(&path, identity) => return self.pass(&path),
+            Ok(identity) => {
+                let is_old = found.age.is_some_and(|age| age >= self.settle.period());
+                let is_whole = !heard.open.contains(&*path) && (is_old || reread.is_whole(&path));
+                if !is_whole && !self.book.knows(&path, identity) && self.book.defers(&path) {
+                    return self.pass(&path);
+                }
+                match self.read(&path).await {
+                    Ok(content) if (content.is_torn || content.identity != identity) && self.is_changing(&path) => return self.pass(&path),
+                    Ok(content) => return self.take(&path, content).await,
+                    Err(failure) if failure.gone => {
+                        self.settle.changed(self.began.elapsed());
+                        return self.book.unsettle();
+                    }
+                    Err(failure) => failure,
+                }
+            }
+        };
+        let (verdict, kept) = self.book.broken_file(&path, &failure);
+        self.report(&path, verdict, &failure);
+        self.keep(kept);
+    }
+
+    /// What the file gave stays.
+    fn pass(&mut self, path: &Arc<Path>) {
+        let kept = self.book.unchanged(path);
+        self.keep(kept);
+    }
+
+    /// Notes that a file changed while we looked at it; whether it is left for a later look.
+    fn is_changing(&mut self, path: &Arc<Path>) -> bool {
+        self.settle.changed(self.began.elapsed());
+        self.book.defers_changing(path)
+    }
+
+    /// Notes what a file holds, and sends it.
+    async fn take(&mut self, path: &Arc<Path>, content: Content) {
+        let Content { identity, objects, refused, is_empty, .. } = content;
+        let keys = |labelled: &Labelled| labelled.object.data.iter().map(|datum| datum.key.as_str().into()).collect();
+        let given = objects.iter().map(|labelled| (labelled.object.key.clone(), keys(labelled))).collect();
+        let content = book::Content { identity, objects: given, trouble: refused.clone(), is_empty };
+        let book::Read { verdict, won, kept } = self.book.read(path, content);
+        match refused {
+            Some(error) if verdict == Verdict::Changed => {
+                warn!(file = %path.display(), error, "documents not taken; the others are, and what the file last gave stays");
+            }
+            None if verdict == Verdict::Changed => info!(file = %path.display(), "the manifest is good again"),
+            Some(_) | None => {}
+        }
+        self.apply(objects, &won).await;
+        self.keep(kept);
+    }
+
+    /// What one file holds.
+    async fn read(&self, path: &Arc<Path>) -> Result<Content, Failure> {
+        let (source, path, rules) = (Arc::clone(&self.folder), Arc::clone(path), Arc::clone(&self.rules));
+        tokio::task::spawn_blocking(move || content::read(&source, &path, &rules)).await.unwrap_or_else(|error| Err(Failure::of(&error)))
+    }
+
+    /// Sends the objects that the book says `won`, by their place in the file.
+    async fn apply(&self, objects: Vec<Labelled>, won: &[bool]) {
+        for (labelled, _) in objects.into_iter().zip(won).filter(|(_, won)| **won) {
+            let object = Object { held: self.book.held(&labelled.object.key), ..labelled.object };
+            let event = SourceEvent::Apply { source: SOURCE, generation: self.book.generation(), object: Box::new(object) };
+            self.mailbox.has_room(event.payload_bytes()).await;
+            self.mailbox.push(event);
+        }
+    }
+
+    fn keep(&self, keys: Vec<ObjectKey>) {
+        for key in keys {
+            self.mailbox.push(SourceEvent::Keep { source: SOURCE, generation: self.book.generation(), key });
+        }
+    }
+
+    fn report(&self, path: &Path, verdict: Verdict, failure: &Failure) {
+        if verdict == Verdict::Changed {
+            warn!(file = %path.display(), error = failure.text, "manifest not taken; the objects it last gave stay");
+            self.contact.counted(Counter::Error);
+            self.contact.error(format!("{}: {}", path.display(), failure.text));
+        }
+    }
+
+    /// Answers this request and those that wait behind it; what must be looked at then, if anything.
+    pub(super) async fn answer(&mut self, request: Request, requests: &mut mpsc::Receiver<Request>) -> Option<Reread> {
+        let mut wanted: HashMap<Arc<Path>, HashSet<ObjectKey>> = HashMap::new();
+        let mut next = Some(request);
+        while let Some(request) = next {
+            match request {
+                Request::Relist(_) => return Some(Reread::All),
+                Request::Fetch(key) => {
+                    if let Some(path) = self.book.owner(&key) {
+                        wanted.entry(path).or_default().insert(key);
+                    }
+                }
+            }
+            next = requests.try_recv().ok();
+        }
+        self.contact.state(WatchState::Reading);
+        self.contact.waiting();
+        let mut is_stale = false;
+        for (path, mut keys) in wanted {
+            // What is perhaps half written is left to the next look.
+            if let Ok(content) = self.read(&path).await
+                && !content.is_torn
+                && self.book.knows(&path, content.identity)
+            {
+                let won: Vec<bool> = content.objects.iter().map(|labelled| keys.remove(&labelled.object.key)).collect();
+                self.apply(content.objects, &won).await;
+            }
+            is_stale |= !keys.is_empty();
+        }
+        self.contact.contacted();
+        self.contact.state(WatchState::Watching);
+        // A key that its file no longer gives is answered by the next list, which is due anyway.
+        is_stale.then(|| Reread::Changed(Whole::default()))
+    }
+}
