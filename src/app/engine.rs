@@ -406,7 +406,7 @@ impl EngineLoop {
             self.swept = true;
             sweep(config, api, wishes, tasks);
         }
-        self.tell_progress(outcome.ready);
+        self.tell_progress(outcome.ready, sources);
         if !outcome.ready || self.ready {
             return;
         }
@@ -427,7 +427,7 @@ impl EngineLoop {
     }
 
     /// Says once that everything is in sync, which it is not while a wanted file is missing.
-    fn tell_progress(&mut self, ready: bool) {
+    fn tell_progress(&mut self, ready: bool, sources: &Sources) {
         let Some(engine) = self.engine.as_ref().filter(|_| ready && !self.in_sync) else { return };
         let is_amiss = engine.is_amiss();
         // What other servers have is waited for without a word here: whoever asks them tells what is wrong.
@@ -437,7 +437,7 @@ impl EngineLoop {
         self.in_sync = !is_amiss;
         let (objects, files, amiss) = (engine.store().live().count(), engine.files(), engine.amiss());
         match self.in_sync {
-            true => tracing::info!(objects, files, "in sync"),
+            true => sources.in_sync(objects, files),
             false => tracing::warn!(objects, files, amiss, "not in sync yet: wanted files are missing or not as they should be"),
         }
     }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, LedgerPlace, Method, Origin};
@@ -28,7 +29,7 @@ use crate::web::Client;
 /// Requests that may wait for a source; the engine repeats what does not fit.
 const REQUESTS: usize = 256;
 /// Manifests are looked at this often without being told by inotify.
-const RESCAN: std::time::Duration = std::time::Duration::from_secs(60);
+const RESCAN: Duration = Duration::from_secs(60);
 
 /// Running sources.
 pub struct Sources {
@@ -38,6 +39,8 @@ pub struct Sources {
     orders: Option<mpsc::UnboundedSender<Order>>,
     /// Tells when the manifests have come to lie where files are written.
     misplaced: Option<oneshot::Receiver<String>>,
+    /// What the folder of manifests holds, where one is read.
+    found: Option<watch::Receiver<manifests::Tally>>,
     tasks: Vec<JoinHandle<Result<(), String>>>,
     /// Where each source of a cluster is told of, and how many objects were told last.
     contacts: Vec<(SourceId, Contact, usize)>,
@@ -69,6 +72,16 @@ pub async fn apart(config: &Config) -> Result<(), Overlap> {
     let (path, written) = (path.clone(), written(config));
     // A look that died found nothing.
     tokio::task::spawn_blocking(move || places::check(&path, &written)).await.unwrap_or(Ok(()))
+}
+
+/// How often manifests are looked at without being told by inotify. Each look is a contact, and HEALTH_STALE_AFTER wants one sooner
+/// than that, also where nothing changes.
+fn rescan(method: Method, stale_after: Option<Duration>) -> Duration {
+    let rescan = match method {
+        Method::Sleep(pause) => pause,
+        Method::Watch | Method::List => RESCAN,
+    };
+    stale_after.map_or(rescan, |limit| rescan.min(limit / 2))
 }
 
 /// What each source would list, in the order of their ids.
@@ -154,7 +167,7 @@ impl Sources {
             (Origin::Manifests(folder), _) => Self::manifests(config, folder.clone(), mailbox, health, once),
             (Origin::Cluster { .. }, None) => {
                 let (relist, tasks, contacts) = (Vec::new(), Vec::new(), Vec::new());
-                Self { relist, fetch: Fetch::Manifests, orders: None, misplaced: None, tasks, contacts }
+                Self { relist, fetch: Fetch::Manifests, orders: None, misplaced: None, found: None, tasks, contacts }
             }
         }
     }
@@ -220,7 +233,7 @@ impl Sources {
         let (fetch, wanted) = mpsc::channel(REQUESTS);
         let contacts = scopes.iter().map(|(scope, contact)| (scope.id, contact.clone(), 0)).collect();
         tokio::spawn(Fetcher::new(api.clone(), scopes, mailbox.clone()).run(wanted));
-        Self { relist, fetch: Fetch::Cluster(fetch), orders: None, misplaced: None, tasks, contacts }
+        Self { relist, fetch: Fetch::Cluster(fetch), orders: None, misplaced: None, found: None, tasks, contacts }
     }
 
     fn manifests(config: &Config, folder: std::path::PathBuf, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
@@ -231,15 +244,14 @@ impl Sources {
             namespaces: config.namespaces.clone(),
             folder_annotation: config.folder_annotation.clone(),
         };
-        let rescan = match config.method {
-            Method::Sleep(pause) => pause,
-            Method::Watch | Method::List => RESCAN,
-        };
+        let stale_after = config.health.as_ref().and_then(|health| health.stale_after);
+        let rescan = rescan(config.method, stale_after);
         let mode = manifests::Mode { once: once || config.method == Method::List, rescan, settle: config.source_settle };
         let contact = health.watch(WatchName { kind: None, namespace: None });
         let (sender, requests) = mpsc::channel(REQUESTS);
         let mailbox = mailbox.clone();
-        let given = manifests::Given { path: folder, rules, written: written(config) };
+        let (tally, found) = watch::channel(manifests::Tally::default());
+        let given = manifests::Given { path: folder, rules, written: written(config), tally };
         let (tell, misplaced) = oneshot::channel();
         let task = tokio::spawn(async move {
             let ended = manifests::run(given, mode, mailbox, requests, contact).await;
@@ -250,7 +262,7 @@ impl Sources {
             ended.map_err(|error| format!("{:#}", anyhow::Error::from(error)))
         });
         let (relist, tasks, contacts) = (vec![(SourceId(0), sender)], vec![task], Vec::new());
-        Self { relist, fetch: Fetch::Manifests, orders: None, misplaced: Some(misplaced), tasks, contacts }
+        Self { relist, fetch: Fetch::Manifests, orders: None, misplaced: Some(misplaced), found: Some(found), tasks, contacts }
     }
 
     /// Asks for objects again, or for the lists of those sources of which they are too many. What does not fit now is asked for later
@@ -299,6 +311,14 @@ impl Sources {
         std::future::pending().await
     }
 
+    /// Tells that everything that was found is on disk.
+    pub fn in_sync(&self, objects: usize, files: usize) {
+        match self.found.as_ref().map(|found| *found.borrow()) {
+            None => tracing::info!(objects, files, "in sync"),
+            Some(manifests::Tally { manifests, not_taken }) => tracing::info!(manifests, objects, not_taken, files, "in sync"),
+        }
+    }
+
     /// Whether every source has ended.
     pub fn all_ended(&self) -> bool {
         self.tasks.iter().all(JoinHandle::is_finished)
@@ -320,5 +340,24 @@ impl Sources {
             }
         }
         failures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn m6_manifests_are_looked_at_twice_as_often_as_contact_is_wanted() {
+        let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+        for (method, stale_after, expected) in [
+            (Method::Watch, None, minute),
+            (Method::Watch, Some(minute), minute / 2),
+            (Method::Watch, Some(hour), minute),
+            (Method::Sleep(hour), None, hour),
+            (Method::Sleep(hour), Some(minute), minute / 2),
+        ] {
+            assert_eq!(rescan(method, stale_after), expected, "{method:?} {stale_after:?}");
+        }
     }
 }

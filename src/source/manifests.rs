@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
@@ -67,6 +67,17 @@ pub struct Given {
     pub rules: ManifestRules,
     /// Where files are written: the manifests must not lie there.
     pub written: Vec<Written>,
+    /// Where it is told what was found.
+    pub tally: watch::Sender<Tally>,
+}
+
+/// What the last look found.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Tally {
+    /// Files.
+    pub manifests: usize,
+    /// Files of which not all is taken, and folders that cannot be listed.
+    pub not_taken: usize,
 }
 
 /// How long the source runs and how often it looks without being told.
@@ -137,6 +148,9 @@ struct Source {
     folder_missing: bool,
     /// Links that lead out of the folder, as the user was told.
     outside: HashSet<PathBuf>,
+    /// Files with capitals in their names, as the user was told.
+    misnamed: HashSet<PathBuf>,
+    tally: watch::Sender<Tally>,
 }
 
 /// What a look at the folder is to read again.
@@ -162,6 +176,8 @@ impl Source {
             due: None,
             folder_missing: false,
             outside: HashSet::new(),
+            misnamed: HashSet::new(),
+            tally: given.tally,
         }
     }
 

@@ -49,7 +49,7 @@ pub(super) fn rig_that_settles(settle: Duration) -> Rig {
 }
 
 pub(super) fn given(path: &Path) -> Given {
-    Given { path: path.to_path_buf(), rules: rules(), written: Vec::new() }
+    Given { path: path.to_path_buf(), rules: rules(), written: Vec::new(), tally: watch::Sender::default() }
 }
 
 pub(super) fn contact() -> Contact {
@@ -229,6 +229,23 @@ async fn m9_links_that_lead_out_of_the_folder_are_not_followed() {
         outside.sort();
         assert_eq!(outside, ["again/up", "far", "later.yaml", "loop", "outside.yaml"]);
     }
+}
+
+#[tokio::test]
+async fn m8_what_was_found_is_counted() {
+    let mut rig = rig();
+    let tally = rig.source.tally.subscribe();
+    rig.put("a.yaml", &config_map("a", "1"));
+    rig.put("b.YAML", &config_map("b", "1"));
+    rig.put("c.yaml", "apiVersion: v1\nkind: Configmap\n");
+    rig.put("d.yaml", "broken: [");
+    rig.put("sub/e.yml", &(config_map("e", "1") + &config_map("f", "1")));
+    rig.put("notes.TXT", "");
+    rig.look().await;
+    assert_eq!(*tally.borrow(), Tally { manifests: 4, not_taken: 3 });
+    ["b.YAML", "c.yaml", "d.yaml"].iter().for_each(|name| rig.remove(name));
+    rig.look().await;
+    assert_eq!(*tally.borrow(), Tally { manifests: 2, not_taken: 0 });
 }
 
 #[tokio::test]

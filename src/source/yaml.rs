@@ -35,6 +35,8 @@ use crate::core::object::{Datum, Kind, Namespaces, Object, ObjectKey, Payload};
 use crate::core::selector::Selector;
 use crate::source::node::{self, Node};
 
+mod nearly;
+
 /// Which objects of the manifests are wanted, and what is read from them.
 #[derive(Clone, Debug)]
 pub struct ManifestRules {
@@ -79,6 +81,8 @@ pub struct Parsed {
     pub found: Vec<Labelled>,
     /// For each document that is not taken, why.
     pub refused: Vec<YamlError>,
+    /// What is passed over although it looks as if one of ours was meant.
+    pub nearly: Vec<YamlError>,
     /// How many documents there are, without empty ones.
     pub documents: usize,
 }
@@ -159,16 +163,17 @@ impl fmt::Display for Place {
 /// Documents that are no manifests (neither `apiVersion` nor `kind`) and other kinds are passed over. Objects are returned
 /// whether or not the selector wants them. A document with anything wrong in it gives none, and stops no other.
 pub fn parse(text: &[u8], rules: &ManifestRules) -> Parsed {
-    let mut parsed = Parsed { found: Vec::new(), refused: Vec::new(), documents: 0 };
+    let mut parsed = Parsed { found: Vec::new(), refused: Vec::new(), nearly: Vec::new(), documents: 0 };
     for (document, node::Document { line, node }) in (1..).zip(node::documents(text)) {
         parsed.documents += 1;
         let place = Place { document, line, ..Place::default() };
-        let before = parsed.found.len();
+        let before = (parsed.found.len(), parsed.nearly.len());
         let taken = node
             .map_err(|node::Flaw { line, column, expected }| YamlError::Syntax { document, line, column, expected })
-            .and_then(|node| manifest(node, None, &place, rules, &mut parsed.found));
+            .and_then(|node| manifest(node, None, &place, rules, &mut parsed));
         if let Err(error) = taken {
-            parsed.found.truncate(before);
+            parsed.found.truncate(before.0);
+            parsed.nearly.truncate(before.1);
             parsed.refused.push(error);
         }
     }
@@ -176,10 +181,14 @@ pub fn parse(text: &[u8], rules: &ManifestRules) -> Parsed {
 }
 
 /// Reads one manifest; `implied` is the kind that a typed list gives to items that name none.
-fn manifest(node: Node, implied: Option<Kind>, place: &Place, rules: &ManifestRules, found: &mut Vec<Labelled>) -> Result<(), YamlError> {
+fn manifest(node: Node, implied: Option<Kind>, place: &Place, rules: &ManifestRules, parsed: &mut Parsed) -> Result<(), YamlError> {
     let mut fields = match node {
         Node::Mapping(fields) => Fields(fields),
-        Node::Null | Node::Sequence(_) => return Ok(()),
+        Node::Null => return Ok(()),
+        Node::Sequence(items) => {
+            parsed.nearly.extend(nearly::sequence(&items).map(|expected| place.clone().expected(expected)));
+            return Ok(());
+        }
         // A text cut short in its first line is a lone scalar.
         Node::Bool | Node::Number | Node::Text(_) => return Err(place.clone().expected("a manifest")),
     };
@@ -192,36 +201,33 @@ fn manifest(node: Node, implied: Option<Kind>, place: &Place, rules: &ManifestRu
         (Some(_), None, _) => return Err(place.field("kind").expected("a kind")),
         (Some(version), Some(kind), _) => (version, kind),
     };
+    let reads = |kind| rules.reads(kind);
     if version != "v1" {
+        parsed.nearly.extend(nearly::version(&version, &kind, reads).map(|expected| place.field("apiVersion").expected(expected)));
         return Ok(());
     }
     if let Some(kind) = Kind::from_name(&kind) {
         if rules.reads(kind) {
-            found.push(object(kind, fields, place, rules)?);
+            parsed.found.push(object(kind, fields, place, rules)?);
         }
         return Ok(());
     }
     let implied = Kind::ALL.into_iter().find(|item| kind.strip_suffix("List") == Some(item.as_str()));
     if implied.is_some() || kind == "List" {
-        list(fields, implied, place, rules, found)?;
+        return list(fields, implied, place, rules, parsed);
     }
+    parsed.nearly.extend(nearly::kind(&kind, reads).map(|expected| place.field("kind").expected(expected)));
     Ok(())
 }
 
-fn list(
-    mut fields: Fields,
-    implied: Option<Kind>,
-    place: &Place,
-    rules: &ManifestRules,
-    found: &mut Vec<Labelled>,
-) -> Result<(), YamlError> {
+fn list(mut fields: Fields, implied: Option<Kind>, place: &Place, rules: &ManifestRules, parsed: &mut Parsed) -> Result<(), YamlError> {
     let items = match fields.take("items") {
         None | Some(Node::Null) => return Ok(()),
         Some(Node::Sequence(items)) => items,
         Some(_) => return Err(place.field("items").expected("a sequence of manifests")),
     };
     for (number, item) in (1..).zip(items) {
-        manifest(item, implied, &Place { item: Some(number), ..place.clone() }, rules, found)?;
+        manifest(item, implied, &Place { item: Some(number), ..place.clone() }, rules, parsed)?;
     }
     Ok(())
 }

@@ -228,7 +228,7 @@ fn m7_a_broken_document_stops_no_other_and_is_named_by_number_and_line() {
     let nothing = "---\n---\n# nothing\n";
     let text = format!("{}---\n{template}{nothing}---\n{}---\nkind: Secret\n---\na: \"\n---\nb: ", named("a"), named("c"));
     let text = [text.as_bytes(), b"\xff"].concat();
-    let Parsed { found, refused, documents } = parse(&text, &rules());
+    let Parsed { found, refused, documents, .. } = parse(&text, &rules());
     let names: Vec<_> = found.iter().map(|labelled| labelled.object.key.name.to_string()).collect();
     assert_eq!((names, documents), (vec!["a".to_owned(), "c".to_owned()], 6));
     let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
@@ -248,6 +248,33 @@ fn m7_a_broken_document_stops_no_other_and_is_named_by_number_and_line() {
     let json = "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"a\"}}\n\n{\"kind\":\"Secret\"}\n";
     let Parsed { found, refused, .. } = parse(json.as_bytes(), &rules());
     assert_eq!((found.len(), refused[0].to_string()), (1, "document 2 (line 3), apiVersion: expected a version, such as v1".to_owned()));
+}
+
+#[test]
+fn m8_what_is_nearly_ours_is_told_of() {
+    let table = [
+        ("apiVersion: v1\nkind: Configmap\n", Some("kind: expected ConfigMap, with its capitals and without an s")),
+        ("apiVersion: v1\nkind: secrets\n", Some("kind: expected Secret, with its capital and without an s")),
+        ("apiVersion: v1\nkind: list\nitems: []\n", Some("kind: expected List, with its capital")),
+        ("apiVersion: v2\nkind: ConfigMap\n", Some("apiVersion: expected v1, the only version of this kind")),
+        ("apiVersion: core/v1\nkind: Secret\n", Some("apiVersion: expected v1, the only version of this kind")),
+        ("[{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\"}]", Some("expected an object, or a List with these as its items")),
+        ("apiVersion: external-secrets.io/v1\nkind: Secret\n", None),
+        ("apiVersion: apps/v1\nkind: Deployment\n", None),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n", None),
+        ("apiVersion: v1\nkind: Service\n", None),
+        ("- 1\n- {a: b}\n", None),
+    ];
+    for (text, expected) in table {
+        let Parsed { found, refused, nearly, .. } = parse(text.as_bytes(), &rules());
+        assert_eq!((found.len(), refused), (0, Vec::new()), "{text}");
+        let told: Vec<_> = nearly.iter().map(ToString::to_string).collect();
+        let place = |expected: &str| format!("document 1 (line 1){}{expected}", if expected.starts_with("expected") { ": " } else { ", " });
+        assert_eq!(told, expected.map(place).into_iter().collect::<Vec<_>>(), "{text}");
+    }
+    // A kind that nobody wants is not missed.
+    let rules = ManifestRules { kinds: vec![Kind::Secret], ..rules() };
+    assert_eq!(parse(b"apiVersion: v1\nkind: Configmap\n", &rules).nearly, Vec::new());
 }
 
 #[test]

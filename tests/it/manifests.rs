@@ -1,6 +1,7 @@
 //! SOURCE=DIR: a folder of manifests drives the same engine, without a cluster.
 
 mod documents;
+mod found;
 mod places;
 mod settle;
 

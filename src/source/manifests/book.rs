@@ -9,6 +9,7 @@ use tracing::warn;
 
 use crate::core::object::ObjectKey;
 use crate::core::settle::Moment;
+use crate::source::manifests::Tally;
 use crate::source::manifests::scan::{Failure, Identity};
 
 /// Whether a file's trouble is news.
@@ -20,6 +21,12 @@ pub(super) enum Verdict {
     Same,
 }
 
+impl Verdict {
+    fn of(is_news: bool) -> Self {
+        if is_news { Self::Changed } else { Self::Same }
+    }
+}
+
 /// What was read from a file.
 pub(super) struct Content {
     pub(super) identity: Identity,
@@ -27,6 +34,8 @@ pub(super) struct Content {
     pub(super) objects: Vec<(ObjectKey, Vec<Box<str>>)>,
     /// What is wrong with the others.
     pub(super) trouble: Option<String>,
+    /// What is passed over although it looks as if one of ours was meant.
+    pub(super) nearly: Option<String>,
     /// Whether there are no documents at all.
     pub(super) is_empty: bool,
 }
@@ -35,6 +44,8 @@ pub(super) struct Content {
 pub(super) struct Read {
     /// Whether what is wrong with it, or that nothing is any more, is news.
     pub(super) verdict: Verdict,
+    /// Whether what is passed over is news.
+    pub(super) passes_over: Verdict,
     /// For each of its objects whether this file gives it.
     pub(super) won: Vec<bool>,
     /// Objects that it goes on giving as they were.
@@ -75,6 +86,8 @@ struct Known {
     trouble: Option<String>,
     /// Whether all of any content was ever good.
     good: bool,
+    /// What is passed over.
+    nearly: Option<String>,
     /// Whether the content has no documents.
     is_empty: bool,
 }
@@ -150,6 +163,12 @@ impl Book {
         self.given.len()
     }
 
+    /// How many files there are, and of how many of them, and of folders, not all is taken.
+    pub(super) fn tally(&self) -> Tally {
+        let is_partial = |known: &&Known| known.trouble.is_some() || known.nearly.is_some();
+        Tally { manifests: self.files.len(), not_taken: self.unreadable.len() + self.files.values().filter(is_partial).count() }
+    }
+
     /// How many files and folders are not taken.
     pub(super) fn broken(&self) -> usize {
         self.unreadable.len() + self.files.values().filter(|known| known.trouble.is_some()).count()
@@ -215,10 +234,12 @@ impl Book {
 
     /// Notes a file that was read.
     pub(super) fn read(&mut self, path: &Arc<Path>, content: Content) -> Read {
-        let Content { identity, objects, trouble, is_empty } = content;
+        let Content { identity, objects, trouble, nearly, is_empty } = content;
         let before = self.before.remove(path);
         let former = before.as_ref().and_then(|known| known.trouble.clone());
-        let verdict = if former == trouble { Verdict::Same } else { Verdict::Changed };
+        let told = before.as_ref().and_then(|known| known.nearly.as_ref());
+        let passes_over = Verdict::of(nearly.is_some() && told != nearly.as_ref());
+        let verdict = Verdict::of(former != trouble);
         let had: HashSet<ObjectKey> = before.iter().flat_map(|known| known.keys.iter().cloned()).collect();
         let (mut keys, mut won) = (Vec::with_capacity(objects.len()), Vec::with_capacity(objects.len()));
         for (key, data) in objects {
@@ -233,8 +254,8 @@ impl Book {
             kept.extend(missing.iter().filter(|key| self.claim(key, path, None)).cloned());
             keys.extend(missing);
         }
-        self.files.insert(Arc::clone(path), Known { identity: Some(identity), keys, trouble, good, is_empty });
-        Read { verdict, won, kept }
+        self.files.insert(Arc::clone(path), Known { identity: Some(identity), keys, trouble, good, nearly, is_empty });
+        Read { verdict, passes_over, won, kept }
     }
 
     /// Whether another file gave this object although this one had it too, and may only be gone for a moment.
@@ -245,9 +266,9 @@ impl Book {
 
     /// Notes a file that is not taken; its last good objects.
     pub(super) fn broken_file(&mut self, path: &Arc<Path>, failure: &Failure) -> (Verdict, Vec<ObjectKey>) {
-        let unknown = Known { identity: None, keys: Vec::new(), trouble: None, good: false, is_empty: false };
+        let unknown = Known { identity: None, keys: Vec::new(), trouble: None, good: false, nearly: None, is_empty: false };
         let before = self.before.remove(path).unwrap_or(unknown);
-        let verdict = if before.trouble.as_ref() == Some(&failure.text) { Verdict::Same } else { Verdict::Changed };
+        let verdict = Verdict::of(before.trouble.as_ref() != Some(&failure.text));
         let known = Known { identity: failure.identity, trouble: Some(failure.text.clone()), is_empty: false, ..before };
         (verdict, self.note(path, known))
     }
@@ -256,7 +277,7 @@ impl Book {
     pub(super) fn unreadable(&mut self, path: &Path, failure: &Failure) -> Verdict {
         let told = self.unreadable_before.get(path) == Some(&failure.text);
         self.unreadable.insert(path.to_path_buf(), failure.text.clone());
-        if told { Verdict::Same } else { Verdict::Changed }
+        Verdict::of(!told)
     }
 
     /// Ends the look.

@@ -22,7 +22,7 @@ fn a_folder_that_cannot_be_listed_keeps_the_objects_in_it() {
     book.begin(moment);
     let file = tempfile::NamedTempFile::new().unwrap();
     let identity = Identity::of(&file.as_file().metadata().unwrap());
-    book.read(&path, Content { identity, objects: vec![(key.clone(), Vec::new())], trouble: None, is_empty: false });
+    book.read(&path, Content { identity, objects: vec![(key.clone(), Vec::new())], trouble: None, nearly: None, is_empty: false });
     assert_eq!(end(&mut book), (vec![], Evidence::Absence));
     for expected in [Verdict::Changed, Verdict::Same] {
         book.begin(moment);

@@ -23,6 +23,8 @@ pub(super) struct Content {
     pub(super) objects: Vec<Labelled>,
     /// Which documents are not taken, and why; none if all are.
     pub(super) refused: Option<String>,
+    /// Which documents are passed over although one of ours may have been meant.
+    pub(super) nearly: Option<String>,
     /// Whether there are no documents at all.
     pub(super) is_empty: bool,
     /// Whether the file was written to while it was read.
@@ -50,8 +52,9 @@ pub(super) fn read(source: &Path, path: &Path, rules: &ManifestRules) -> Result<
     let mut text = Vec::new();
     (&file).take(LARGEST_BYTES).read_to_end(&mut text).map_err(|error| Failure::of(&error))?;
     let is_torn = file.metadata().map_or(true, |metadata| Identity::of(&metadata) != identity);
-    let yaml::Parsed { found: mut objects, refused, documents } = yaml::parse(&text, rules);
-    let mut refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
+    let yaml::Parsed { found: mut objects, refused, nearly, documents } = yaml::parse(&text, rules);
+    let texts = |errors: Vec<yaml::YamlError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut refused = texts(refused);
     objects.retain(|labelled| rules.selects(labelled));
     // ALLOWED_FOLDERS=/ allows what no folder of manifests survives.
     objects.retain(|Labelled { object, .. }| {
@@ -61,7 +64,7 @@ pub(super) fn read(source: &Path, path: &Path, rules: &ManifestRules) -> Result<
         }
         is_apart
     });
-    Ok(Content { identity, objects, refused: named(refused), is_empty: documents == 0, is_torn })
+    Ok(Content { identity, objects, refused: named(refused), nearly: named(texts(nearly)), is_empty: documents == 0, is_torn })
 }
 
 fn named(mut refused: Vec<String>) -> Option<String> {

@@ -14,10 +14,10 @@ use crate::source::manifests::book::{self, Evidence, Looked, Verdict};
 use crate::source::manifests::content::{self, Content};
 use crate::source::manifests::follow::{Heard, Whole};
 use crate::source::manifests::scan::{Failure, Found, Walk};
-use crate::source::manifests::{Reread, SOURCE, Source};
+use crate::source::manifests::{Reread, SOURCE, Source, Tally};
 use crate::source::yaml::Labelled;
 
-/// Links that one warning names.
+/// Paths that one warning names.
 const NAMED: usize = 5;
 
 impl Reread {
@@ -39,19 +39,18 @@ impl Reread {
 }
 
 impl Source {
-    /// Names links that lead out of the folder, each once for as long as it does.
-    fn report_outside(&mut self, outside: Vec<PathBuf>) {
-        let now: HashSet<PathBuf> = outside.iter().cloned().collect();
-        let news: Vec<_> = outside.iter().filter(|link| !self.outside.contains(*link)).map(|link| link.display().to_string()).collect();
-        if !news.is_empty() {
-            let links = news.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-            warn!(links, more = news.len().saturating_sub(NAMED), "links that lead out of SOURCE are not followed");
+    /// Names what is not read, each once for as long as it is there.
+    fn report_names(&mut self, walk: &mut Walk) {
+        if let Some((links, more)) = news(&mut self.outside, std::mem::take(&mut walk.outside)) {
+            warn!(links, more, "links that lead out of SOURCE are not followed");
         }
-        self.outside = now;
+        if let Some((files, more)) = news(&mut self.misnamed, std::mem::take(&mut walk.misnamed)) {
+            warn!(files, more, "not read because of their capitals: names of manifests end in .yaml, .yml or .json");
+        }
     }
 
     /// Sends one list: every object of every file, as it is now or as it was last known.
-    pub(super) async fn list(&mut self, walk: Walk, reread: &Reread, heard: Heard) -> Evidence {
+    pub(super) async fn list(&mut self, mut walk: Walk, reread: &Reread, heard: Heard) -> Evidence {
         let now = self.began.elapsed();
         if heard.stirred {
             self.settle.changed(now);
@@ -60,7 +59,7 @@ impl Source {
         let open = heard.since.map(|since| since.saturating_duration_since(self.began));
         let generation = self.book.begin(self.settle.moment(now, open));
         self.mailbox.push(SourceEvent::ListBegin { source: SOURCE, generation, consistent: true });
-        self.report_outside(walk.outside);
+        self.report_names(&mut walk);
         for (path, failure) in walk.unreadable {
             let verdict = self.book.unreadable(&path, &failure);
             self.report(&path, verdict, &failure);
@@ -73,6 +72,8 @@ impl Source {
         for (path, files) in emptied {
             warn!(file = %path.display(), files, "the manifest is empty, and stays so: its files go");
         }
+        let tally = self.book.tally();
+        self.tally.send_replace(Tally { not_taken: tally.not_taken + self.misnamed.len(), ..tally });
         match evidence {
             Evidence::Absence => self.mailbox.push(SourceEvent::ListEnd { source: SOURCE, generation }),
             Evidence::Unknown => self.mailbox.push(SourceEvent::Refused { source: SOURCE }),
@@ -128,11 +129,14 @@ impl Source {
 
     /// Notes what a file holds, and sends it.
     async fn take(&mut self, path: &Arc<Path>, content: Content) {
-        let Content { identity, objects, refused, is_empty, .. } = content;
+        let Content { identity, objects, refused, nearly, is_empty, .. } = content;
         let keys = |labelled: &Labelled| labelled.object.data.iter().map(|datum| datum.key.as_str().into()).collect();
         let given = objects.iter().map(|labelled| (labelled.object.key.clone(), keys(labelled))).collect();
-        let content = book::Content { identity, objects: given, trouble: refused.clone(), is_empty };
-        let book::Read { verdict, won, kept } = self.book.read(path, content);
+        let content = book::Content { identity, objects: given, trouble: refused.clone(), nearly: nearly.clone(), is_empty };
+        let book::Read { verdict, passes_over, won, kept } = self.book.read(path, content);
+        if let Some(what) = nearly.filter(|_| passes_over == Verdict::Changed) {
+            warn!(file = %path.display(), what, "nearly a manifest of ours, and passed over");
+        }
         match refused {
             Some(error) if verdict == Verdict::Changed => {
                 warn!(file = %path.display(), error, "documents not taken; the others are, and what the file last gave stays");
@@ -208,4 +212,12 @@ impl Source {
         // A key that its file no longer gives is answered by the next list, which is due anyway.
         is_stale.then(|| Reread::Changed(Whole::default()))
     }
+}
+
+/// What of these paths is new, in words, and how many more there are.
+fn news(told: &mut HashSet<PathBuf>, now: Vec<PathBuf>) -> Option<(String, usize)> {
+    let news: Vec<_> = now.iter().filter(|path| !told.contains(*path)).map(|path| path.display().to_string()).collect();
+    *told = now.into_iter().collect();
+    let named = news.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    (!news.is_empty()).then(|| (named, news.len().saturating_sub(NAMED)))
 }

@@ -79,6 +79,8 @@ pub(super) struct Walk {
     pub(super) unreadable: Vec<(PathBuf, Failure)>,
     /// Links that lead out of the source, which are not followed.
     pub(super) outside: Vec<PathBuf>,
+    /// Files that are not read because of the capitals in their names.
+    pub(super) misnamed: Vec<PathBuf>,
     /// What inotify now watches.
     pub(super) watched: Watched,
     /// Why a folder is not watched, if one is not.
@@ -110,6 +112,11 @@ pub(super) struct Ways {
 pub(super) fn is_manifest(name: &OsStr) -> bool {
     let suffix = Path::new(name).extension().and_then(OsStr::to_str);
     !is_hidden(name) && matches!(suffix, Some("yaml" | "yml" | "json"))
+}
+
+/// Whether a file would be a manifest if its name had no capitals.
+fn is_misnamed(name: &OsStr) -> bool {
+    is_manifest(&name.to_ascii_lowercase()) && !is_manifest(name)
 }
 
 /// Whether a file or folder of this name is passed over.
@@ -224,6 +231,7 @@ impl Walker {
             match found {
                 Ok(metadata) if metadata.is_dir() => folders.push(path),
                 Ok(metadata) if metadata.is_file() && is_manifest(&name) => self.found(&path, &metadata),
+                Ok(metadata) if metadata.is_file() && is_misnamed(&name) => self.walk.misnamed.push(path),
                 // Pipes, devices, other suffixes.
                 Ok(_) => {}
                 // Gone meanwhile, unless it is a link that leads nowhere: that may hold objects again.
