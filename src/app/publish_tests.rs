@@ -45,7 +45,7 @@ fn deleted(kind: Kind, name: &str) -> SourceEvent {
         generation: 1,
         key: ObjectKey::new(kind, "n", name),
         uid: 1,
-        resource_version: 0,
+        overrides: false,
         finalizers: Vec::new(),
     }
 }

@@ -25,6 +25,12 @@ fn state(waiting: SourceEvent, newer: SourceEvent) -> SourceEvent {
         // Only says that it exists.
         (waiting, Keep { .. }) => waiting,
         (Keep { .. } | Unanswered { .. }, newer) => newer,
+        // The end of another object of this name, told late.
+        (waiting, Delete { uid, .. }) if is_of_another(&waiting, uid) => waiting,
+        // A state that was never folded ends: what was is its predecessor, or it.
+        (Apply { .. } | Unread { .. } | Delete { overrides: true, .. }, Delete { source, generation, key, uid, finalizers, .. }) => {
+            Delete { source, generation, key, uid, overrides: true, finalizers }
+        }
         // Whatever else is known of it.
         (waiting, Unanswered { .. }) => waiting,
         // What was fetched never undoes what was watched, but it may be the newer state of the same object.
@@ -46,6 +52,16 @@ fn state(waiting: SourceEvent, newer: SourceEvent) -> SourceEvent {
         }
         (_, newer) => newer,
     }
+}
+
+/// Whether the event tells of a state of an object of another uid.
+fn is_of_another(event: &SourceEvent, uid: u128) -> bool {
+    let own = match event {
+        SourceEvent::Apply { object, .. } | SourceEvent::Fetched { object, .. } => object.uid,
+        SourceEvent::Unread { uid, .. } => *uid,
+        _ => 0,
+    };
+    own != 0 && uid != 0 && own != uid
 }
 
 /// Whether these are the bytes of that object, and not of an older state.

@@ -38,7 +38,7 @@ fn event(what: Kindly, source: SourceId, generation: u32) -> SourceEvent {
         Unread(uid, resource_version) => SourceEvent::Unread { source, generation, key: key(), uid, resource_version },
         Keep => SourceEvent::Keep { source, generation, key: key() },
         Unanswered => SourceEvent::Unanswered { source, generation, key: key() },
-        Delete => SourceEvent::Delete { source, generation, key: key(), uid: 1, resource_version: 0, finalizers: Vec::new() },
+        Delete => SourceEvent::Delete { source, generation, key: key(), uid: 1, overrides: false, finalizers: Vec::new() },
     }
 }
 
@@ -89,6 +89,9 @@ fn s1_the_state_that_counts_is_the_latest_and_what_was_fetched_never_undoes_what
         // What was watched replaces what waits.
         (Apply(1, 5), Apply(1, 6), Apply(1, 6)),
         (Apply(1, 5), Delete, Delete),
+        (Apply(2, 6), Delete, Apply(2, 6)),
+        (Unread(2, 6), Delete, Unread(2, 6)),
+        (Fetched(2, 6), Delete, Fetched(2, 6)),
         (Delete, Apply(2, 6), Apply(2, 6)),
         (Keep, Apply(1, 5), Apply(1, 5)),
         (Keep, Unread(1, 5), Unread(1, 5)),
@@ -152,17 +155,12 @@ fn left(events: Vec<SourceEvent>) -> Option<u128> {
 
 #[test]
 fn s1_the_end_of_two_namesakes_in_one_batch_ends_the_first_too() {
-    let end = |uid, resource_version| SourceEvent::Delete {
-        source: SOURCE,
-        generation: 1,
-        key: key(),
-        uid,
-        resource_version,
-        finalizers: Vec::new(),
-    };
-    assert_eq!(left(vec![end(1, 6), event(Apply(2, 7), SOURCE, 1), end(2, 8)]), None);
-    assert_eq!(left(vec![end(1, 6), event(Unread(2, 7), SOURCE, 1), end(2, 8)]), None);
-    assert_eq!(left(vec![end(1, 6), event(Apply(2, 7), SOURCE, 1)]), Some(2));
-    // A watch that begins behind a list tells of what was over before.
-    assert_eq!(left(vec![end(7, 4)]), Some(1));
+    let end = |uid| SourceEvent::Delete { source: SOURCE, generation: 1, key: key(), uid, overrides: false, finalizers: Vec::new() };
+    for second in [Apply(2, 7), Unread(2, 7)] {
+        assert_eq!(left(vec![end(1), event(second, SOURCE, 1), end(2)]), None);
+        assert_eq!(left(vec![end(1), event(second, SOURCE, 1), end(2), end(2)]), None);
+        assert_eq!(left(vec![end(1), event(second, SOURCE, 1)]), Some(2));
+        assert_eq!(left(vec![event(second, SOURCE, 1), end(1)]), Some(2), "told late");
+    }
+    assert_eq!(left(vec![end(7)]), Some(1), "a watch that begins behind a list tells of what was over before");
 }

@@ -271,8 +271,8 @@ pub enum SourceEvent {
         key: ObjectKey,
         /// `metadata.uid` of the object that went; 0 where unknown.
         uid: u128,
-        /// The state in which it went; 0 where unknown. A later one ends an older object of the same name too.
-        resource_version: u64,
+        /// A state of this object was merged into its end, so that whatever is known under its name is its predecessor: gone as well.
+        overrides: bool,
         /// Whether it carried the deletion mark or finalizers of ours when it went.
         finalizers: Vec<String>,
     },

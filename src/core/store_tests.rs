@@ -125,7 +125,7 @@ fn a_body_that_was_dropped_and_is_known_is_not_asked_for() {
 
 #[test]
 fn a_deletion_counts_for_its_own_object_only() {
-    let delete = |uid| SourceEvent::Delete { source: SOURCE, generation: 1, key: key(), uid, resource_version: 0, finalizers: Vec::new() };
+    let delete = |uid| SourceEvent::Delete { source: SOURCE, generation: 1, key: key(), uid, overrides: false, finalizers: Vec::new() };
     check(vec![apply(1, 5), delete(1)], None, 0);
     check(vec![apply(2, 5), delete(1)], Some((2, 5, false)), 0);
     check(vec![dropped(2, 5), delete(1)], Some((2, 5, true)), 1);

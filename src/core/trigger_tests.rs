@@ -57,7 +57,7 @@ fn list(watched: &mut Watched, generation: u32, objects: Vec<Object>) -> usize {
 
 fn gone(watched: &mut Watched, object: Object) -> News {
     let Object { key, uid, finalizers, .. } = object;
-    watched.fold(SourceEvent::Delete { source: SOURCE, generation: 1, key, uid, resource_version: 0, finalizers })
+    watched.fold(SourceEvent::Delete { source: SOURCE, generation: 1, key, uid, overrides: false, finalizers })
 }
 
 /// How each of these states of one object after the other is taken; the first is the baseline.

@@ -326,8 +326,8 @@ impl ClusterSource {
                 let next = self.machine.next(Input::Object { revision: object.resource_version }, now);
                 if next.tell == Tell::Object && self.scope.takes(&object.key) {
                     let (source, generation) = (self.scope.id, self.machine.generation());
-                    let Object { key, uid, resource_version, finalizers, .. } = object;
-                    self.mailbox.push(SourceEvent::Delete { source, generation, key, uid, resource_version, finalizers });
+                    let Object { key, uid, finalizers, .. } = object;
+                    self.mailbox.push(SourceEvent::Delete { source, generation, key, uid, overrides: false, finalizers });
                 }
                 self.told(next)
             }

@@ -188,7 +188,7 @@ mod tests {
             generation: 1,
             key: ObjectKey::new(Kind::ConfigMap, "ns", name),
             uid: 1,
-            resource_version: 0,
+            overrides: false,
             finalizers: Vec::new(),
         }
     }

@@ -50,7 +50,7 @@ pub fn gather(projector: &mut Projector, count: u64) {
         generation: 1,
         key: first(number),
         uid: 1,
-        resource_version: 0,
+        overrides: false,
         finalizers: Vec::new(),
     };
     let outcome = projector.engine.converge((0..count).map(gone).collect(), projector.now);

@@ -59,7 +59,7 @@ fn event(step: &Step, version: u64) -> SourceEvent {
         }
         Step::Drop(name) => SourceEvent::Unread { source: SOURCE, generation: 0, key: key(*name), uid: 1, resource_version: version },
         Step::Delete(name) => {
-            SourceEvent::Delete { source: SOURCE, generation: 0, key: key(*name), uid: 0, resource_version: 0, finalizers: Vec::new() }
+            SourceEvent::Delete { source: SOURCE, generation: 0, key: key(*name), uid: 0, overrides: false, finalizers: Vec::new() }
         }
         // Nothing was stamped with it: everything is gone.
         Step::List => SourceEvent::ListEnd { source: SOURCE, generation: 9 },

@@ -43,11 +43,9 @@ impl Store {
                     folded.unanswered.push(self.intern(&key));
                 }
             }
-            SourceEvent::Delete { key, uid, resource_version, finalizers, .. } => {
-                let (current, known) = self.object(&key).map_or((uid, 0), |live| (live.uid(), live.resource_version));
-                // The end of its predecessor, and its own beginning, may have been merged into this.
-                let is_later = resource_version > known;
-                if uid == 0 || current == 0 || uid == current || is_later {
+            SourceEvent::Delete { key, uid, overrides, finalizers, .. } => {
+                let current = self.object(&key).map_or(uid, Live::uid);
+                if uid == 0 || current == 0 || uid == current || overrides {
                     let key = self.intern(&key);
                     folded.seen.push(Seen { key: key.clone(), uid, finalizers, fate: Fate::Gone });
                     self.remove(&key, folded);

@@ -192,7 +192,6 @@ impl World {
     }
 
     pub fn delete(&mut self, key: &ObjectKey) {
-        self.version += 1;
         if let Some(thing) = self.objects.remove(key)
             && thing.labels.contains(self.label)
         {
@@ -202,10 +201,9 @@ impl World {
 
     /// The object goes, and carried these finalizers in its last state.
     pub fn end(&mut self, thing: &Thing, finalizers: Vec<String>) {
-        self.version += 1;
         self.objects.remove(&thing.key());
-        let ((source, generation), resource_version) = (self.source(thing.kind), self.version);
-        self.send(SourceEvent::Delete { source, generation, key: thing.key(), uid: thing.uid, resource_version, finalizers });
+        let (source, generation) = self.source(thing.kind);
+        self.send(SourceEvent::Delete { source, generation, key: thing.key(), uid: thing.uid, overrides: false, finalizers });
     }
 
     /// Tells of an object once more, or tells of it without its bytes.
@@ -224,7 +222,7 @@ impl World {
 
     fn deleted(&self, thing: &Thing) -> SourceEvent {
         let (source, generation) = self.source(thing.kind);
-        SourceEvent::Delete { source, generation, key: thing.key(), uid: thing.uid, resource_version: self.version, finalizers: Vec::new() }
+        SourceEvent::Delete { source, generation, key: thing.key(), uid: thing.uid, overrides: false, finalizers: Vec::new() }
     }
 
     fn send(&mut self, event: SourceEvent) {
@@ -477,21 +475,6 @@ impl World {
         let roots = Roots::new(&self.folder.path().display().to_string(), []);
         let ledgers = tree_with_dots(self.folder.path()).into_iter().filter(|(path, _)| path.ends_with(".ledger"));
         ledgers.into_iter().any(|(_, bytes)| ledger::read(&bytes, &roots).is_ok_and(|contents| contents.owed))
-    }
-
-    /// Whether every source is listed in this process.
-    pub fn settled(&self) -> bool {
-        self.engine.as_ref().is_some_and(|engine| engine.store().settled())
-    }
-
-    /// Looks at paths in this process.
-    pub fn looked(&self) -> u64 {
-        self.engine.as_ref().map_or(0, |engine| engine.store().looked())
-    }
-
-    /// How many paths could not be made right so far.
-    pub fn stuck(&self) -> usize {
-        self.engine.as_ref().map_or(0, Engine::stuck)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube_projector::core::ledger;
 use kube_projector::core::path::Roots;
+use kube_projector::engine::Engine;
 
 use super::{World, show};
 use crate::engine::model::{Files, Thing, folders, wanted};
@@ -68,5 +69,20 @@ impl World {
         }
         let lost: Vec<_> = found.keys().filter(|path| !owned.contains(*path) && !self.foreign.contains_key(*path)).collect();
         assert!(lost.is_empty(), "{when}: created but not in the ledger: {lost:?}; the ledger has {owned:?}");
+    }
+
+    /// Whether every source is listed in this process.
+    pub fn settled(&self) -> bool {
+        self.engine.as_ref().is_some_and(|engine| engine.store().settled())
+    }
+
+    /// Looks at paths in this process.
+    pub fn looked(&self) -> u64 {
+        self.engine.as_ref().map_or(0, |engine| engine.store().looked())
+    }
+
+    /// How many paths could not be made right so far.
+    pub fn stuck(&self) -> usize {
+        self.engine.as_ref().map_or(0, Engine::stuck)
     }
 }
