@@ -17,6 +17,8 @@ use kube_projector::{app, commands, telemetry};
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 fn main() -> ExitCode {
+    // Passwords may stand in our environment: nobody of our uid reads it, and no core holds it. What cannot be refused is no reason to end.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let cli = Cli::read(std::env::args_os());
     telemetry::tell_panics();
     // Modes are set exactly by fchmod; a mask that takes the owner's own bits would lock us out before.

@@ -8,7 +8,7 @@ use crate::config::parse::{self, Expected};
 use crate::config::paths;
 use crate::config::profile::Reading;
 use crate::config::read::Reader;
-use crate::config::reload::{Script, Signalling};
+use crate::config::reload::{self, Script, Signalling};
 use crate::config::web::{Call, CredentialOrigins, Credentials, Downloads, Encoding, Given, Origin, Redacted, Web};
 use crate::core::object::{Kind, NamedObject, Namespaces};
 use crate::core::policy::Batching;
@@ -109,10 +109,12 @@ impl Reader<'_> {
         let skips_initial = self.truth("REQ_SKIP_INIT", &self.raw.req_skip_init);
         let script = self.optional("SCRIPT", &self.raw.script, |text| Ok(paths::path(text, current_dir)));
         let timeout = self.value("SCRIPT_TIMEOUT", &self.raw.script_timeout, parse::some_seconds);
+        let environment = self.value("SCRIPT_ENV", &self.raw.script_env, reload::environment);
         let signal = self.signalling(current_dir);
         let window = self.defaulted("REACT_WINDOW", &self.raw.react_window, parse::decimal_seconds);
         let per_batch = self.value("REQ_ONCE_PER_BATCH", &self.raw.req_once_per_batch, parse::boolean);
-        let (url, method, payload, skips_initial, timeout) = (url?, method?, payload?, skips_initial?, timeout?);
+        let (url, method, payload, skips_initial) = (url?, method?, payload?, skips_initial?);
+        let (timeout, environment) = (timeout?, environment?);
         let batching = match (window?, per_batch?) {
             (Some(Duration::ZERO), _) | (None, false) => Batching::Each,
             (Some(window), _) => Batching::Window(window),
@@ -121,7 +123,7 @@ impl Reader<'_> {
         Some(Reactions {
             signal: signal?,
             call: url.zip(method).map(|(url, method)| Call { url, method, payload, skips_initial }),
-            script: script?.map(|path| Script { path, timeout }),
+            script: script?.map(|path| Script { path, timeout, environment }),
             batching,
         })
     }

@@ -161,6 +161,7 @@ mod tests {
         ("REQ_PAYLOAD", "\u{fffd}"),
         ("REQ_SKIP_INIT", "on"),
         ("SCRIPT", "\u{fffd}"),
+        ("SCRIPT_ENV", "empty"),
         ("SCRIPT_TIMEOUT", "0"),
         ("SIGNAL_PROCESS", "\u{fffd}"),
         ("SIGNAL_PIDFILE", "\u{fffd}"),

@@ -74,6 +74,7 @@ pub static SIDECAR: Profile = Profile {
         ("WATCH_CLIENT_TIMEOUT", Fallback::Value("66")),
         ("FINALIZERS", Fallback::Value("false")),
         ("URL_KEYS", Fallback::Value("true")),
+        ("SCRIPT_ENV", Fallback::Value("all")),
         ("REACT_WINDOW", Fallback::Unset),
         ("LOG_FORMAT", Fallback::Value("json")),
     ],

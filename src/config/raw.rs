@@ -66,6 +66,7 @@ pub struct Raw {
     pub req_payload: Option<String>,
     pub req_skip_init: Option<String>,
     pub script: Option<String>,
+    pub script_env: Option<String>,
     pub script_timeout: Option<String>,
     pub signal_process: Option<String>,
     pub signal_pidfile: Option<String>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::config::parse::Expected;
+use crate::config::parse::{self, Expected};
 use crate::config::paths;
 use crate::config::read::Reader;
 
@@ -16,6 +16,17 @@ pub struct Script {
     pub path: PathBuf,
     /// SCRIPT_TIMEOUT.
     pub timeout: Duration,
+    /// SCRIPT_ENV.
+    pub environment: Environment,
+}
+
+/// What a program that we start has of our environment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Environment {
+    /// All of it.
+    All,
+    /// All but [what may not be shown](crate::config::settings::SECRETS).
+    Clean,
 }
 
 /// The signal that follows a change.
@@ -53,6 +64,11 @@ impl Reader<'_> {
         let signal = signal?;
         Some(target.map(|target| Signalling { signal, target }))
     }
+}
+
+/// What a script has of our environment.
+pub(super) fn environment(text: &str) -> Result<Environment, Expected> {
+    parse::choice(text, &[("clean", Environment::Clean), ("all", Environment::All)])
 }
 
 const NAMES: [(&str, Signal); 12] = [

@@ -77,9 +77,12 @@ pub fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
 }
 
+/// Variables whose values may not be shown: those of settings, and the name that one of them has elsewhere.
+pub const SECRETS: [&str; 5] = ["REQ_USERNAME", "REQ_PASSWORD", "REQ_PAYLOAD", "REQ_URL", "CONFIG_CONTROLLER_URL"];
+
 /// Whether a value of this setting may not be shown.
 pub fn is_secret(name: &str) -> bool {
-    matches!(name, "REQ_USERNAME" | "REQ_PASSWORD" | "REQ_PAYLOAD" | "REQ_URL")
+    SECRETS.contains(&name)
 }
 
 const fn setting(group: Group, name: &'static str, default: Fallback, meaning: &'static str) -> Setting {
@@ -312,6 +315,12 @@ pub const SETTINGS: &[Setting] = &[
         "SCRIPT",
         Unset,
         "Script that is run after files have changed, before the request: directly, or by sh if it is not executable. PROJECTOR_CHANGED names a file that lists the changed paths.",
+    ),
+    setting(
+        Reactions,
+        "SCRIPT_ENV",
+        Value("clean"),
+        "What the script has of our environment: clean (without REQ_USERNAME, REQ_PASSWORD, REQ_PAYLOAD, REQ_URL) or all. The child never has those.",
     ),
     setting(Reactions, "SCRIPT_TIMEOUT", Value("60"), "Seconds after which the script is killed, at least 1."),
     setting(

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rustix::process::Signal;
 
 use super::*;
-use crate::config::reload::SignalTarget;
+use crate::config::reload::{Environment, SignalTarget};
 use crate::config::settings::{Fallback, SETTINGS};
 use crate::config::triggers::{PodTrigger, SecretTrigger};
 use crate::config::web::{CredentialOrigins, Credentials, Encoding, Redacted};
@@ -260,7 +260,7 @@ fn every_setting_can_be_set() {
             only_ready: false,
             concurrency: 2,
         }),
-        script: Some(Script { path: "/work/s.sh".into(), timeout: Duration::from_secs(9) }),
+        script: Some(Script { path: "/work/s.sh".into(), timeout: Duration::from_secs(9), environment: Environment::Clean }),
         triggers: Triggers {
             files: false,
             pods: Some(PodTrigger { selector: Selector::label("app", Some("a")), delay: Duration::from_secs(1) }),

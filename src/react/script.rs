@@ -1,31 +1,34 @@
 //! SCRIPT: runs a program after a change, with a bound on its time and on what is kept of its output.
 //!
-//! It never writes a file: the changed paths lie in memory, at a name under `/proc` that PROJECTOR_CHANGED gives, so that a root file
-//! system that cannot be written and a missing `/tmp` do no harm, and a FOLDER that is `/tmp` holds nothing but projected files.
+//! It never writes a file: the changed paths lie in memory, in a descriptor that the script inherits and that PROJECTOR_CHANGED names
+//! under `/proc/self`, so that a root file system that cannot be written and a missing `/tmp` do no harm, and a FOLDER that is `/tmp`
+//! holds nothing but projected files. Our own `/proc/PID/fd` is closed to the script, as our environment is.
 //! A script that fails is not tried again.
 
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::fs::{Access, AtFlags, CWD, MemfdFlags, accessat, memfd_create};
-use rustix::io::Errno;
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::process::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::config::{Wording, reload};
+use crate::config::{Wording, reload, settings};
 use crate::core::retry::Retry;
 use crate::react::group::Group;
 use crate::react::{Fault, Fired, Reaction};
 
 /// The variable that names the file with the changed paths, one per line. It can be read while the script runs.
 const CHANGED: &str = "PROJECTOR_CHANGED";
+/// The descriptor of that file has this number or a greater one: shells and scripts number their own from below.
+const CHANGED_FD_MIN: i32 = 100;
 /// How much is kept of each output.
 const KEPT_BYTES: usize = 4096;
 /// Children that a script leaves behind may hold its outputs open: they are read for this long after its end.
@@ -67,8 +70,7 @@ impl Script {
 
     /// Runs the script to its end, or to the end of its time.
     async fn execute(&self, changed: &[String]) -> io::Result<Ended> {
-        let (list, name) = list(changed)?;
-        let mut child = self.spawn(&name)?;
+        let mut child = self.spawn(&list(changed)?)?;
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).map(Group::of);
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let (out, err) = (child.stdout.take(), child.stderr.take());
@@ -101,15 +103,22 @@ impl Script {
             }
             status
         };
-        drop(list);
         Ok(Ended { status, stdout, stderr })
     }
 
     /// Directly if it can be executed, else by `sh`.
-    fn spawn(&self, list: &str) -> io::Result<Child> {
+    fn spawn(&self, list: &OwnedFd) -> io::Result<Child> {
         let script = &self.settings.path;
+        // Inherited by what is started from here on, until the list is dropped when this script has begun: nothing else is meanwhile.
+        fcntl_setfd(list, FdFlags::empty())?;
         let start = |mut command: Command| {
-            let command = command.env(CHANGED, list).process_group(0).kill_on_drop(true);
+            if self.settings.environment == reload::Environment::Clean {
+                for name in settings::SECRETS {
+                    command.env_remove(name);
+                }
+            }
+            let name = format!("/proc/self/fd/{}", list.as_raw_fd());
+            let command = command.env(CHANGED, name).process_group(0).kill_on_drop(true);
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
         };
         let by_shell = || {
@@ -181,13 +190,13 @@ impl Reaction for Script {
     }
 }
 
-/// The changed paths as a file without a place, and the name that leads to it for as long as it is open.
-fn list(changed: &[String]) -> io::Result<(File, String)> {
+/// The changed paths as a file without a place.
+fn list(changed: &[String]) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd_create("changed", MemfdFlags::CLOEXEC)?);
     let lines: String = changed.iter().flat_map(|path| [path, "\n"]).collect();
     file.write_all(lines.as_bytes())?;
-    let name = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
-    Ok((file, name))
+    // A low limit on descriptors leaves it the number that it has.
+    Ok(fcntl_dupfd_cloexec(&file, CHANGED_FD_MIN).unwrap_or_else(|_| file.into()))
 }
 
 /// Reads to the end, keeps the beginning.

@@ -28,7 +28,7 @@ impl Place {
         let path = self.path("script");
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        Script::new(reload::Script { path, timeout: limit }, Wording::Own)
+        Script::new(reload::Script { path, timeout: limit, environment: reload::Environment::All }, Wording::Own)
     }
 
     /// Runs a script of /bin/sh; `$D` is the test's folder.
@@ -140,7 +140,8 @@ async fn a_script_that_cannot_be_executed_is_run_by_sh() {
 #[tokio::test]
 async fn what_cannot_be_run_is_explained() {
     let place = Place::new().await;
-    let missing = Script::new(reload::Script { path: place.path("none"), timeout: LONG }, Wording::Own);
+    let missing =
+        Script::new(reload::Script { path: place.path("none"), timeout: LONG, environment: reload::Environment::All }, Wording::Own);
     assert!(why(missing.run(&[]).await).ends_with("none: No such file or directory (os error 2)"));
     let failure = why(place.script("#!/no/such/interpreter\n", 0o755, LONG).run(&[]).await);
     assert!(failure.contains("script: its interpreter is not there"), "{failure}");

@@ -31,7 +31,7 @@ use tokio::time::timeout;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, ServiceExt};
 
-use crate::config::Verify;
+use crate::config::{Verify, settings};
 use crate::core::object::Kind;
 use crate::source::failure::Failure;
 use crate::source::token::TokenFile;
@@ -319,6 +319,11 @@ async fn from_kubeconfig(file: &Path) -> Result<kube::Config, ApiError> {
     let mut merged = Kubeconfig::default();
     for part in std::env::split_paths(file).filter(|part| !part.as_os_str().is_empty()) {
         merged = Kubeconfig::read_from(&part).and_then(|next| merged.merge(next)).map_err(failed)?;
+    }
+    // A credential plugin has our environment, but for what is meant for other servers.
+    let users = merged.auth_infos.iter_mut().filter_map(|user| user.auth_info.as_mut());
+    for plugin in users.filter_map(|user| user.exec.as_mut()) {
+        plugin.drop_env.get_or_insert_default().extend(settings::SECRETS.map(str::to_owned));
     }
     kube::Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default()).await.map_err(failed)
 }

@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 use crate::config::reload::signal_name;
+use crate::config::settings;
 use crate::core::retry::Trouble;
 use crate::react::Fault;
 use crate::react::group::Group;
@@ -29,14 +30,19 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the program, which has our standard input and outputs.
+    /// Starts the program, which has our standard input and outputs, and our environment without what may not be shown.
     ///
     /// # Errors
     /// When there is no such program, or it cannot be executed.
     pub fn start(command: &[OsString]) -> io::Result<Self> {
         let (program, arguments) = command.split_first().ok_or(io::ErrorKind::NotFound)?;
         let since = Instant::now();
-        let child = Command::new(program).args(arguments).process_group(0).kill_on_drop(true).spawn()?;
+        let mut command = Command::new(program);
+        // What we tell others with is not for the application.
+        for name in settings::SECRETS {
+            command.env_remove(name);
+        }
+        let child = command.args(arguments).process_group(0).kill_on_drop(true).spawn()?;
         let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let pid = pid.ok_or_else(|| io::Error::other("the child has no number"))?;
         Ok(Self { child, pid, group: Group::of(pid), since })

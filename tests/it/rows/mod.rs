@@ -3,6 +3,7 @@
 //! Needs root, and `mount`, `setpriv` and `strace`. Without them these tests fail, they are never skipped.
 
 mod disk;
+mod environment;
 mod foreign;
 mod fuse;
 mod inject;

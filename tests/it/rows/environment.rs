@@ -1,0 +1,93 @@
+//! S17: what the programs that we start, and processes of our uid, see of our environment.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::mount::{Account, NOBODY};
+use crate::common::Setup;
+use crate::sidecar_hooks::write_by_child;
+use crate::support::projector::Builder;
+use crate::support::*;
+
+/// Notes what it has of the environment, what the list of changes says, and what it can read of its parent.
+const SCRIPT: &str = "#!/bin/sh
+cd \"$FOLDER\"
+cat \"$PROJECTOR_CHANGED\" > .changed
+cat /proc/$PPID/environ > .parent
+cat /proc/$PPID/maps >> .parent
+{ env; echo END; } > .script
+";
+/// As the child: the same, and waits for its end.
+const CHILD: &str = "cd $FOLDER; cat /proc/$PPID/environ > .parent; { env; echo END; } > .child; exec sleep 100";
+const SECRETS: [(&str, &str); 5] = [
+    ("REQ_USERNAME", "canary-user"),
+    ("REQ_PASSWORD", "canary-password"),
+    ("REQ_PAYLOAD", "canary-payload"),
+    ("REQ_URL", "http://127.0.0.1:1/canary-url"),
+    ("CONFIG_CONTROLLER_URL", "http://127.0.0.1:1/canary-former"),
+];
+
+/// What container runtimes leave to root.
+const CONTAINER: &str = "--bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,\
+                         +net_raw,+sys_chroot,+mknod,+audit_write,+setfcap";
+
+fn launch(builder: Builder) -> Builder {
+    let builder = builder.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("REQ_RETRY_CONNECT", "0").env("MINE", "yes");
+    SECRETS.iter().fold(builder, |builder, (name, value)| builder.env(name, value))
+}
+
+/// What was noted under this name, whole.
+fn noted(folder: &std::path::Path, name: &str) -> String {
+    wait_until(name, DEADLINE, || {
+        let text = fs::read_to_string(folder.join(name)).unwrap_or_default();
+        if text.ends_with("END\n") { Ok(text) } else { Err(text) }
+    })
+}
+
+/// Runs the script, then the child; neither has a secret, and neither can read ours.
+fn inherits_nothing_secret(builder: Builder, folder: &std::path::Path) {
+    let script = folder.join("..script");
+    write_by_child(&script, SCRIPT, "755");
+    let finished = launch(builder.clone()).env("SCRIPT", &script.display().to_string()).env("METHOD", "LIST").run();
+    let seen = noted(folder, ".script");
+    assert!(seen.contains("MINE=yes") && !seen.contains("canary"), "{seen}\n{}", finished.stderr);
+    let [parent, changed] = [".parent", ".changed"].map(|name| fs::read_to_string(folder.join(name)).unwrap());
+    assert_eq!((parent, changed), (String::new(), format!("{}\n", folder.join("a").display())), "{}", finished.stderr);
+    let projector = launch(builder).args(&["run", "--", "/bin/sh", "-c", CHILD]).start();
+    let seen = noted(folder, ".child");
+    assert!(seen.contains("MINE=yes") && !seen.contains("canary"), "{seen}\n{}", projector.output());
+    assert_eq!(fs::read_to_string(folder.join(".parent")).unwrap(), "");
+}
+
+#[test]
+fn s17_as_non_root_script_and_child_neither_inherit_secrets_nor_read_ours() {
+    let cluster = Cluster::in_process();
+    let account = Account::new();
+    fs::set_permissions(account.folder(), fs::Permissions::from_mode(0o777)).unwrap();
+    cluster.configmap("a", &[("a", "1")]).create();
+    inherits_nothing_secret(account.launch(&cluster, "022", NOBODY), &account.folder());
+}
+
+#[test]
+fn s17_as_root_of_a_container_script_and_child_neither_inherit_secrets_nor_read_ours() {
+    let setup = Setup::in_process();
+    setup.cluster.configmap("a", &[("a", "1")]).create();
+    let builder = setup.projector().wrapper(&["setpriv", CONTAINER, "--"]);
+    inherits_nothing_secret(builder.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), &setup.folder());
+}
+
+#[test]
+fn s17_script_env_decides_and_the_profile_of_k8s_sidecar_keeps_them() {
+    for (profile, environment, expected) in
+        [("default", "all", 5), ("default", "clean", 0), ("k8s-sidecar", "", 5), ("k8s-sidecar", "clean", 0), ("k8s-sidecar", "all", 5)]
+    {
+        let setup = Setup::in_process();
+        setup.cluster.configmap("a", &[("a", "1")]).create();
+        let script = setup.path("..script");
+        write_by_child(&script, SCRIPT, "755");
+        let builder = launch(setup.projector()).env("PROFILE", profile).env("SCRIPT_ENV", environment);
+        let finished = builder.env("SCRIPT", &script.display().to_string()).env("METHOD", "LIST").run();
+        let seen = noted(&setup.folder(), ".script");
+        assert_eq!(seen.matches("canary").count(), expected, "{profile} {environment:?}: {seen}\n{}", finished.stderr);
+    }
+}
