@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::config::parse::{self, Expected};
 use crate::config::read::Reader;
-use crate::config::{Method, reload};
+use crate::config::{Method, numbers, reload};
 
 /// The application as a child of ours.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,7 +71,7 @@ impl Reader<'_> {
         let signal = self.value("RELOAD_SIGNAL", &self.raw.reload_signal, telling_signal);
         let restarts = self.value("RELOAD_RESTART", &self.raw.reload_restart, parse::boolean);
         let kill_signal = self.value("KILL_SIGNAL", &self.raw.kill_signal, reload::signal);
-        let kill_timeout = self.value("KILL_TIMEOUT", &self.raw.kill_timeout, parse::decimal_seconds);
+        let kill_timeout = self.number("KILL_TIMEOUT", &self.raw.kill_timeout, numbers::decimal_seconds);
         let restart = self.value("CHILD_RESTART", &self.raw.child_restart, restart);
         let (start, signal, restarts) = (start?, signal?, restarts?);
         if command.is_empty() {

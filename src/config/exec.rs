@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::config::names;
 use crate::config::parse::{self, Expected};
 use crate::config::read::Reader;
 use crate::config::{Context, Origin};
+use crate::config::{names, numbers};
 use crate::core::selector::Selector;
 use crate::source::json::Cursor;
 
@@ -37,12 +37,13 @@ impl Reader<'_> {
         let namespace = self.optional("EXEC_NAMESPACE", &self.raw.exec_namespace, |text| dns_label(text, "the name of a namespace"));
         let container = self.optional("EXEC_CONTAINER", &self.raw.exec_container, |text| dns_label(text, "the name of a container"));
         let command = self.defaulted("EXEC_COMMAND", &self.raw.exec_command, command);
-        let timeout = self.value("EXEC_TIMEOUT", &self.raw.exec_timeout, parse::some_seconds);
-        let retries = self.value("EXEC_RETRIES", &self.raw.exec_retries, parse::count);
+        let timeout = self.number("EXEC_TIMEOUT", &self.raw.exec_timeout, numbers::seconds);
+        let retries = self.number("EXEC_RETRIES", &self.raw.exec_retries, numbers::count);
         let only_ready = self.value("EXEC_ONLY_READY", &self.raw.exec_only_ready, parse::boolean);
-        let concurrency = self.value("EXEC_CONCURRENCY", &self.raw.exec_concurrency, some);
+        let concurrency = self.number("EXEC_CONCURRENCY", &self.raw.exec_concurrency, numbers::count);
         let (labels, namespace, container, command) = (labels?, namespace?, container?, command?);
         let (timeout, retries, only_ready, concurrency) = (timeout?, retries?, only_ready?, concurrency?);
+        let concurrency = usize::try_from(concurrency).unwrap_or(usize::MAX);
         let (labels, command) = match (labels, command) {
             (Some(labels), Some(command)) => (labels, command),
             (Some(_), None) => {
@@ -80,11 +81,6 @@ fn command(text: &str) -> Result<Vec<String>, Expected> {
     };
     let argv = argv.filter(|argv: &Vec<String>| argv.first().is_some_and(|program| !program.is_empty()));
     argv.ok_or_else(|| "a JSON array of strings, for example [\"nginx\", \"-s\", \"reload\"], or a command for sh -c".into())
-}
-
-fn some(text: &str) -> Result<usize, Expected> {
-    let count = parse::count(text).ok().and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
-    count.ok_or_else(|| "a whole number, at least 1".into())
 }
 
 fn dns_label(text: &str, expected: &'static str) -> Result<String, Expected> {

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::config::director;
+use crate::config::numbers::bounds_of;
 use crate::config::profile::{PROFILES, Reading};
 use crate::config::settings::{Fallback, Group, SETTINGS, Setting};
 
@@ -46,7 +47,8 @@ pub fn markdown() -> String {
         push(&mut text, format_args!("\n## {}\n\n| Variable | Default | Meaning |\n| --- | --- | --- |\n", group.title()));
         for setting in in_group(group) {
             let flag = setting.flag.map(|flag| format!(", `{flag}`")).unwrap_or_default();
-            push(&mut text, format_args!("| `{}`{flag} | {} | {} |\n", setting.name, cell(setting.default), setting.meaning));
+            let bounds = bounds_of(setting.name).map(|bounds| format!(" From {} to {}.", bounds.least, bounds.most)).unwrap_or_default();
+            push(&mut text, format_args!("| `{}`{flag} | {} | {}{bounds} |\n", setting.name, cell(setting.default), setting.meaning));
         }
     }
     for profile in PROFILES.iter().filter(|profile| !profile.defaults.is_empty()) {
@@ -114,6 +116,7 @@ This page is generated from the table in `src/config/settings.rs`, as is the end
 - Booleans are `true`, `false`, `1`, `0`, `yes` or `no` in any case; anything else is an error.
 - Other words are taken in any case too, but for `ALL` and `cluster`.
 - Times are seconds. Delays, `SOURCE_SETTLE`, `REACT_WINDOW` and `KILL_TIMEOUT` may have a fraction.
+- A number that is more than its most counts as that, with a warning; what is less than its least, or no number, is an error.
 - Lists have commas between their entries; spaces around entries and repeated entries do not count.
 - Relative paths start at the working directory.
 - Variables that are not listed here are ignored.
@@ -133,7 +136,9 @@ fn bracket(setting: &Setting) -> String {
         Fallback::Required => "required".to_owned(),
         other => format!("default: {}", plain(other)),
     };
-    setting.flag.map(|flag| format!("{default}; {flag}")).unwrap_or(default)
+    let bounds = bounds_of(setting.name).map(|bounds| format!(", {} to {}", bounds.least, bounds.most)).unwrap_or_default();
+    let flag = setting.flag.map(|flag| format!("; {flag}")).unwrap_or_default();
+    format!("{default}{bounds}{flag}")
 }
 
 fn plain(default: Fallback) -> String {

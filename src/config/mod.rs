@@ -22,6 +22,7 @@ pub mod help;
 pub mod log;
 pub mod log_config;
 mod names;
+mod numbers;
 mod objects;
 mod others;
 mod parse;

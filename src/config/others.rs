@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::config::Verify;
 use crate::config::parse::{self, Expected};
-use crate::config::paths;
 use crate::config::profile::Reading;
 use crate::config::read::Reader;
 use crate::config::reload::{self, Script, Signalling};
 use crate::config::web::{Call, CredentialOrigins, Credentials, Downloads, Encoding, Given, Origin, Redacted, Web};
+use crate::config::{numbers, paths};
 use crate::core::object::{Kind, NamedObject, Namespaces};
 use crate::core::policy::Batching;
 use crate::core::project::Urls;
@@ -35,11 +35,11 @@ pub struct Reactions {
 
 impl Reader<'_> {
     pub fn web(&mut self, current_dir: &Path) -> Option<Web> {
-        let timeout = self.value("REQ_TIMEOUT", &self.raw.req_timeout, parse::decimal_seconds);
-        let total = self.value("REQ_RETRY_TOTAL", &self.raw.req_retry_total, parse::count);
-        let connect = self.value("REQ_RETRY_CONNECT", &self.raw.req_retry_connect, parse::count);
-        let read = self.value("REQ_RETRY_READ", &self.raw.req_retry_read, parse::count);
-        let backoff = self.value("REQ_RETRY_BACKOFF_FACTOR", &self.raw.req_retry_backoff_factor, parse::decimal_seconds);
+        let timeout = self.number("REQ_TIMEOUT", &self.raw.req_timeout, numbers::decimal_seconds);
+        let total = self.number("REQ_RETRY_TOTAL", &self.raw.req_retry_total, numbers::count);
+        let connect = self.number("REQ_RETRY_CONNECT", &self.raw.req_retry_connect, numbers::count);
+        let read = self.number("REQ_RETRY_READ", &self.raw.req_retry_read, numbers::count);
+        let backoff = self.number("REQ_RETRY_BACKOFF_FACTOR", &self.raw.req_retry_backoff_factor, numbers::decimal_seconds);
         let server_errors_are_final = self.truth("ENABLE_5XX", &self.raw.enable_5xx);
         let skip_tls_verify = self.exact_truth("REQ_SKIP_TLS_VERIFY", &self.raw.req_skip_tls_verify);
         let encoding = self.value("REQ_BASIC_AUTH_ENCODING", &self.raw.req_basic_auth_encoding, encoding);
@@ -71,7 +71,7 @@ impl Reader<'_> {
         let follow = self.value("URL_KEYS", &self.raw.url_keys, parse::boolean);
         let allow = self.optional("URL_ALLOW", &self.raw.url_allow, origins);
         let listed = self.optional("URL_CREDENTIAL_ORIGINS", &self.raw.url_credential_origins, credential_origins);
-        let bytes_max = self.value("URL_MAX_BYTES", &self.raw.url_max_bytes, parse::count);
+        let bytes_max = self.number("URL_MAX_BYTES", &self.raw.url_max_bytes, numbers::count);
         let once = self.truth("IGNORE_ALREADY_PROCESSED", &self.raw.ignore_already_processed);
         let own = self.raw.req_url.as_deref().and_then(origin);
         let follow = follow?;
@@ -108,10 +108,10 @@ impl Reader<'_> {
         let payload = self.optional("REQ_PAYLOAD", &self.raw.req_payload, |text| Ok(Redacted(as_json(text))));
         let skips_initial = self.truth("REQ_SKIP_INIT", &self.raw.req_skip_init);
         let script = self.optional("SCRIPT", &self.raw.script, |text| Ok(paths::path(text, current_dir)));
-        let timeout = self.value("SCRIPT_TIMEOUT", &self.raw.script_timeout, parse::some_seconds);
+        let timeout = self.number("SCRIPT_TIMEOUT", &self.raw.script_timeout, numbers::seconds);
         let environment = self.value("SCRIPT_ENV", &self.raw.script_env, reload::environment);
         let signal = self.signalling(current_dir);
-        let window = self.defaulted("REACT_WINDOW", &self.raw.react_window, parse::decimal_seconds);
+        let window = self.defaulted_number("REACT_WINDOW", &self.raw.react_window, numbers::decimal_seconds);
         let per_batch = self.value("REQ_ONCE_PER_BATCH", &self.raw.req_once_per_batch, parse::boolean);
         let (url, method, payload, skips_initial) = (url?, method?, payload?, skips_initial?);
         let (timeout, environment) = (timeout?, environment?);

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use crate::config::profile::{PROFILES, Profile};
 use crate::config::{LogFormat, LogLevel, names};
@@ -74,36 +73,6 @@ pub fn mode(text: &str) -> Result<u32, Expected> {
     let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
     let mode = u32::from_str_radix(text, 8).ok().filter(|_| is_octal);
     mode.ok_or(Cow::Borrowed("three or four octal digits, for example 644"))
-}
-
-/// Seconds, 0 included.
-pub fn seconds(text: &str) -> Result<Duration, Expected> {
-    let seconds = digits::<u32>(text).map(|seconds| Duration::from_secs(u64::from(seconds)));
-    seconds.ok_or(Cow::Borrowed("a whole number of seconds, for example 60"))
-}
-
-/// Seconds, of which 0 means that the thing never happens.
-pub fn seconds_or_never(text: &str) -> Result<Option<Duration>, Expected> {
-    let seconds = seconds(text).map_err(|_| Cow::Borrowed("a whole number of seconds, for example 60, or 0 for never"))?;
-    Ok(Some(seconds).filter(|seconds| !seconds.is_zero()))
-}
-
-/// Seconds, at least one.
-pub fn some_seconds(text: &str) -> Result<Duration, Expected> {
-    let seconds = seconds(text).ok().filter(|seconds| !seconds.is_zero());
-    seconds.ok_or(Cow::Borrowed("a whole number of seconds, at least 1, for example 60"))
-}
-
-/// Seconds with a fraction.
-pub fn decimal_seconds(text: &str) -> Result<Duration, Expected> {
-    let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let seconds = text.parse().ok().filter(|_| is_plain).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.ok_or(Cow::Borrowed("a number of seconds, for example 10 or 0.5"))
-}
-
-/// A whole number.
-pub fn count(text: &str) -> Result<u32, Expected> {
-    digits(text).ok_or(Cow::Borrowed("a whole number"))
 }
 
 /// Octal digits as Python reads them, up to 7777.
@@ -249,14 +218,6 @@ pub mod tests {
     fn modes_have_three_or_four_octal_digits() {
         let good = [("644", 0o644), ("0440", 0o440), ("4755", 0o4755), ("000", 0)];
         check(mode, &good, &["", "9x9", "888", "64", "06440", "+64", "-64", "0o644", " 644"]);
-    }
-
-    #[test]
-    fn seconds_are_plain_digits() {
-        let good = [("0", Duration::ZERO), ("600", Duration::from_secs(600)), ("007", Duration::from_secs(7))];
-        check(seconds, &good, &["", "-1", "+5", "1.5", "10s", " 1", "4294967296", "1e3"]);
-        check(seconds_or_never, &[("0", None), ("9", Some(Duration::from_secs(9)))], &["never", "-1"]);
-        check(some_seconds, &[("1", Duration::from_secs(1))], &["0", "00", "x"]);
     }
 
     #[test]

@@ -8,12 +8,12 @@ use std::time::Duration;
 use crate::config::controller::ConfigMap;
 use crate::config::log::{self, LogZone};
 use crate::config::parse::{self, Expected, MethodName};
-use crate::config::paths;
 use crate::config::problems::{Problem, Problems};
 use crate::config::profile::{Profile, Reading};
 use crate::config::raw::{Given, Raw};
 use crate::config::settings::{self, Fallback, Setting};
 use crate::config::{Context, Health, LedgerPlace, Log, LogLevel, Method, Origin, default_format, log_config};
+use crate::config::{numbers, paths};
 use crate::core::object::{Kind, NamedObject, Namespaces};
 use crate::core::policy::{Adopt, Durability, Order};
 use crate::core::project::FileNames;
@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
     pub fn method(&mut self) -> Option<(Method, Duration)> {
         let lenient = self.profile.reading == Reading::Sidecar;
         let method = self.value("METHOD", &self.raw.method, if lenient { parse::lenient_method } else { parse::method });
-        let sleep = self.value("SLEEP_TIME", &self.raw.sleep_time, parse::some_seconds);
+        let sleep = self.number("SLEEP_TIME", &self.raw.sleep_time, numbers::seconds);
         let (method, sleep) = (method?, sleep?);
         let method = match method {
             MethodName::Watch => Method::Watch,
@@ -164,7 +164,7 @@ impl<'a> Reader<'a> {
         let file_mode =
             self.value("DEFAULT_FILE_MODE", &self.raw.default_file_mode, if lenient { parse::lenient_mode } else { parse::mode });
         let folder_mode = self.value("FOLDER_MODE", &self.raw.folder_mode, parse::mode);
-        let resync = self.defaulted("RESYNC", &self.raw.resync, parse::seconds_or_never);
+        let resync = self.defaulted_number("RESYNC", &self.raw.resync, numbers::seconds);
         let durability = self.value("DURABILITY", &self.raw.durability, parse::durability);
         if folder_mode.is_some_and(|mode| mode & 0o300 != 0o300) {
             self.warnings.push("FOLDER_MODE keeps the owner from writing to the folders that we make".to_owned());
@@ -180,7 +180,7 @@ impl<'a> Reader<'a> {
             folder_per_namespace: folder_per_namespace?,
             file_mode: file_mode?,
             folder_mode: folder_mode?,
-            resync: resync?,
+            resync: resync?.map(numbers::never_if_zero),
             durability: durability?,
         })
     }
@@ -207,8 +207,8 @@ impl<'a> Reader<'a> {
 
     /// Timeouts of the server and of the client. The client's is raised where it would end watches that the server still holds.
     pub fn watch_timeouts(&mut self) -> Option<(Duration, Duration)> {
-        let server = self.value("WATCH_SERVER_TIMEOUT", &self.raw.watch_server_timeout, parse::some_seconds);
-        let client = self.value("WATCH_CLIENT_TIMEOUT", &self.raw.watch_client_timeout, parse::some_seconds);
+        let server = self.number("WATCH_SERVER_TIMEOUT", &self.raw.watch_server_timeout, numbers::seconds);
+        let client = self.number("WATCH_CLIENT_TIMEOUT", &self.raw.watch_client_timeout, numbers::seconds);
         let (server, client) = (server?, client?);
         let least = server + WATCH_TIMEOUT_GAP;
         // Charts say 60 and 60.
@@ -229,14 +229,14 @@ impl<'a> Reader<'a> {
         let alias = self.optional("HEALTHCHECK_PORT", &self.raw.healthcheck_port, parse::port);
         let port = self.value("HEALTH_PORT", &self.raw.health_port, parse::port);
         let host: Option<Option<IpAddr>> = self.optional("HEALTH_HOST", &self.raw.health_host, parse::ip_address);
-        let stale_after = self.value("HEALTH_STALE_AFTER", &self.raw.health_stale_after, parse::seconds_or_never);
+        let stale_after = self.number("HEALTH_STALE_AFTER", &self.raw.health_stale_after, numbers::seconds);
         let (alias, mut port) = (alias?, port?);
         match alias {
             Some(alias) if self.raw.health_port.is_none() => port = alias,
             Some(alias) if alias != port => self.warnings.push(format!("HEALTH_PORT={port} is used, HEALTHCHECK_PORT={alias} is not")),
             _ => {}
         }
-        let health = Health { host: host?, port, stale_after: stale_after?, answers: self.profile.answers };
+        let health = Health { host: host?, port, stale_after: numbers::never_if_zero(stale_after?), answers: self.profile.answers };
         liveness.map(|liveness| liveness.then_some(health))
     }
 
@@ -362,8 +362,12 @@ impl<'a> Reader<'a> {
     }
 
     fn parsed<T>(&mut self, setting: &'static Setting, text: &str, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<T> {
-        let subject = self.given_by.get(setting.name).copied().unwrap_or(setting.name);
-        self.given_as(setting, subject, text, parse)
+        self.given_as(setting, self.subject(setting.name), text, parse)
+    }
+
+    /// What gave a setting: its variable, or something else.
+    pub fn subject(&self, name: &'static str) -> &'static str {
+        self.given_by.get(name).copied().unwrap_or(name)
     }
 
     /// A value of a setting that something else than its variable gave, for example a flag: problems name that.

@@ -153,7 +153,7 @@ pub const SETTINGS: &[Setting] = &[
         Objects,
         "SLEEP_TIME",
         Value("60"),
-        "Seconds between two lists with METHOD=SLEEP, and between two readings of an object that may be read by its name only, at least 1.",
+        "Seconds between two lists with METHOD=SLEEP, and between two readings of an object that may be read by its name only.",
     ),
     flagged(
         "--source",
@@ -322,7 +322,7 @@ pub const SETTINGS: &[Setting] = &[
         Value("clean"),
         "What the script has of our environment: clean (without REQ_USERNAME, REQ_PASSWORD, REQ_PAYLOAD, REQ_URL) or all. The child never has those.",
     ),
-    setting(Reactions, "SCRIPT_TIMEOUT", Value("60"), "Seconds after which the script is killed, at least 1."),
+    setting(Reactions, "SCRIPT_TIMEOUT", Value("60"), "Seconds after which the script is killed."),
     setting(
         Reactions,
         "SIGNAL_PROCESS",
@@ -360,7 +360,7 @@ pub const SETTINGS: &[Setting] = &[
         Unset,
         "The command: a JSON array with the program and its arguments, or text for sh -c. The end of what it prints is logged.",
     ),
-    setting(Reactions, "EXEC_TIMEOUT", Value("30"), "Seconds after which the command counts as failed in a pod, at least 1."),
+    setting(Reactions, "EXEC_TIMEOUT", Value("30"), "Seconds after which the command counts as failed in a pod."),
     setting(
         Reactions,
         "EXEC_RETRIES",
@@ -368,7 +368,7 @@ pub const SETTINGS: &[Setting] = &[
         "Retries in the pods where it failed, with the pauses of REQ_RETRY_BACKOFF_FACTOR; after them every five minutes.",
     ),
     setting(Reactions, "EXEC_ONLY_READY", Value("true"), "Whether pods that run but are not ready are left out."),
-    setting(Reactions, "EXEC_CONCURRENCY", Value("4"), "How many pods run it at the same time, at least 1."),
+    setting(Reactions, "EXEC_CONCURRENCY", Value("4"), "How many pods run it at the same time."),
     setting(
         Reactions,
         "EXEC_ON",
@@ -444,7 +444,7 @@ pub const SETTINGS: &[Setting] = &[
         Value("false"),
         "The same as REACT_WINDOW=0.2, unless REACT_WINDOW is set. Without both, the application is told once per changed object.",
     ),
-    setting(Watches, "WATCH_SERVER_TIMEOUT", Value("600"), "Seconds after which the API server ends a watch, at least 1."),
+    setting(Watches, "WATCH_SERVER_TIMEOUT", Value("600"), "Seconds after which the API server ends a watch."),
     setting(
         Watches,
         "WATCH_CLIENT_TIMEOUT",

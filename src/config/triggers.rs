@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::config::Method;
 use crate::config::parse::{self, Expected};
 use crate::config::profile::Reading;
 use crate::config::read::Reader;
+use crate::config::{Method, numbers};
 use crate::core::object::Kind;
 use crate::core::selector::Selector;
 
@@ -64,7 +64,7 @@ impl Reader<'_> {
 
     pub fn triggers(&mut self, method: Option<Method>) -> Option<Triggers> {
         let files = self.defaulted("EXEC_ON", &self.raw.exec_on, |text| parse::choice(text, &[("files", true), ("none", false)]));
-        let delay = self.value("EXEC_DELAY", &self.raw.exec_delay, delay);
+        let delay = self.number("EXEC_DELAY", &self.raw.exec_delay, numbers::decimal_seconds);
         let secret_delay = self.secret_delay();
         let pods = self.optional("WATCH_PODS_LABELS", &self.raw.watch_pods_labels, some_selector);
         let of_type = self.defaulted("WATCH_SECRET_TYPE", &self.raw.watch_secret_type, secret_type);
@@ -99,7 +99,7 @@ impl Reader<'_> {
     /// EXEC_SECRET_DELAY, and SYNC_FREQUENCY_DURATION as its program reads it.
     fn secret_delay(&mut self) -> Option<Duration> {
         let Some(text) = self.raw.exec_secret_delay.as_deref().filter(|_| self.profile.reading == Reading::Director) else {
-            return self.value("EXEC_SECRET_DELAY", &self.raw.exec_secret_delay, delay);
+            return self.number("EXEC_SECRET_DELAY", &self.raw.exec_secret_delay, numbers::decimal_seconds);
         };
         let seconds = text.parse::<i64>().map(|seconds| u32::try_from(seconds.clamp(0, DELAY_MAX.into())).unwrap_or(DELAY_MAX));
         let seconds = seconds.unwrap_or_else(|_| {
@@ -108,11 +108,6 @@ impl Reader<'_> {
         });
         Some(Duration::from_secs(seconds.into()))
     }
-}
-
-fn delay(text: &str) -> Result<Duration, Expected> {
-    let delay = parse::decimal_seconds(text).ok().filter(|delay| delay.as_secs() <= DELAY_MAX.into());
-    delay.ok_or_else(|| format!("a number of seconds up to {DELAY_MAX}, for example 70 or 0.5").into())
 }
 
 /// A selector that selects, so that a slip of the pen does not mean everything.

@@ -32,7 +32,9 @@ impl LogFile {
 
     /// Exchanges the file for an empty one; the oldest backup goes.
     fn rotate(&mut self, backups: u32) -> io::Result<()> {
-        for number in (1..backups).rev() {
+        // As far as there are any, however many there may be.
+        let free = (1..backups).find(|number| !self.backup(*number).exists()).unwrap_or(backups);
+        for number in (1..free).rev() {
             moved(&self.backup(number), &self.backup(number + 1))?;
         }
         moved(&self.path, &self.backup(1))?;

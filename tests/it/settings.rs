@@ -33,6 +33,38 @@ fn flag_beats_its_variable() {
     assert_eq!((finished.code, tree(&folder), tree(&setup.folder())), (Some(0), tree! { "a" => "1" }, tree! {}), "{}", finished.stderr);
 }
 
+#[test]
+fn s12_numbers_without_end_are_cut_and_neither_start_nor_change_nor_stop_fails() {
+    let names = [
+        (
+            "SLEEP_TIME RESYNC URL_MAX_BYTES REQ_RETRY_TOTAL REQ_RETRY_CONNECT REQ_RETRY_READ SCRIPT_TIMEOUT EXEC_TIMEOUT EXEC_RETRIES \
+          EXEC_CONCURRENCY WATCH_SERVER_TIMEOUT WATCH_CLIENT_TIMEOUT HEALTH_STALE_AFTER",
+            "99999999999999999999999999",
+        ),
+        ("REQ_TIMEOUT REQ_RETRY_BACKOFF_FACTOR EXEC_DELAY EXEC_SECRET_DELAY KILL_TIMEOUT REACT_WINDOW", "1e300"),
+    ];
+    let numbers: Vec<(&str, &str)> = names.iter().flat_map(|(names, value)| names.split_whitespace().map(|name| (name, *value))).collect();
+    for method in ["WATCH", "SLEEP"] {
+        let setup = Setup::in_process();
+        setup.cluster.configmap("a", &[("a", "1"), ("far.url", "http://127.0.0.1:1/")]).create();
+        let mut builder = setup.projector().env("METHOD", method).env("URL_KEYS", "true").env("PATH", "/usr/bin:/bin");
+        builder = builder.env("SCRIPT", "/no/such").env("REQ_URL", "http://127.0.0.1:1/");
+        builder = numbers.iter().fold(builder, |builder, (name, value)| builder.env(name, value));
+        let child = ["run", "--", "/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"];
+        let mut projector = started(&builder.args(&child));
+        setup.cluster.set_data("a", &[("a", "2"), ("far.url", "http://127.0.0.1:1/")]);
+        if method == "WATCH" {
+            setup.holds(&tree! { "a" => "2" });
+        }
+        assert_eq!(projector.terminate().code(), Some(0), "{}", projector.output());
+        let output = projector.output();
+        assert!(!output.contains("panicked"), "{output}");
+        for (name, value) in &numbers {
+            assert_eq!(output.matches(&format!("{name}={}", &value[..value.len().min(24)])).count(), 1, "{name}: {output}");
+        }
+    }
+}
+
 /// A foreign file with wanted bytes and one with others; what there is after a start, and after the object has gone.
 fn adopt(setting: &str, during: &Tree, after: &Tree) {
     let setup = Setup::new();
