@@ -1,7 +1,7 @@
 //! `kube-projector`: keeps a folder equal to what labelled Kubernetes objects say it should hold.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -62,13 +62,20 @@ impl From<anyhow::Error> for Failed {
 
 async fn run(cli: Cli) -> Result<ExitCode, Failed> {
     let vars = || config::as_text(std::env::vars_os());
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let own_namespace = std::fs::read_to_string(NAMESPACE_FILE).ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    let in_pod = own_namespace.is_some() || set("KUBERNETES_SERVICE_HOST").is_some();
+    let home_kubeconfig = set("HOME").map(|home| Path::new(&home).join(".kube/config")).filter(|file| file.exists());
+    let kubeconfig = set("KUBECONFIG").map(PathBuf::from).or_else(|| home_kubeconfig.clone()).filter(|_| !in_pod);
     let context = Context {
+        in_pod,
+        kubeconfig_namespace: kubeconfig.as_deref().and_then(kube_projector::source::api::context_namespace),
         only_looks: matches!(cli.command, Some(Command::Plan { .. } | Command::Check)),
         current_dir: std::env::current_dir().unwrap_or_else(|_| "/".into()),
         stderr_is_terminal: std::io::stderr().is_terminal(),
         program: program(),
-        own_namespace: std::fs::read_to_string(NAMESPACE_FILE).ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()),
-        home_kubeconfig: std::env::var_os("HOME").map(|home| Path::new(&home).join(".kube/config")).filter(|file| file.exists()),
+        own_namespace,
+        home_kubeconfig,
         log_config: std::env::var_os("LOG_CONFIG")
             .filter(|path| !path.is_empty())
             .map(|path| std::fs::read_to_string(path).map_err(|error| error.to_string())),

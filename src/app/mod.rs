@@ -55,7 +55,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
         apart = sources::apart(&config) => apart?,
         () = shutdown.asked() => return Ok(ExitCode::SUCCESS),
     }
-    greet(&config, api.as_ref().map(ApiServer::url));
+    greet(&config, api.as_ref().map(|api| (api.url(), api.context())));
     health.set_on_reload_failure(config.on_reload_failure);
     let mut tasks = Tasks::default();
     if reaper::is_needed() {
@@ -121,13 +121,15 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     })
 }
 
-fn greet(config: &Config, server: Option<&str>) {
-    let (folder, url, version) = (config.folder.display(), server.unwrap_or_default(), env!("CARGO_PKG_VERSION"));
+/// The first line. `server`: its URL, and the context of the kubeconfig that names it.
+fn greet(config: &Config, server: Option<(&str, Option<&str>)>) {
+    let (folder, version) = (config.folder.display(), env!("CARGO_PKG_VERSION"));
+    let (url, context) = (server.map(|(url, _)| url).unwrap_or_default(), server.and_then(|(_, context)| context));
     match config.projects() {
-        true => tracing::info!(version, selection = config.selection(), %folder, server = url, "starting"),
-        false => tracing::info!(version, server = url, "starting, nothing is projected"),
+        true => tracing::info!(version, selection = config.selection(), %folder, server = url, context, "starting"),
+        false => tracing::info!(version, server = url, context, "starting, nothing is projected"),
     }
-    if let (Wording::Sidecar, Some(server)) = (config.wording, server) {
+    if let (Wording::Sidecar, Some((server, _))) = (config.wording, server) {
         tracing::info!("Config for cluster api at '{}'", server.trim_end_matches('/'));
     }
     for warning in &config.warnings {

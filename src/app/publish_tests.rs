@@ -148,7 +148,9 @@ fn f24_a_conflict_names_the_setting_that_decided_it() {
 #[test]
 fn the_start_names_the_api_server_as_the_sidecar_does() {
     let log = |wording| {
-        captured(LogLevel::Info, LogFormat::Logfmt, || crate::app::greet(&config(Path::new("/f"), wording), Some("https://10.0.0.1:443/")))
+        captured(LogLevel::Info, LogFormat::Logfmt, || {
+            crate::app::greet(&config(Path::new("/f"), wording), Some(("https://10.0.0.1:443/", None)))
+        })
     };
     let line = "level=INFO msg=\"Config for cluster api at 'https://10.0.0.1:443'\"\n";
     assert!(log(Wording::Sidecar).ends_with(line), "{}", log(Wording::Sidecar));

@@ -100,7 +100,7 @@ Values are read as kiwigrid/k8s-sidecar reads them:
 - A `HEALTH_PORT` or `HEALTH_HOST` that cannot be read costs the health endpoint, not the files.
 - `LOG_LEVEL` is one of Python's: CRITICAL, ERROR, WARNING, INFO, DEBUG, NOTSET. `LOG_FORMAT` can be `LOGFMT`, too.
 - An object whose files lie outside of `FOLDER` is told of once.
-- METHOD=LIST ends with exit code 1 when the API server refuses, or cannot be reached within `REQ_RETRY_CONNECT` retries.
+- METHOD=LIST ends with exit code 1 when the API server refuses, or cannot be reached within `REQ_RETRY_CONNECT` retries; with 0 though a file cannot be written.
 - What a `.url` key names is made an empty file if it cannot be had at first.
 
 Other defaults:

@@ -136,6 +136,8 @@ pub struct Config {
     pub batching: Batching,
     /// Bounds of METHOD=LIST while the API server cannot be reached; `None`: it is waited for.
     pub list_retry: Option<Retry>,
+    /// Whether METHOD=LIST has done its part when a file cannot be written.
+    pub excuses_files: bool,
     /// What is checked of the API server's certificate.
     pub verify: Verify,
     /// Mode of files, at most `0o7777`.
@@ -267,8 +269,12 @@ pub struct Context {
     pub program: String,
     /// The namespace of the pod that we run in.
     pub own_namespace: Option<String>,
+    /// Whether we run in a pod, with or without a service account.
+    pub in_pod: bool,
     /// `~/.kube/config`, if there is one.
     pub home_kubeconfig: Option<PathBuf>,
+    /// The namespace of the context of the kubeconfig that is used outside of a pod.
+    pub kubeconfig_namespace: Option<String>,
     /// Whether the command only looks, and starts and tells nobody.
     pub only_looks: bool,
     /// Whether something is mounted at `/tmp`.
@@ -399,7 +405,7 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
         reader.warnings.push("ON_RELOAD_FAILURE has no effect with LIVENESS=false: nobody can ask".to_owned());
     }
     let finalizer_names = reader.finalizer_names();
-    let cluster_writes = reader.cluster_writes(scope.as_ref().map(|scope| &scope.origin));
+    let cluster_writes = reader.cluster_writes(scope.as_ref());
     let log = reader.log(context);
     let (scope, files, ownership) = (scope?, files?, ownership?);
     let (method, poll) = method?;
@@ -409,7 +415,7 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
     let (name, former) = finalizer_names?;
     let name = name.unwrap_or_else(|| default_finalizer(selector.as_ref(), &scope.namespaces, &objects.keys));
     let (web, urls, reactions) = (web?, urls?, reactions?);
-    let Profile { wording, gives_up_lists, .. } = *reader.profile;
+    let Profile { wording, gives_up_lists, excuses_files, .. } = *reader.profile;
     profile?;
     Some(Config {
         selector,
@@ -419,6 +425,7 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
         urls: urls.urls,
         downloads: urls.downloads,
         list_retry: gives_up_lists.then_some(web.retry),
+        excuses_files,
         web,
         call: reactions.call,
         signal: reactions.signal,

@@ -23,7 +23,8 @@ const YEAR: u32 = 365 * DAY;
 const RETRIES: u32 = 1_000_000;
 
 /// The bounds of every setting that is a number. Ports and modes have forms of their own.
-const BOUNDS: [(&str, Bounds); 19] = [
+const BOUNDS: [(&str, Bounds); 20] = [
+    ("SOURCE_SETTLE", Bounds { least: 0, most: DAY }),
     ("SLEEP_TIME", Bounds { least: 1, most: YEAR }),
     ("RESYNC", Bounds { least: 0, most: YEAR }),
     ("URL_MAX_BYTES", Bounds { least: 0, most: u32::MAX }),

@@ -23,6 +23,8 @@ pub struct Profile {
     pub empty_at_first_failure: bool,
     /// Whether METHOD=LIST is given up after REQ_RETRY_CONNECT retries.
     pub gives_up_lists: bool,
+    /// Whether METHOD=LIST has done its part when a file cannot be written.
+    pub excuses_files: bool,
     /// The words of the log.
     pub wording: Wording,
     /// How `/healthz` answers.
@@ -55,6 +57,7 @@ const DEFAULT_TABLE: Profile = Profile {
     unique: FileNames::Unique,
     empty_at_first_failure: false,
     gives_up_lists: false,
+    excuses_files: false,
     wording: Wording::Own,
     answers: Answers::Detailed,
 };
@@ -63,7 +66,7 @@ const DEFAULT_TABLE: Profile = Profile {
 pub static SIDECAR: Profile = Profile {
     name: "k8s-sidecar",
     defaults: &[
-        ("NAMESPACE", Fallback::Described("the pod's own namespace")),
+        ("NAMESPACE", Fallback::Described("the pod's own namespace; outside of a pod that of the kubeconfig's context")),
         ("RESOURCE", Fallback::Value("configmap")),
         ("KUBECONFIG", Fallback::Described("~/.kube/config if there is one, else the pod's service account")),
         ("ALLOWED_FOLDERS", Fallback::Value("/")),
@@ -83,6 +86,7 @@ pub static SIDECAR: Profile = Profile {
     unique: FileNames::UniqueSidecar,
     empty_at_first_failure: true,
     gives_up_lists: true,
+    excuses_files: true,
     wording: Wording::Sidecar,
     answers: Answers::Plain,
 };

@@ -39,6 +39,8 @@ pub struct Scope {
     pub namespaces: Namespaces,
     pub kinds: Vec<Kind>,
     pub names: Vec<NamedObject>,
+    /// Whether the kubeconfig is one that nobody named.
+    pub implied: bool,
     pub origin: Origin,
     pub source_settle: Duration,
 }
@@ -109,13 +111,17 @@ impl<'a> Reader<'a> {
         let kinds = self.value("RESOURCE", &self.raw.resource, parse::kinds);
         let names = self.resource_names();
         let folder = self.value("SOURCE", &self.raw.source, |text| Ok(paths::origin_folder(text, current_dir)));
-        let source_settle = self.value("SOURCE_SETTLE", &self.raw.source_settle, parse::decimal_seconds);
+        let source_settle = self.number("SOURCE_SETTLE", &self.raw.source_settle, numbers::decimal_seconds);
         let kubeconfig = self.optional("KUBECONFIG", &self.raw.kubeconfig, |text| paths::kubeconfig(text, current_dir));
         let (folder, kubeconfig) = (folder?, kubeconfig?);
-        let kubeconfig = kubeconfig.or_else(|| context.home_kubeconfig.clone().filter(|_| self.profile.reading != Reading::Strict));
+        // That of whoever sits here is not meant for a program that writes to a cluster, as long as nobody says so.
+        let implied = kubeconfig.is_none() && context.home_kubeconfig.is_some() && !context.in_pod;
+        let looks_at_home = !context.in_pod || self.profile.reading != Reading::Strict;
+        let kubeconfig = kubeconfig.or_else(|| context.home_kubeconfig.clone().filter(|_| looks_at_home));
         let (namespaces, kinds) = (namespaces?, kinds?);
         let names = self.fitting(names?, &namespaces, &kinds)?;
-        Some(Scope { namespaces, kinds, names, source_settle: source_settle?, origin: folder.unwrap_or(Origin::Cluster { kubeconfig }) })
+        let origin = folder.unwrap_or(Origin::Cluster { kubeconfig });
+        Some(Scope { namespaces, kinds, names, implied, source_settle: source_settle?, origin })
     }
 
     fn namespaces(&mut self, context: &Context) -> Option<Namespaces> {
@@ -126,7 +132,8 @@ impl<'a> Reader<'a> {
         if let Some(namespaces) = self.optional("NAMESPACE", &self.raw.namespace, parse::lenient_namespaces)?.flatten() {
             return Some(namespaces);
         }
-        let own = context.own_namespace.as_ref().map(|own| Namespaces::Only(vec![own.clone()]));
+        let own = context.own_namespace.as_ref().or(context.kubeconfig_namespace.as_ref());
+        let own = own.map(|own| Namespaces::Only(vec![own.clone()]));
         if own.is_none() {
             self.note("NAMESPACE", "outside of a pod it is required: ALL, or names of namespaces with commas between them");
         }
@@ -259,12 +266,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether finalizers and Events are wanted; neither is possible without a cluster.
-    pub fn cluster_writes(&mut self, origin: Option<&Origin>) -> Option<(bool, bool)> {
+    pub fn cluster_writes(&mut self, scope: Option<&Scope>) -> Option<(bool, bool)> {
         let finalizers = self.value("FINALIZERS", &self.raw.finalizers, parse::boolean);
         let events = self.value("EVENT_LOGGING", &self.raw.event_logging, parse::boolean);
         let (finalizers, events) = (finalizers?, events?);
-        match origin? {
-            Origin::Cluster { .. } => Some((finalizers, events)),
+        let Scope { implied, origin, .. } = scope?;
+        match origin {
+            Origin::Cluster { .. } => Some((finalizers && !(*implied && self.raw.finalizers.is_none()), events)),
             Origin::Manifests(_) => {
                 let asked = [("FINALIZERS", finalizers && self.raw.finalizers.is_some()), ("EVENT_LOGGING", events)];
                 for (name, _) in asked.into_iter().filter(|(_, asked)| *asked) {

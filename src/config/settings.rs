@@ -170,7 +170,12 @@ pub const SETTINGS: &[Setting] = &[
         Value("1"),
         "Seconds for which nothing in the folder that SOURCE names may have changed before what is missing there counts, a file, a document or a key; at the latest after ten times as long. Additions and edits count at once.",
     ),
-    setting(Objects, "KUBECONFIG", Described("the pod's service account"), "File that says how to reach the cluster. One file, no list."),
+    setting(
+        Objects,
+        "KUBECONFIG",
+        Described("the pod's service account; outside of a pod ~/.kube/config"),
+        "File that says how to reach the cluster. One file, no list.",
+    ),
     flagged("--folder", setting(Files, "FOLDER", Required, "Folder that is kept equal to what the objects say. It is made if missing.")),
     setting(
         Files,
@@ -473,7 +478,7 @@ pub const SETTINGS: &[Setting] = &[
         Cluster,
         "FINALIZERS",
         Value("true"),
-        "Whether objects get a finalizer, so that they are gone only after their files. Never added with METHOD=LIST.",
+        "Whether objects get a finalizer, so that they are gone only after their files. Never added with METHOD=LIST, nor with a kubeconfig that only its place names, unless this is set.",
     ),
     setting(
         Cluster,

@@ -22,6 +22,7 @@ fn sidecar_config() -> Config {
         downloads: Downloads { refresh: Some(Duration::from_secs(60)), ..default.downloads.clone() },
         batching: Batching::Each,
         list_retry: Some(default.web.retry),
+        excuses_files: true,
         conflict: Order::Newest,
         finalizers: None,
         ledger: LedgerPlace::In("/tmp".into()),
@@ -46,6 +47,18 @@ fn the_name_of_the_program_picks_the_profile_unless_a_variable_does() {
     assert_eq!(read(&[]), Ok(sidecar_config()));
     assert_eq!(read(&[("PROFILE", "")]), Ok(sidecar_config()));
     assert_eq!(read(&[("PROFILE", "default")]).map(|config| config.kinds.len()), Ok(2));
+}
+
+#[test]
+fn c3_outside_of_a_pod_the_namespace_is_that_of_the_kubeconfigs_context() {
+    let read = |own: Option<&str>, of_context: Option<&str>| {
+        let context = Context { own_namespace: own.map(Into::into), kubeconfig_namespace: of_context.map(Into::into), ..context() };
+        let vars = [("PROFILE", "k8s-sidecar"), ("LABEL", "l"), ("FOLDER", "/rules")];
+        Config::from_vars(owned(&vars), &Flags::default(), &context).map(|config| config.namespaces).map_err(lines)
+    };
+    assert_eq!(read(None, Some("theirs")), Ok(Namespaces::Only(vec!["theirs".into()])));
+    assert_eq!(read(Some("own"), Some("theirs")), Ok(Namespaces::Only(vec!["own".into()])));
+    assert!(read(None, None).is_err_and(|problems| problems[0].starts_with("NAMESPACE: outside of a pod")));
 }
 
 #[test]

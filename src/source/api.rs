@@ -73,7 +73,7 @@ pub enum ApiError {
     },
     /// Neither a kubeconfig nor a pod.
     #[error(
-        "no API server: set KUBECONFIG to a file, or run in a pod with a service account (KUBERNETES_SERVICE_HOST, \
+        "no API server: set KUBECONFIG to a file, have a ~/.kube/config, or run in a pod with a service account (KUBERNETES_SERVICE_HOST, \
          KUBERNETES_SERVICE_PORT), or set SOURCE to a folder of manifests"
     )]
     NotInCluster(#[source] InClusterError),
@@ -99,6 +99,7 @@ pub struct ApiServer {
     transport: Transport,
     token: Option<Arc<TokenFile>>,
     url: Arc<str>,
+    context: Option<Arc<str>>,
 }
 
 impl ApiServer {
@@ -110,9 +111,9 @@ impl ApiServer {
     /// # Errors
     /// What a person has to correct: an unreadable kubeconfig, broken certificates, neither kubeconfig nor pod.
     pub async fn connect(kubeconfig: Option<&Path>, verify: Verify) -> Result<Self, ApiError> {
-        let mut config = match kubeconfig {
+        let (mut config, context) = match kubeconfig {
             Some(file) => from_kubeconfig(file).await?,
-            None => kube::Config::incluster().map_err(ApiError::NotInCluster)?,
+            None => (kube::Config::incluster().map_err(ApiError::NotInCluster)?, None),
         };
         config.accept_invalid_certs |= verify == Verify::Nothing;
         if config.proxy_url.is_some() {
@@ -130,12 +131,17 @@ impl ApiServer {
             }
             source => ApiError::Client { url: url.clone(), source },
         })?;
-        Ok(Self { transport, token, url: url.into() })
+        Ok(Self { transport, token, url: url.into(), context: context.map(Into::into) })
     }
 
     /// Where the server is: scheme, host and port, never credentials.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The context of the kubeconfig that leads there, if it is one.
+    pub fn context(&self) -> Option<&str> {
+        self.context.as_deref()
     }
 
     /// The uid of the pod that our token was issued to, if it says so. Nothing is verified.
@@ -253,6 +259,16 @@ pub fn send_json(
     build(method, path, query, Some((kind, body)))
 }
 
+/// The namespace that a kubeconfig's context names, `default` if it names none. Nothing where no regular file says so: a pipe can be
+/// read only once, and whoever connects shall.
+pub fn context_namespace(kubeconfig: &Path) -> Option<String> {
+    std::fs::metadata(kubeconfig).ok().filter(std::fs::Metadata::is_file)?;
+    let read = Kubeconfig::read_from(kubeconfig).ok()?;
+    let name = read.current_context?;
+    let context = read.contexts.into_iter().find(|context| context.name == name)?.context?;
+    Some(context.namespace.filter(|namespace| !namespace.is_empty()).unwrap_or_else(|| "default".to_owned()))
+}
+
 /// Where objects of a kind are listed: in one namespace, or in all.
 pub fn collection_path(kind: Kind, namespace: Option<&str>) -> String {
     match namespace {
@@ -311,7 +327,8 @@ async fn collect(mut body: ResponseBody, limit_bytes: usize) -> Result<Vec<u8>, 
 }
 
 /// The merged kubeconfig of a file or a list of files. Never `Config::infer`: it obeys debugging variables of kube.
-async fn from_kubeconfig(file: &Path) -> Result<kube::Config, ApiError> {
+/// What a kubeconfig says, and the name of its context.
+async fn from_kubeconfig(file: &Path) -> Result<(kube::Config, Option<String>), ApiError> {
     let failed = |source| match source {
         KubeconfigError::Parse(_) => ApiError::Syntax { file: file.to_owned() },
         source => ApiError::Kubeconfig { file: file.to_owned(), source },
@@ -325,7 +342,9 @@ async fn from_kubeconfig(file: &Path) -> Result<kube::Config, ApiError> {
     for plugin in users.filter_map(|user| user.exec.as_mut()) {
         plugin.drop_env.get_or_insert_default().extend(settings::SECRETS.map(str::to_owned));
     }
-    kube::Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default()).await.map_err(failed)
+    let context = merged.current_context.clone();
+    let config = kube::Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default()).await.map_err(failed)?;
+    Ok((config, context))
 }
 
 /// The connection pool with kube's TLS, address and credentials around it.

@@ -33,6 +33,62 @@ fn flag_beats_its_variable() {
     assert_eq!((finished.code, tree(&folder), tree(&setup.folder())), (Some(0), tree! { "a" => "1" }, tree! {}), "{}", finished.stderr);
 }
 
+/// A home with the rig's kubeconfig in the usual place, and a launch that finds it by HOME alone.
+fn at_home(setup: &Setup) -> crate::support::projector::Builder {
+    std::fs::create_dir_all(setup.beside("home/.kube")).unwrap();
+    std::fs::copy(setup.cluster.kubeconfig(), setup.beside("home/.kube/config")).unwrap();
+    let builder = setup.projector().without("KUBECONFIG").without("FINALIZERS").without("EVENT_LOGGING");
+    builder.env("HOME", &setup.beside("home").display().to_string())
+}
+
+#[test]
+fn c5_outside_of_a_pod_the_usual_kubeconfig_is_used_and_nothing_is_written_to_its_cluster() {
+    let setup = Setup::in_process();
+    let finalizers = || setup.cluster.get("configmaps", "a").unwrap()["metadata"]["finalizers"].clone();
+    setup.cluster.configmap("a", &[("a", "1")]).create();
+    let mut projector = started(&at_home(&setup));
+    assert_tree(&setup.folder(), &tree! { "a" => "1" });
+    let output = projector.output();
+    let first = output.lines().next().unwrap();
+    assert!(first.contains("\"server\":\"https://127.0.0.1:") && first.contains("\"context\":\"rig\""), "{first}");
+    setup.cluster.set_data("a", &[("a", "2")]);
+    setup.holds(&tree! { "a" => "2" });
+    assert_eq!(projector.terminate().code(), Some(0));
+    assert_eq!((finalizers(), setup.cluster.reasons_for("a")), (serde_json::Value::Null, vec![]));
+    let _projector = started(&at_home(&setup).env("FINALIZERS", "true").env("EVENT_LOGGING", "true"));
+    wait_for("a finalizer", DEADLINE, || finalizers().is_array());
+    setup.cluster.set_data("a", &[("a", "3")]);
+    setup.event("a", "FilesWritten");
+}
+
+#[test]
+fn c3_outside_of_a_pod_k8s_sidecars_namespace_is_that_of_the_kubeconfigs_context() {
+    let setup = Setup::in_process();
+    setup.cluster.configmap("a", &[("a", "1")]).create();
+    let kubeconfig = std::fs::read_to_string(setup.cluster.kubeconfig()).unwrap();
+    let mut kubeconfig: serde_json::Value = serde_json::from_str(&kubeconfig).unwrap();
+    kubeconfig["contexts"][0]["context"]["namespace"] = setup.cluster.namespace().into();
+    let file = setup.beside("kubeconfig");
+    std::fs::write(&file, kubeconfig.to_string()).unwrap();
+    let builder = setup.projector().env("PROFILE", "k8s-sidecar").without("NAMESPACE").kubeconfig(&file).env("METHOD", "LIST");
+    let finished = builder.run();
+    assert_eq!((finished.code, tree(&setup.folder())), (Some(0), tree! { "a" => "1" }), "{}", finished.stderr);
+}
+
+#[test]
+fn c1_one_list_with_a_file_that_cannot_be_written_ends_with_0_only_for_k8s_sidecar() {
+    for (profile, code) in [("default", 1), ("config-controller", 1), ("k8s-sidecar", 0)] {
+        let setup = Setup::in_process();
+        std::fs::create_dir(setup.path("a")).unwrap();
+        setup.cluster.configmap("a", &[("a", "1"), ("b", "1")]).create();
+        let object = format!("configmap/{}/a", setup.cluster.namespace());
+        let builder = setup.projector().env("PROFILE", profile).env("OBJECT", &object).env("METHOD", "LIST").env("SCRIPT", "/bin/true");
+        let finished = builder.run();
+        assert_eq!((finished.code, tree(&setup.folder())), (Some(code), tree! { "b" => "1" }), "{profile}: {}", finished.stderr);
+        assert!(finished.stderr.contains("could not be made right"), "{}", finished.stderr);
+    }
+}
+
 #[test]
 fn s12_numbers_without_end_are_cut_and_neither_start_nor_change_nor_stop_fails() {
     let names = [
