@@ -61,8 +61,12 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = Output::Table, value_name = "FORM")]
         output: Output,
     },
-    /// Check settings, permissions and folder; exit code 1 on any problem
-    Check,
+    /// Check settings, permissions, files and servers; exit code 1 on any problem
+    Check {
+        /// Form of the answer
+        #[arg(long, value_enum, default_value_t = Output::Table, value_name = "FORM")]
+        output: Output,
+    },
     /// Remove our finalizer from every object that carries it, for uninstalling
     ///
     /// Needs neither FOLDER nor, if FINALIZER_NAME is set or with --all, LABEL.
@@ -93,7 +97,7 @@ impl Cli {
     }
 }
 
-/// Form of what `plan` prints.
+/// Form of what `plan` and `check` print.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Output {
     /// For people.
@@ -193,7 +197,8 @@ mod tests {
     fn subcommands_take_their_flags() {
         assert_eq!(command("plan"), Ok(Command::Plan { output: Output::Table }));
         assert_eq!(command("plan --output json"), Ok(Command::Plan { output: Output::Json }));
-        assert_eq!(command("check"), Ok(Command::Check));
+        assert_eq!(command("check"), Ok(Command::Check { output: Output::Table }));
+        assert_eq!(command("check --output json"), Ok(Command::Check { output: Output::Json }));
         assert_eq!(command("healthcheck"), Ok(Command::Healthcheck));
         assert_eq!(command("plan --output yaml"), Err(ErrorKind::InvalidValue));
         assert_eq!(command("frobnicate"), Err(ErrorKind::UnknownArgument));

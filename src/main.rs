@@ -1,6 +1,6 @@
 //! `kube-projector`: keeps a folder equal to what labelled Kubernetes objects say it should hold.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -70,7 +70,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
     let context = Context {
         in_pod,
         kubeconfig_namespace: kubeconfig.as_deref().and_then(kube_projector::source::api::context_namespace),
-        only_looks: matches!(cli.command, Some(Command::Plan { .. } | Command::Check)),
+        only_looks: matches!(cli.command, Some(Command::Plan { .. } | Command::Check { .. })),
         current_dir: std::env::current_dir().unwrap_or_else(|_| "/".into()),
         stderr_is_terminal: std::io::stderr().is_terminal(),
         program: program(),
@@ -95,19 +95,12 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
             log(&config.log)?;
             Ok(commands::plan::plan(config, output).await?)
         }
-        Command::Check => match settings() {
+        Command::Check { output } => match settings() {
             Ok(config) => {
                 log(&config.log)?;
-                Ok(commands::check::check(config).await)
+                Ok(commands::check::check(config, output).await)
             }
-            Err(problems) => {
-                let _ = writeln!(
-                    std::io::stdout(),
-                    "{}",
-                    problems.to_string().lines().map(|line| format!("PROBLEM  {line}")).collect::<Vec<_>>().join("\n")
-                );
-                Ok(ExitCode::FAILURE)
-            }
+            Err(problems) => Ok(commands::check::unusable(&problems, output)),
         },
         Command::Release { all, dry_run, .. } => {
             let scope = if all { ReleaseScope::Domain } else { ReleaseScope::Deployment };

@@ -159,6 +159,17 @@ impl Drop for Sources {
     }
 }
 
+/// Which objects of a folder of manifests are taken, and how they are read.
+pub fn manifest_rules(config: &Config) -> ManifestRules {
+    ManifestRules {
+        selector: config.selector.clone(),
+        objects: config.objects.clone(),
+        kinds: config.kinds.clone(),
+        namespaces: config.namespaces.clone(),
+        folder_annotation: config.folder_annotation.clone(),
+    }
+}
+
 impl Sources {
     /// Starts every source. `once` ends them after their first complete list whatever METHOD says.
     pub fn start(config: &Config, api: Option<ApiServer>, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
@@ -237,13 +248,7 @@ impl Sources {
     }
 
     fn manifests(config: &Config, folder: std::path::PathBuf, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
-        let rules = ManifestRules {
-            selector: config.selector.clone(),
-            objects: config.objects.clone(),
-            kinds: config.kinds.clone(),
-            namespaces: config.namespaces.clone(),
-            folder_annotation: config.folder_annotation.clone(),
-        };
+        let rules = manifest_rules(config);
         let stale_after = config.health.as_ref().and_then(|health| health.stale_after);
         let rescan = rescan(config.method, stale_after);
         let mode = manifests::Mode { once: once || config.method == Method::List, rescan, settle: config.source_settle };

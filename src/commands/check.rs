@@ -1,82 +1,179 @@
-//! `check`: settings, folder and permissions, each finding on a line of its own.
+//! `check`: settings, folder, what is told of changes, and permissions; each finding on a line of its own.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use crate::app::sources::{Followed, apart, followed};
+use hyper_util::client::proxy::matcher::Matcher;
+use serde::Serialize;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::app::sources::{Followed, apart, followed, manifest_rules};
+use crate::cli::Output;
 use crate::commands::say;
+use crate::config::problems::Problems;
+use crate::config::web::Call;
 use crate::config::{Config, Method, Origin};
 use crate::core::object::ObjectKey;
 use crate::source::api::ApiServer;
-use crate::source::manifests::places;
+use crate::source::manifests;
 use crate::status::access::{Need, Verdict, check as access};
+use crate::web::address::{origin, shown};
+
+/// A connection must come about within this, or within REQ_TIMEOUT if that is shorter.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    Ok,
+    Warning,
+    Problem,
+}
+
+#[derive(Serialize)]
+struct Finding {
+    level: Level,
+    text: String,
+}
+
+/// What was found so far. A table is printed line by line, JSON at the end.
+struct Findings {
+    output: Output,
+    found: Vec<Finding>,
+}
+
+impl Findings {
+    const fn new(output: Output) -> Self {
+        Self { output, found: Vec::new() }
+    }
+
+    fn note(&mut self, level: Level, text: String) {
+        let word = match level {
+            Level::Ok => "ok",
+            Level::Warning => "warning",
+            Level::Problem => "PROBLEM",
+        };
+        if self.output == Output::Table {
+            say(&format!("{word:<7}  {text}"));
+        }
+        self.found.push(Finding { level, text });
+    }
+
+    fn ok(&mut self, text: String) {
+        self.note(Level::Ok, text);
+    }
+
+    fn problem(&mut self, text: String) {
+        self.note(Level::Problem, text);
+    }
+
+    /// 1 on any problem.
+    fn end(&self) -> ExitCode {
+        let ok = !self.found.iter().any(|finding| finding.level == Level::Problem);
+        if self.output == Output::Json {
+            say(&serde_json::json!({ "ok": ok, "findings": self.found }).to_string());
+        }
+        if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+/// Prints what is wrong with settings that cannot be used.
+pub fn unusable(problems: &Problems, output: Output) -> ExitCode {
+    let mut findings = Findings::new(output);
+    problems.iter().for_each(|problem| findings.problem(problem.to_string()));
+    findings.end()
+}
 
 /// Prints every finding. 1 on any problem.
-pub async fn check(config: Config) -> ExitCode {
+pub async fn check(config: Config, output: Output) -> ExitCode {
+    let mut findings = Findings::new(output);
     let selection = if config.projects() { config.selection() } else { "nothing is projected".to_owned() };
-    say(&format!("ok       settings: {selection}"));
-    let mut problems = 0;
+    findings.ok(format!("settings: {selection}"));
     for warning in &config.warnings {
-        say(&format!("warning  settings: {warning}"));
+        findings.note(Level::Warning, format!("settings: {warning}"));
     }
     if config.projects() {
-        problems += folder(&config);
+        folder(&config, &mut findings);
+    }
+    if let Some(script) = &config.script {
+        // What it does is not for us to find out.
+        match std::fs::metadata(&script.path) {
+            Ok(metadata) if metadata.is_file() => findings.ok(format!("SCRIPT: {}", script.path.display())),
+            Ok(_) => findings.problem(format!("SCRIPT: {}: not a file", script.path.display())),
+            Err(error) => findings.problem(format!("SCRIPT: {}: {error}", script.path.display())),
+        }
+    }
+    if let Some(call) = &config.call {
+        connection(call, config.web.timeout.min(CONNECT_WITHIN), &mut findings).await;
     }
     match &config.origin {
         Origin::Manifests(path) => {
-            match places::look(path) {
-                Ok(()) => say(&format!("ok       SOURCE: {}", path.display())),
-                Err(error) => problems += problem(&format!("SOURCE: {}: {error}", path.display())),
-            }
+            source(&config, path, &mut findings);
             if let Err(overlap) = apart(&config).await {
-                problems += problem(&overlap.to_string());
+                findings.problem(overlap.to_string());
             }
         }
         Origin::Cluster { kubeconfig } => match ApiServer::connect(kubeconfig.as_deref(), config.verify).await {
-            Ok(api) => problems += permissions(&config, &api).await,
-            Err(error) => problems += problem(&format!("API server: {:#}", anyhow::Error::new(error))),
+            Ok(api) => permissions(&config, &api, &mut findings).await,
+            Err(error) => findings.problem(format!("API server: {:#}", anyhow::Error::new(error))),
         },
     }
-    match problems {
-        0 => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+    findings.end()
+}
+
+/// Reads every manifest, as `run` would.
+fn source(config: &Config, path: &Path, findings: &mut Findings) {
+    match manifests::broken(path, &manifest_rules(config)) {
+        Err(error) => findings.problem(format!("SOURCE: {}: {error}", path.display())),
+        Ok(broken) if broken.is_empty() => findings.ok(format!("SOURCE: {}", path.display())),
+        Ok(broken) => broken.iter().for_each(|(file, why)| findings.problem(format!("SOURCE: {}: {why}", file.display()))),
     }
 }
 
-fn problem(text: &str) -> u32 {
-    say(&format!("PROBLEM  {text}"));
-    1
+/// Opens a connection to the server of REQ_URL, or to the proxy on the way, and sends nothing.
+async fn connection(call: &Call, limit: Duration, findings: &mut Findings) {
+    let server = shown(&call.url.0);
+    let Some(origin) = origin(&call.url.0) else { return };
+    let proxy = server.parse().ok().and_then(|uri| Matcher::from_env().intercept(&uri));
+    let proxy = proxy.as_ref().and_then(|proxy| Some((proxy.uri().host()?, proxy.uri().port_u16()?)));
+    let (host, port) = proxy.unwrap_or((&origin.host, origin.port));
+    let by = if proxy.is_some() { format!(" by the proxy {host}:{port}") } else { String::new() };
+    match timeout(limit, TcpStream::connect((host.trim_matches(['[', ']']), port))).await {
+        Ok(Ok(_)) => findings.ok(format!("REQ_URL: {server} takes connections{by}")),
+        Ok(Err(error)) => findings.problem(format!("REQ_URL: {server}{by}: {error}")),
+        Err(_) => findings.problem(format!("REQ_URL: {server}{by}: no connection within {} s", limit.as_secs_f32())),
+    }
 }
 
 /// Tries a file in FOLDER, or in the nearest parent that exists, as FOLDER is made when it is missing.
-fn folder(config: &Config) -> u32 {
+fn folder(config: &Config, findings: &mut Findings) {
     let existing = config.folder.ancestors().find(|folder| folder.exists()).unwrap_or(&config.folder);
     let probe = existing.join(format!("{}check.{:x}.tmp", crate::core::path::RESERVED_PREFIX, crate::status::random()));
     match std::fs::File::create_new(&probe) {
         Ok(_) => {
             // Made a moment ago by us.
             let _ = std::fs::remove_file(&probe);
-            say(&format!("ok       FOLDER: {} can be written", existing.display()));
-            0
+            findings.ok(format!("FOLDER: {} can be written", existing.display()));
         }
-        Err(error) => problem(&format!("FOLDER: {} cannot be written: {error}", existing.display())),
+        Err(error) => findings.problem(format!("FOLDER: {} cannot be written: {error}", existing.display())),
     }
 }
 
-async fn permissions(config: &Config, api: &ApiServer) -> u32 {
+async fn permissions(config: &Config, api: &ApiServer, findings: &mut Findings) {
     let needs = needs(config);
-    let mut problems = 0;
     for finding in access(api, &needs).await {
         let Need { verb, group, resource, namespace, name } = &finding.need;
         let resource = if group.is_empty() { (*resource).to_string() } else { format!("{resource}.{group}") };
         let resource = name.as_ref().map_or(resource.clone(), |name| format!("{resource}/{name}"));
         let what = format!("{verb} {resource} in {}", namespace.as_deref().unwrap_or("all namespaces"));
         match &finding.verdict {
-            Verdict::Allowed => say(&format!("ok       RBAC: may {what}")),
-            Verdict::Denied => problems += problem(&format!("RBAC: may not {what} (see rbac/)")),
-            Verdict::Unknown(failure) => problems += problem(&format!("RBAC: {what}: {} says: {failure}", api.url())),
+            Verdict::Allowed => findings.ok(format!("RBAC: may {what}")),
+            Verdict::Denied => findings.problem(format!("RBAC: may not {what} (see rbac/)")),
+            Verdict::Unknown(failure) => findings.problem(format!("RBAC: {what}: {} says: {failure}", api.url())),
         }
     }
-    problems
 }
 
 /// The permissions that this configuration uses: those of rbac/, no more. An object that is named needs no list.

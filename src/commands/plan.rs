@@ -32,15 +32,15 @@ struct Row {
     why: String,
 }
 
-/// Prints the plan. 0: nothing to do, 2: changes pending, 1: it could not be made.
+/// Prints the plan. 0: nothing to do, 2: changes pending, 1: not everything could be seen, whatever is pending.
 ///
 /// # Errors
-/// No usable API server, or a list that does not come.
+/// No usable API server.
 pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     if !config.projects() {
         match output {
-            Output::Json => say(&serde_json::json!({ "pending": false, "steps": [] }).to_string()),
-            Output::Table => table(&[]),
+            Output::Json => say(&serde_json::json!({ "pending": false, "incomplete": [], "steps": [] }).to_string()),
+            Output::Table => table(&[], &[]),
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -58,33 +58,51 @@ pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     let (mailbox, health) = (Mailbox::default(), Health::new(None));
     let mut sources = Sources::start(&config, api, &mailbox, &health, true);
     let deadline = Instant::now() + WITHIN;
+    let mut incomplete = Vec::new();
     while !(preview.store().settled() || sources.all_ended() && mailbox.is_empty()) {
         match timeout_at(deadline.min(Instant::now() + Duration::from_millis(50)), mailbox.arrived()).await {
             Ok(()) => preview.fold(mailbox.take()),
-            Err(_) if Instant::now() >= deadline => anyhow::bail!("no complete list within {} s", WITHIN.as_secs()),
+            Err(_) if Instant::now() >= deadline => {
+                incomplete.push(format!("no complete list within {} s", WITHIN.as_secs()));
+                break;
+            }
             Err(_) => {}
         }
     }
     preview.fold(mailbox.take());
-    let refused = preview.store().refused();
-    let failures = if refused { Vec::new() } else { sources.failures().await };
+    match (preview.store().refused(), &config.origin) {
+        (true, Origin::Cluster { .. }) => incomplete.push("not every kind or namespace could be listed".to_owned()),
+        (true, Origin::Manifests(_)) => incomplete.extend(sources.failures().await),
+        (false, _) if incomplete.is_empty() => incomplete.extend(sources.failures().await),
+        (false, _) => {}
+    }
+    if !incomplete.is_empty() {
+        incomplete.extend(troubles(&health));
+    }
     let rows = rows(&mut preview, &place, &config);
     let pending = rows.iter().any(|row| !matches!(row.action, "conflict" | "rejected" | "blocked"));
     match output {
-        Output::Json => say(&serde_json::to_string_pretty(&serde_json::json!({ "pending": pending, "steps": rows }))?),
-        Output::Table => table(&rows),
+        Output::Json => {
+            say(&serde_json::to_string_pretty(&serde_json::json!({ "pending": pending, "incomplete": incomplete, "steps": rows }))?)
+        }
+        Output::Table => table(&rows, &incomplete),
     }
-    for failure in &failures {
-        tracing::error!(failure, "the plan is not complete");
-    }
-    if refused {
-        tracing::error!("the plan is not complete: not every kind or namespace could be listed");
-    }
-    Ok(match pending {
-        true => ExitCode::from(2),
-        false if refused || !failures.is_empty() => ExitCode::FAILURE,
-        false => ExitCode::SUCCESS,
+    Ok(match (incomplete.is_empty(), pending) {
+        (false, _) => ExitCode::FAILURE,
+        (true, true) => ExitCode::from(2),
+        (true, false) => ExitCode::SUCCESS,
     })
+}
+
+/// What the watches met last, each with its kind and namespace.
+fn troubles(health: &Health) -> Vec<String> {
+    let report = serde_json::to_value(health.report()).unwrap_or_default();
+    let text = |watch: &serde_json::Value, field: &str| watch[field].as_str().map(str::to_owned);
+    let trouble = |watch: &serde_json::Value| {
+        let namespace = text(watch, "namespace").unwrap_or_else(|| "all namespaces".to_owned());
+        Some(format!("{} in {namespace}: {}", text(watch, "kind")?, text(watch, "last_error")?))
+    };
+    report["watches"].as_array().into_iter().flatten().filter_map(trouble).collect()
 }
 
 fn rows(preview: &mut Preview<Kernel>, place: &crate::disk::ledger::Place, config: &Config) -> Vec<Row> {
@@ -145,10 +163,16 @@ fn rows(preview: &mut Preview<Kernel>, place: &crate::disk::ledger::Place, confi
     rows
 }
 
-fn table(rows: &[Row]) {
-    if rows.is_empty() {
-        return say("Nothing to do.");
+fn table(rows: &[Row], incomplete: &[String]) {
+    if !rows.is_empty() {
+        lines(rows);
+    } else if incomplete.is_empty() {
+        say("Nothing to do.");
     }
+    incomplete.iter().for_each(|why| say(&format!("incomplete: {why}")));
+}
+
+fn lines(rows: &[Row]) {
     let width = |column: fn(&Row) -> usize, title: &str| rows.iter().map(column).max().unwrap_or_default().max(title.len());
     let (path, object) = (width(|row| row.path.len(), "PATH"), width(|row| row.object.len(), "OBJECT"));
     say(&format!("{:<8}  {:<path$}  {:<object$}  WHY", "ACTION", "PATH", "OBJECT"));

@@ -35,7 +35,7 @@ pub fn variables() -> String {
         }
     }
     text.push_str(
-        "\nExit codes: 0 done or asked to stop, 1 runtime failure, 2 configuration error;\nplan: 0 nothing to do, 2 changes pending;\nwith a command behind --: that of the command when it ends by itself.",
+        "\nExit codes: 0 done or asked to stop, 1 runtime failure, 2 configuration error;\nplan: 0 nothing to do, 1 incomplete, 2 changes pending;\nwith a command behind --: that of the command when it ends by itself.",
     );
     text
 }

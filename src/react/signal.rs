@@ -95,8 +95,9 @@ impl Signal {
         let own = i32::try_from(std::process::id()).unwrap_or_default();
         let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let mut found: Vec<Process> = Vec::new();
-        let mut others = 0;
+        let (mut others, mut closed) = (0, 0);
         for pid in pids.filter(|pid| *pid != own) {
+            closed += usize::from(self.is_closed(pid));
             let Some(process) = self.hold(pid) else { continue };
             others += 1;
             if process.names.iter().any(|known| is_named(known, name)) {
@@ -105,13 +106,40 @@ impl Signal {
         }
         let pids: Vec<i32> = found.iter().map(|process| process.pid).collect();
         found.retain(|process| !pids.contains(&process.parent));
-        match (found.is_empty(), others) {
-            (false, _) => Ok(found),
-            (true, 0) => {
-                Err(Fault::later(format!("no process {name:?}: we see none but our own, so the pod needs shareProcessNamespace: true")))
+        let why = match (found.is_empty(), others, closed) {
+            (false, ..) => return Ok(found),
+            (true, _, 1..) => {
+                let ours = geteuid().as_raw();
+                format!(
+                    "no process {name:?} among those that we may look into (SIGNAL_PROCESS), but {closed} more: they run as another uid than \
+                     {ours}, or /proc hides what they are (hidepid)"
+                )
             }
-            (true, others) => Err(Fault::later(format!("no process {name:?} among the {others} that we see (SIGNAL_PROCESS)"))),
+            (true, others, 0) if self.hides() => format!(
+                "no process {name:?} among the {others} that we see (SIGNAL_PROCESS): /proc shows none but those of our uid (hidepid)"
+            ),
+            (true, 0, 0) => format!("no process {name:?}: we see none but our own, so the pod needs shareProcessNamespace: true"),
+            (true, others, 0) => format!("no process {name:?} among the {others} that we see (SIGNAL_PROCESS)"),
+        };
+        Err(Fault::later(why))
+    }
+
+    /// Whether a process is there of which not everything that may be its name can be seen.
+    fn is_closed(&self, pid: i32) -> bool {
+        let folder = self.proc.join(pid.to_string());
+        let denied = |error: std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
+        match fs::read(folder.join("cmdline")) {
+            // What has no arguments is the kernel's, or has ended.
+            Ok(arguments) => !arguments.is_empty() && fs::read_link(folder.join("exe")).is_err_and(denied),
+            Err(error) => denied(error),
         }
+    }
+
+    /// Whether processes of others are not even listed.
+    fn hides(&self) -> bool {
+        let mounts = fs::read_to_string(self.proc.join("self/mountinfo")).unwrap_or_default();
+        let is_proc = |line: &&str| line.split(' ').nth(4).is_some_and(|place| Path::new(place) == self.proc);
+        mounts.lines().rfind(is_proc).is_some_and(|line| line.contains("hidepid=") && !line.contains("hidepid=0"))
     }
 
     fn of_pidfile(&self, file: &Path) -> Result<Process, Fault> {

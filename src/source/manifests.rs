@@ -132,6 +132,23 @@ pub async fn run(given: Given, mode: Mode, mailbox: Mailbox, requests: mpsc::Rec
     }
 }
 
+/// The manifests of a folder that are not taken, and why. Blocking; tells nobody else.
+///
+/// # Errors
+/// When the folder itself cannot be listed.
+pub fn broken(folder: &Path, rules: &ManifestRules) -> io::Result<Vec<(PathBuf, String)>> {
+    let walk = scan::walk(folder, None)?;
+    let unreadable = walk.unreadable.into_iter().map(|(path, failure)| (path, failure.text));
+    let bad = walk.files.iter().filter_map(|found| {
+        let why = match &found.identity {
+            Ok(_) => content::read(folder, &found.path, rules).map_or_else(|failure| Some(failure.text), |content| content.refused)?,
+            Err(failure) => failure.text.clone(),
+        };
+        Some((found.path.to_path_buf(), why))
+    });
+    Ok(unreadable.chain(bad).collect())
+}
+
 struct Source {
     folder: Arc<Path>,
     rules: Arc<ManifestRules>,

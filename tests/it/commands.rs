@@ -145,6 +145,71 @@ fn check_names_a_folder_that_cannot_be_one() {
 }
 
 #[test]
+fn c6_a_plan_that_could_not_see_everything_says_why_and_ends_with_1() {
+    let setup = Setup::new();
+    let account = setup.cluster.restricted(&[("", "configmaps", &["get", "list", "watch", "patch"])]);
+    let builder = setup.projector().kubeconfig(&account.kubeconfig).env("METHOD", "LIST");
+    let table = builder.clone().arg("plan").run();
+    assert_eq!((table.code, table.stdout.contains("Nothing to do")), (Some(1), false), "{table:?}");
+    assert!(table.stdout.contains("incomplete: not every kind or namespace could be listed"), "{table:?}");
+    let why = |line: &str| line.contains("Secret in ") && line.contains("403");
+    assert!(table.stdout.lines().any(|line| line.starts_with("incomplete: ") && why(line)), "{table:?}");
+    // What is pending is shown, and no reason to say that this were all.
+    setup.cluster.configmap("a", &[("a", "1")]).create();
+    let (finished, plan) = planned(&builder);
+    assert_eq!((finished.code, steps(&setup, &plan).len(), plan["pending"].as_bool()), (Some(1), 1, Some(true)), "{finished:?}");
+    assert!(plan["incomplete"].as_array().unwrap().iter().any(|line| why(line.as_str().unwrap())), "{plan}");
+}
+
+#[test]
+fn c6_a_plan_of_broken_manifests_is_incomplete_and_check_names_each() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("source")).unwrap();
+    std::fs::write(home.path().join("source/bad.yaml"), "kind: [").unwrap();
+    std::fs::write(home.path().join("source/good.yaml"), "{}").unwrap();
+    let source = home.path().join("source").display().to_string();
+    let builder = Projector::builder().folder(&home.path().join("files")).env("SOURCE", &source).env("LABEL", "find");
+    let plan = builder.clone().arg("plan").run();
+    assert_eq!((plan.code, plan.stdout.contains("Nothing to do")), (Some(1), false), "{plan:?}");
+    assert!(plan.stdout.contains("incomplete: manifests not taken: 1"), "{plan:?}");
+    let check = builder.arg("check").run();
+    let problems: Vec<_> = check.stdout.lines().filter(|line| line.starts_with("PROBLEM")).collect();
+    assert_eq!((check.code, problems.len()), (Some(1), 1), "{check:?}");
+    assert!(problems[0].starts_with(&format!("PROBLEM  SOURCE: {source}/bad.yaml: ")), "{problems:?}");
+}
+
+#[test]
+fn c6_check_finds_a_missing_script_and_a_server_that_takes_no_connection_and_sends_nothing() {
+    let setup = Setup::new();
+    let web = WebServer::start();
+    let reload = web.url("/canary?canary");
+    let run = |url: &str, script: &str| {
+        let finished = setup.projector().env("REQ_URL", url).env("SCRIPT", script).args(&["check", "--output", "json"]).run();
+        let json: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished:?}"));
+        let problems = json["findings"].as_array().unwrap().iter().filter(|finding| finding["level"] == "problem");
+        let problems: Vec<_> = problems.map(|finding| finding["text"].as_str().unwrap().to_owned()).collect();
+        assert_eq!((json["ok"].as_bool(), finished.stdout.contains("canary")), (Some(problems.is_empty()), false), "{json}");
+        (finished.code, problems)
+    };
+    let script = setup.beside("script");
+    std::fs::write(&script, "").unwrap();
+    assert_eq!(run(&reload, &script.display().to_string()), (Some(0), vec![]));
+    assert_eq!(web.wait_for("/canary", 0).len(), 0, "no request is sent");
+    let nobody = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let (code, problems) = run(&format!("http://{nobody}/canary"), "/no/such/script");
+    let expected = ["SCRIPT: /no/such/script: No such file", &format!("REQ_URL: http://{nobody}: Connection refused")];
+    assert_eq!((code, problems.len()), (Some(1), 2), "{problems:?}");
+    assert!(expected.iter().zip(&problems).all(|(expected, problem)| problem.starts_with(expected)), "{problems:?}");
+}
+
+#[test]
+fn c6_check_of_bad_settings_is_json_too() {
+    let finished = Projector::builder().env("METHOD", "FOO").args(&["check", "--output", "json"]).run();
+    let json: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished:?}"));
+    assert_eq!((finished.code, json["ok"].as_bool(), json["findings"].as_array().unwrap().len()), (Some(1), Some(false), 3), "{json}");
+}
+
+#[test]
 fn check_names_bad_settings() {
     let finished = Projector::builder().env("METHOD", "FOO").arg("check").run();
     let problems = finished.stdout.lines().filter(|line| line.starts_with("PROBLEM")).count();

@@ -76,6 +76,29 @@ fn s17_as_root_of_a_container_script_and_child_neither_inherit_secrets_nor_read_
     inherits_nothing_secret(builder.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), &setup.folder());
 }
 
+/// What a projector of an unknown uid says that looks for a process which there is not, after this preparation as root.
+fn looks_in_vain(prepared: &str) -> String {
+    let cluster = Cluster::in_process();
+    let account = Account::new();
+    cluster.configmap("a", &[("a", "1")]).create();
+    let script = format!("{prepared}; exec setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups -- \"$@\"");
+    let builder = account.launch(&cluster, "022", NOBODY).env("SIGNAL_PROCESS", "no-such-program");
+    let projector = builder.wrapper(&["unshare", "-m", "/bin/sh", "-c", &script, "nobody"]).start();
+    projector.wait_output("no process ");
+    projector.output()
+}
+
+#[test]
+fn c6_who_looks_among_processes_that_may_not_be_looked_into_is_told_so() {
+    // This test runs as root: its processes cannot be looked into by others.
+    let output = looks_in_vain(":");
+    assert!(output.contains("they run as another uid than 4711"), "{output}");
+    let output = looks_in_vain("mount -t proc -o hidepid=2 proc /proc");
+    assert!(output.contains("/proc shows none but those of our uid (hidepid)"), "{output}");
+    let output = looks_in_vain("mount -t proc -o hidepid=1 proc /proc");
+    assert!(output.contains("or /proc hides what they are (hidepid)"), "{output}");
+}
+
 #[test]
 fn s17_script_env_decides_and_the_profile_of_k8s_sidecar_keeps_them() {
     for (profile, environment, expected) in
