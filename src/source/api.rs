@@ -34,6 +34,7 @@ use tower::{BoxError, Layer, ServiceExt};
 use crate::config::{Verify, settings};
 use crate::core::object::Kind;
 use crate::source::failure::Failure;
+use crate::source::route::Route;
 use crate::source::token::TokenFile;
 
 /// The body of a response: read it frame by frame.
@@ -77,6 +78,9 @@ pub enum ApiError {
          KUBERNETES_SERVICE_PORT), or set SOURCE to a folder of manifests"
     )]
     NotInCluster(#[source] InClusterError),
+    /// The kubeconfig names a proxy that we cannot talk to. It may carry a password, so it is left out.
+    #[error("KUBECONFIG: proxy-url: expected http://HOST:PORT or socks5://HOST:PORT")]
+    Proxy,
     /// The credential plugin failed. What it printed may be a token and is left out.
     #[error("getting credentials for {url}: the credential plugin of the kubeconfig failed")]
     Plugin {
@@ -111,21 +115,22 @@ impl ApiServer {
     /// # Errors
     /// What a person has to correct: an unreadable kubeconfig, broken certificates, neither kubeconfig nor pod.
     pub async fn connect(kubeconfig: Option<&Path>, verify: Verify) -> Result<Self, ApiError> {
-        let (mut config, context) = match kubeconfig {
+        let Named { mut config, context, proxy } = match kubeconfig {
             Some(file) => from_kubeconfig(file).await?,
-            None => (kube::Config::incluster().map_err(ApiError::NotInCluster)?, None),
+            None => Named { config: kube::Config::incluster().map_err(ApiError::NotInCluster)?, context: None, proxy: None },
         };
         config.accept_invalid_certs |= verify == Verify::Nothing;
-        if config.proxy_url.is_some() {
-            tracing::warn!("proxies are not supported, connecting to the API server directly");
-        }
         let url = printable(&config.cluster_url);
         let token = config.auth_info.token_file.take().map(|file| Arc::new(TokenFile::new(file.into())));
         if token.is_some() {
             // As client-go has it, a token file wins over an inline token.
             config.auth_info.token = None;
         }
-        let transport = transport(&config).map_err(|error| match error {
+        let route = match proxy {
+            Some(proxy) => Route::by(&proxy, &config.cluster_url, connector()).ok_or(ApiError::Proxy)?,
+            None => Route::Direct(connector()),
+        };
+        let transport = transport(&config, route).map_err(|error| match error {
             kube::Error::Auth(AuthError::AuthExecRun { .. } | AuthError::AuthExecParse(_) | AuthError::AuthExec(_)) => {
                 ApiError::Plugin { url: url.clone() }
             }
@@ -327,8 +332,17 @@ async fn collect(mut body: ResponseBody, limit_bytes: usize) -> Result<Vec<u8>, 
 }
 
 /// The merged kubeconfig of a file or a list of files. Never `Config::infer`: it obeys debugging variables of kube.
-/// What a kubeconfig says, and the name of its context.
-async fn from_kubeconfig(file: &Path) -> Result<(kube::Config, Option<String>), ApiError> {
+/// A server, and how it is reached.
+struct Named {
+    config: kube::Config,
+    /// The context of the kubeconfig.
+    context: Option<String>,
+    /// The proxy of its cluster.
+    proxy: Option<String>,
+}
+
+/// What a kubeconfig says.
+async fn from_kubeconfig(file: &Path) -> Result<Named, ApiError> {
     let failed = |source| match source {
         KubeconfigError::Parse(_) => ApiError::Syntax { file: file.to_owned() },
         source => ApiError::Kubeconfig { file: file.to_owned(), source },
@@ -343,12 +357,21 @@ async fn from_kubeconfig(file: &Path) -> Result<(kube::Config, Option<String>), 
         plugin.drop_env.get_or_insert_default().extend(settings::SECRETS.map(str::to_owned));
     }
     let context = merged.current_context.clone();
+    // Taken out: what kube makes of it, or of the environment in its place, it would quote where it cannot be read.
+    let proxy = take_proxy(&mut merged);
     let config = kube::Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default()).await.map_err(failed)?;
-    Ok((config, context))
+    Ok(Named { config, context, proxy })
 }
 
-/// The connection pool with kube's TLS, address and credentials around it.
-fn transport(config: &kube::Config) -> Result<Transport, kube::Error> {
+/// The proxy of the cluster that the context of a kubeconfig names.
+fn take_proxy(kubeconfig: &mut Kubeconfig) -> Option<String> {
+    let current = kubeconfig.current_context.as_ref()?;
+    let context = kubeconfig.contexts.iter().find(|context| context.name == *current)?.context.as_ref()?;
+    let cluster = kubeconfig.clusters.iter_mut().find(|cluster| cluster.name == context.cluster)?.cluster.as_mut()?;
+    cluster.proxy_url.take().filter(|proxy| !proxy.is_empty())
+}
+
+fn connector() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
@@ -358,13 +381,18 @@ fn transport(config: &kube::Config) -> Result<Transport, kube::Error> {
     connector.set_keepalive_interval(Some(Duration::from_secs(5)));
     connector.set_keepalive_retries(Some(2));
     connector.set_tcp_user_timeout(Some(Duration::from_secs(20)));
+    connector
+}
+
+/// The connection pool with kube's TLS, address and credentials around it.
+fn transport(config: &kube::Config, route: Route) -> Result<Transport, kube::Error> {
     let client: Client<_, Body> = Client::builder(TokioExecutor::new())
         // hyper grows its read buffer with what comes, to 400 kB and more; frames need not be large.
         .http1_max_buf_size(READ_BUFFER_BYTES)
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(Duration::from_secs(90))
         .pool_max_idle_per_host(8)
-        .build(config.rustls_https_connector_with_connector(connector)?);
+        .build(config.rustls_https_connector_with_connector(route)?);
     let client = client.map_err(BoxError::from);
     let client = config.extra_headers_layer()?.layer(config.base_uri_layer().layer(client));
     Ok(match config.auth_layer()? {

@@ -17,6 +17,7 @@ pub mod manifests;
 pub mod named;
 pub(crate) mod node;
 pub mod pages;
+mod route;
 pub mod scope;
 pub mod token;
 pub mod yaml;

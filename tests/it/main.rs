@@ -6,6 +6,7 @@ mod common;
 mod examples;
 mod faults;
 mod project;
+mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
 mod tidy;
