@@ -69,7 +69,10 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
     let kubeconfig = set("KUBECONFIG").map(PathBuf::from).or_else(|| home_kubeconfig.clone()).filter(|_| !in_pod);
     let context = Context {
         in_pod,
-        kubeconfig_namespace: kubeconfig.as_deref().and_then(kube_projector::source::api::context_namespace),
+        // Read only where it may count.
+        kubeconfig_namespace: kubeconfig
+            .filter(|_| set("NAMESPACE").is_none())
+            .and_then(|file| kube_projector::source::api::context_namespace(&file)),
         only_looks: matches!(cli.command, Some(Command::Plan { .. } | Command::Check { .. })),
         current_dir: std::env::current_dir().unwrap_or_else(|_| "/".into()),
         stderr_is_terminal: std::io::stderr().is_terminal(),

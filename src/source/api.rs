@@ -264,14 +264,14 @@ pub fn send_json(
     build(method, path, query, Some((kind, body)))
 }
 
-/// The namespace that a kubeconfig's context names, `default` if it names none. Nothing where no regular file says so: a pipe can be
-/// read only once, and whoever connects shall.
+/// The namespace that a kubeconfig's context names, if it does. Nothing where no regular file says so: a pipe can be read only once,
+/// and whoever connects shall.
 pub fn context_namespace(kubeconfig: &Path) -> Option<String> {
     std::fs::metadata(kubeconfig).ok().filter(std::fs::Metadata::is_file)?;
     let read = Kubeconfig::read_from(kubeconfig).ok()?;
     let name = read.current_context?;
     let context = read.contexts.into_iter().find(|context| context.name == name)?.context?;
-    Some(context.namespace.filter(|namespace| !namespace.is_empty()).unwrap_or_else(|| "default".to_owned()))
+    context.namespace.filter(|namespace| !namespace.is_empty())
 }
 
 /// Where objects of a kind are listed: in one namespace, or in all.

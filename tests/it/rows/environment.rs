@@ -76,6 +76,25 @@ fn s17_as_root_of_a_container_script_and_child_neither_inherit_secrets_nor_read_
     inherits_nothing_secret(builder.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), &setup.folder());
 }
 
+#[test]
+fn s17_a_credential_plugin_of_a_kubeconfig_gets_none_of_them() {
+    let setup = Setup::in_process();
+    setup.cluster.configmap("a", &[("a", "1")]).create();
+    let mut kubeconfig: serde_json::Value = serde_json::from_slice(&fs::read(setup.cluster.kubeconfig()).unwrap()).unwrap();
+    let token = kubeconfig["users"][0]["user"]["token"].as_str().unwrap().to_owned();
+    let (version, plugin, seen) = ("client.authentication.k8s.io/v1", setup.beside("plugin"), setup.beside("seen"));
+    let answer = serde_json::json!({"apiVersion": version, "kind": "ExecCredential", "status": {"token": token}});
+    write_by_child(&plugin, &format!("#!/bin/sh\nenv > {}\necho '{answer}'\n", seen.display()), "755");
+    kubeconfig["users"][0]["user"] = serde_json::json!({
+        "exec": {"apiVersion": version, "command": plugin, "interactiveMode": "Never"},
+    });
+    fs::write(setup.beside("kubeconfig"), kubeconfig.to_string()).unwrap();
+    let finished = launch(setup.projector()).kubeconfig(&setup.beside("kubeconfig")).env("METHOD", "LIST").run();
+    assert_tree(&setup.folder(), &tree! { "a" => "1" });
+    let seen = fs::read_to_string(seen).unwrap();
+    assert!(seen.contains("MINE=yes") && !seen.contains("canary"), "{seen}\n{}", finished.stderr);
+}
+
 /// What a projector of an unknown uid says that looks for a process which there is not, after this preparation as root.
 fn looks_in_vain(prepared: &str) -> String {
     let cluster = Cluster::in_process();
