@@ -108,7 +108,7 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 99] = [
+    const BAD: [(&str, &str); 100] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
