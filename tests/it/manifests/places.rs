@@ -87,7 +87,7 @@ fn m2_once_without_a_source_ends_with_1_and_a_file_is_a_source() {
     for arguments in [&["--once"][..], &["plan"]] {
         let ended = at("missing").args(arguments).run();
         assert_eq!(ended.code, Some(1), "{ended:?}");
-        assert!(ended.stderr.contains("source/missing"), "{ended:?}");
+        assert!(format!("{}{}", ended.stderr, ended.stdout).contains("source/missing"), "{ended:?}");
     }
     assert_eq!((at("a.yaml").arg("--once").run().code, tree(&manifests.folder())), (Some(0), tree! { "a" => "1" }));
     let checked = at("a.yaml").arg("check").run();
