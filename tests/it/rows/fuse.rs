@@ -25,12 +25,12 @@ impl Fuse {
         fuse
     }
 
-    /// Modes are not set; nothing renames without replacing, but there are hard links.
-    fn bindfs() -> Self {
+    /// Modes are not set, without a word or with EPERM; nothing renames without replacing, but there are hard links.
+    fn bindfs(chmod: &str) -> Self {
         Self::new(|fuse| {
             let below = fuse.home.path().join("below");
             fs::create_dir(&below).unwrap();
-            command(&["bindfs", "--chmod-ignore", &below.display().to_string(), &fuse.shown()]);
+            command(&["bindfs", chmod, &below.display().to_string(), &fuse.shown()]);
         })
     }
 
@@ -104,9 +104,11 @@ fn lives_on(folder: &Path, oddities: &[&str]) {
 
 #[test]
 #[ignore = "needs FUSE: the stage fuse of .ci/run"]
-fn s9_a_life_where_modes_are_ignored() {
-    let fuse = Fuse::bindfs();
-    lives_on(&fuse.path(), &["files have the modes that the mount gives them"]);
+fn s9_a_life_where_modes_are_ignored_or_refused() {
+    for chmod in ["--chmod-ignore", "--chmod-deny"] {
+        let fuse = Fuse::bindfs(chmod);
+        lives_on(&fuse.path(), &["files have the modes that the mount gives them"]);
+    }
 }
 
 #[test]
