@@ -170,12 +170,7 @@ pub const SETTINGS: &[Setting] = &[
         Value("1"),
         "Seconds for which nothing in the folder that SOURCE names may have changed before what is missing there counts, a file, a document or a key; at the latest after ten times as long. Additions and edits count at once.",
     ),
-    setting(
-        Objects,
-        "KUBECONFIG",
-        Described("the pod's service account; outside of a pod ~/.kube/config"),
-        "File that says how to reach the cluster. One file, no list.",
-    ),
+    setting(Objects, "KUBECONFIG", Described("the pod's service account, elsewhere ~/.kube/config"), "File that leads to the cluster."),
     flagged("--folder", setting(Files, "FOLDER", Required, "Folder that is kept equal to what the objects say. It is made if missing.")),
     setting(
         Files,
@@ -321,12 +316,7 @@ pub const SETTINGS: &[Setting] = &[
         Unset,
         "Script that is run after files have changed, before the request: directly, or by sh if it is not executable. PROJECTOR_CHANGED names a file that lists the changed paths.",
     ),
-    setting(
-        Reactions,
-        "SCRIPT_ENV",
-        Value("clean"),
-        "What the script has of our environment: clean (without REQ_USERNAME, REQ_PASSWORD, REQ_PAYLOAD, REQ_URL) or all. The child never has those.",
-    ),
+    setting(Reactions, "SCRIPT_ENV", Value("clean"), "What the script has of our environment: clean, without secret settings, or all."),
     setting(Reactions, "SCRIPT_TIMEOUT", Value("60"), "Seconds after which the script is killed."),
     setting(
         Reactions,
