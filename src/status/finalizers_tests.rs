@@ -56,6 +56,7 @@ fn warnings() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
             Ok(())
         }
     }
+    crate::web::stub::log_by_thread();
     let lines = Arc::new(Mutex::new(Vec::new()));
     let sink = Sink(Arc::clone(&lines));
     let subscriber =

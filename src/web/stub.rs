@@ -1,7 +1,7 @@
 //! A scripted web server on loopback for the tests beside this code.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -173,6 +173,13 @@ async fn exchange(
     stream.shutdown().await.ok()
 }
 
+/// Makes what is logged count for the thread that logs it, whatever other tests do meanwhile. While there is one subscriber at most,
+/// the thread that first reaches a line decides for all whether anybody wants it, and one without a subscriber says no.
+pub fn log_by_thread() {
+    static KEPT: OnceLock<[tracing::Dispatch; 2]> = OnceLock::new();
+    KEPT.get_or_init(|| [(); 2].map(|()| tracing::Dispatch::new(tracing_subscriber::registry())));
+}
+
 /// What was logged on this thread.
 #[derive(Clone, Default)]
 pub struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -180,6 +187,7 @@ pub struct Lines(Arc<Mutex<Vec<u8>>>);
 impl Lines {
     /// Collects lines until the guard is dropped.
     pub fn collect() -> (Self, tracing::subscriber::DefaultGuard) {
+        log_by_thread();
         let lines = Self::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).without_time().with_ansi(false).with_target(false);
