@@ -117,7 +117,8 @@ impl Machine {
     pub fn watch_seconds(&self, setting: Duration) -> u64 {
         let Some(share) = self.share else { return setting.as_secs().max(1) };
         let share = 0.5 + f64::from(share) / f64::from(u16::MAX) / 2.0;
-        setting.mul_f64(share).as_secs().max(1)
+        // Not so short that the server's end of it could be taken for a hang-up.
+        setting.mul_f64(share).as_secs().max(setting.as_secs().min(2)).max(1)
     }
 
     /// When silence becomes [`Input::Silent`], as time since start. `client_timeout` bounds a whole watch.
