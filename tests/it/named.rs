@@ -144,12 +144,13 @@ fn files_of_an_object_that_is_named_no_more_are_removed() {
     let setup = Setup::new();
     setup.cluster.configmap("a", &[("a", "1")]).unlabelled().create();
     setup.cluster.configmap("b", &[("b", "1")]).unlabelled().create();
-    started(&following(&setup, &["configmap/a", "configmap/b"])).terminate();
+    let one = |objects: &[&str]| following(&setup, objects).env("INSTANCE", "one");
+    started(&one(&["configmap/a", "configmap/b"])).terminate();
     setup.cluster.delete("configmaps", "a");
-    let plan = following(&setup, &["configmap/b"]).args(&["plan", "--output", "json"]).run();
+    let plan = one(&["configmap/b"]).args(&["plan", "--output", "json"]).run();
     let plan: serde_json::Value = serde_json::from_str(&plan.stdout).unwrap();
     assert_eq!((plan["steps"][0]["action"].as_str(), plan["steps"].as_array().unwrap().len()), (Some("remove"), 1), "{plan}");
-    let _projector = started(&following(&setup, &["configmap/b"]));
+    let _projector = started(&one(&["configmap/b"]));
     setup.holds(&tree! { "b" => "1" });
 }
 
