@@ -197,7 +197,7 @@ fn an_object_that_is_named_no_more_loses_its_finalizer() {
     let setup = Setup::new();
     setup.cluster.configmap("a", &[("a", "1")]).unlabelled().create();
     setup.cluster.configmap("b", &[("b", "1")]).unlabelled().create();
-    let launch = |objects: &[&str]| following(&setup, objects).env("ON_DELETE", "remove");
+    let launch = |objects: &[&str]| following(&setup, objects).env("INSTANCE", "one").env("ON_DELETE", "remove");
     let mut projector = started(&launch(&["configmap/a", "configmap/b"]));
     setup.has_finalizers("configmaps", "a", &[OURS]);
     setup.has_finalizers("configmaps", "b", &[OURS]);

@@ -178,7 +178,7 @@ fn s2_a_forged_predecessor_with_all_folders_allowed_removes_nothing_outside_of_f
     put(&ledger, forged("", &[precious.records.as_slice(), &[own("below")]].concat()));
     fs::set_permissions(&ledger, fs::Permissions::from_mode(0o664)).unwrap();
     setup.cluster.configmap("a", &[("a", "1")]).create();
-    let projector = started(&everywhere(&setup).without("INSTANCE"));
+    let projector = started(&everywhere(&setup).without("INSTANCE").env("LEDGER_FORMER", ".kube-projector.former.ledger"));
     setup.holds(&tree! { "a" => "1" });
     precious.assert_untouched();
     assert_warned(&projector.output(), 1);
@@ -260,7 +260,7 @@ fn s2_in_a_sticky_folder_a_ledger_of_another_uid_removes_nothing() {
     put(&ledger, forged("", &[own("theirs")]));
     chown(&ledger, Some(NOBODY), Some(NOBODY)).expect("these tests need root");
     setup.cluster.configmap("a", &[("a", "1")]).create();
-    let projector = started(&everywhere(&setup).without("INSTANCE"));
+    let projector = started(&everywhere(&setup).without("INSTANCE").env("LEDGER_FORMER", ".kube-projector.former.ledger"));
     setup.holds(&tree! { "a" => "1", "theirs" => "theirs" });
     assert_warned(&projector.output(), 1);
 }
