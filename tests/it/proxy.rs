@@ -167,7 +167,8 @@ fn c4_no_proxy_takes_addresses_and_networks_for_other_servers_and_the_api_server
         let builder = setup.projector().env("HTTP_PROXY", &url).env("HTTPS_PROXY", &url).env("ALL_PROXY", &url).env("NO_PROXY", except);
         let finished = builder.env("REQ_URL", &web.url("/reload")).env("METHOD", "LIST").run();
         assert_eq!((finished.code, tree(&setup.folder())), (Some(0), tree! { "a" => "1" }), "{}", finished.stderr);
-        let by_proxy = proxy.asked();
+        // Whoever had the port before may still be asked for.
+        let by_proxy: Vec<String> = proxy.asked().into_iter().filter(|asked| asked.contains("/reload")).collect();
         assert_eq!(
             (web.wait_for("/reload", 0).len(), by_proxy.len()),
             (usize::from(directly), usize::from(!directly)),
