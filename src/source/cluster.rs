@@ -233,7 +233,7 @@ impl ClusterSource {
         let mut query = self.scope.selection();
         let watch = |query: &mut Vec<(&'static str, String)>, revision: String| {
             query.extend([("watch", "true".into()), ("allowWatchBookmarks", "true".into())]);
-            query.extend([("timeoutSeconds", self.timeouts.server.as_secs().to_string()), ("resourceVersion", revision)]);
+            query.extend([("timeoutSeconds", self.machine.watch_seconds(self.timeouts.server).to_string()), ("resourceVersion", revision)]);
         };
         match call {
             Call::StreamList => {
