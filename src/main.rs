@@ -79,9 +79,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failed> {
         program: program(),
         own_namespace,
         home_kubeconfig,
-        log_config: std::env::var_os("LOG_CONFIG")
-            .filter(|path| !path.is_empty())
-            .map(|path| std::fs::read_to_string(path).map_err(|error| error.to_string())),
+        log_config: set("LOG_CONFIG").map(|path| std::fs::read_to_string(path).map_err(|error| error.to_string())),
         tmp_is_mounted: std::fs::read_to_string("/proc/self/mountinfo").is_ok_and(|mounts| mounts.lines().any(is_at_tmp)),
     };
     let flags = cli.settings();

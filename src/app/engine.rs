@@ -1,31 +1,29 @@
 //! The engine's loop: waits for news, time or the end, and runs one commit at a time on the disk thread.
 
+mod opening;
+
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::app::publish::Publisher;
 use crate::app::reactions::{self, Means};
 use crate::app::shutdown::Shutdown;
-use crate::app::sources::{self, Sources};
-use crate::app::standby::{Seen, Standby};
+use crate::app::sources::Sources;
 use crate::app::{Tasks, place, settings, sweep, triggers};
 use crate::config::child::Start as ChildStart;
-use crate::config::{Config, LedgerPlace, Method};
-use crate::core::object::{ObjectKey, Wanted};
+use crate::config::{Config, Method};
+use crate::core::object::ObjectKey;
 use crate::core::project::Urls;
-use crate::disk::Disk;
 use crate::disk::fs::Kernel;
-use crate::disk::ledger::{LedgerError, Place};
-use crate::disk::mount::CANNOT_SPARE;
+use crate::disk::ledger::Place;
+use crate::engine::Engine;
 use crate::engine::outcome::{Outcome, Settings};
-use crate::engine::{self, Engine, Start};
 use crate::health::{Beat, Health, Readiness};
 use crate::react::child;
 use crate::react::runner::Runner;
 use crate::source::api::ApiServer;
 use crate::source::mailbox::Mailbox;
-use crate::status;
 use crate::web::Client;
 
 /// A stop waits this long for a disk that hangs.
@@ -195,110 +193,6 @@ impl EngineLoop {
         }
     }
 
-    /// Opens FOLDER and ledger, however long it takes.
-    async fn open(&mut self, config: &Config, shutdown: &mut Shutdown) -> Result<(), Ended> {
-        let scopes = sources::scopes(config);
-        let mut told = String::new();
-        let mut standby = None;
-        loop {
-            let (settings, place, scopes) = (self.settings.clone(), self.place.clone(), scopes.clone());
-            // Whoever keeps the ledger elsewhere has a reader of every file, dot-files too.
-            let apart = matches!(config.ledger, LedgerPlace::Path(_) | LedgerPlace::In(_));
-            let (order, durability, folder_mode) = (config.conflict, config.durability, u16::try_from(config.folder_mode).unwrap_or(0o755));
-            let kept = config.kept();
-            let kernel = if apart { Kernel::default() } else { Kernel::with_names() };
-            let mut opening = tokio::task::spawn_blocking(move || {
-                let disk = Disk::open(kernel, settings.rules.roots.clone(), folder_mode, durability)
-                    .map_err(|error| (false, format!("FOLDER: {error}")))?;
-                let store = engine::store(scopes, order, (status::random(), status::random())).keeping(kept);
-                Engine::open(disk, place, settings, store).map_err(|error| (matches!(error, LedgerError::Held { .. }), error.to_string()))
-            });
-            let opened = tokio::select! {
-                opened = &mut opening => opened,
-                () = shutdown.asked() => {
-                    // The ledger may be half written anew; either way there is nothing left to do.
-                    let _ = timeout(STOP_WITHIN, opening).await;
-                    return Err(Ended::Done);
-                }
-            };
-            let (held, error) = match opened {
-                Ok(Ok((_, start))) if start.unkeepable => {
-                    return Err(Ended::Settings(format!("FOLDER={}: {CANNOT_SPARE}", config.folder.display())));
-                }
-                Ok(Ok((engine, start))) => {
-                    self.greet(&start);
-                    // What changed while another instance held the ledger was told to its application, not to ours.
-                    if let Some(runner) = self.runner.as_ref().filter(|_| start.owed || standby.is_some()) {
-                        let owned = engine.store().paths().filter(|(_, entry)| entry.owner.is_some());
-                        runner.owe(owned.map(|(path, _)| self.settings.rules.roots.show(path.as_str())));
-                    }
-                    self.engine = Some(engine);
-                    return Ok(());
-                }
-                Ok(Err(error)) => error,
-                Err(error) => return Err(Ended::Failed(error.to_string())),
-            };
-            if config.method == Method::List && !held {
-                return Err(Ended::Failed(error));
-            }
-            if error != told {
-                match held {
-                    true => tracing::warn!(why = error, folder = %config.folder.display(), "not started yet, reading along"),
-                    false => tracing::error!(error, folder = %config.folder.display(), "not started yet, trying again"),
-                }
-                self.health.set_readiness(Readiness::Waiting(error.clone()));
-                told = error;
-            }
-            if held {
-                let standby = standby.get_or_insert_with(|| Standby::begin(config, self.api.clone(), self.place.clone()));
-                self.stand_by(standby.seen(), config)?;
-            }
-            self.beat.expect_within(SLACK);
-            tokio::select! {
-                () = sleep(Duration::from_millis(500)) => {}
-                () = shutdown.asked() => return Err(Ended::Done),
-            }
-        }
-    }
-
-    /// While another instance holds the ledger.
-    fn stand_by(&mut self, seen: Seen, config: &Config) -> Result<(), Ended> {
-        let Seen::Complete { refused } = seen else { return Ok(()) };
-        if config.method == Method::List {
-            return Err(match refused {
-                true => Ended::Failed("not every kind or namespace could be listed".into()),
-                false => Ended::Done,
-            });
-        }
-        if !std::mem::replace(&mut self.stood_by, true) {
-            tracing::info!("every wanted file is there, kept by the other: ready, and waiting to take over");
-        }
-        self.health.set_readiness(Readiness::Ready);
-        Ok(())
-    }
-
-    fn greet(&self, start: &Start) {
-        if let Some(why) = &start.unreadable {
-            tracing::warn!(ledger = self.place.name, why, "ledger unreadable: nothing is removed, wanted files are taken over");
-        }
-        if start.skipped > 0 {
-            tracing::warn!(ledger = self.place.name, records = start.skipped, "broken records skipped");
-        }
-        for name in &start.taken_over {
-            tracing::info!(ledger = name, "predecessor taken over");
-        }
-        if start.marked > 0 {
-            tracing::info!(files = start.marked, "the ledger is new: files that carry our mark are ours");
-        }
-        if start.cut {
-            tracing::warn!(folder = %self.place.folder.display(), "the ledger is new, and FOLDER holds too much to look for all files of ours: some may stay");
-        }
-        if start.swept > 0 {
-            tracing::info!(files = start.swept, "temporary files of a crash removed");
-        }
-        tracing::debug!(owned = start.owned, "ledger read");
-    }
-
     /// What the runner was told before needs no telling: the child reads it.
     fn start_child(&self) {
         if let Some(child) = &self.child {
@@ -382,10 +276,7 @@ impl EngineLoop {
         self.publisher.publish(outcome, engine.store());
         if !outcome.fetch.is_empty() {
             let store = engine.store();
-            sources.fetch(outcome.fetch.iter().filter_map(|key| {
-                let live = store.object(key)?;
-                Some(Wanted { key: (**key).clone(), source: live.source, generation: live.generation })
-            }));
+            sources.fetch(outcome.fetch.iter().filter_map(|key| Some(store.object(key)?.wanted(key))));
         }
         sources.order(outcome);
         sources.count(engine.store());

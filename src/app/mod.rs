@@ -25,8 +25,13 @@ use crate::app::shutdown::Shutdown;
 use crate::config::{Config, LedgerPlace, Method, Origin, Wording};
 use crate::core::path::Roots;
 use crate::core::project::Rules;
+use crate::core::store::Store;
+use crate::disk::Disk;
+use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
+use crate::disk::ledger::beside::peek;
 use crate::engine::outcome::Settings;
+use crate::engine::preview::Preview;
 use crate::health::Health;
 use crate::react::child;
 use crate::serve;
@@ -157,6 +162,18 @@ pub fn settings(config: &Config) -> Settings {
         adds: config.method != Method::List,
     });
     Settings { rules, adopt: config.adopt, finalizers, reacts: config.reacts() }
+}
+
+/// What the engine of this run begins with: it knows its sources, and nothing of them.
+fn store(config: &Config) -> Store {
+    crate::engine::store(sources::scopes(config), config.conflict, (status::random(), status::random())).keeping(config.kept())
+}
+
+/// What a commit would do, for whoever only looks, over what the ledger says. `held` tells whether one is in use. Blocking.
+pub fn preview(config: &Config, place: &Place, held: impl Fn((u64, u64)) -> bool) -> Preview<Kernel> {
+    let rules = settings(config).rules;
+    let ledger = peek(&mut Kernel::default(), place, &rules.roots, held);
+    Preview::new(Disk::for_looking(Kernel::default(), rules.roots.clone()), store(config), rules, &ledger, place)
 }
 
 /// The folder that holds our ledger, and its name there.

@@ -293,9 +293,8 @@ impl Sources {
 
     /// Tells how many live objects each source lists.
     pub fn count(&mut self, store: &Store) {
-        let counts: Vec<usize> = store.live_by_source().collect();
         for (id, contact, told) in &mut self.contacts {
-            let count = counts.get(usize::from(id.0)).copied().unwrap_or_default();
+            let count = store.live_of(*id);
             if std::mem::replace(told, count) != count {
                 contact.objects(count);
             }

@@ -7,18 +7,15 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::app::settings;
-use crate::app::sources::{self, Sources};
+use crate::app::sources::Sources;
+use crate::app::{preview, settings};
 use crate::config::{Config, Method};
-use crate::disk::Disk;
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
 use crate::disk::ledger::beside::peek;
-use crate::engine::preview::Preview;
 use crate::health::Health;
 use crate::source::api::ApiServer;
 use crate::source::mailbox::Mailbox;
-use crate::status;
 
 /// Time between two looks at every file, and at least ten times what a look takes, up to this.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -74,17 +71,16 @@ async fn read_along(config: &Config, api: Option<ApiServer>, place: Place, seen:
     }
 }
 
+/// Nothing of anybody is taken over by who only reads.
+const fn in_use(_: (u64, u64)) -> bool {
+    true
+}
+
 /// Follows the sources until every wanted file is there; nothing where they ended before.
 async fn follow(config: &Config, api: Option<ApiServer>, place: &Place, pause: &mut Duration) -> Option<Seen> {
-    let (rules, adopt) = (settings(config).rules, config.adopt);
-    let scopes = sources::scopes(config);
-    let store = crate::engine::store(scopes, config.conflict, (status::random(), status::random())).keeping(config.kept());
-    let (of, roots) = (place.clone(), rules.roots.clone());
-    let ledger = move || peek(&mut Kernel::default(), &of, &roots, |_| true);
-    let (read, of) = (ledger.clone(), place.clone());
-    let opened =
-        spawn_blocking(move || Preview::new(Disk::for_looking(Kernel::default(), rules.roots.clone()), store, rules, &read(), &of));
-    let mut preview = opened.await.ok()?;
+    let (of, at) = (config.clone(), place.clone());
+    let mut preview = spawn_blocking(move || preview(&of, &at, in_use)).await.ok()?;
+    let roots = settings(config).rules.roots;
     // Nobody asks how these watches are: they end when ours begin.
     let (mailbox, health) = (Mailbox::default(), Health::new(None));
     let sources = Sources::start(config, api, &mailbox, &health, false);
@@ -97,9 +93,10 @@ async fn follow(config: &Config, api: Option<ApiServer>, place: &Place, pause: &
             }
             () = sleep_until(next) => {
                 let began = Instant::now();
-                let (ledger, place) = (ledger.clone(), place.clone());
+                let (roots, place, adopt) = (roots.clone(), place.clone(), config.adopt);
                 let looked = spawn_blocking(move || {
-                    let complete = preview.store().settled() && preview.is_complete(&ledger(), &place, adopt);
+                    let ledger = peek(&mut Kernel::default(), &place, &roots, in_use);
+                    let complete = preview.store().settled() && preview.is_complete(&ledger, &place, adopt);
                     (preview, complete)
                 });
                 let complete;

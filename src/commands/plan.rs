@@ -7,19 +7,16 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::app::sources::{self, Sources};
-use crate::app::{place, settings};
+use crate::app::{self, place, settings};
 use crate::cli::Output;
 use crate::commands::say;
 use crate::config::{Config, Origin};
 use crate::core::plan::{Because, Replace};
-use crate::disk::Disk;
 use crate::disk::fs::Kernel;
-use crate::disk::ledger::beside::peek;
 use crate::engine::preview::Preview;
 use crate::health::Health;
 use crate::source::api::ApiServer;
 use crate::source::mailbox::Mailbox;
-use crate::status;
 
 /// Lists must be complete within this.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -50,11 +47,7 @@ pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
         Origin::Manifests(_) => None,
     };
     let place = place(&config, api.as_ref().and_then(ApiServer::pod_uid));
-    let rules = settings(&config).rules;
-    let contents = peek(&mut Kernel::default(), &place, &rules.roots, held);
-    let store =
-        crate::engine::store(sources::scopes(&config), config.conflict, (status::random(), status::random())).keeping(config.kept());
-    let mut preview = Preview::new(Disk::for_looking(Kernel::default(), rules.roots.clone()), store, rules.clone(), &contents, &place);
+    let mut preview = app::preview(&config, &place, held);
     let (mailbox, health) = (Mailbox::default(), Health::new(None));
     let mut sources = Sources::start(&config, api, &mailbox, &health, true);
     let deadline = Instant::now() + WITHIN;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::core::digest::Digest;
-use crate::core::object::{ObjectKey, SourceId};
+use crate::core::object::{ObjectKey, SourceId, Wanted};
 use crate::core::path::TargetPath;
 
 /// What a file holds, as far as it matters whether two files are equal.
@@ -210,6 +210,11 @@ impl Live {
     /// Folded uid.
     pub fn uid(&self) -> u128 {
         u128::from(self.uid.0) << 64 | u128::from(self.uid.1)
+    }
+
+    /// What is asked for when its bytes are needed again.
+    pub fn wanted(&self, key: &ObjectKey) -> Wanted {
+        Wanted { key: key.clone(), source: self.source, generation: self.generation }
     }
 
     /// Sets the folded uid.

@@ -10,8 +10,8 @@ use crate::core::object::{Datum, Kind, Object, Payload, SourceEvent, SourceId};
 use crate::core::path::Roots;
 use crate::core::plan::plan;
 use crate::core::policy::{self, Adopt};
-use crate::core::project::{FileNames, Rules, Urls};
 use crate::core::store::SourceScope;
+use crate::core::store::tests::rules;
 
 const SOURCE: SourceId = SourceId(0);
 
@@ -47,17 +47,8 @@ impl World {
     }
 
     fn fold(&mut self, event: SourceEvent) -> Folded {
-        let rules = Rules {
-            roots: Roots::new("/f", []),
-            names: FileNames::Key,
-            folder_per_namespace: false,
-            file_mode: 0o644,
-            terminating_is_gone: false,
-            urls: Urls::Plain,
-            tells_outside: false,
-        };
         let mut folded = Folded::default();
-        self.store.fold(event, &rules, &mut folded);
+        self.store.fold(event, &rules(), &mut folded);
         folded
     }
 

@@ -218,9 +218,9 @@ impl Store {
         self.objects.iter().filter_map(|(key, entry)| Some((key, entry.live.as_ref()?)))
     }
 
-    /// How many live objects each source lists, in the order of the sources.
-    pub fn live_by_source(&self) -> impl Iterator<Item = usize> {
-        self.sources.iter().map(|source| source.live)
+    /// How many live objects a source lists.
+    pub fn live_of(&self, source: SourceId) -> usize {
+        self.sources.get(usize::from(source.0)).map_or(0, |source| source.live)
     }
 
     /// The live object of this key.

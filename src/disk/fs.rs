@@ -10,6 +10,7 @@ use std::path::Path;
 use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat, StatxFlags, XattrFlags};
 
 use crate::core::mark::ATTRIBUTE;
+use crate::disk::mount::is_refusal;
 
 /// What stands at a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -359,7 +360,7 @@ fn make_all(path: &Path, mode: u16) -> io::Result<()> {
             Err(_) => {}
             Ok(()) => match std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode.into())) {
                 // Not every file system has modes that can be set.
-                Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {}
+                Err(error) if is_refusal(&error) => {}
                 set => set?,
             },
         }

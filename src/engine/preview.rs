@@ -93,8 +93,7 @@ impl<F: Fs> Preview<F> {
 
     /// Objects whose bytes were dropped on the way.
     pub fn unread(&self) -> Vec<Wanted> {
-        let unread = self.store.live().filter(|(_, live)| live.unread);
-        unread.map(|(key, live)| Wanted { key: (**key).clone(), source: live.source, generation: live.generation }).collect()
+        self.store.live().filter(|(_, live)| live.unread).map(|(key, live)| live.wanted(key)).collect()
     }
 
     /// Keys and objects that are not projected.

@@ -17,13 +17,22 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::core::cause::Cause;
+use tokio::process::Command;
 use tokio::time::Instant;
 
+use crate::config::settings;
 use crate::core::retry::{Retry, Trouble};
 
 /// Retries with processes of this machine. A handler that is not there yet comes soon, or never: pauses of 0, 0.1, 0.2, 0.4 … seconds,
 /// 51 in all.
 const RETRY_HERE: Retry = Retry { total: 10, connect: 10, read: 10, backoff: Duration::from_millis(50) };
+
+/// Takes out of a program's environment what we tell others with: that is not for the application.
+fn withhold_secrets(command: &mut Command) {
+    for name in settings::SECRETS {
+        command.env_remove(name);
+    }
+}
 
 /// What may become of a reaction.
 pub type Fired<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;

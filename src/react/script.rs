@@ -20,10 +20,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::config::{Wording, reload, settings};
+use crate::config::{Wording, reload};
 use crate::core::retry::Retry;
 use crate::react::group::Group;
-use crate::react::{Fault, Fired, Reaction};
+use crate::react::{Fault, Fired, Reaction, withhold_secrets};
 
 /// The variable that names the file with the changed paths, one per line. It can be read while the script runs.
 const CHANGED: &str = "PROJECTOR_CHANGED";
@@ -113,9 +113,7 @@ impl Script {
         fcntl_setfd(list, FdFlags::empty())?;
         let start = |mut command: Command| {
             if self.settings.environment == reload::Environment::Clean {
-                for name in settings::SECRETS {
-                    command.env_remove(name);
-                }
+                withhold_secrets(&mut command);
             }
             let name = format!("/proc/self/fd/{}", list.as_raw_fd());
             let command = command.env(CHANGED, name).process_group(0).kill_on_drop(true);

@@ -285,7 +285,7 @@ impl Source {
         let failed = |source| Error::Folder { folder: self.folder.to_path_buf(), source };
         let (guard, walk) = walk.await.map_err(io::Error::other).map_err(failed)?;
         self.guard = guard;
-        walk?.map_err(|source| Error::Folder { folder: self.folder.to_path_buf(), source })
+        walk?.map_err(failed)
     }
 }
 

@@ -11,11 +11,10 @@ use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 use crate::config::reload::signal_name;
-use crate::config::settings;
 use crate::core::retry::Trouble;
-use crate::react::Fault;
 use crate::react::group::Group;
 use crate::react::proc::{self, Disposition, is_for_handlers};
+use crate::react::{Fault, withhold_secrets};
 
 /// A child is not told before it is so old. Some runtimes catch every signal from the start, only to end by those that the program has
 /// no handler for yet (Go).
@@ -38,10 +37,7 @@ impl Process {
         let (program, arguments) = command.split_first().ok_or(io::ErrorKind::NotFound)?;
         let since = Instant::now();
         let mut command = Command::new(program);
-        // What we tell others with is not for the application.
-        for name in settings::SECRETS {
-            command.env_remove(name);
-        }
+        withhold_secrets(&mut command);
         let child = command.args(arguments).process_group(0).kill_on_drop(true).spawn()?;
         let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let pid = pid.ok_or_else(|| io::Error::other("the child has no number"))?;

@@ -1,0 +1,120 @@
+//! How the loop gets its engine: FOLDER and ledger are opened, and waited for, however long it takes.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use crate::app::engine::{Ended, EngineLoop, SLACK, STOP_WITHIN};
+use crate::app::shutdown::Shutdown;
+use crate::app::standby::{Seen, Standby};
+use crate::app::store;
+use crate::config::{Config, LedgerPlace, Method};
+use crate::disk::Disk;
+use crate::disk::fs::Kernel;
+use crate::disk::ledger::LedgerError;
+use crate::disk::mount::CANNOT_SPARE;
+use crate::engine::{Engine, Start};
+use crate::health::Readiness;
+
+impl EngineLoop {
+    /// Opens FOLDER and ledger, however long it takes.
+    pub(super) async fn open(&mut self, config: &Config, shutdown: &mut Shutdown) -> Result<(), Ended> {
+        let mut told = String::new();
+        let mut standby = None;
+        loop {
+            let (settings, place, store) = (self.settings.clone(), self.place.clone(), store(config));
+            // Whoever keeps the ledger elsewhere has a reader of every file, dot-files too.
+            let apart = matches!(config.ledger, LedgerPlace::Path(_) | LedgerPlace::In(_));
+            let (durability, folder_mode) = (config.durability, u16::try_from(config.folder_mode).unwrap_or(0o755));
+            let kernel = if apart { Kernel::default() } else { Kernel::with_names() };
+            let mut opening = tokio::task::spawn_blocking(move || {
+                let disk = Disk::open(kernel, settings.rules.roots.clone(), folder_mode, durability)
+                    .map_err(|error| (false, format!("FOLDER: {error}")))?;
+                Engine::open(disk, place, settings, store).map_err(|error| (matches!(error, LedgerError::Held { .. }), error.to_string()))
+            });
+            let opened = tokio::select! {
+                opened = &mut opening => opened,
+                () = shutdown.asked() => {
+                    // The ledger may be half written anew; either way there is nothing left to do.
+                    let _ = timeout(STOP_WITHIN, opening).await;
+                    return Err(Ended::Done);
+                }
+            };
+            let (held, error) = match opened {
+                Ok(Ok((_, start))) if start.unkeepable => {
+                    return Err(Ended::Settings(format!("FOLDER={}: {CANNOT_SPARE}", config.folder.display())));
+                }
+                Ok(Ok((engine, start))) => {
+                    self.greet(&start);
+                    // What changed while another instance held the ledger was told to its application, not to ours.
+                    if let Some(runner) = self.runner.as_ref().filter(|_| start.owed || standby.is_some()) {
+                        let owned = engine.store().paths().filter(|(_, entry)| entry.owner.is_some());
+                        runner.owe(owned.map(|(path, _)| self.settings.rules.roots.show(path.as_str())));
+                    }
+                    self.engine = Some(engine);
+                    return Ok(());
+                }
+                Ok(Err(error)) => error,
+                Err(error) => return Err(Ended::Failed(error.to_string())),
+            };
+            if config.method == Method::List && !held {
+                return Err(Ended::Failed(error));
+            }
+            if error != told {
+                match held {
+                    true => tracing::warn!(why = error, folder = %config.folder.display(), "not started yet, reading along"),
+                    false => tracing::error!(error, folder = %config.folder.display(), "not started yet, trying again"),
+                }
+                self.health.set_readiness(Readiness::Waiting(error.clone()));
+                told = error;
+            }
+            if held {
+                let standby = standby.get_or_insert_with(|| Standby::begin(config, self.api.clone(), self.place.clone()));
+                self.stand_by(standby.seen(), config)?;
+            }
+            self.beat.expect_within(SLACK);
+            tokio::select! {
+                () = sleep(Duration::from_millis(500)) => {}
+                () = shutdown.asked() => return Err(Ended::Done),
+            }
+        }
+    }
+
+    /// While another instance holds the ledger.
+    fn stand_by(&mut self, seen: Seen, config: &Config) -> Result<(), Ended> {
+        let Seen::Complete { refused } = seen else { return Ok(()) };
+        if config.method == Method::List {
+            return Err(match refused {
+                true => Ended::Failed("not every kind or namespace could be listed".into()),
+                false => Ended::Done,
+            });
+        }
+        if !std::mem::replace(&mut self.stood_by, true) {
+            tracing::info!("every wanted file is there, kept by the other: ready, and waiting to take over");
+        }
+        self.health.set_readiness(Readiness::Ready);
+        Ok(())
+    }
+
+    fn greet(&self, start: &Start) {
+        if let Some(why) = &start.unreadable {
+            tracing::warn!(ledger = self.place.name, why, "ledger unreadable: nothing is removed, wanted files are taken over");
+        }
+        if start.skipped > 0 {
+            tracing::warn!(ledger = self.place.name, records = start.skipped, "broken records skipped");
+        }
+        for name in &start.taken_over {
+            tracing::info!(ledger = name, "predecessor taken over");
+        }
+        if start.marked > 0 {
+            tracing::info!(files = start.marked, "the ledger is new: files that carry our mark are ours");
+        }
+        if start.cut {
+            tracing::warn!(folder = %self.place.folder.display(), "the ledger is new, and FOLDER holds too much to look for all files of ours: some may stay");
+        }
+        if start.swept > 0 {
+            tracing::info!(files = start.swept, "temporary files of a crash removed");
+        }
+        tracing::debug!(owned = start.owned, "ledger read");
+    }
+}
