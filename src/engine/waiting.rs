@@ -41,6 +41,10 @@ impl Overdue {
     }
 
     pub(super) fn remove(&mut self, path: &TargetPath) {
+        // Looking for a path in vain is not free, and nearly always there is none.
+        if self.paths.is_empty() {
+            return;
+        }
         let Some(owner) = self.paths.remove(path) else { return };
         let left = self.of(&owner).saturating_sub(1);
         match left {

@@ -331,7 +331,6 @@ async fn collect(mut body: ResponseBody, limit_bytes: usize) -> Result<Vec<u8>, 
     Ok(bytes)
 }
 
-/// The merged kubeconfig of a file or a list of files. Never `Config::infer`: it obeys debugging variables of kube.
 /// A server, and how it is reached.
 struct Named {
     config: kube::Config,
@@ -341,7 +340,7 @@ struct Named {
     proxy: Option<String>,
 }
 
-/// What a kubeconfig says.
+/// What a kubeconfig says, merged of a file or a list of files. Never `Config::infer`: it obeys debugging variables of kube.
 async fn from_kubeconfig(file: &Path) -> Result<Named, ApiError> {
     let failed = |source| match source {
         KubeconfigError::Parse(_) => ApiError::Syntax { file: file.to_owned() },
