@@ -75,9 +75,12 @@ fn health_stale_after_turns_silence_into_failure_and_contact_back() {
     projector.wait_ready();
     assert_eq!(projector.health().0, 200, "bookmarks are contact");
     stage.server().stop();
-    wait_for("the failure", DEADLINE, || projector.health().0 == 503);
-    let failing = projector.health().1["failing"].to_string();
-    assert!(failing.contains("watch on configmaps") && failing.contains("watch on secrets"), "{failing}");
+    // Each watch has a last contact of its own, so that one fails before the other.
+    wait_for("the failure of both watches", DEADLINE, || {
+        let (status, health) = projector.health();
+        let failing = health["failing"].to_string();
+        status == 503 && failing.contains("watch on configmaps") && failing.contains("watch on secrets")
+    });
     assert_eq!(projector.ready().0, 200, "the files are as good as before");
     stage.server().restart();
     wait_for("the recovery", DEADLINE, || projector.health().0 == 200);
