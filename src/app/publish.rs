@@ -88,6 +88,9 @@ impl Publisher {
                 "nobody holds this ledger: its files stay; if it was ours under another LABEL or NAMESPACE, set LEDGER_FORMER={name}"
             );
         }
+        for why in &outcome.unstaged {
+            warn!(why, "STAGING cannot be used: files are made in their own folder, where readers meet temporary names");
+        }
         if let Some(sender) = &self.wishes {
             outcome.wishes.iter().for_each(|wish| sender.send(self.wish(wish)));
         }

@@ -60,7 +60,9 @@ pub fn written(config: &Config) -> Vec<Written> {
         LedgerPlace::Path(path) => Some(at("LEDGER", path)),
         LedgerPlace::Default | LedgerPlace::Name(_) | LedgerPlace::In(_) => None,
     };
-    [at("FOLDER", &config.folder)].into_iter().chain(allowed.map(|folder| at("ALLOWED_FOLDERS", folder))).chain(ledger).collect()
+    let staging = config.staging.iter().map(|path| at("STAGING", path));
+    let allowed = allowed.map(|folder| at("ALLOWED_FOLDERS", folder));
+    [at("FOLDER", &config.folder)].into_iter().chain(allowed).chain(ledger).chain(staging).collect()
 }
 
 /// Looks whether the manifests, if any are read, are apart from what is written.

@@ -174,6 +174,8 @@ pub struct Config {
     pub ledger_former: Vec<LedgerPlace>,
     /// Whether files of a former selection go although the present one matches nothing.
     pub prune_empty: bool,
+    /// Where files are made before they are renamed to their place; `None`: in their own folder. Never in `folder`.
+    pub staging: Option<PathBuf>,
     /// Where objects come from.
     pub origin: Origin,
     /// SOURCE_SETTLE: what is missing in a folder of manifests counts when nothing has changed there for so long.
@@ -407,6 +409,7 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
     let finalizer_names = reader.finalizer_names();
     let cluster_writes = reader.cluster_writes(scope.as_ref());
     let log = reader.log(context);
+    reader.staging_is_apart(files.as_ref(), ownership.as_ref());
     let (scope, files, ownership) = (scope?, files?, ownership?);
     let (method, poll) = method?;
     let (watch_server_timeout, watch_client_timeout) = watch_timeouts?;
@@ -464,6 +467,7 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
         ledger: ownership.ledger,
         ledger_former: ownership.ledger_former,
         prune_empty: ownership.prune_empty,
+        staging: ownership.staging,
         origin: scope.origin,
         source_settle: scope.source_settle,
         warnings: Vec::new(),

@@ -47,6 +47,13 @@ pub fn ledgers(text: &str, current_dir: &Path) -> Result<Vec<LedgerPlace>, Expec
     super::parse::list(text).iter().map(|entry| ledger(entry, current_dir)).collect()
 }
 
+pub fn staging(text: &str, current_dir: &Path) -> Result<PathBuf, Expected> {
+    match text.starts_with('/') {
+        true => Ok(path(text, current_dir)),
+        false => Err(Cow::Borrowed("the absolute path of a folder outside of FOLDER, on the same mount")),
+    }
+}
+
 /// Resolves `.` and `..` by text alone: nothing is looked up, a link is not followed.
 fn normalise(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();

@@ -108,7 +108,7 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 100] = [
+    const BAD: [(&str, &str); 101] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
@@ -137,6 +137,7 @@ mod tests {
         ("LEDGER", ".."),
         ("LEDGER_FORMER", "a,.."),
         ("PRUNE_EMPTY", "empty"),
+        ("STAGING", "new"),
         ("URL_KEYS", "on"),
         ("URL_ALLOW", "example.com"),
         ("URL_CREDENTIAL_ORIGINS", "example.com"),

@@ -42,6 +42,7 @@ pub struct Raw {
     pub ledger: Option<String>,
     pub ledger_former: Option<String>,
     pub prune_empty: Option<String>,
+    pub staging: Option<String>,
     pub url_keys: Option<String>,
     pub url_allow: Option<String>,
     pub url_credential_origins: Option<String>,

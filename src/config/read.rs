@@ -67,6 +67,7 @@ pub struct Ownership {
     pub ledger: LedgerPlace,
     pub ledger_former: Vec<LedgerPlace>,
     pub prune_empty: bool,
+    pub staging: Option<PathBuf>,
 }
 
 impl<'a> Reader<'a> {
@@ -198,6 +199,7 @@ impl<'a> Reader<'a> {
         let adopt = self.value("ADOPT", &self.raw.adopt, parse::adopt);
         let instance = self.optional("INSTANCE", &self.raw.instance, parse::instance);
         let ledger = self.optional("LEDGER", &self.raw.ledger, |text| paths::ledger(text, current_dir));
+        let staging = self.optional("STAGING", &self.raw.staging, |text| paths::staging(text, current_dir));
         let elsewhere = context.tmp_is_mounted && self.profile.reading == Reading::Sidecar;
         let usual = if elsewhere { LedgerPlace::In("/tmp".into()) } else { LedgerPlace::Default };
         let former = self.optional("LEDGER_FORMER", &self.raw.ledger_former, |text| paths::ledgers(text, current_dir));
@@ -209,7 +211,20 @@ impl<'a> Reader<'a> {
             ledger: ledger?.unwrap_or(usual),
             ledger_former: former?.unwrap_or_default(),
             prune_empty: prune_empty?,
+            staging: staging?,
         })
+    }
+
+    /// STAGING is to be met by nobody who lists FOLDER.
+    pub fn staging_is_apart(&mut self, files: Option<&Files>, ownership: Option<&Ownership>) {
+        let (Some(folder), Some(ownership)) = (files.map(|files| &files.folder), ownership) else { return };
+        let Some(staging) = ownership.staging.as_ref().filter(|_| !folder.as_os_str().is_empty()) else { return };
+        if staging.starts_with(folder) {
+            self.note("STAGING", "lies in FOLDER: expected the absolute path of a folder outside of it, on the same mount");
+        }
+        if matches!(ownership.ledger, LedgerPlace::Default | LedgerPlace::Name(_)) {
+            self.warnings.push("STAGING keeps temporary files out of FOLDER, but the ledger lies there: LEDGER moves it".to_owned());
+        }
     }
 
     /// Timeouts of the server and of the client. The client's is raised where it would end watches that the server still holds.

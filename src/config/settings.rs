@@ -246,6 +246,7 @@ pub const SETTINGS: &[Setting] = &[
         Value("false"),
         "Whether the files of a former LABEL, NAMESPACE or SOURCE are removed although nothing matches the present one.",
     ),
+    setting(Ownership, "STAGING", Unset, "An absolute path outside of FOLDER, on its mount, where files are made, unseen by its readers."),
     setting(
         Web,
         "URL_KEYS",

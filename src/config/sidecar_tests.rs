@@ -26,6 +26,7 @@ fn sidecar_config() -> Config {
         conflict: Order::Newest,
         finalizers: None,
         ledger: LedgerPlace::In("/tmp".into()),
+        staging: None,
         wording: Wording::Sidecar,
         health: default.health.map(|health| Health { answers: Answers::Plain, ..health }),
         log: Log { zone: log::LogZone::Local, ..Log::to_stderr(LogLevel::Info, LogFormat::SidecarJson) },

@@ -15,6 +15,7 @@ impl<F: Fs> Disk<F> {
     /// FOLDER is opened, if need be made again then; an allowed folder is opened when it is needed next.
     pub fn folder_was_replaced(&mut self) -> bool {
         self.folders.clear();
+        self.meet_staging_again();
         let roots: Vec<String> = self.roots.iter().map(str::to_owned).collect();
         let mut replaced = false;
         for (index, (path, slot)) in roots.iter().zip(&mut self.open).enumerate() {

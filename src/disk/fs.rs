@@ -88,6 +88,8 @@ pub trait Fs: Send + 'static {
     fn set_mode(&mut self, file: &Self::Handle, mode: u16) -> io::Result<()>;
     /// Renames within a folder. With `over` unset an existing name is an error; `Unsupported` where no call can promise that.
     fn rename(&mut self, folder: &Self::Handle, from: &str, to: &str, over: bool) -> io::Result<()>;
+    /// Renames a file from one folder into another. With `over` unset an existing name is an error; `Unsupported` where that cannot be.
+    fn bring(&mut self, from: (&Self::Handle, &str), to: (&Self::Handle, &str), over: bool) -> io::Result<()>;
     /// Removes a file.
     fn unlink(&mut self, folder: &Self::Handle, name: &str) -> io::Result<()>;
     /// Makes a folder with mode 0700.
@@ -273,6 +275,25 @@ impl Fs for Kernel {
                 let _ = fs::unlinkat(folder, from, AtFlags::empty());
                 Ok(())
             }
+            result => Ok(result?),
+        }
+    }
+
+    fn bring(&mut self, (from, temp): (&OwnedFd, &str), (folder, name): (&OwnedFd, &str), over: bool) -> io::Result<()> {
+        use rustix::io::Errno;
+        if over {
+            return Ok(fs::renameat(from, temp, folder, name)?);
+        }
+        match fs::renameat_with(from, temp, folder, name, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS) => match fs::linkat(from, temp, folder, name, AtFlags::empty()) {
+                Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
+                linked => {
+                    linked?;
+                    // The file is in place; a temporary name that stays is swept at the next start.
+                    let _ = fs::unlinkat(from, temp, AtFlags::empty());
+                    Ok(())
+                }
+            },
             result => Ok(result?),
         }
     }

@@ -2,12 +2,14 @@
 //!
 //! It decides nothing: `core::plan` says what to do, this does it one step at a time and tells how each step ended.
 
+mod fill;
 mod folders;
 pub mod fs;
 mod guard;
 pub mod ledger;
 mod marks;
 pub mod mount;
+pub mod staging;
 
 use std::collections::HashMap;
 use std::io;
@@ -20,10 +22,12 @@ use crate::core::object::ObjectKey;
 use crate::core::path::{RESERVED_PREFIX, Roots, TargetPath};
 use crate::core::plan::Replace;
 use crate::core::policy::Durability;
+use crate::disk::fill::fill_temp;
 use crate::disk::fs::{Confine, FileKind, Fs, Meta};
 use crate::disk::guard::Guard;
 use crate::disk::marks::Marks;
 use crate::disk::mount::{Mounts, look_and_rename};
+use crate::disk::staging::Staging;
 
 /// FOLDER, the allowed folders, and the descriptors through which they are reached.
 pub struct Disk<F: Fs> {
@@ -55,6 +59,8 @@ pub struct Disk<F: Fs> {
     mounts: Mounts,
     /// Somewhere modes cannot be set: a refusal is no failure.
     spares_modes: bool,
+    /// Where files are made, if not in their own folder.
+    staging: Option<Staging<F::Handle>>,
 }
 
 /// Why a file was not written.
@@ -111,6 +117,7 @@ impl<F: Fs> Disk<F> {
             keeps_foreign: false,
             mounts: Mounts::default(),
             spares_modes: false,
+            staging: None,
         }
     }
 
@@ -131,6 +138,7 @@ impl<F: Fs> Disk<F> {
 
     /// Makes good what could not be cleaned up before, and drops the descriptors of the batch in hand.
     pub fn end_batch(&mut self) {
+        self.clean_staging();
         for (folder, name) in std::mem::take(&mut self.leftovers) {
             if self.remove(&folder, &name).is_err() {
                 self.leftovers.push((folder, name));
@@ -146,8 +154,8 @@ impl<F: Fs> Disk<F> {
     }
 
     /// Whether something waits to be cleaned up.
-    pub const fn has_leftovers(&self) -> bool {
-        !self.leftovers.is_empty() || !self.modes_owed.is_empty()
+    pub fn has_leftovers(&self) -> bool {
+        !self.leftovers.is_empty() || !self.modes_owed.is_empty() || self.has_staged_leftovers()
     }
 
     /// Runs `work` with the descriptor of a folder (`""` is FOLDER).
@@ -251,7 +259,7 @@ impl<F: Fs> Disk<F> {
         }
     }
 
-    /// Writes a file: temp in its own folder, mode, rename. Readers see the old file or the new one, whole.
+    /// Writes a file: temp in its own folder or in STAGING, mode, rename. Readers see the old file or the new one, whole.
     ///
     /// 1. Make a new file of mode 0600, without a name where the file system can.
     /// 2. Write, and make durable when each file shall be.
@@ -295,6 +303,9 @@ impl<F: Fs> Disk<F> {
         mark: &mut dyn FnMut(&mut F, &F::Handle),
     ) -> Result<Stamp, WriteError> {
         let (folder, name) = (path.folder(), path.name());
+        if let Some(written) = self.write_staged(path, bytes, content, replace, mark) {
+            return written;
+        }
         let (durability, spares_modes) = (self.durability, self.spares_modes);
         self.temps += 1;
         let temp = temp_name(&self.id, self.temps);
@@ -387,17 +398,19 @@ impl<F: Fs> Disk<F> {
         let mut leftovers = Vec::new();
         let swept = self.in_folder(folder, |fs, handle| {
             let names = fs.names(handle)?;
-            let ours = |name: &str| {
-                ids.iter().any(|id| !id.is_empty() && name.starts_with(&format!("{RESERVED_PREFIX}{id}.")) && name.ends_with(".tmp"))
-            };
             let (swept, left): (Vec<_>, Vec<_>) =
-                names.into_iter().filter(|name| ours(name)).partition(|name| fs.unlink(handle, name).is_ok());
+                names.into_iter().filter(|name| is_temp_of(name, ids)).partition(|name| fs.unlink(handle, name).is_ok());
             leftovers = left;
             Ok(swept.len())
         });
         self.leftovers.extend(leftovers.into_iter().map(|name| (folder.to_owned(), name)));
         swept.unwrap_or(0)
     }
+}
+
+/// Whether it is the name of a temporary file that carries one of these ids.
+fn is_temp_of(name: &str, ids: &[String]) -> bool {
+    ids.iter().any(|id| !id.is_empty() && name.starts_with(&format!("{RESERVED_PREFIX}{id}.")) && name.ends_with(".tmp"))
 }
 
 fn temp_name(id: &str, number: u64) -> String {
@@ -407,56 +420,6 @@ fn temp_name(id: &str, number: u64) -> String {
 fn stamp(meta: &Meta, digest: Digest) -> Stamp {
     let length = u32::try_from(meta.length).unwrap_or(u32::MAX);
     Stamp::new(Content { digest, length, mode: meta.mode }, meta.identity.1, meta.changed)
-}
-
-/// Makes a whole file with a temporary name, closed.
-///
-/// Closed before it gets its last name: who waits for the end of a write by inotify shall not see one after the rename.
-fn fill_temp<F: Fs>(
-    fs: &mut F,
-    folder: &F::Handle,
-    temp: &str,
-    bytes: &[u8],
-    as_wanted: (u16, bool, Durability),
-    mark: &mut dyn FnMut(&mut F, &F::Handle),
-) -> io::Result<()> {
-    if let Some(file) = fs.create_nameless(folder)? {
-        write_all(fs, &file, bytes)?;
-        mark(fs, &file);
-        complete(fs, &file, as_wanted)?;
-        match fs.give_name(folder, &file, temp) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                fs.unlink(folder, temp)?;
-                return fs.give_name(folder, &file, temp);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
-            result => return result,
-        }
-    }
-    let file = match fs.create(folder, temp) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs.unlink(folder, temp)?;
-            fs.create(folder, temp)?
-        }
-        file => file?,
-    };
-    write_all(fs, &file, bytes)?;
-    mark(fs, &file);
-    complete(fs, &file, as_wanted)
-}
-
-/// What makes a written file a whole one.
-fn complete<F: Fs>(fs: &mut F, file: &F::Handle, as_wanted: (u16, bool, Durability)) -> io::Result<()> {
-    let (mode, spares_modes, durability) = as_wanted;
-    match fs.set_mode(file, mode) {
-        // Whether it matters is seen once the file is in place.
-        Err(error) if spares_modes && mount::is_refusal(&error) => {}
-        set => set?,
-    }
-    match durability {
-        Durability::None => Ok(()),
-        Durability::Each | Durability::Batch => fs.sync(file),
-    }
 }
 
 /// Writes everything, going on after short writes and interruptions.

@@ -190,7 +190,7 @@ impl<F: Fs> Disk<F> {
         }
         let names = [self.next_temp(), self.next_temp()];
         let mut left = Vec::new();
-        let found = self.in_folder(folder, |fs, handle| {
+        let found = self.apart_from(folder, |fs, handle| {
             let device = fs.meta(handle)?.identity.0;
             let lacks = examine(fs, handle, &names, mode, fully);
             left = names.into_iter().filter(|name| is_left(&fs.unlink(handle, name))).collect();

@@ -126,6 +126,7 @@ impl<F: Fs> Engine<F> {
         for folder in folders {
             swept += disk.sweep(&folder, &opened.ids);
         }
+        swept += disk.sweep_staging(&opened.ids);
         for folder in &opened.contents.folders {
             // A crash may have come between making it and setting its mode. If it cannot be set now it is at the next start.
             let _ = disk.set_folder_mode(folder);
@@ -291,6 +292,7 @@ impl<F: Fs> Engine<F> {
         self.tell_left_out(&mut outcome);
         self.tell_unmarked(&mut outcome);
         outcome.odd = self.disk.take_odd();
+        outcome.unstaged = self.disk.take_unstaged();
         if folded.progressed {
             self.note_progress();
         }

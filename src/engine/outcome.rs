@@ -72,6 +72,8 @@ pub struct Outcome {
     pub held_back: Option<(String, usize)>,
     /// Ledgers of others that have files and that nobody holds; once, when everything was attempted.
     pub unheld: Vec<Unheld>,
+    /// Why files are not made in STAGING, where that is news.
+    pub unstaged: Vec<String>,
     /// What the status writer must do about finalizers.
     pub wishes: Vec<Wish>,
     /// Call again at this time, whether or not anything comes.

@@ -13,12 +13,28 @@ use crate::disk::Disk;
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::LedgerError;
 use crate::disk::mount::CANNOT_SPARE;
+use crate::disk::staging;
 use crate::engine::{Engine, Start};
 use crate::health::Readiness;
 
 impl EngineLoop {
+    /// STAGING that lies in FOLDER, through links, would show what it is to hide.
+    async fn check_staging(&self, config: &Config, shutdown: &mut Shutdown) -> Result<(), Ended> {
+        let Some(staging) = config.staging.clone() else { return Ok(()) };
+        let folder = config.folder.clone();
+        let looking = tokio::task::spawn_blocking(move || staging::lies_in(&folder, &staging));
+        tokio::select! {
+            looked = looking => match looked.unwrap_or(false) {
+                true => Err(Ended::Settings("STAGING lies in FOLDER: expected a folder outside of it, on the same mount".to_owned())),
+                false => Ok(()),
+            },
+            () = shutdown.asked() => Err(Ended::Done),
+        }
+    }
+
     /// Opens FOLDER and ledger, however long it takes.
     pub(super) async fn open(&mut self, config: &Config, shutdown: &mut Shutdown) -> Result<(), Ended> {
+        self.check_staging(config, shutdown).await?;
         let mut told = String::new();
         let mut standby = None;
         loop {
@@ -26,10 +42,12 @@ impl EngineLoop {
             // Whoever keeps the ledger elsewhere has a reader of every file, dot-files too.
             let apart = matches!(config.ledger, LedgerPlace::Path(_) | LedgerPlace::In(_));
             let (durability, folder_mode) = (config.durability, u16::try_from(config.folder_mode).unwrap_or(0o755));
+            let staging = config.staging.clone();
             let kernel = if apart { Kernel::default() } else { Kernel::with_names() };
             let mut opening = tokio::task::spawn_blocking(move || {
-                let disk = Disk::open(kernel, settings.rules.roots.clone(), folder_mode, durability)
+                let mut disk = Disk::open(kernel, settings.rules.roots.clone(), folder_mode, durability)
                     .map_err(|error| (false, format!("FOLDER: {error}")))?;
+                staging.iter().for_each(|staging| disk.stage_in(staging));
                 Engine::open(disk, place, settings, store).map_err(|error| (matches!(error, LedgerError::Held { .. }), error.to_string()))
             });
             let opened = tokio::select! {

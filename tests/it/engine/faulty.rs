@@ -28,6 +28,9 @@ pub enum Fault {
     Refuses { writes: usize, errno: Errno },
 }
 
+/// Called before each call.
+type Before = Box<dyn FnMut() + Send>;
+
 /// Called after each call that put a file in its place or took it away: the call, and the name.
 type Watch = Box<dyn FnMut(&'static str, &str) + Send>;
 
@@ -40,6 +43,7 @@ struct State {
     written: usize,
     ignores_case: bool,
     watch: Option<Watch>,
+    before: Option<Before>,
     odd: Odd,
     numbers: u64,
 }
@@ -87,6 +91,11 @@ impl Control {
     /// Looks at what the disk holds after each call that put a file in its place or took it away.
     pub fn watch(&self, watch: impl FnMut(&'static str, &str) + Send + 'static) {
         self.state().watch = Some(Box::new(watch));
+    }
+
+    /// Looks at what the disk holds before each call.
+    pub fn before(&self, before: impl FnMut() + Send + 'static) {
+        self.state().before = Some(Box::new(before));
     }
 
     fn tell(&self, call: &'static str, name: &str) {
@@ -147,6 +156,11 @@ impl Control {
 
     /// Counts a call. `Ok(true)`: a write that must be short.
     fn step(&self, call: &'static str) -> io::Result<bool> {
+        let before = self.state().before.take();
+        if let Some(mut before) = before {
+            before();
+            self.state().before = Some(before);
+        }
         let mut state = self.state();
         let index = state.calls;
         state.calls += 1;
@@ -295,6 +309,17 @@ impl Fs for Faulty {
         }
         let (from, to) = (self.spelled(folder, from), self.spelled(folder, to));
         self.kernel.rename(folder, &from, &to, over)?;
+        self.control.tell("rename", &to);
+        Ok(())
+    }
+
+    fn bring(&mut self, from: (&OwnedFd, &str), (folder, to): (&OwnedFd, &str), over: bool) -> io::Result<()> {
+        self.control.step("bring")?;
+        if !over && self.control.odd().plain {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let to = self.spelled(folder, to);
+        self.kernel.bring(from, (folder, &to), over)?;
         self.control.tell("rename", &to);
         Ok(())
     }

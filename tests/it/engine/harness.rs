@@ -1,11 +1,12 @@
 //! The engine with the sources' part played by the test: lists, watches, answers to fetches, and time that only the test moves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kube_projector::core::ledger;
 use kube_projector::core::object::{Kind, ObjectKey, Payload, SourceEvent, SourceId};
-use kube_projector::core::path::{Roots, TargetPath};
+use kube_projector::core::path::Roots;
 use kube_projector::core::policy::{Adopt, Durability, Order};
 use kube_projector::core::project::{FileNames, Rules, Urls};
 use kube_projector::core::remote::Arrival;
@@ -19,10 +20,12 @@ use kube_projector::source::mailbox::Mailbox;
 use tempfile::TempDir;
 
 mod looking;
+mod web;
 
 use super::faulty::{Control, Faulty};
 use super::model::{Files, Thing, wanted};
 use crate::support::tree_with_dots;
+pub use web::Web;
 
 /// One watch a kind.
 pub const SOURCES: [(SourceId, Kind); 2] = [(SourceId(0), Kind::ConfigMap), (SourceId(1), Kind::Secret)];
@@ -30,61 +33,6 @@ pub const SOURCES: [(SourceId, Kind); 2] = [(SourceId(0), Kind::ConfigMap), (Sou
 pub const FINALIZER: &str = "example.com/projected";
 /// More commits than any scenario needs until nothing is left to do.
 const COMMITS_MAX: usize = 2000;
-
-/// Other servers, and who asks them for the engine.
-#[derive(Default)]
-pub struct Web {
-    /// What each URL gives; nothing for those of a dead server.
-    pub served: BTreeMap<String, Vec<u8>>,
-    /// What the engine wants, with the ticket of the question and, once that was answered, the bytes.
-    pub questions: BTreeMap<(ObjectKey, TargetPath), Question>,
-    /// Tickets that nobody asks with any more.
-    pub stale: Vec<(ObjectKey, TargetPath, u64)>,
-}
-
-#[derive(Clone)]
-pub struct Question {
-    pub url: String,
-    pub ticket: u64,
-    pub had: Option<Vec<u8>>,
-}
-
-impl Web {
-    /// The answer of the server, given to the engine.
-    fn answer(&mut self, name: &(ObjectKey, TargetPath), unchanged: bool) -> Option<SourceEvent> {
-        let question = self.questions.get_mut(name)?;
-        let served = self.served.get(&question.url).cloned();
-        let arrival = match served {
-            None => Arrival::Failed,
-            Some(bytes) if unchanged && question.had.as_ref() == Some(&bytes) => Arrival::Unchanged,
-            Some(bytes) => {
-                question.had = Some(bytes.clone());
-                Arrival::Body(Payload(bytes))
-            }
-        };
-        Some(SourceEvent::Arrived { key: name.0.clone(), path: name.1.clone(), ticket: question.ticket, arrival })
-    }
-
-    fn take(&mut self, outcome: &Outcome) -> Vec<SourceEvent> {
-        for wanted in &outcome.remotes {
-            let before = std::mem::take(&mut self.questions);
-            let (mut old, others): (BTreeMap<_, _>, BTreeMap<_, _>) = before.into_iter().partition(|((key, _), _)| *key == *wanted.key);
-            self.questions = others;
-            for file in &wanted.files {
-                let name = ((*wanted.key).clone(), file.path.clone());
-                let url = String::from_utf8(file.url.0.clone()).unwrap();
-                let known = match old.get(&name).is_some_and(|known| known.ticket == file.ticket) {
-                    true => old.remove(&name),
-                    false => None,
-                };
-                self.questions.insert(name, known.unwrap_or(Question { url, ticket: file.ticket, had: None }));
-            }
-            self.stale.extend(old.into_iter().map(|((key, path), Question { ticket, .. })| (key, path, ticket)));
-        }
-        let again: Vec<_> = outcome.ask.iter().map(|(key, path)| ((**key).clone(), path.clone())).collect();
-        again.iter().filter_map(|name| self.answer(name, false)).collect()
-    }
-}
 
 /// A folder, the objects, and the engine between them while it runs.
 pub struct World {
@@ -103,6 +51,11 @@ pub struct World {
     pub adopt: Adopt,
     /// LEDGER, where it is a name.
     pub ledger: Option<&'static str>,
+    /// Where the ledger lies, if not in the folder.
+    pub beside: Option<PathBuf>,
+    pub staging: Option<PathBuf>,
+    /// Why files were not made in STAGING.
+    pub unstaged: Vec<String>,
     pub reacts: bool,
     /// What lies behind URLs, where keys that end in `.url` name any. Nothing: they are plain keys.
     pub web: Option<Web>,
@@ -147,6 +100,9 @@ impl World {
             odd: Vec::new(),
             adopt: Adopt::Overwrite,
             ledger: None,
+            beside: None,
+            staging: None,
+            unstaged: Vec::new(),
             reacts: false,
             web: None,
             differences: Vec::new(),
@@ -306,7 +262,7 @@ impl World {
             tells_outside: false,
         };
         let place = Place {
-            folder: self.elsewhere.as_ref().unwrap_or(&self.folder).path().to_owned(),
+            folder: self.beside.clone().unwrap_or_else(|| self.elsewhere.as_ref().unwrap_or(&self.folder).path().to_owned()),
             name: self.ledger.map_or_else(|| format!(".kube-projector.{}.ledger", self.label), str::to_owned),
             others: Vec::new(),
             former: ["a", "b"].map(|label| (None, format!(".kube-projector.{label}.ledger"))).to_vec(),
@@ -316,7 +272,8 @@ impl World {
             pod: String::new(),
             fresh_id: format!("{:016x}", self.starts),
         };
-        let disk = Disk::open(Faulty::new(&self.control), roots, 0o755, Durability::None).map_err(|error| error.to_string())?;
+        let mut disk = Disk::open(Faulty::new(&self.control), roots, 0o755, Durability::None).map_err(|error| error.to_string())?;
+        self.staging.iter().for_each(|staging| disk.stage_in(staging));
         let scopes = SOURCES.map(|(_, kind)| SourceScope { kind: Some(kind), namespace: None, name: None });
         let store = engine::store(scopes, Order::Oldest, (1, u64::from(self.starts))).keeping(self.kept.clone());
         let finalizers = self.guards.then(|| Finalizers { name: FINALIZER.to_owned(), former: Vec::new(), adds: true });
@@ -376,6 +333,7 @@ impl World {
         }
         self.notes.extend(outcome.notes);
         self.odd.extend(outcome.odd);
+        self.unstaged.extend(outcome.unstaged);
         self.differences.extend(outcome.differences);
         self.changes.extend(outcome.changes);
         self.wishes.extend(outcome.wishes);

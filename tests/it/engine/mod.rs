@@ -15,3 +15,4 @@ mod odd;
 mod properties;
 mod reacting;
 mod scenario;
+mod staged;

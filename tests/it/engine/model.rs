@@ -70,7 +70,7 @@ impl Thing {
         (self.created, u8::from(self.kind == Kind::Secret), self.namespace, &self.name)
     }
 
-    fn path(&self, key: &str) -> String {
+    pub fn path(&self, key: &str) -> String {
         let folder = self.folder.unwrap_or_default().split('/').filter(|part| !part.is_empty() && *part != ".");
         folder.chain([key]).collect::<Vec<_>>().join("/")
     }

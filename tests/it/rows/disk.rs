@@ -69,6 +69,80 @@ fn f20_removing_makes_no_room_on_another_disk_so_that_the_old_file_stays() {
     wait_tree(&mount.path(), &tree! {});
 }
 
+/// FOLDER, STAGING and ledger on one mount.
+fn staged(cluster: &Cluster, mount: &Mount) -> crate::support::projector::Builder {
+    fs::create_dir_all(mount.path().join("state")).unwrap();
+    let at = |name: &str| mount.path().join(name).display().to_string();
+    Projector::on(cluster, &mount.path().join("rules")).env("LEDGER", &at("state/ledger")).env("STAGING", &at("staging"))
+}
+
+#[test]
+fn f21_a_folder_is_told_of_wanted_names_alone_where_files_come_from_staging() {
+    let cluster = Cluster::in_process();
+    let mount = Mount::tmpfs("size=4m");
+    let folder = mount.path().join("rules");
+    fs::create_dir(&folder).unwrap();
+    let mut inotify = Inotify::init().unwrap();
+    inotify.watches().add(&folder, WatchMask::ALL_EVENTS).unwrap();
+    cluster.configmap("rules", &[("a", "1"), ("b", "1")]).create();
+    let mut projector = staged(&cluster, &mount).start();
+    projector.wait_ready();
+    cluster.set_data("rules", &[("a", "2"), ("c", "2")]);
+    wait_tree(&folder, &tree! { "a" => "2", "c" => "2" });
+    let mut buffer = [0; 16_384];
+    let names: std::collections::BTreeSet<String> = inotify
+        .read_events(&mut buffer)
+        .unwrap()
+        .filter(|event| !event.mask.contains(EventMask::ISDIR))
+        .filter_map(|event| event.name.map(|name| name.to_string_lossy().into_owned()))
+        .collect();
+    assert_eq!(names, ["a", "b", "c"].map(str::to_owned).into());
+    assert_eq!(fs::read_dir(mount.path().join("staging")).unwrap().count(), 0);
+    assert!(!projector.output().contains("STAGING"), "{}", projector.output());
+}
+
+#[test]
+fn f21_what_lies_on_another_mount_than_staging_is_made_beside_its_place() {
+    let cluster = Cluster::in_process();
+    let (mut mount, other) = (Mount::tmpfs("size=4m"), Mount::tmpfs("size=4m"));
+    let below = mount.path().join("rules/sub");
+    fs::create_dir_all(&below).unwrap();
+    mount.bind(&other.path(), &below);
+    cluster.configmap("here", &[("a", "1")]).create();
+    cluster.configmap("there", &[("b", "1")]).target("sub").create();
+    let mut projector = staged(&cluster, &mount).start();
+    projector.wait_ready();
+    assert_tree(&mount.path().join("rules"), &tree! { "a" => "1", "sub/b" => "1" });
+    projector.wait_output("STAGING cannot be used");
+    assert_eq!(projector.terminate().code(), Some(0));
+    // The same file system, by another mount.
+    let elsewhere = mount.beside("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    mount.bind(&mount.path(), &elsewhere);
+    let mut projector = staged(&cluster, &mount).env("STAGING", &elsewhere.join("staging").display().to_string()).start();
+    projector.wait_ready();
+    cluster.set_data("here", &[("a", "2")]);
+    wait_tree(&mount.path().join("rules"), &tree! { "a" => "2", "sub/b" => "1" });
+    projector.wait_output("it lies on another mount than FOLDER");
+    drop(projector);
+    mount.unbind();
+}
+
+#[test]
+fn f21_staging_in_the_folder_is_refused_also_through_a_link() {
+    let cluster = Cluster::in_process();
+    let mount = Mount::tmpfs("size=1m");
+    let folder = mount.path().join("rules");
+    fs::create_dir(&folder).unwrap();
+    std::os::unix::fs::symlink(&folder, mount.path().join("link")).unwrap();
+    for staging in [folder.join("new"), folder.clone(), mount.path().join("link/new"), mount.path().join("link")] {
+        let finished = staged(&cluster, &mount).env("STAGING", &staging.display().to_string()).run();
+        assert_eq!(finished.code, Some(2), "{}: {}", staging.display(), finished.stderr);
+        assert!(finished.stderr.contains("STAGING"), "{}", finished.stderr);
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
 #[test]
 fn f4_a_read_only_folder_at_start_is_waited_for() {
     let cluster = Cluster::in_process();

@@ -56,7 +56,7 @@ impl World {
     pub fn assert_owned(&self, when: &str) {
         let roots = Roots::new(&self.folder.path().display().to_string(), []);
         let mut owned = BTreeSet::new();
-        for (path, bytes) in tree_with_dots(self.folder.path()) {
+        for (path, bytes) in [Some(self.folder.path()), self.beside.as_deref()].into_iter().flatten().flat_map(tree_with_dots) {
             if path.ends_with(".ledger")
                 && let Ok(contents) = ledger::read(&bytes, &roots)
             {
