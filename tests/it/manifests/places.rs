@@ -37,6 +37,7 @@ fn m1_manifests_that_lie_where_files_are_written_are_refused() {
     check_refused(&manifests.projector().env("SOURCE", &text(&manifest)).folder(&source), "FOLDER", &manifest);
     check_refused(&manifests.projector().env("ALLOWED_FOLDERS", &text(&source)), "ALLOWED_FOLDERS", &manifest);
     check_refused(&manifests.projector().env("LEDGER", &text(&manifest)), "LEDGER", &manifest);
+    check_refused(&manifests.projector().env("STAGING", &text(&source.join("staging"))), "STAGING", &manifest);
 }
 
 #[test]
