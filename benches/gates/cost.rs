@@ -21,6 +21,9 @@ const MANY_FILES: u64 = 20_000;
 const MANY_EVENTS: u64 = 2_000;
 /// Events in a crowd.
 const CROWD_EVENTS: u64 = 150;
+/// Objects that come and go, and files that stay meanwhile.
+const STORM: u64 = 100_000;
+const STORM_FILES: u64 = 1_000;
 
 /// G11, G12, and that a commit costs what changed.
 pub fn instructions(report: &mut Report) {
@@ -49,6 +52,12 @@ pub fn heap(report: &mut Report) {
     let (small, large) = (heap_of(Workload::Changed, few, 0), heap_of(Workload::Changed, MANY_FILES, 0));
     let marginal = large.live.saturating_sub(small.live).number() / (MANY_FILES - few).number();
     report.at_most("bytes of heap per file, from 1 000 to 20 000 files", marginal, 400.0);
+}
+
+/// S15.
+pub fn storm(report: &mut Report) {
+    let [before, after] = [0, STORM].map(|events| heap_of(Workload::Stormy, STORM_FILES, events).live.number());
+    report.at_most("heap after 100 000 objects came and went, against before", after / before, 1.05);
 }
 
 fn instructions_per_event(workload: Workload, files: u64, events: u64) -> f64 {

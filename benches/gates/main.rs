@@ -40,6 +40,7 @@ fn gates(wanted: Option<String>) -> ExitCode {
     report.group("syscalls", trace::measure);
     report.group("instructions", cost::instructions);
     report.group("heap", cost::heap);
+    report.group("storm", cost::storm);
     report.finish()
 }
 

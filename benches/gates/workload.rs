@@ -3,6 +3,7 @@
 //! Everything of the library but the network. Nothing is freed at the end, so that what lives then can be counted.
 
 mod crowd;
+mod storm;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -40,10 +41,12 @@ pub enum Workload {
     /// Every event changes the bytes of one file, and of one whose name is a folder's, while as many others as there are files lie
     /// below that folder, are blocked, rejected, handed over, or wait for their bytes.
     Crowded,
+    /// So many events are objects that come and go in namespaces of their own.
+    Stormy,
 }
 
 impl Workload {
-    const ALL: [Self; 5] = [Self::Changed, Self::Unchanged, Self::Bookmark, Self::Nothing, Self::Crowded];
+    const ALL: [Self; 6] = [Self::Changed, Self::Unchanged, Self::Bookmark, Self::Nothing, Self::Crowded, Self::Stormy];
 
     /// The name on the command line of the process.
     pub const fn name(self) -> &'static str {
@@ -53,6 +56,7 @@ impl Workload {
             Self::Bookmark => "bookmark",
             Self::Nothing => "nothing",
             Self::Crowded => "crowded",
+            Self::Stormy => "stormy",
         }
     }
 }
@@ -72,6 +76,11 @@ pub fn run(words: &[String]) -> ExitCode {
         return crowded(projector, files, events);
     }
     projector.list(files);
+    if workload == Workload::Stormy {
+        storm::pass(&mut projector, events);
+        projector.check(files);
+        std::process::exit(0)
+    }
     for event in 0..events {
         projector.happen(workload, event % files, files + event);
     }
@@ -170,7 +179,7 @@ impl Projector {
             Workload::Changed => self.read(false, object, revision + 1, revision + 1),
             Workload::Unchanged => self.read(false, object, revision + 1, 0),
             Workload::Bookmark => return self.read(true, object, revision + 1, 0),
-            Workload::Crowded => unreachable!("has events of its own"),
+            Workload::Crowded | Workload::Stormy => unreachable!("has events of its own"),
             Workload::Nothing => {
                 let _ = self.objects.line(object, revision + 1, revision + 1);
                 return;

@@ -150,6 +150,7 @@ impl Publisher {
                 let finalizers = finalizers.unwrap_or_else(|| vec![self.finalizer.clone()]);
                 wishes::Wish::Release { key, uid, finalizers, terminating }
             }
+            Wish::Forget { key, uid } => wishes::Wish::Forget { key, uid },
         }
     }
 

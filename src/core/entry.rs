@@ -277,6 +277,9 @@ impl Claimants {
             Self::One(only) if only == *key => Self::None,
             Self::Many(mut all) => {
                 all.retain(|claimant| claimant != key);
+                if all.capacity() > 4 * all.len() {
+                    all.shrink_to_fit();
+                }
                 match (all.pop(), all.is_empty()) {
                     (None, _) => Self::None,
                     (Some(last), true) => Self::One(last),

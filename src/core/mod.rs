@@ -19,6 +19,7 @@ pub mod remote;
 pub mod remotes;
 pub mod resolve;
 pub mod retry;
+pub mod room;
 pub mod schedule;
 pub mod selector;
 pub mod settle;

@@ -38,6 +38,7 @@ use std::time::Duration;
 use crate::core::cause::{Cause, Happening, WINDOWS_MAX, name_one};
 use crate::core::object::{ObjectKey, SourceId};
 use crate::core::policy::Batching;
+use crate::core::room::give_back;
 
 /// Digest of content that nobody knows: it equals nothing, not even itself.
 pub const UNKNOWN: u128 = 0;
@@ -226,6 +227,7 @@ impl Queue {
             if job.paths.is_empty() {
                 self.take(number);
             }
+            give_back(&mut self.by_path);
             return;
         }
         entry.owner = changed.owner.clone();
@@ -286,6 +288,7 @@ impl Queue {
     pub fn waiting(&mut self, object: &Arc<ObjectKey>, source: Option<SourceId>, downloads: bool) {
         if !downloads {
             self.downloading.remove(object);
+            give_back(&mut self.downloading);
             return;
         }
         let initial = source.filter(|source| self.is_initial(*source));
@@ -399,6 +402,8 @@ impl Queue {
         for path in job.paths.keys() {
             self.by_path.remove(path);
         }
+        give_back(&mut self.by_trigger);
+        give_back(&mut self.by_path);
         Some(job)
     }
 

@@ -414,3 +414,21 @@ proptest! {
         prop_assert_eq!(model.acted, model.committed);
     }
 }
+
+#[test]
+fn s15_nothing_is_left_of_a_burst_that_was_told() {
+    let mut queue = ready(Batching::Each);
+    for number in 0..10_000 {
+        queue.waiting(&object(&number.to_string()), Some(SOURCE), true);
+        change(&mut queue, &number.to_string(), (A, B), 1);
+    }
+    for number in 0..10_000 {
+        queue.waiting(&object(&number.to_string()), None, false);
+        // Half of it is as it was before anybody was told.
+        change(&mut queue, &number.to_string(), if number % 2 == 0 { (B, A) } else { (B, B) }, 2);
+    }
+    deliver(&mut queue, 3);
+    assert!(queue.is_idle());
+    let room = [queue.by_path.capacity(), queue.by_trigger.capacity(), queue.downloading.capacity()];
+    assert!(room.iter().all(|room| *room < 100), "{room:?}");
+}

@@ -95,6 +95,11 @@ impl Remotes {
         self.claims.values().flatten().all(|claim| claim.state == RemoteState::Known)
     }
 
+    /// Gives back room that only what is gone took.
+    pub(super) fn tidy(&mut self) {
+        self.claims.shrink_to_fit();
+    }
+
     fn next_ticket(&mut self) -> u64 {
         self.tickets += 1;
         self.tickets

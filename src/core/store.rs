@@ -4,6 +4,7 @@
 
 mod contests;
 mod fold;
+mod room;
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -73,8 +74,8 @@ pub struct Store {
     folders: HashMap<Box<str>, Beneath>,
     contests: Contests,
     sources: Vec<Source>,
-    /// One allocation a namespace.
-    namespaces: HashSet<Arc<str>>,
+    /// One allocation a namespace, and how many objects have it.
+    namespaces: HashMap<Arc<str>, u32>,
     remotes: Remotes,
     digester: Digester,
     order: Order,
@@ -100,7 +101,7 @@ impl Store {
             folders: HashMap::new(),
             contests: Contests::default(),
             sources,
-            namespaces: HashSet::new(),
+            namespaces: HashMap::new(),
             remotes: Remotes::default(),
             digester,
             order,
@@ -298,7 +299,7 @@ impl Store {
     pub fn own(&mut self, path: &TargetPath, owner: &ObjectKey) {
         self.disown(path);
         let owner = self.intern(owner);
-        self.objects.entry(owner.clone()).or_default().owned += 1;
+        self.object_entry(&owner).owned += 1;
         self.owned += 1;
         self.path_entry(path).owner = Some(owner);
         for folder in path.ancestors() {
@@ -357,24 +358,6 @@ impl Store {
         if self.paths.get(path).is_some_and(|entry| entry.claimants.is_empty() && entry.owner.is_none()) {
             self.paths.remove(path);
         }
-    }
-
-    fn drop_object_if_idle(&mut self, key: &Arc<ObjectKey>) {
-        if self.objects.get(key).is_some_and(|entry| entry.live.is_none() && entry.owned == 0) {
-            self.objects.remove(key);
-        }
-    }
-
-    /// One allocation a key, however many places name it.
-    fn intern(&mut self, key: &ObjectKey) -> Arc<ObjectKey> {
-        if let Some((known, _)) = self.objects.get_key_value(key) {
-            return known.clone();
-        }
-        if !self.namespaces.contains(&key.namespace) {
-            self.namespaces.insert(key.namespace.clone());
-        }
-        let namespace = self.namespaces.get(&key.namespace).unwrap_or(&key.namespace).clone();
-        Arc::new(ObjectKey { kind: key.kind, namespace, name: key.name.clone() })
     }
 
     /// Folders that hold a claimed or owned path: where temporary files of ours may lie.

@@ -25,6 +25,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::core::cause::Cause;
 use crate::core::digest::Digester;
 use crate::core::object::{Datum, Kind, Object, ObjectKey, SourceEvent, SourceId};
+use crate::core::room::give_back;
 
 /// What an event means.
 #[derive(PartialEq, Eq, Debug)]
@@ -70,7 +71,10 @@ impl Watched {
     pub fn fold(&mut self, event: SourceEvent) -> News {
         match event {
             SourceEvent::Apply { source, generation, object } => return self.seen(source, generation, *object),
-            SourceEvent::Delete { key, .. } => drop(self.known.remove(&key)),
+            SourceEvent::Delete { key, .. } => {
+                self.known.remove(&key);
+                give_back(&mut self.known);
+            }
             SourceEvent::Unread { source, generation, key, .. } => {
                 if let Some(known) = self.known.get_mut(&key) {
                     known.generation = generation;
@@ -79,6 +83,7 @@ impl Watched {
             }
             SourceEvent::ListEnd { source, generation } => {
                 self.known.retain(|_, known| known.source != source || known.generation == generation);
+                give_back(&mut self.known);
                 self.listed.insert(source);
                 self.pending.remove(&source);
             }

@@ -166,3 +166,18 @@ fn a_state_that_was_lost_is_asked_for_and_then_compared() {
     assert_eq!(watched.fold(lost), News::Lost(SOURCE));
     assert_eq!(list(&mut watched, 2, vec![secret("a", &[("k", "other")])]), 1);
 }
+
+#[test]
+fn s15_nothing_is_left_of_pods_that_came_and_went() {
+    let mut watched = watched();
+    for number in 0..10_000 {
+        see(&mut watched, 1, object(Kind::Pod, &number.to_string(), 1, &[]));
+    }
+    for number in 0..10_000 {
+        gone(&mut watched, object(Kind::Pod, &number.to_string(), 1, &[]));
+    }
+    assert!(watched.known.capacity() < 100, "room for {}", watched.known.capacity());
+    list(&mut watched, 2, (0..10_000).map(|number| object(Kind::Pod, &number.to_string(), 1, &[])).collect());
+    list(&mut watched, 3, Vec::new());
+    assert!(watched.known.capacity() < 100, "room for {}", watched.known.capacity());
+}

@@ -63,6 +63,9 @@ pub struct Disk<F: Fs> {
     staging: Option<Staging<F::Handle>>,
 }
 
+/// Room for so many open folders is kept from batch to batch.
+const FOLDERS_KEPT: usize = 64;
+
 /// Why a file was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -151,6 +154,7 @@ impl<F: Fs> Disk<F> {
             }
         }
         self.folders.clear();
+        self.folders.shrink_to(FOLDERS_KEPT);
     }
 
     /// Whether something waits to be cleaned up.

@@ -97,6 +97,14 @@ impl<F: Fs> Disk<F> {
         }
     }
 
+    /// Forgets what is known of folders that hold nothing of ours any more.
+    pub fn tidy(&mut self, is_known: impl Fn(&str) -> bool) {
+        if let Some(staging) = &mut self.staging {
+            staging.apart.retain(|folder| is_known(folder));
+            staging.apart.shrink_to_fit();
+        }
+    }
+
     pub(super) fn clean_staging(&mut self) {
         let Some(Staging { handle: Some(handle), leftovers, .. }) = &mut self.staging else { return };
         for name in std::mem::take(leftovers) {

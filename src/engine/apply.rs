@@ -146,7 +146,7 @@ impl<F: Fs> Engine<F> {
             return Ok(());
         }
         self.ledger.append(&mut self.disk.fs, &records)?;
-        self.owed.clear();
+        self.owed = Vec::new();
         match self.disk.durability() {
             Durability::None => Ok(()),
             Durability::Each | Durability::Batch => self.ledger.sync(&mut self.disk.fs),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::core::entry::{Obstacle, OnDisk};
 use crate::core::path::TargetPath;
 use crate::core::plan;
+use crate::core::store::Store;
 use crate::disk::fs::Fs;
 use crate::engine::{Engine, Retry};
 
@@ -30,6 +31,21 @@ impl Letters {
     /// Whether what stands at the path is ours by another name.
     pub(super) fn takes_over(&self, path: &TargetPath) -> bool {
         self.taking_over.contains(path)
+    }
+
+    /// Forgets paths that nobody wants or has: whoever comes to want one is looked at anew.
+    pub(super) fn tidy(&mut self, store: &Store) {
+        let is_known = |path: &TargetPath| store.path(path).is_some();
+        if let Some(holders) = &mut self.holders {
+            holders.retain(|_, path| is_known(path));
+            holders.shrink_to_fit();
+        }
+        self.waiting.retain(|_, waiting| {
+            waiting.retain(is_known);
+            !waiting.is_empty()
+        });
+        self.waiting.shrink_to_fit();
+        self.taking_over.shrink_to_fit();
     }
 
     fn holder(&self, path: &TargetPath) -> Option<&TargetPath> {

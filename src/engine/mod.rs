@@ -9,6 +9,7 @@ mod notes;
 pub mod outcome;
 pub mod preview;
 mod reacting;
+mod room;
 mod turns;
 mod waiting;
 
@@ -80,6 +81,8 @@ pub struct Engine<F: Fs> {
     ledger_lost: bool,
     /// When to look for empty folders of ours.
     prune_due: Option<Duration>,
+    /// When to give back the room of what is gone.
+    tidy_due: Option<Duration>,
     handing_over: Schedule<TargetPath>,
     releasing: HashMap<Arc<ObjectKey>, notes::Releasing>,
     conflicts: HashMap<TargetPath, Conflict>,
@@ -159,6 +162,7 @@ impl<F: Fs> Engine<F> {
             degraded: None,
             ledger_lost: false,
             prune_due: None,
+            tidy_due: None,
             handing_over: Schedule::default(),
             releasing: HashMap::new(),
             conflicts: HashMap::new(),
@@ -253,6 +257,7 @@ impl<F: Fs> Engine<F> {
     fn commit(&mut self, mut folded: Folded, now: Duration) -> Outcome {
         let (empty, overridden) = (std::mem::take(&mut folded.empty), std::mem::take(&mut folded.overridden));
         let gone = folded.seen.iter().filter(|seen| matches!(seen.fate, Fate::Gone | Fate::Vanished));
+        let went = gone.clone().next().is_some();
         let outlived = gone.filter(|seen| self.store.outlives(&seen.key)).map(|seen| seen.key.clone()).collect();
         let mut outcome = Outcome { empty, overridden, outlived, ..Outcome::default() };
         let settled = folded.progressed && self.store.settled();
@@ -303,6 +308,7 @@ impl<F: Fs> Engine<F> {
             outcome.unheld = unheld(&mut self.disk.fs, &self.place, &roots).unwrap_or_default();
         }
         outcome.ready = self.ready;
+        self.make_room(went, &outcome, now);
         outcome.wake = self.wake(now);
         outcome
     }
@@ -426,7 +432,7 @@ impl<F: Fs> Engine<F> {
         let kept = Kept { owned: &owned, folders: &self.folders, siblings: &self.siblings, owed: self.reacting.owed };
         let compacted = self.ledger.compact(&mut self.disk.fs, &kept).is_ok();
         if compacted {
-            self.owed.clear();
+            self.owed = Vec::new();
         }
         compacted
     }

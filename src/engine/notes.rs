@@ -224,8 +224,11 @@ impl<F: Fs> Engine<F> {
                     let terminating = seen.fate == Fate::Terminating;
                     self.releasing.insert(seen.key, Releasing { uid: seen.uid, finalizers: Some(seen.finalizers), terminating });
                 }
-                Fate::Terminating | Fate::Gone => {
+                fate @ (Fate::Terminating | Fate::Gone) => {
                     self.releasing.remove(&seen.key);
+                    if fate == Fate::Gone && finalizers.adds {
+                        outcome.wishes.push(Wish::Forget { key: (*seen.key).clone(), uid: seen.uid });
+                    }
                 }
                 Fate::Vanished => {
                     self.releasing.insert(seen.key, Releasing { uid: seen.uid, finalizers: None, terminating: false });

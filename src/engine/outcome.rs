@@ -154,6 +154,13 @@ pub enum Wish {
         /// Whether somebody waits for it to go.
         terminating: bool,
     },
+    /// It is gone, and carried no finalizer of ours: what was wished for it is over.
+    Forget {
+        /// Which object.
+        key: ObjectKey,
+        /// Its uid; 0 where unknown.
+        uid: u128,
+    },
 }
 
 /// Something to tell about one object. Never holds content.

@@ -52,6 +52,11 @@ impl Overdue {
             _ => drop(self.count.insert(owner, left)),
         }
     }
+
+    pub(super) fn tidy(&mut self) {
+        self.paths.shrink_to_fit();
+        self.count.shrink_to_fit();
+    }
 }
 
 /// While writes fail, attempts are at least so far apart.
@@ -62,7 +67,7 @@ impl<F: Fs> Engine<F> {
     pub(super) fn wake(&self, now: Duration) -> Option<Duration> {
         let attempt = self.retries.next().map(|due| due.max(self.degraded.unwrap_or_default()));
         let again = (self.ledger_lost || self.disk.has_leftovers()).then(|| now + LOOK_AGAIN);
-        let others = [self.handing_over.next(), self.unread.next(), self.prune_due, again];
+        let others = [self.handing_over.next(), self.unread.next(), self.prune_due, self.tidy_due, again];
         attempt.into_iter().chain(others.into_iter().flatten()).min()
     }
 

@@ -3,7 +3,7 @@
 //! Best effort by design: a bounded queue that drops the oldest, a rate per object, no promise of delivery. Owns every
 //! Event that we write; never blocks a sender and never sees content. Reports go in through [`EventSender::send`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use crate::core::object::ObjectKey;
@@ -21,6 +21,7 @@ use crate::source::api::{self, ApiServer, encoded};
 use crate::source::failure::Failure;
 use crate::status;
 use crate::status::reason::Reason;
+use crate::status::refusals::Refusals;
 use crate::status::series::{Bucket, Buckets, Series, Written};
 
 /// Reports that wait at most; the oldest goes when one more comes.
@@ -35,8 +36,6 @@ const INSTANCE_BYTES_MAX: usize = 128;
 const CONTROLLER: &str = "kube-projector.dev/projector";
 /// Tries of one Event while the API server is out of order.
 const TRIES_MAX: u32 = 5;
-/// How long a namespace is left alone where we may not write.
-const MUTED_FOR: Duration = Duration::from_secs(300);
 
 /// What a person should know about one object.
 #[derive(Clone, Debug)]
@@ -107,7 +106,8 @@ pub struct EventWriter {
     queue: Arc<Queue>,
     series: Series,
     buckets: Buckets,
-    muted: HashMap<std::sync::Arc<str>, Instant>,
+    /// Namespaces in which we may not write.
+    muted: Refusals<Arc<str>>,
     warned: bool,
 }
 
@@ -115,7 +115,7 @@ pub struct EventWriter {
 pub fn writer(api: ApiServer, instance: String) -> (EventSender, EventWriter) {
     let queue = Arc::new(Queue { state: Mutex::default(), changed: Notify::new() });
     let (series, buckets) = (Series::default(), Buckets::default());
-    (EventSender(Arc::clone(&queue)), EventWriter { api, instance, queue, series, buckets, muted: HashMap::new(), warned: false })
+    (EventSender(Arc::clone(&queue)), EventWriter { api, instance, queue, series, buckets, muted: Refusals::default(), warned: false })
 }
 
 /// A `reportingInstance` that the API server takes: the host's name, which is the pod's in a pod.
@@ -133,7 +133,15 @@ impl EventWriter {
         loop {
             match self.queue.take() {
                 Some(report) => self.publish(&report, TRIES_MAX).await,
-                None => self.queue.changed.notified().await,
+                None => {
+                    let now = Instant::now();
+                    self.muted.forget(now);
+                    let wake = self.muted.next();
+                    tokio::select! {
+                        () = self.queue.changed.notified() => {}
+                        () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => {}
+                    }
+                }
             }
         }
     }
@@ -151,8 +159,7 @@ impl EventWriter {
 
     async fn publish(&mut self, report: &Report, tries: u32) {
         let now = Instant::now();
-        self.muted.retain(|_, until| *until > now);
-        if self.muted.contains_key(&report.key.namespace) || self.buckets.take(&report.key, now) == Bucket::Empty {
+        if self.muted.until(&report.key.namespace, now).is_some() || self.buckets.take(&report.key, now) == Bucket::Empty {
             return self.queue.drop_one();
         }
         for failures in 1..=tries {
@@ -207,7 +214,7 @@ impl EventWriter {
     }
 
     fn refuse(&mut self, verb: &'static str, key: &ObjectKey) {
-        self.muted.insert(key.namespace.clone(), Instant::now() + MUTED_FOR);
+        self.muted.note(key.namespace.clone(), Instant::now());
         if !std::mem::replace(&mut self.warned, true) {
             warn!(
                 verb, resource = "events.events.k8s.io", namespace = %key.namespace,

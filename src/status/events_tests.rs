@@ -141,3 +141,15 @@ async fn outage_is_retried_and_refusal_of_a_namespace_that_ends_is_not() {
     }
     assert!(writer.muted.is_empty() && !writer.warned);
 }
+
+#[tokio::test]
+async fn s15_a_refusal_is_forgotten_though_no_event_follows() {
+    let stub = server(|_: &Asked| Answer::json(403, &json!({}))).await;
+    let (events, mut writer) = writer(stub.api.clone(), "i".to_owned());
+    events.send(report("a", &FILES_WRITTEN, "x"));
+    writer.drain(Duration::from_secs(20)).await;
+    assert!(!writer.muted.is_empty());
+    tokio::time::pause();
+    let _ = timeout(crate::status::refusals::LEFT_ALONE * 4, writer.run()).await;
+    assert!(writer.muted.is_empty());
+}

@@ -20,13 +20,12 @@ use crate::status;
 use crate::status::events::{EventSender, Report};
 use crate::status::patch::{Aim, Finalizers, Which};
 use crate::status::reason;
-use crate::status::settle::{Setback, Settled, settle};
+use crate::status::refusals::{LEFT_ALONE, Refusals};
+use crate::status::settle::{Known, Setback, Settled, settle};
 use crate::status::wishes::{Inbox, Later, Wanted, WantedAim, Wish};
 
 /// Requests under way at once.
 const CONCURRENCY: usize = 8;
-/// How long we leave objects alone that we may not patch.
-const FORBIDDEN_FOR: Duration = Duration::from_secs(300);
 /// The longest pause after failures of any other sort.
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
@@ -60,7 +59,8 @@ pub struct FinalizerWriter {
     /// Wishes that came for keys under way.
     blocked: HashMap<ObjectKey, Wanted>,
     later: Later,
-    forbidden: HashMap<(Kind, Arc<str>), Instant>,
+    /// Where we may not patch.
+    forbidden: Refusals<(Kind, Arc<str>)>,
     warned: bool,
     outages: u32,
     paused_until: Option<Instant>,
@@ -79,7 +79,7 @@ pub fn writer(api: ApiServer, ours: Finalizers, events: Option<EventSender>) -> 
         busy: HashMap::new(),
         blocked: HashMap::new(),
         later: Later::default(),
-        forbidden: HashMap::new(),
+        forbidden: Refusals::default(),
         warned: false,
         outages: 0,
         paused_until: None,
@@ -137,7 +137,7 @@ impl FinalizerWriter {
         wanted.extend(self.inbox.take_all());
         let busy: HashSet<&ObjectKey> = self.busy.iter().filter(|&(_, &release)| release).map(|(key, _)| key).collect();
         let mut releases: Vec<(ObjectKey, Wanted)> =
-            wanted.into_iter().filter(|(key, wanted)| wanted.aim != WantedAim::Guard && !busy.contains(key)).collect();
+            wanted.into_iter().filter(|(key, wanted)| wanted.aim.is_release() && !busy.contains(key)).collect();
         releases.sort_by_key(|(_, wanted)| wanted.aim != WantedAim::ReleaseTerminating);
         releases.into()
     }
@@ -147,6 +147,7 @@ impl FinalizerWriter {
         if let Some(until) = self.paused_until.filter(|&until| until > now) {
             return Some(until);
         }
+        self.forbidden.forget(now);
         for (key, wanted) in self.later.due(now) {
             self.inbox.put_back(key, wanted);
         }
@@ -158,23 +159,23 @@ impl FinalizerWriter {
             let scope = (key.kind, key.namespace.clone());
             if self.busy.contains_key(&key) {
                 self.blocked.insert(key, wanted);
-            } else if let Some(&until) = self.forbidden.get(&scope).filter(|&&until| until > now) {
+            } else if let Some(until) = self.forbidden.until(&scope, now).filter(|_| wanted.aim != WantedAim::Forget) {
                 self.later.put(until, key, wanted);
             } else {
                 self.begin(key, wanted);
             }
         }
-        self.later.next()
+        self.later.next().into_iter().chain(self.forbidden.next()).min()
     }
 
     fn begin(&mut self, key: ObjectKey, wanted: Wanted) {
-        self.busy.insert(key.clone(), wanted.aim != WantedAim::Guard);
+        if wanted.aim == WantedAim::Forget {
+            return;
+        }
+        self.busy.insert(key.clone(), wanted.aim.is_release());
         let (api, ours, which) = (self.api.clone(), Arc::clone(&self.ours), Arc::clone(&self.which));
         self.under_way.push(Box::pin(async move {
-            let aim = match wanted.aim {
-                WantedAim::Guard => Aim::Guard(&ours),
-                WantedAim::Release | WantedAim::ReleaseTerminating => Aim::Release(&which),
-            };
+            let aim = if wanted.aim.is_release() { Aim::Release(&which) } else { Aim::Guard(&ours) };
             let result = settle(&api, &key, wanted.known.clone(), aim).await;
             Done { key, wanted, result }
         }));
@@ -184,18 +185,21 @@ impl FinalizerWriter {
         let Done { key, mut wanted, result } = done;
         self.busy.remove(&key);
         let newer = self.blocked.remove(&key);
+        // There is a newer wish: this one is not tried again.
+        let is_over = newer.is_some();
+        let newer = newer.and_then(|newer| self.still_to_do(newer, &wanted, &result));
         match result {
             Ok(settled) => {
                 self.outages = 0;
-                if self.forbidden.remove(&(key.kind, key.namespace.clone())).is_some() {
+                if settled == Settled::Changed && self.forbidden.lift(&(key.kind, key.namespace.clone())) {
                     info!(resource = key.kind.plural(), namespace = %key.namespace, "finalizers can be patched now");
                 }
                 self.report(&key, &wanted, settled);
             }
             Err(Setback { verb, failure }) if failure.code() == Some(403) => {
                 self.refuse(verb, &key, now);
-                if newer.is_none() {
-                    self.later.put(now + FORBIDDEN_FOR, key.clone(), wanted);
+                if !is_over {
+                    self.later.put(now + LEFT_ALONE, key.clone(), wanted);
                 }
             }
             Err(Setback { failure, .. }) if failure.is_outage() => {
@@ -203,7 +207,7 @@ impl FinalizerWriter {
                 let pause = failure.retry_after().unwrap_or_else(|| status::backoff(self.outages, BACKOFF_MAX, status::random()));
                 debug!(object = %key, %failure, ?pause, "finalizer patch failed, trying again");
                 self.paused_until = Some(now + pause);
-                if newer.is_none() {
+                if !is_over {
                     self.inbox.put_back(key.clone(), wanted);
                 }
             }
@@ -211,7 +215,7 @@ impl FinalizerWriter {
                 wanted.failures = wanted.failures.saturating_add(1);
                 let pause = status::backoff(wanted.failures, BACKOFF_MAX, status::random());
                 debug!(object = %key, %failure, ?pause, "finalizer patch failed, trying again");
-                if newer.is_none() {
+                if !is_over {
                     self.later.put(now + pause, key.clone(), wanted);
                 }
             }
@@ -221,9 +225,23 @@ impl FinalizerWriter {
         }
     }
 
+    /// What a wish that came during a patch comes to, now that the patch has ended. An object that is gone for us may only have left
+    /// the selector: it must not keep the finalizer that it was just given.
+    fn still_to_do(&self, newer: Wanted, done: &Wanted, result: &Result<Settled, Setback>) -> Option<Wanted> {
+        if newer.aim != WantedAim::Forget {
+            return Some(newer);
+        }
+        let may_be_guarded = match result {
+            Ok(settled) => *settled == Settled::Changed,
+            Err(Setback { failure, .. }) => failure.is_outage(),
+        };
+        let known = Known { uid: done.known.uid, finalizers: vec![self.ours.name.clone()] };
+        (done.aim == WantedAim::Guard && may_be_guarded).then_some(Wanted { aim: WantedAim::Release, known, failures: 0 })
+    }
+
     /// One warning per process: the files are what matters, and they work.
     fn refuse(&mut self, verb: &str, key: &ObjectKey, now: Instant) {
-        self.forbidden.insert((key.kind, key.namespace.clone()), now + FORBIDDEN_FOR);
+        self.forbidden.note((key.kind, key.namespace.clone()), now);
         if !std::mem::replace(&mut self.warned, true) {
             warn!(
                 verb, resource = key.kind.plural(), namespace = %key.namespace,
@@ -242,7 +260,7 @@ impl FinalizerWriter {
                     events.send(Report::new(key.clone(), uid_text(wanted.known.uid), &reason::FINALIZER_RELEASED, note));
                 }
             }
-            (_, Settled::Unchanged | Settled::Gone) => {}
+            (WantedAim::Forget, _) | (_, Settled::Unchanged | Settled::Gone) => {}
         }
     }
 }

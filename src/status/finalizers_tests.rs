@@ -101,11 +101,11 @@ async fn refused_objects_are_tried_again_after_five_minutes() {
     let (_, mut writer) = writer(stub.api.clone(), ours(), None);
     let now = Instant::now();
     let (key, wanted) = Wanted::from_wish(guard("a"));
-    writer.forbidden.insert((Kind::ConfigMap, "n".into()), now + FORBIDDEN_FOR);
+    writer.forbidden.note((Kind::ConfigMap, "n".into()), now);
     writer.inbox.put(key, wanted);
-    assert_eq!(writer.launch(now), Some(now + FORBIDDEN_FOR));
+    assert_eq!(writer.launch(now), Some(now + LEFT_ALONE));
     assert_eq!(writer.busy.len(), 0);
-    writer.launch(now + FORBIDDEN_FOR);
+    writer.launch(now + LEFT_ALONE);
     assert_eq!(writer.busy.len(), 1);
 }
 
@@ -152,7 +152,7 @@ async fn drain_begins_with_terminating_objects() {
     }
     wishes.send(guard("guarded"));
     let (dying, wanted) = Wanted::from_wish(release("dying", true));
-    writer.later.put(Instant::now() + FORBIDDEN_FOR, dying, wanted);
+    writer.later.put(Instant::now() + LEFT_ALONE, dying, wanted);
     let order: Vec<ObjectKey> = writer.leftovers().into_iter().map(|(key, _)| key).collect();
     assert_eq!((order.len(), &order[0]), (65, &key("dying")));
 }
@@ -180,4 +180,58 @@ async fn drain_without_a_server_gives_up_at_once() {
     wishes.send(release("dying", true));
     assert_eq!(writer.drain(Duration::from_secs(20)).await, 0);
     assert_eq!(stub.asked().len(), 1);
+}
+
+fn elsewhere(number: usize) -> ObjectKey {
+    ObjectKey::new(Kind::ConfigMap, format!("short-lived-{number}"), "a")
+}
+
+#[tokio::test]
+async fn s15_nothing_is_left_of_refusals_in_namespaces_that_are_gone() {
+    let stub = server(|_: &Asked| Answer::json(403, &json!({"reason": "Forbidden"}))).await;
+    let (wishes, mut writer) = writer(stub.api.clone(), ours(), None);
+    for number in 0..200 {
+        wishes.send(Wish::Guard { key: elsewhere(number), uid: 1, finalizers: Vec::new() });
+    }
+    run_until(&mut writer, &stub, 200).await;
+    for number in 0..200 {
+        wishes.send(Wish::Forget { key: elsewhere(number), uid: 1 });
+    }
+    let now = Instant::now();
+    assert!(writer.launch(now).is_some(), "it looks again by itself");
+    assert!(writer.later.is_empty() && wishes.waiting() == 0, "nobody asks for what is gone");
+    assert_eq!(writer.launch(now + LEFT_ALONE * 2), None);
+    assert!(writer.forbidden.is_empty() && writer.busy.is_empty(), "nor is it known for ever who refused");
+    assert_eq!(stub.asked().len(), 200);
+}
+
+/// Requests for an object that is guarded, and of which it is told during the patch that it is gone; the guard is answered so.
+async fn gone_while_guarded(code: u16) -> Vec<String> {
+    let (sender, count) = (Arc::new(OnceLock::<FinalizerSender>::new()), AtomicUsize::new(0));
+    let wishes_inside = Arc::clone(&sender);
+    let stub = server(move |_: &Asked| {
+        if count.fetch_add(1, Ordering::Relaxed) > 0 {
+            return Answer::json(200, &json!({}));
+        }
+        wishes_inside.get().expect("set before").send(Wish::Forget { key: key("a"), uid: 0 });
+        Answer::json(code, &json!({}))
+    })
+    .await;
+    let (wishes, mut writer) = writer(stub.api.clone(), ours(), None);
+    assert!(sender.set(wishes.clone()).is_ok());
+    wishes.send(guard("a"));
+    run_until(&mut writer, &stub, 1).await;
+    let _ = timeout(Duration::from_millis(50), writer.run()).await;
+    assert!(writer.later.is_empty() && wishes.waiting() == 0 && writer.blocked.is_empty());
+    stub.asked().into_iter().map(|asked| asked.body).collect()
+}
+
+#[tokio::test]
+async fn s15_an_object_that_leaves_while_it_is_guarded_is_let_go() {
+    let bodies = gone_while_guarded(200).await;
+    assert!(bodies.len() == 2 && bodies[1].contains(r#""op":"remove""#), "{bodies:?}");
+    for code in [403, 404] {
+        let bodies = gone_while_guarded(code).await;
+        assert_eq!(bodies.len(), 1, "{code}: {bodies:?}");
+    }
 }

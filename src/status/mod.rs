@@ -10,6 +10,7 @@ pub mod finalizers;
 pub mod metadata;
 pub mod patch;
 pub mod reason;
+pub mod refusals;
 pub mod release;
 pub mod series;
 pub mod settle;

@@ -70,6 +70,7 @@ pub async fn settle(api: &ApiServer, key: &ObjectKey, known: Known, aim: Aim<'_>
         match lost.code() {
             Some(404) => return Ok(Settled::Gone),
             Some(409 | 422) if round < ROUNDS_MAX => round += 1,
+            Some(403) if matches!(aim, Aim::Release(_)) => return refused(api, key, known.uid, aim, lost).await,
             _ => {
                 return Err(Setback { verb: "patch", failure: lost });
             }
@@ -88,6 +89,16 @@ pub async fn settle(api: &ApiServer, key: &ObjectKey, known: Known, aim: Aim<'_>
         }
         uid = now.uid;
         finalizers = now.finalizers;
+    }
+}
+
+/// Who may not release an object may see that nobody has to: else what is gone would be tried again for ever.
+async fn refused(api: &ApiServer, key: &ObjectKey, uid: u128, aim: Aim<'_>, refusal: Failure) -> Result<Settled, Setback> {
+    match metadata::read(api, key).await {
+        Err(failure) if failure.code() == Some(404) => Ok(Settled::Gone),
+        Ok(now) if uid != 0 && uid_number(&now.uid) != uid => Ok(Settled::Gone),
+        Ok(now) if patch_for(&now.finalizers, &now.uid, aim).is_none() => Ok(Settled::Unchanged),
+        Ok(_) | Err(_) => Err(Setback { verb: "patch", failure: refusal }),
     }
 }
 
@@ -158,5 +169,27 @@ mod tests {
     async fn refusal_is_not_retried() {
         let (result, asked) = guard(403, || object(UID, &[], false)).await;
         assert_eq!((result, asked.len()), (Err(Some(403)), 1));
+    }
+
+    /// What a refused release comes to, where a look at the object is answered so.
+    async fn refused_release(found: fn() -> Answer) -> Result<Settled, Option<u16>> {
+        let stub = server(move |asked: &Asked| match asked.method.as_str() {
+            "PATCH" => Answer::json(403, &json!({})),
+            _ => found(),
+        })
+        .await;
+        let which = Finalizers { name: "kube-projector.dev/x".to_owned(), former: Vec::new() }.to_which();
+        let known = Known { uid: uid_number(UID), finalizers: vec!["kube-projector.dev/x".to_owned()] };
+        let result = settle(&stub.api, &ObjectKey::new(Kind::Secret, "n", "a"), known, Aim::Release(&which)).await;
+        result.map_err(|setback| setback.failure.code())
+    }
+
+    #[tokio::test]
+    async fn s15_a_release_that_is_refused_ends_with_its_object() {
+        assert_eq!(refused_release(|| Answer::json(404, &json!({}))).await, Ok(Settled::Gone));
+        assert_eq!(refused_release(|| object("other", &["kube-projector.dev/x"], false)).await, Ok(Settled::Gone));
+        assert_eq!(refused_release(|| object(UID, &["example.com/o"], false)).await, Ok(Settled::Unchanged));
+        assert_eq!(refused_release(|| object(UID, &["kube-projector.dev/x"], false)).await, Err(Some(403)));
+        assert_eq!(refused_release(|| Answer::json(403, &json!({}))).await, Err(Some(403)));
     }
 }

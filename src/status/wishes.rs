@@ -7,7 +7,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::core::object::ObjectKey;
+use crate::core::room::give_back;
 use crate::status::settle::Known;
+
+/// Room for so many wishes is kept while there are none.
+const KEPT: usize = 64;
 
 /// What an object's finalizers should say.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,6 +36,13 @@ pub enum Wish {
         /// Whether it is being deleted, so that somebody waits for us.
         terminating: bool,
     },
+    /// The object is gone and carried no finalizer of ours: nothing is wished for it any more.
+    Forget {
+        /// Which object.
+        key: ObjectKey,
+        /// Its uid as a number; 0 if unknown.
+        uid: u128,
+    },
 }
 
 /// A wish without its key.
@@ -54,6 +65,15 @@ pub enum WantedAim {
     Release,
     /// Take it off; somebody waits for the object to go.
     ReleaseTerminating,
+    /// Nothing, whatever was wished before.
+    Forget,
+}
+
+impl WantedAim {
+    /// Whether our finalizer is to come off.
+    pub const fn is_release(self) -> bool {
+        matches!(self, Self::Release | Self::ReleaseTerminating)
+    }
 }
 
 impl Wanted {
@@ -63,6 +83,7 @@ impl Wanted {
             Wish::Guard { key, uid, finalizers } => (key, WantedAim::Guard, uid, finalizers),
             Wish::Release { key, uid, finalizers, terminating: false } => (key, WantedAim::Release, uid, finalizers),
             Wish::Release { key, uid, finalizers, terminating: true } => (key, WantedAim::ReleaseTerminating, uid, finalizers),
+            Wish::Forget { key, uid } => (key, WantedAim::Forget, uid, Vec::new()),
         };
         (key, Self { aim, known: Known { uid, finalizers }, failures: 0 })
     }
@@ -128,7 +149,7 @@ impl Inbox {
     /// All wishes at once.
     pub fn take_all(&self) -> HashMap<ObjectKey, Wanted> {
         let mut state = self.lock();
-        state.order.clear();
+        state.order = VecDeque::new();
         std::mem::take(&mut state.wanted)
     }
 
@@ -136,14 +157,20 @@ impl Inbox {
     pub fn take(&self) -> Option<(ObjectKey, Wanted)> {
         let mut state = self.lock();
         let key = state.order.pop_front()?;
-        state.wanted.remove_entry(&key)
+        let taken = state.wanted.remove_entry(&key);
+        if state.order.is_empty() {
+            // A storm needs more room than there is use for afterwards.
+            state.order.shrink_to(KEPT);
+            state.wanted.shrink_to(KEPT);
+        }
+        taken
     }
 }
 
 /// Wishes that wait for a time of their own.
 #[derive(Default)]
 pub struct Later {
-    wanted: HashMap<ObjectKey, (u64, Wanted)>,
+    wanted: HashMap<ObjectKey, (Instant, u64, Wanted)>,
     times: BTreeMap<(Instant, u64), ObjectKey>,
     count: u64,
 }
@@ -151,17 +178,26 @@ pub struct Later {
 impl Later {
     /// Keeps a wish until then, instead of an earlier one for this object.
     pub fn put(&mut self, at: Instant, key: ObjectKey, wanted: Wanted) {
+        self.forget(&key);
         self.count += 1;
-        self.wanted.insert(key.clone(), (self.count, wanted));
+        self.wanted.insert(key.clone(), (at, self.count, wanted));
         self.times.insert((at, self.count), key);
     }
 
     /// Drops the wish for this object, because there is a newer one elsewhere.
     pub fn forget(&mut self, key: &ObjectKey) {
-        self.wanted.remove(key);
+        if let Some((at, number, _)) = self.wanted.remove(key) {
+            self.times.remove(&(at, number));
+            give_back(&mut self.wanted);
+        }
     }
 
-    /// When to look again; may be early.
+    /// Whether no wish waits.
+    pub fn is_empty(&self) -> bool {
+        self.wanted.is_empty()
+    }
+
+    /// When to look again.
     pub fn next(&self) -> Option<Instant> {
         self.times.first_key_value().map(|(&(at, _), _)| at)
     }
@@ -172,20 +208,15 @@ impl Later {
         while let Some(entry) = self.times.first_entry()
             && entry.key().0 <= now
         {
-            let ((_, number), key) = entry.remove_entry();
-            // A number that differs belongs to a wish that was replaced.
-            if self.wanted.get(&key).is_some_and(|(current, _)| *current == number)
-                && let Some((_, wanted)) = self.wanted.remove(&key)
-            {
-                due.push((key, wanted));
-            }
+            due.extend(self.wanted.remove_entry(&entry.remove()).map(|(key, (_, _, wanted))| (key, wanted)));
         }
+        give_back(&mut self.wanted);
         due
     }
 
     /// All wishes, whatever their time.
     pub fn entries(self) -> impl Iterator<Item = (ObjectKey, Wanted)> {
-        self.wanted.into_iter().map(|(key, (_, wanted))| (key, wanted))
+        self.wanted.into_iter().map(|(key, (_, _, wanted))| (key, wanted))
     }
 }
 

@@ -176,6 +176,10 @@ impl Store {
 }
 
 impl Contests {
+    pub(super) fn tidy(&mut self) {
+        self.by_name.shrink_to_fit();
+    }
+
     /// Changes a contest, whose verdict is due again then.
     fn stir(&mut self, name: &str, change: impl FnOnce(&mut Contest)) {
         if self.by_name.is_empty() {

@@ -147,7 +147,7 @@ impl Store {
             self.touch_owned(&key, folded);
         }
         new.claims = Claims::new(kept);
-        self.objects.entry(key).or_default().live = Some(new);
+        self.object_entry(&key).live = Some(new);
         self.decide_contests(folded);
     }
 
@@ -216,7 +216,7 @@ impl Store {
     fn unread(&mut self, source: SourceId, generation: u32, key: &ObjectKey, (uid, resource_version): (u128, u64), folded: &mut Folded) {
         let accepts_older = self.accepts_older(source);
         let key = self.intern(key);
-        let entry = self.objects.entry(key.clone()).or_default();
+        let entry = self.object_entry(&key);
         let is_new = entry.live.is_none();
         match &mut entry.live {
             Some(live)

@@ -11,6 +11,7 @@ use crate::core::object::{ObjectKey, Payload};
 use crate::core::path::TargetPath;
 use crate::core::remote::RemoteFiles;
 use crate::core::retry::Attempts;
+use crate::core::room::give_back;
 use crate::web::Validators;
 use crate::web::address::{Secrecy, origin, quoted};
 use crate::web::error::WebError;
@@ -130,6 +131,7 @@ impl Book {
         if !after.is_empty() {
             self.files.insert(key, after);
         }
+        give_back(&mut self.files);
     }
 
     /// Forgets what is known of a file and asks for it at once. A round that brings the bytes in any case goes on: whoever asks again
@@ -231,6 +233,7 @@ impl Book {
         }
         if server.asking == 0 && server.due.is_empty() {
             self.servers.remove(&file.server);
+            give_back(&mut self.servers);
         }
     }
 

@@ -90,6 +90,7 @@ impl Follow {
     /// What was heard since this was last asked. Whoever has had a file open since before `long_ago` has it open for something else.
     pub(super) fn heard(&mut self, long_ago: Option<Instant>) -> Heard {
         self.open.retain(|_, since| long_ago.is_none_or(|long_ago| *since > long_ago));
+        self.open.shrink_to_fit();
         let since = self.open.values().min().copied();
         Heard { stirred: std::mem::take(&mut self.stirred), open: self.open.keys().cloned().collect(), since }
     }
