@@ -26,6 +26,7 @@
 //!   Secrets that it depends on. Never blocks a file. [`web`]: asks servers other than the API.
 //! - [`status`]: what the cluster is told: Events, finalizers, `release`. Never blocks or fails a file.
 //! - [`health`], [`serve`]: `/healthz` and `/readyz`.
+//! - [`aside`]: reads and runs what lies outside FOLDER, and may hang.
 //! - [`app`]: the wiring of `run`. [`commands`]: `plan`, `check`, `release`, `healthcheck`.
 //!
 //! # Invariants
@@ -42,6 +43,7 @@
 //! - Payloads have no `Debug`, `Display` or `Serialize`; nothing can print a value.
 
 pub mod app;
+pub mod aside;
 pub mod cli;
 pub mod commands;
 pub mod config;

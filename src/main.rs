@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use kube_projector::app::shutdown::Shutdown;
+use kube_projector::aside::{self, AT_START};
 use kube_projector::cli::{Cli, Command};
 use kube_projector::config::release::ReleaseScope;
 use kube_projector::config::{self, Config, Context, Log, LogFormat, LogLevel, problems::Problems};
 use kube_projector::source::api::ApiError;
+use kube_projector::source::found::context_namespace;
 use kube_projector::source::manifests::places::Overlap;
 use kube_projector::{app, commands, telemetry};
 
@@ -25,7 +28,8 @@ fn main() -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(4)
+        // What hangs keeps its thread, and nobody hangs twice: this is more than there are files, names and programs that can.
+        .max_blocking_threads(64)
         .thread_keep_alive(Duration::from_secs(3600))
         .build()
     {
@@ -62,58 +66,76 @@ impl From<anyhow::Error> for Failed {
 
 async fn run(cli: Cli) -> Result<ExitCode, Failed> {
     let vars = || config::as_text(std::env::vars_os());
+    let only_looks = matches!(cli.command, Some(Command::Plan { .. } | Command::Check { .. }));
+    let flags = cli.settings();
+    let settings = async || -> Result<Config, Failed> {
+        let config = Config::from_vars(vars(), &flags, &context(only_looks).await)?;
+        log(&config.log).await?;
+        Ok(config)
+    };
+    match cli.command.unwrap_or(Command::Run { child: Vec::new() }) {
+        Command::Run { .. } => {
+            let mut shutdown = Shutdown::on_signals().map_err(anyhow::Error::from)?;
+            let config = tokio::select! {
+                config = settings() => config?,
+                () = shutdown.asked() => return Ok(ExitCode::SUCCESS),
+            };
+            Ok(app::run(config, shutdown).await?)
+        }
+        Command::Plan { output } => Ok(commands::plan::plan(settings().await?, output).await?),
+        Command::Check { output } => match settings().await {
+            Ok(config) => Ok(commands::check::check(config, output).await),
+            Err(Failed::Settings(problems)) => Ok(commands::check::unusable(&problems, output)),
+            Err(failed) => Err(failed),
+        },
+        Command::Release { all, dry_run, .. } => {
+            let scope = if all { ReleaseScope::Domain } else { ReleaseScope::Deployment };
+            let release = Config::for_release(vars(), &flags, &context(only_looks).await, scope)?;
+            log(&release.log).await?;
+            Ok(commands::release::release(release, dry_run).await?)
+        }
+        Command::Healthcheck => {
+            let address = config::health_address(vars(), &program())?;
+            log(&Log::to_stderr(LogLevel::Warn, LogFormat::Text)).await?;
+            Ok(commands::healthcheck::healthcheck(address).await?)
+        }
+    }
+}
+
+/// What the world around tells the settings. Nothing of it is waited for longer than it takes a person to notice.
+async fn context(only_looks: bool) -> Context {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let own_namespace = std::fs::read_to_string(NAMESPACE_FILE).ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    // One look each: none of them may spoil the others.
+    let text = |path: PathBuf| async move {
+        let read = aside::once(AT_START, move || aside::handed(&path).and_then(aside::text)).await;
+        read.and_then(|read| read).map_err(|error| error.to_string())
+    };
+    let home = async {
+        let file = Path::new(&set("HOME")?).join(".kube/config");
+        aside::once(AT_START, move || file.exists().then_some(file)).await.ok()?
+    };
+    let planned = async { Some(text(set("LOG_CONFIG")?.into()).await) };
+    let (own_namespace, mounts, home_kubeconfig, log_config) =
+        tokio::join!(text(NAMESPACE_FILE.into()), text("/proc/self/mountinfo".into()), home, planned);
+    let own_namespace = own_namespace.ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
     let in_pod = own_namespace.is_some() || set("KUBERNETES_SERVICE_HOST").is_some();
-    let home_kubeconfig = set("HOME").map(|home| Path::new(&home).join(".kube/config")).filter(|file| file.exists());
-    let kubeconfig = set("KUBECONFIG").map(PathBuf::from).or_else(|| home_kubeconfig.clone()).filter(|_| !in_pod);
-    let context = Context {
+    // Read only where it may count.
+    let kubeconfig = set("KUBECONFIG").map(PathBuf::from).or_else(|| home_kubeconfig.clone());
+    let kubeconfig_namespace = match kubeconfig.filter(|_| !in_pod && set("NAMESPACE").is_none()) {
+        Some(file) => aside::once(AT_START, move || context_namespace(&file)).await.ok().flatten(),
+        None => None,
+    };
+    Context {
         in_pod,
-        // Read only where it may count.
-        kubeconfig_namespace: kubeconfig
-            .filter(|_| set("NAMESPACE").is_none())
-            .and_then(|file| kube_projector::source::api::context_namespace(&file)),
-        only_looks: matches!(cli.command, Some(Command::Plan { .. } | Command::Check { .. })),
+        kubeconfig_namespace,
+        only_looks,
         current_dir: std::env::current_dir().unwrap_or_else(|_| "/".into()),
         stderr_is_terminal: std::io::stderr().is_terminal(),
         program: program(),
         own_namespace,
         home_kubeconfig,
-        log_config: set("LOG_CONFIG").map(|path| std::fs::read_to_string(path).map_err(|error| error.to_string())),
-        tmp_is_mounted: std::fs::read_to_string("/proc/self/mountinfo").is_ok_and(|mounts| mounts.lines().any(is_at_tmp)),
-    };
-    let flags = cli.settings();
-    let settings = || Config::from_vars(vars(), &flags, &context);
-    match cli.command.unwrap_or(Command::Run { child: Vec::new() }) {
-        Command::Run { .. } => {
-            let config = settings()?;
-            log(&config.log)?;
-            let shutdown = Shutdown::on_signals().map_err(anyhow::Error::from)?;
-            Ok(app::run(config, shutdown).await?)
-        }
-        Command::Plan { output } => {
-            let config = settings()?;
-            log(&config.log)?;
-            Ok(commands::plan::plan(config, output).await?)
-        }
-        Command::Check { output } => match settings() {
-            Ok(config) => {
-                log(&config.log)?;
-                Ok(commands::check::check(config, output).await)
-            }
-            Err(problems) => Ok(commands::check::unusable(&problems, output)),
-        },
-        Command::Release { all, dry_run, .. } => {
-            let scope = if all { ReleaseScope::Domain } else { ReleaseScope::Deployment };
-            let release = Config::for_release(vars(), &flags, &context, scope)?;
-            log(&release.log)?;
-            Ok(commands::release::release(release, dry_run).await?)
-        }
-        Command::Healthcheck => {
-            let address = config::health_address(vars(), &context.program)?;
-            log(&Log::to_stderr(LogLevel::Warn, LogFormat::Text))?;
-            Ok(commands::healthcheck::healthcheck(address).await?)
-        }
+        log_config,
+        tmp_is_mounted: mounts.is_ok_and(|mounts| mounts.lines().any(is_at_tmp)),
     }
 }
 
@@ -128,8 +150,10 @@ fn is_at_tmp(line: &str) -> bool {
     line.split(' ').nth(4) == Some("/tmp")
 }
 
-fn log(settings: &Log) -> Result<(), Failed> {
-    telemetry::init(settings).map_err(|error| Failed::Run(error.into()))
+async fn log(settings: &Log) -> Result<(), Failed> {
+    let settings = settings.clone();
+    let begun = aside::once(AT_START, move || telemetry::init(&settings)).await;
+    begun.context("LOG_CONFIG: opening the log files").and_then(|begun| Ok(begun?)).map_err(Failed::Run)
 }
 
 fn fail(text: &str, code: u8) -> ExitCode {

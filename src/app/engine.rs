@@ -90,15 +90,20 @@ pub struct EngineLoop {
     stood_by: bool,
 }
 
+/// Whom the loop asks.
+pub struct Servers {
+    /// The API server, unless manifests are read.
+    pub api: Option<ApiServer>,
+    /// Asks servers other than the API, where any are asked.
+    pub web: Option<Client>,
+}
+
 impl EngineLoop {
     /// A loop that has not begun.
-    ///
-    /// # Errors
-    /// A CA bundle that cannot be used. What cannot be opened is tried again by [`Self::run`].
-    pub fn new(config: &Config, pod: Option<String>, api: Option<ApiServer>, health: Health, publisher: Publisher) -> anyhow::Result<Self> {
+    pub fn new(config: &Config, pod: Option<String>, servers: Servers, health: Health, publisher: Publisher) -> Self {
         let beat = health.looped("engine");
-        let web = config.asks_others().then(|| Client::new(&config.web)).transpose()?;
-        Ok(Self {
+        let Servers { api, web } = servers;
+        Self {
             settings: settings(config),
             place: place(config, pod),
             engine: None,
@@ -115,7 +120,7 @@ impl EngineLoop {
             in_sync: false,
             swept: false,
             stood_by: false,
-        })
+        }
     }
 
     /// The same with a child that is started, and told of changes.

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::app::engine::{Ended, EngineLoop};
+use crate::app::engine::{Ended, EngineLoop, Servers};
 use crate::app::publish::Publisher;
 use crate::app::reactions::Means;
 use crate::app::shutdown::Shutdown;
@@ -38,6 +38,7 @@ use crate::serve;
 use crate::source::api::ApiServer;
 use crate::status::farewell::Home;
 use crate::status::{self, events, finalizers, metadata, sweep};
+use crate::web;
 
 /// Objects that wait for us to go are released within this when we are asked to stop.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -52,10 +53,11 @@ const FAREWELL: Duration = Duration::from_secs(20);
 /// What a person must correct: no usable API server, FOLDER that cannot be made. Everything else is waited for.
 pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitCode> {
     let health = Health::new(config.health.and_then(|health| health.stale_after));
-    let api = match &config.origin {
-        Origin::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref(), config.verify).await?),
-        Origin::Manifests(_) => None,
+    let opened = tokio::select! {
+        opened = open(&config) => opened,
+        () = shutdown.asked() => return Ok(ExitCode::SUCCESS),
     };
+    let (api, web) = opened?;
     tokio::select! {
         apart = sources::apart(&config) => apart?,
         () = shutdown.asked() => return Ok(ExitCode::SUCCESS),
@@ -87,7 +89,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
         _ => {
             let publisher = Publisher::new(&config, events, status.as_ref().and_then(|status| status.wishes.clone()));
             let pod = api.as_ref().and_then(ApiServer::pod_uid);
-            let engine = EngineLoop::new(&config, pod, api.clone(), health.clone(), publisher)?;
+            let engine = EngineLoop::new(&config, pod, Servers { api: api.clone(), web }, health.clone(), publisher);
             let engine = engine.with_child(child.as_ref().map(child::Child::handle));
             engine.run(&config, &mut shutdown, &mut tasks).await
         }
@@ -124,6 +126,19 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
             code.map_or(ExitCode::FAILURE, ExitCode::from)
         }
     })
+}
+
+/// The servers that are asked. None of them is reached by that.
+async fn open(config: &Config) -> anyhow::Result<(Option<ApiServer>, Option<web::Client>)> {
+    let api = match &config.origin {
+        Origin::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref(), config.verify).await?),
+        Origin::Manifests(_) => None,
+    };
+    let web = match config.projects() && config.asks_others() {
+        true => Some(web::Client::open(&config.web).await?),
+        false => None,
+    };
+    Ok((api, web))
 }
 
 /// The first line. `server`: its URL, and the context of the kubeconfig that names it.

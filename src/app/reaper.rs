@@ -10,6 +10,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, waitid, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
+use crate::aside::{self, WITHIN};
 use crate::react::proc;
 
 /// Much longer than a process of ours is left waiting, much shorter than zombies matter.
@@ -33,8 +34,8 @@ pub async fn reap() {
     loop {
         // What ends from now on is told by the signal, so nothing that `any_zombie` misses is missed.
         while any_zombie() {
-            let zombies: BTreeSet<i32> =
-                proc::children(Path::new("/proc")).iter().filter(|status| status.is_zombie).map(|status| status.pid).collect();
+            let children = aside::once(WITHIN, || proc::children(Path::new("/proc"))).await.unwrap_or_default();
+            let zombies: BTreeSet<i32> = children.iter().filter(|status| status.is_zombie).map(|status| status.pid).collect();
             zombies.intersection(&seen).filter_map(|pid| Pid::from_raw(*pid)).for_each(take);
             seen = zombies;
             if seen.is_empty() {

@@ -9,8 +9,10 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::Path;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{Access, AtFlags, CWD, MemfdFlags, accessat, memfd_create};
@@ -18,8 +20,10 @@ use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::process::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::aside;
 use crate::config::{Wording, reload};
 use crate::core::retry::Retry;
 use crate::react::group::Group;
@@ -40,6 +44,8 @@ const GONE: Duration = Duration::from_secs(1);
 pub struct Script {
     settings: reload::Script,
     wording: Wording,
+    /// Held by whoever starts it: a file system that hangs would keep one thread after the other.
+    starts: Arc<Semaphore>,
 }
 
 /// How a script ended.
@@ -52,12 +58,13 @@ struct Ended {
 
 impl Script {
     /// A reaction that runs SCRIPT.
-    pub const fn new(settings: reload::Script, wording: Wording) -> Self {
-        Self { settings, wording }
+    pub fn new(settings: reload::Script, wording: Wording) -> Self {
+        Self { settings, wording, starts: Arc::new(Semaphore::new(1)) }
     }
 
     async fn run(&self, changed: &[String]) -> Result<(), Fault> {
-        let ended = self.execute(changed).await.map_err(|error| Fault::Permanent(self.explain(&error)))?;
+        let ended =
+            self.execute(changed).await.map_err(|error| Fault::Permanent(format!("SCRIPT: {}: {error}", self.settings.path.display())))?;
         self.log(&ended);
         let script = self.settings.path.display();
         match ended.status {
@@ -70,8 +77,7 @@ impl Script {
 
     /// Runs the script to its end, or to the end of its time.
     async fn execute(&self, changed: &[String]) -> io::Result<Ended> {
-        let mut child = self.spawn(&list(changed)?)?;
-        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).map(Group::of);
+        let (mut child, group) = self.start(list(changed)?).await?;
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let status = {
@@ -106,42 +112,18 @@ impl Script {
         Ok(Ended { status, stdout, stderr })
     }
 
-    /// Directly if it can be executed, else by `sh`.
-    fn spawn(&self, list: &OwnedFd) -> io::Result<Child> {
-        let script = &self.settings.path;
-        // Inherited by what is started from here on, until the list is dropped when this script has begun: nothing else is meanwhile.
-        fcntl_setfd(list, FdFlags::empty())?;
-        let start = |mut command: Command| {
-            if self.settings.environment == reload::Environment::Clean {
-                withhold_secrets(&mut command);
-            }
-            let name = format!("/proc/self/fd/{}", list.as_raw_fd());
-            let command = command.env(CHANGED, name).process_group(0).kill_on_drop(true);
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
-        };
-        let by_shell = || {
-            let mut command = Command::new("sh");
-            command.arg(script);
-            start(command)
-        };
-        // As the kernel will judge it: by the effective ids.
-        match accessat(CWD, script, Access::EXEC_OK, AtFlags::EACCESS) {
-            Ok(()) => match start(Command::new(script)) {
-                // A script without a first line that names its interpreter.
-                Err(error) if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => by_shell(),
-                started => started,
-            },
-            Err(Errno::ACCESS) => by_shell(),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn explain(&self, error: &io::Error) -> String {
-        let script = &self.settings.path;
-        match error.kind() {
-            io::ErrorKind::NotFound if script.exists() => format!("{}: its interpreter is not there: {error}", script.display()),
-            _ => format!("{}: {error}", script.display()),
-        }
+    /// On another thread, which the kernel keeps for as long as the script's file system hangs.
+    async fn start(&self, list: OwnedFd) -> io::Result<(Child, Option<Group>)> {
+        let hangs = || io::Error::new(io::ErrorKind::TimedOut, "it hangs (SCRIPT_TIMEOUT)");
+        let turn = self.starts.clone().try_acquire_owned().map_err(|_| hangs())?;
+        let (path, environment) = (self.settings.path.clone(), self.settings.environment);
+        let started = aside::once(self.settings.timeout, move || {
+            let _turn = turn;
+            let child = spawn(&path, environment, &list).map_err(|error| explained(&path, error))?;
+            let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).map(Group::of);
+            Ok((child, group))
+        });
+        started.await.map_err(|_| hangs())?
     }
 
     fn log(&self, ended: &Ended) {
@@ -185,6 +167,46 @@ impl Reaction for Script {
 
     fn fire<'a>(&'a mut self, changed: &'a [String]) -> Fired<'a> {
         Box::pin(self.run(changed))
+    }
+}
+
+/// Directly if it can be executed, else by `sh`.
+fn spawn(script: &Path, environment: reload::Environment, list: &OwnedFd) -> io::Result<Child> {
+    if !std::fs::metadata(script)?.is_file() {
+        return Err(aside::irregular());
+    }
+    // Inherited by what is started from here on, until the list is dropped when this script has begun. A child that is started at that
+    // very moment has it too: a descriptor more, that tells it paths of its own files.
+    fcntl_setfd(list, FdFlags::empty())?;
+    let start = |mut command: Command| {
+        if environment == reload::Environment::Clean {
+            withhold_secrets(&mut command);
+        }
+        let name = format!("/proc/self/fd/{}", list.as_raw_fd());
+        let command = command.env(CHANGED, name).process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    };
+    let by_shell = || {
+        let mut command = Command::new("sh");
+        command.arg(script);
+        start(command)
+    };
+    // As the kernel will judge it: by the effective ids.
+    match accessat(CWD, script, Access::EXEC_OK, AtFlags::EACCESS) {
+        Ok(()) => match start(Command::new(script)) {
+            // A script without a first line that names its interpreter.
+            Err(error) if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => by_shell(),
+            started => started,
+        },
+        Err(Errno::ACCESS) => by_shell(),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn explained(script: &Path, error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::NotFound if script.exists() => io::Error::other(format!("its interpreter is not there: {error}")),
+        _ => error,
     }
 }
 

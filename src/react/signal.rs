@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, geteuid, pidfd_open, pidfd_send_signal};
 
+use crate::aside::{self, Look, WITHIN};
 use crate::config::reload::{SignalTarget, Signalling, signal_name};
 use crate::core::retry::{Retry, Trouble};
 use crate::react::proc::{self, is_for_handlers};
@@ -23,9 +24,11 @@ use crate::react::{Fault, Fired, RETRY_HERE, Reaction};
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
 /// See the module's header.
+#[derive(Clone)]
 pub struct Signal {
     settings: Signalling,
     proc: PathBuf,
+    look: Look<Result<(), Fault>>,
 }
 
 /// A process, held.
@@ -41,7 +44,7 @@ struct Process {
 impl Signal {
     /// A reaction that sends a signal.
     pub fn new(settings: Signalling) -> Self {
-        Self { settings, proc: "/proc".into() }
+        Self { settings, proc: "/proc".into(), look: Look::default() }
     }
 
     fn send(&self) -> Result<(), Fault> {
@@ -67,6 +70,14 @@ impl Signal {
             }
         }
         Ok(())
+    }
+
+    /// The setting that says who is told.
+    fn sought(&self) -> String {
+        match &self.settings.target {
+            SignalTarget::Process(name) => format!("SIGNAL_PROCESS={name:?}"),
+            SignalTarget::Pidfile(file) => format!("SIGNAL_PIDFILE={file:?}"),
+        }
     }
 
     /// Whether the signal reaches a handler. One that is not there yet would be the end of the process.
@@ -143,8 +154,8 @@ impl Signal {
     }
 
     fn of_pidfile(&self, file: &Path) -> Result<Process, Fault> {
-        let shown = file.display();
-        let text = fs::read_to_string(file).map_err(|error| Fault::later(format!("{shown}: {error}")))?;
+        let shown = self.sought();
+        let text = aside::contents(file).and_then(aside::text).map_err(|error| Fault::later(format!("{shown}: {error}")))?;
         let pid = text.split_whitespace().next().and_then(|text| text.parse().ok()).filter(|pid| *pid > 0);
         let pid: i32 = pid.ok_or_else(|| Fault::later(format!("{shown}: expected a process id")))?;
         let written =
@@ -211,8 +222,12 @@ impl Reaction for Signal {
     }
 
     fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {
-        // A look at every process of a pod takes less than a millisecond.
-        Box::pin(std::future::ready(self.send()))
+        // A look at every process of a pod takes less than a millisecond, unless one of them or the file hangs.
+        let this = self.clone();
+        Box::pin(async move {
+            let sent = this.look.clone().aside(WITHIN, move || this.send()).await;
+            sent.unwrap_or_else(|error| Err(Fault::later(format!("{}: {error}", self.sought()))))
+        })
     }
 }
 

@@ -21,19 +21,19 @@ use std::time::Duration;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use kube::client::{AuthError, Body, ConfigExt};
-use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use hyper_util::rt::TokioIo;
+use kube::client::{AuthError, Body};
+use kube::config::{InClusterError, KubeconfigError};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
-use tower::util::BoxCloneSyncService;
-use tower::{BoxError, Layer, ServiceExt};
+use tower::ServiceExt as _;
 
-use crate::config::{Verify, settings};
+use crate::config::Verify;
 use crate::core::object::Kind;
+use crate::source::connection::{Connection, connector};
 use crate::source::failure::Failure;
+use crate::source::found::{self, Server};
+use crate::source::plugin::Plugin;
 use crate::source::route::Route;
 use crate::source::token::TokenFile;
 
@@ -46,14 +46,10 @@ pub type Upgraded = TokioIo<hyper::upgrade::Upgraded>;
 pub const CALL_WITHIN: Duration = Duration::from_secs(10);
 /// The most that one answer may hold: an object of 1 MiB of control characters is 6 MiB of JSON.
 pub const BODY_BYTES_MAX: usize = 16 << 20;
-/// The most that is buffered of a response before it is read.
-const READ_BUFFER_BYTES: usize = 32 << 10;
 /// The most that is read of an unsuccessful answer.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
 /// How long the body of an unsuccessful answer may take.
 const REFUSAL_WITHIN: Duration = Duration::from_secs(2);
-
-type Transport = BoxCloneSyncService<Request<Body>, Response<ResponseBody>, BoxError>;
 
 /// Why no API server can be asked. All of these are configuration errors.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +67,26 @@ pub enum ApiError {
     Syntax {
         /// The file, or list of files, that was named.
         file: PathBuf,
+    },
+    /// A file that the kubeconfig names.
+    #[error("KUBECONFIG=\"{}\": {what}: {named}", .file.display())]
+    Named {
+        /// The kubeconfig, or the list of them.
+        file: PathBuf,
+        /// The key that names it.
+        what: &'static str,
+        /// Its path.
+        named: String,
+        /// What is wrong with it.
+        source: std::io::Error,
+    },
+    /// A file of the pod's service account.
+    #[error("{file}")]
+    Account {
+        /// Its path.
+        file: &'static str,
+        /// What is wrong with it.
+        source: std::io::Error,
     },
     /// Neither a kubeconfig nor a pod.
     #[error(
@@ -100,10 +116,17 @@ pub enum ApiError {
 /// One API server. Cheap to clone.
 #[derive(Clone)]
 pub struct ApiServer {
-    transport: Transport,
-    token: Option<Arc<TokenFile>>,
+    connection: Arc<Connection>,
+    credentials: Option<Credentials>,
     url: Arc<str>,
     context: Option<Arc<str>>,
+}
+
+/// Credentials that change under us.
+#[derive(Clone)]
+enum Credentials {
+    Token(Arc<TokenFile>),
+    Plugin(Arc<Plugin>),
 }
 
 impl ApiServer {
@@ -115,14 +138,12 @@ impl ApiServer {
     /// # Errors
     /// What a person has to correct: an unreadable kubeconfig, broken certificates, neither kubeconfig nor pod.
     pub async fn connect(kubeconfig: Option<&Path>, verify: Verify) -> Result<Self, ApiError> {
-        let Named { mut config, context, proxy } = match kubeconfig {
-            Some(file) => from_kubeconfig(file).await?,
-            None => Named { config: kube::Config::incluster().map_err(ApiError::NotInCluster)?, context: None, proxy: None },
-        };
+        let Server { mut config, context, proxy } = found::server(kubeconfig).await?;
         config.accept_invalid_certs |= verify == Verify::Nothing;
         let url = printable(&config.cluster_url);
-        let token = config.auth_info.token_file.take().map(|file| Arc::new(TokenFile::new(file.into())));
-        if token.is_some() {
+        let mut credentials = None;
+        if let Some(file) = config.auth_info.token_file.take() {
+            credentials = Some(Credentials::Token(Arc::new(TokenFile::open(file.into()).await)));
             // As client-go has it, a token file wins over an inline token.
             config.auth_info.token = None;
         }
@@ -130,13 +151,14 @@ impl ApiServer {
             Some(proxy) => Route::by(&proxy, &config.cluster_url, connector()).ok_or(ApiError::Proxy)?,
             None => Route::Direct(connector()),
         };
-        let transport = transport(&config, route).map_err(|error| match error {
+        let (connection, plugin) = Connection::open(config, route).await.map_err(|error| match error {
             kube::Error::Auth(AuthError::AuthExecRun { .. } | AuthError::AuthExecParse(_) | AuthError::AuthExec(_)) => {
                 ApiError::Plugin { url: url.clone() }
             }
             source => ApiError::Client { url: url.clone(), source },
         })?;
-        Ok(Self { transport, token, url: url.into(), context: context.map(Into::into) })
+        let credentials = credentials.or_else(|| plugin.map(|plugin| Credentials::Plugin(Arc::new(plugin))));
+        Ok(Self { connection: Arc::new(connection), credentials, url: url.into(), context: context.map(Into::into) })
     }
 
     /// Where the server is: scheme, host and port, never credentials.
@@ -151,7 +173,10 @@ impl ApiServer {
 
     /// The uid of the pod that our token was issued to, if it says so. Nothing is verified.
     pub fn pod_uid(&self) -> Option<String> {
-        self.token.as_ref()?.pod_uid()
+        match self.credentials.as_ref()? {
+            Credentials::Token(token) => token.pod_uid(),
+            Credentials::Plugin(_) => None,
+        }
     }
 
     /// Sends a request and returns once a successful answer has begun; its body has no deadline.
@@ -222,22 +247,24 @@ impl ApiServer {
     async fn send(&self, mut request: Request<Vec<u8>>) -> Result<Response<ResponseBody>, Failure> {
         request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(concat!("kube-projector/", env!("CARGO_PKG_VERSION"))));
-        let Some(token) = &self.token else {
-            return self.exchange(request).await;
+        let token = match &self.credentials {
+            None => return self.exchange(request).await,
+            Some(Credentials::Plugin(plugin)) => return self.exchange(authorized(&request, plugin.header().await?.as_ref())).await,
+            Some(Credentials::Token(token)) => token,
         };
-        let header = token.header();
+        let header = token.header().await;
         let response = self.exchange(authorized(&request, header.as_ref())).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        match token.header_after_refusal(header.as_ref()) {
+        match token.header_after_refusal(header.as_ref()).await {
             Some(fresh) => self.exchange(authorized(&request, Some(&fresh))).await,
             None => Ok(response),
         }
     }
 
     async fn exchange(&self, request: Request<Vec<u8>>) -> Result<Response<ResponseBody>, Failure> {
-        self.transport.clone().oneshot(request.map(Body::from)).await.map_err(|error| Failure::from_transport(error.as_ref()))
+        self.connection.transport().await.oneshot(request.map(Body::from)).await.map_err(|error| Failure::from_transport(error.as_ref()))
     }
 }
 
@@ -262,16 +289,6 @@ pub fn send_json(
 ) -> Result<Request<Vec<u8>>, Failure> {
     let body = serde_json::to_vec(body).map_err(|error| Failure::Request(error.to_string()))?;
     build(method, path, query, Some((kind, body)))
-}
-
-/// The namespace that a kubeconfig's context names, if it does. Nothing where no regular file says so: a pipe can be read only once,
-/// and whoever connects shall.
-pub fn context_namespace(kubeconfig: &Path) -> Option<String> {
-    std::fs::metadata(kubeconfig).ok().filter(std::fs::Metadata::is_file)?;
-    let read = Kubeconfig::read_from(kubeconfig).ok()?;
-    let name = read.current_context?;
-    let context = read.contexts.into_iter().find(|context| context.name == name)?.context?;
-    context.namespace.filter(|namespace| !namespace.is_empty())
 }
 
 /// Where objects of a kind are listed: in one namespace, or in all.
@@ -329,75 +346,6 @@ async fn collect(mut body: ResponseBody, limit_bytes: usize) -> Result<Vec<u8>, 
         bytes.extend_from_slice(&data);
     }
     Ok(bytes)
-}
-
-/// A server, and how it is reached.
-struct Named {
-    config: kube::Config,
-    /// The context of the kubeconfig.
-    context: Option<String>,
-    /// The proxy of its cluster.
-    proxy: Option<String>,
-}
-
-/// What a kubeconfig says, merged of a file or a list of files. Never `Config::infer`: it obeys debugging variables of kube.
-async fn from_kubeconfig(file: &Path) -> Result<Named, ApiError> {
-    let failed = |source| match source {
-        KubeconfigError::Parse(_) => ApiError::Syntax { file: file.to_owned() },
-        source => ApiError::Kubeconfig { file: file.to_owned(), source },
-    };
-    let mut merged = Kubeconfig::default();
-    for part in std::env::split_paths(file).filter(|part| !part.as_os_str().is_empty()) {
-        merged = Kubeconfig::read_from(&part).and_then(|next| merged.merge(next)).map_err(failed)?;
-    }
-    // A credential plugin has our environment, but for what is meant for other servers.
-    let users = merged.auth_infos.iter_mut().filter_map(|user| user.auth_info.as_mut());
-    for plugin in users.filter_map(|user| user.exec.as_mut()) {
-        plugin.drop_env.get_or_insert_default().extend(settings::SECRETS.map(str::to_owned));
-    }
-    let context = merged.current_context.clone();
-    // Taken out: what kube makes of it, or of the environment in its place, it would quote where it cannot be read.
-    let proxy = take_proxy(&mut merged);
-    let config = kube::Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default()).await.map_err(failed)?;
-    Ok(Named { config, context, proxy })
-}
-
-/// The proxy of the cluster that the context of a kubeconfig names.
-fn take_proxy(kubeconfig: &mut Kubeconfig) -> Option<String> {
-    let current = kubeconfig.current_context.as_ref()?;
-    let context = kubeconfig.contexts.iter().find(|context| context.name == *current)?.context.as_ref()?;
-    let cluster = kubeconfig.clusters.iter_mut().find(|cluster| cluster.name == context.cluster)?.cluster.as_mut()?;
-    cluster.proxy_url.take().filter(|proxy| !proxy.is_empty())
-}
-
-fn connector() -> HttpConnector {
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(Duration::from_secs(5)));
-    // A watch only reads: without these a peer that vanished would never be missed.
-    connector.set_keepalive(Some(Duration::from_secs(10)));
-    connector.set_keepalive_interval(Some(Duration::from_secs(5)));
-    connector.set_keepalive_retries(Some(2));
-    connector.set_tcp_user_timeout(Some(Duration::from_secs(20)));
-    connector
-}
-
-/// The connection pool with kube's TLS, address and credentials around it.
-fn transport(config: &kube::Config, route: Route) -> Result<Transport, kube::Error> {
-    let client: Client<_, Body> = Client::builder(TokioExecutor::new())
-        // hyper grows its read buffer with what comes, to 400 kB and more; frames need not be large.
-        .http1_max_buf_size(READ_BUFFER_BYTES)
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(Duration::from_secs(90))
-        .pool_max_idle_per_host(8)
-        .build(config.rustls_https_connector_with_connector(route)?);
-    let client = client.map_err(BoxError::from);
-    let client = config.extra_headers_layer()?.layer(config.base_uri_layer().layer(client));
-    Ok(match config.auth_layer()? {
-        Some(layer) => BoxCloneSyncService::new(layer.layer(client).map_err(BoxError::from)),
-        None => BoxCloneSyncService::new(client),
-    })
 }
 
 /// The origin of a URL: anything else of it may hold a password or a token.

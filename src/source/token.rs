@@ -1,10 +1,11 @@
 //! Bearer tokens that live in a file and are rotated under us, as service-account tokens are.
 //!
+//! The file is read aside: one that blocks costs the last good token nothing.
 //! Time is monotonic: a clock that steps does not keep a dead token alive. Tokens have no `Debug` and are never logged.
 
-use std::fs;
+use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
@@ -14,13 +15,15 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::aside::{SmallFile, WITHIN};
+
 /// How long a token is used before the file is looked at again; a kubelet replaces it at 80 % of its life.
 const READ_EVERY: Duration = Duration::from_secs(30);
 
 /// A token file and the last good token read from it.
 pub struct TokenFile {
-    path: PathBuf,
-    // Shared by all clones of the client; held for the read of one small file, never across an await.
+    file: SmallFile,
+    // Shared by all clones of the client; never held across an await.
     state: Mutex<State>,
 }
 
@@ -31,33 +34,32 @@ struct State {
 
 impl TokenFile {
     /// The token in `path`. A file that cannot be read yet is tried again at the next 401.
-    pub fn new(path: PathBuf) -> Self {
-        let header = read(&path);
-        if header.is_none() {
-            warn!(path = %path.display(), "no token in the token file, going on without one");
+    pub async fn open(path: PathBuf) -> Self {
+        let file = SmallFile::new(path);
+        let read = read(&file).await;
+        if let Err(error) = &read {
+            warn!(path = %file.path().display(), %error, "no token in the token file, going on without one");
         }
-        Self { path, state: Mutex::new(State { header, read_at: Instant::now() }) }
+        Self { file, state: Mutex::new(State { header: read.ok(), read_at: Instant::now() }) }
     }
 
     /// The `Authorization` header; the file is read again when the last look is too long ago.
-    pub fn header(&self) -> Option<HeaderValue> {
-        let mut state = self.lock();
-        if state.read_at.elapsed() >= READ_EVERY {
-            self.read_again(&mut state);
+    pub async fn header(&self) -> Option<HeaderValue> {
+        if self.lock().read_at.elapsed() >= READ_EVERY {
+            self.read_again().await;
         }
-        state.header.clone()
+        self.lock().header.clone()
     }
 
     /// Reads the file at once because `refused` was answered by 401. Returns the header if it is another one now.
-    pub fn header_after_refusal(&self, refused: Option<&HeaderValue>) -> Option<HeaderValue> {
-        let mut state = self.lock();
-        self.read_again(&mut state);
-        state.header.clone().filter(|header| Some(header) != refused)
+    pub async fn header_after_refusal(&self, refused: Option<&HeaderValue>) -> Option<HeaderValue> {
+        self.read_again().await;
+        self.lock().header.clone().filter(|header| Some(header) != refused)
     }
 
     /// The pod that the token was issued to, from its claims. Nothing is verified: for naming, not for deciding.
     pub fn pod_uid(&self) -> Option<String> {
-        let header = self.header()?;
+        let header = self.lock().header.clone()?;
         pod_uid(header.to_str().ok()?.strip_prefix("Bearer ")?)
     }
 
@@ -66,25 +68,26 @@ impl TokenFile {
     }
 
     /// kubernetes#68164: a token file may be missing or empty for a moment; the last good token stays.
-    fn read_again(&self, state: &mut State) {
-        state.read_at = Instant::now();
-        match read(&self.path) {
-            Some(header) => state.header = Some(header),
-            None => warn!(path = %self.path.display(), "no token in the token file, keeping the last good one"),
+    async fn read_again(&self) {
+        // Before the file answers, so that nobody else waits for it.
+        self.lock().read_at = Instant::now();
+        match read(&self.file).await {
+            Ok(header) => self.lock().header = Some(header),
+            Err(error) => {
+                warn!(path = %self.file.path().display(), %error, "no token in the token file, keeping the last good one");
+            }
         }
     }
 }
 
 /// The header made of a file's token, unless the file is missing, empty or not a token.
-fn read(path: &std::path::Path) -> Option<HeaderValue> {
-    let text = fs::read_to_string(path).ok()?;
+async fn read(file: &SmallFile) -> Result<HeaderValue, Arc<io::Error>> {
+    let text = file.text(WITHIN).await?;
     let token = text.trim();
-    if token.is_empty() {
-        return None;
-    }
-    let mut header = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
+    let header = if token.is_empty() { None } else { HeaderValue::try_from(format!("Bearer {token}")).ok() };
+    let mut header = header.ok_or_else(|| io::Error::other("expected a token"))?;
     header.set_sensitive(true);
-    Some(header)
+    Ok(header)
 }
 
 /// The claim `kubernetes.io/pod/uid` of a JSON Web Token.
@@ -109,6 +112,8 @@ fn pod_uid(token: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn token(claims: &str) -> String {
@@ -129,12 +134,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("token");
         fs::write(&path, "one\n").expect("written");
-        let token = TokenFile::new(path.clone());
+        let token = TokenFile::open(path.clone()).await;
         fs::write(&path, "two").expect("written");
         tokio::time::advance(READ_EVERY - Duration::from_millis(1)).await;
-        assert_eq!(token.header().expect("a token"), "Bearer one");
+        assert_eq!(token.header().await.expect("a token"), "Bearer one");
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(token.header().expect("a token"), "Bearer two");
+        assert_eq!(token.header().await.expect("a token"), "Bearer two");
     }
 
     #[tokio::test(start_paused = true)]
@@ -142,26 +147,39 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("token");
         fs::write(&path, "one").expect("written");
-        let token = TokenFile::new(path.clone());
+        let token = TokenFile::open(path.clone()).await;
         fs::remove_file(&path).expect("removed");
         tokio::time::advance(READ_EVERY).await;
-        assert_eq!(token.header().expect("a token"), "Bearer one");
+        assert_eq!(token.header().await.expect("a token"), "Bearer one");
         fs::write(&path, "\n").expect("written");
         tokio::time::advance(READ_EVERY).await;
-        assert_eq!(token.header().expect("a token"), "Bearer one");
+        assert_eq!(token.header().await.expect("a token"), "Bearer one");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s5_a_token_file_that_blocks_keeps_the_last_good_token() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("token");
+        fs::write(&path, "one").expect("written");
+        let token = TokenFile::open(path.clone()).await;
+        fs::remove_file(&path).expect("removed");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo is there").success());
+        tokio::time::advance(READ_EVERY).await;
+        assert_eq!(token.header().await.expect("a token"), "Bearer one");
+        assert_eq!(token.header_after_refusal(None).await.expect("a token"), "Bearer one");
     }
 
     #[tokio::test(start_paused = true)]
     async fn refusal_reads_the_file_at_once_and_offers_only_another_token() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("token");
-        let token = TokenFile::new(path.clone());
-        assert_eq!(token.header(), None);
+        let token = TokenFile::open(path.clone()).await;
+        assert_eq!(token.header().await, None);
         fs::write(&path, "one").expect("written");
-        let first = token.header_after_refusal(None).expect("a token");
+        let first = token.header_after_refusal(None).await.expect("a token");
         assert_eq!(first, "Bearer one");
-        assert_eq!(token.header_after_refusal(Some(&first)), None);
+        assert_eq!(token.header_after_refusal(Some(&first)).await, None);
         fs::write(&path, "two").expect("written");
-        assert_eq!(token.header_after_refusal(Some(&first)).expect("a token"), "Bearer two");
+        assert_eq!(token.header_after_refusal(Some(&first)).await.expect("a token"), "Bearer two");
     }
 }

@@ -8,7 +8,7 @@ use reqwest::dns::Resolve as _;
 
 use super::stub::{Asked, Reply, Stub, serve, server};
 use super::*;
-use crate::config::web::{Encoding, Given, Redacted};
+use crate::config::web::{Credentials, Encoding, Given, Redacted};
 use crate::core::retry::Retry;
 use crate::web::address::origin;
 

@@ -1,6 +1,7 @@
 //! User names and passwords as an `Authorization` header.
 
 use std::borrow::Cow;
+use std::io;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,20 +9,67 @@ use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
-use crate::config::web::{Credentials, Encoding, Given};
+use crate::aside::{SmallFile, WITHIN};
+use crate::config::web::{Credentials, Encoding, Given, Redacted};
 use crate::web::error::WebError;
 
-/// The header for these credentials as they are now; nothing unless both parts are there and not empty.
-///
-/// # Errors
-/// Text that the encoding cannot spell.
-pub(crate) fn basic(credentials: &Credentials) -> Result<Option<HeaderValue>, WebError> {
-    let (Some(username), Some(password)) = (current(&credentials.username), current(&credentials.password)) else {
-        return Ok(None);
-    };
-    let encoding = credentials.encoding;
-    let encoded = |text| encoded(text, encoding).ok_or(WebError::Encoding { encoding: spelled(encoding) });
-    Ok(header(&encoded(&username)?, &encoded(&password)?))
+/// A user's name and password as they are now. Clones share their looks at files.
+#[derive(Clone)]
+pub(crate) struct Basic {
+    username: Part,
+    password: Part,
+    encoding: Encoding,
+}
+
+/// Text that is given in a file, or else directly.
+#[derive(Clone)]
+struct Part {
+    /// The setting that names the file.
+    name: &'static str,
+    file: Option<SmallFile>,
+    text: Option<Redacted>,
+}
+
+impl Basic {
+    /// Reads nothing yet.
+    pub(crate) fn new(credentials: &Credentials) -> Self {
+        let Credentials { username, password, encoding } = credentials;
+        let part = |name, given: &Given| Part { name, file: given.file.clone().map(SmallFile::new), text: given.text.clone() };
+        Self { username: part("REQ_USERNAME_FILE", username), password: part("REQ_PASSWORD_FILE", password), encoding: *encoding }
+    }
+
+    /// The header for them; nothing unless both parts are there and not empty.
+    ///
+    /// # Errors
+    /// Text that the encoding cannot spell.
+    pub(crate) async fn header(&self) -> Result<Option<HeaderValue>, WebError> {
+        let (Some(username), Some(password)) = (self.username.current().await, self.password.current().await) else {
+            return Ok(None);
+        };
+        let encoding = self.encoding;
+        let encoded = |text| encoded(text, encoding).ok_or(WebError::Encoding { encoding: spelled(encoding) });
+        Ok(header(&encoded(&username)?, &encoded(&password)?))
+    }
+}
+
+impl Part {
+    /// The text as it stands now. Read again each time, for a mounted Secret changes under us.
+    async fn current(&self) -> Option<String> {
+        let mut read = None;
+        if let Some(file) = &self.file {
+            read = match file.text(WITHIN).await {
+                Ok(text) => Some(text.trim().to_owned()),
+                Err(error) => {
+                    // One that is missing may come, and what is given directly stands in for it.
+                    if error.kind() != io::ErrorKind::NotFound {
+                        tracing::warn!(%error, "{}={:?} cannot be read", self.name, file.path());
+                    }
+                    None
+                }
+            };
+        }
+        read.or_else(|| self.text.as_ref().map(|text| text.0.clone())).filter(|text| !text.is_empty())
+    }
 }
 
 /// The header for the user and password in a URL, if it holds any; they are taken off it.
@@ -34,12 +82,6 @@ pub(crate) fn take(url: &mut Url) -> Option<HeaderValue> {
     // A URL with a host can always lose them.
     let _ = (url.set_username(""), url.set_password(None));
     found
-}
-
-/// The text as it stands now. Read again each time, for a mounted Secret changes under us; too small to be worth a thread.
-fn current(given: &Given) -> Option<String> {
-    let read = given.file.as_ref().and_then(|file| std::fs::read_to_string(file).ok()).map(|text| text.trim().to_owned());
-    read.or_else(|| given.text.as_ref().map(|text| text.0.clone())).filter(|text| !text.is_empty())
 }
 
 fn encoded(text: &str, encoding: Encoding) -> Option<Vec<u8>> {
@@ -68,51 +110,50 @@ fn header(username: &[u8], password: &[u8]) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::web::Redacted;
 
     fn given(file: Option<&std::path::Path>, text: &str) -> Given {
         Given { file: file.map(Into::into), text: Some(Redacted(text.to_owned())) }
     }
 
-    fn sent(username: Given, password: Given, encoding: Encoding) -> Option<Vec<u8>> {
-        let header = basic(&Credentials { username, password, encoding }).unwrap()?;
+    async fn sent(username: Given, password: Given, encoding: Encoding) -> Option<Vec<u8>> {
+        let header = Basic::new(&Credentials { username, password, encoding }).header().await.unwrap()?;
         Some(STANDARD.decode(header.to_str().unwrap().strip_prefix("Basic ").unwrap()).unwrap())
     }
 
-    #[test]
-    fn characters_become_the_bytes_of_the_encoding() {
-        let pair = |encoding| sent(given(None, "jörg"), given(None, "p:ß"), encoding).unwrap();
-        assert_eq!(pair(Encoding::Latin1), b"j\xf6rg:p:\xdf");
-        assert_eq!(pair(Encoding::Utf8), "jörg:p:ß".as_bytes());
+    #[tokio::test]
+    async fn characters_become_the_bytes_of_the_encoding() {
+        let pair = async |encoding| sent(given(None, "jörg"), given(None, "p:ß"), encoding).await.unwrap();
+        assert_eq!(pair(Encoding::Latin1).await, b"j\xf6rg:p:\xdf");
+        assert_eq!(pair(Encoding::Utf8).await, "jörg:p:ß".as_bytes());
     }
 
-    #[test]
-    fn what_cannot_be_spelled_names_the_setting_and_not_the_value() {
+    #[tokio::test]
+    async fn what_cannot_be_spelled_names_the_setting_and_not_the_value() {
         for (encoding, text) in [(Encoding::Latin1, "can€ary"), (Encoding::Ascii, "canäry")] {
             let credentials = Credentials { username: given(None, text), password: given(None, "x"), encoding };
-            let error = basic(&credentials).unwrap_err();
+            let error = Basic::new(&credentials).header().await.unwrap_err();
             assert!(error.to_string().starts_with("REQ_BASIC_AUTH_ENCODING=\""), "{error}");
             assert!(!format!("{error} {error:?}").contains("ary"), "{error:?}");
             assert_eq!(error.trouble(), None);
         }
     }
 
-    #[test]
-    fn files_win_are_trimmed_and_read_again() {
+    #[tokio::test]
+    async fn files_win_are_trimmed_and_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("password");
-        let ask = || sent(given(None, "u"), given(Some(&file), "plain"), Encoding::Latin1).unwrap();
-        assert_eq!(ask(), b"u:plain", "there is no file");
+        let ask = async || sent(given(None, "u"), given(Some(&file), "plain"), Encoding::Latin1).await.unwrap();
+        assert_eq!(ask().await, b"u:plain", "there is no file");
         std::fs::write(&file, " first\n").unwrap();
-        assert_eq!(ask(), b"u:first");
+        assert_eq!(ask().await, b"u:first");
         std::fs::write(&file, "second").unwrap();
-        assert_eq!(ask(), b"u:second");
+        assert_eq!(ask().await, b"u:second");
     }
 
-    #[test]
-    fn half_of_a_pair_is_not_sent() {
-        assert_eq!(sent(given(None, "u"), given(None, ""), Encoding::Latin1), None);
-        assert_eq!(sent(given(None, ""), given(None, "p"), Encoding::Latin1), None);
+    #[tokio::test]
+    async fn half_of_a_pair_is_not_sent() {
+        assert_eq!(sent(given(None, "u"), given(None, ""), Encoding::Latin1).await, None);
+        assert_eq!(sent(given(None, ""), given(None, "p"), Encoding::Latin1).await, None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::web::address::Guarded;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum WebError {
     /// REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file that cannot be read.
-    #[error("reading the CA bundle {}", .file.display())]
+    #[error("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE: reading the CA bundle {}", .file.display())]
     BundleUnreadable {
         /// The file.
         file: PathBuf,

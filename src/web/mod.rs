@@ -27,6 +27,7 @@ pub(crate) mod stub;
 mod tls;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION};
@@ -35,12 +36,15 @@ use reqwest::{Request, Response, Url};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, error::Elapsed, timeout_at};
 
+use crate::aside;
 use crate::config::Wording;
-use crate::config::web::{CredentialOrigins, Credentials, Origin, Web};
+use crate::config::web::{CredentialOrigins, Origin, Web};
 use crate::core::retry::Trouble;
 use crate::web::address::{Lookup, Resolver, Secrecy, check, names_metadata, origin_of, parse, quoted, shown, shown_url};
 use crate::web::body::Gate;
+use crate::web::credentials::Basic;
 use crate::web::error::WebError;
+use crate::web::tls::SystemRoots;
 
 /// Redirects that are followed.
 const REDIRECTS_MAX: usize = 10;
@@ -135,12 +139,23 @@ pub struct Answer {
 pub struct Client {
     everything: reqwest::Client,
     guarded: reqwest::Client,
-    credentials: Credentials,
+    credentials: Basic,
+    roots: Option<SystemRoots>,
     timeout: Duration,
     server_errors_are_final: bool,
 }
 
 impl Client {
+    /// As [`Client::new`], which may hang where the CA bundle does.
+    ///
+    /// # Errors
+    /// A CA bundle that cannot be used.
+    pub async fn open(web: &Web) -> Result<Self, WebError> {
+        let (web, file) = (web.clone(), web.ca_bundle.clone().unwrap_or_default());
+        let opened = aside::once(aside::AT_START, move || Self::new(&web)).await;
+        opened.map_err(|source| WebError::BundleUnreadable { file, source: Arc::new(source) })?
+    }
+
     /// Makes no request, and reads no file but a CA bundle.
     ///
     /// # Errors
@@ -152,7 +167,7 @@ impl Client {
     /// With another way to turn names into addresses.
     pub(crate) fn with_lookup(web: &Web, lookup: Lookup) -> Result<Self, WebError> {
         let timeout = web.timeout.min(TIMEOUT_MAX);
-        let tls = tls::config(web)?;
+        let (tls, roots) = tls::config(web)?;
         let resolver = Resolver::new(lookup);
         let client = |reach| {
             reqwest::Client::builder()
@@ -170,7 +185,8 @@ impl Client {
         Ok(Self {
             everything: client(address::Reach::Everything)?,
             guarded: client(address::Reach::Guarded)?,
-            credentials: web.credentials.clone(),
+            credentials: Basic::new(&web.credentials),
+            roots,
             timeout,
             server_errors_are_final: web.server_errors_are_final,
         })
@@ -193,8 +209,11 @@ impl Client {
             let client = self.client_for(&url, &ask.rules.reach)?;
             let mut request = request(url.clone(), &method, json, &ask.question);
             let own = own.as_ref().filter(|(origin, _)| *origin == origin_of(&url)).map(|(_, header)| header.clone());
-            if let Some(header) = self.credentials_for(&url, &ask.rules.credentials)?.or(own) {
+            if let Some(header) = self.credentials_for(&url, &ask.rules.credentials).await?.or(own) {
                 request.headers_mut().insert(AUTHORIZATION, header);
+            }
+            if let Some(roots) = self.roots.as_ref().filter(|_| url.scheme() == "https") {
+                roots.load().await;
             }
             // The client bounds the connection itself; what remains is for the head of the answer.
             let sent = clock.within(self.timeout * 2, client.execute(request)).await;
@@ -242,12 +261,12 @@ impl Client {
         }
     }
 
-    fn credentials_for(&self, url: &Url, origins: &CredentialOrigins) -> Result<Option<HeaderValue>, WebError> {
+    async fn credentials_for(&self, url: &Url, origins: &CredentialOrigins) -> Result<Option<HeaderValue>, WebError> {
         let entitled = match origins {
             CredentialOrigins::Any => true,
             CredentialOrigins::Only(origins) => origin_of(url).is_some_and(|origin| origins.contains(&origin)),
         };
-        if entitled { credentials::basic(&self.credentials) } else { Ok(None) }
+        if entitled { self.credentials.header().await } else { Ok(None) }
     }
 }
 

@@ -10,23 +10,29 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
+use crate::aside::{self, Look, WITHIN};
 use crate::config::web::Web;
 use crate::web::error::WebError;
 
-/// TLS as the settings have it. The system's certificates are read when a server first needs them.
+/// TLS as the settings have it, and the system's certificates, if those are believed: they are read when a server first needs them.
 ///
 /// # Errors
 /// A bundle that cannot be read or holds no certificate.
-pub(crate) fn config(web: &Web) -> Result<ClientConfig, WebError> {
+pub(crate) fn config(web: &Web) -> Result<(ClientConfig, Option<SystemRoots>), WebError> {
     let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
     let trust = match (&web.ca_bundle, web.skip_tls_verify) {
         (_, true) => Trust::Anybody,
         (Some(file), false) => Trust::Roots(bundle(file, &provider)?),
-        (None, false) => Trust::System(OnceLock::new()),
+        (None, false) => Trust::System(Arc::default()),
+    };
+    let roots = match &trust {
+        Trust::System(found) => Some(SystemRoots { found: found.clone(), provider: provider.clone(), look: Look::default() }),
+        Trust::Anybody | Trust::Roots(_) => None,
     };
     let builder =
         ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().map_err(WebError::Tls)?;
-    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier { trust, provider })).with_no_client_auth())
+    let config = builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier { trust, provider })).with_no_client_auth();
+    Ok((config, roots))
 }
 
 #[derive(Debug)]
@@ -35,8 +41,33 @@ enum Trust {
     Anybody,
     /// These certificates.
     Roots(Arc<WebPkiServerVerifier>),
-    /// The system's certificates, once read; nothing where there are none.
-    System(OnceLock<Option<Arc<WebPkiServerVerifier>>>),
+    /// The system's certificates, once read.
+    System(Found),
+}
+
+/// Nothing inside where there are none.
+type Found = Arc<OnceLock<Option<Arc<WebPkiServerVerifier>>>>;
+
+/// The system's certificates. Whoever asks a server loads them before: a handshake waits for no file.
+#[derive(Clone)]
+pub(crate) struct SystemRoots {
+    found: Found,
+    provider: Arc<CryptoProvider>,
+    look: Look<()>,
+}
+
+impl SystemRoots {
+    /// Reads them, unless they were.
+    pub(crate) async fn load(&self) {
+        if self.found.get().is_some() {
+            return;
+        }
+        let (found, provider) = (self.found.clone(), self.provider.clone());
+        let loaded = self.look.aside(WITHIN, move || drop(found.set(system(&provider)))).await;
+        if let Err(error) = loaded {
+            tracing::warn!(%error, "the CA certificates of this machine cannot be read (SSL_CERT_FILE, SSL_CERT_DIR)");
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -58,8 +89,8 @@ impl ServerCertVerifier for Verifier {
             Trust::Anybody => return Ok(ServerCertVerified::assertion()),
             Trust::Roots(roots) => roots,
             Trust::System(roots) => roots
-                .get_or_init(|| system(&self.provider))
-                .as_ref()
+                .get()
+                .and_then(Option::as_ref)
                 .ok_or_else(|| Error::General("this machine has no CA certificates: set SSL_CERT_FILE or REQUESTS_CA_BUNDLE".to_owned()))?,
         };
         roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
@@ -89,12 +120,18 @@ impl ServerCertVerifier for Verifier {
 }
 
 fn bundle(file: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, WebError> {
-    let text = std::fs::read(file).map_err(|source| WebError::BundleUnreadable { file: file.to_owned(), source: Arc::new(source) })?;
+    let text = aside::handed(file).map_err(|source| WebError::BundleUnreadable { file: file.to_owned(), source: Arc::new(source) })?;
     let found: Vec<_> = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok).collect();
     verifier(found, provider).ok_or_else(|| WebError::BundleEmpty { file: file.to_owned() })
 }
 
 fn system(provider: &Arc<CryptoProvider>) -> Option<Arc<WebPkiServerVerifier>> {
+    if let Some(file) = std::env::var_os("SSL_CERT_FILE")
+        && let Err(error) = aside::check(Path::new(&file))
+    {
+        tracing::warn!(%error, "SSL_CERT_FILE={file:?} cannot be read");
+        return None;
+    }
     verifier(rustls_native_certs::load_native_certs().certs, provider)
 }
 

@@ -89,13 +89,13 @@ impl Owner {
             let input = self.input().await;
             let phase = std::mem::replace(&mut self.phase, Phase::Ended);
             self.phase = match input {
-                Input::Control(Control::Start) => self.start(phase),
-                Input::Control(Control::Reload(answer)) => self.reload(phase, answer),
+                Input::Control(Control::Start) => self.start(phase).await,
+                Input::Control(Control::Reload(answer)) => self.reload(phase, answer).await,
                 Input::Control(Control::Forward(signal)) => forward(phase, signal),
                 Input::Control(Control::Stop) => self.stop(phase),
                 Input::Control(Control::Hurry) => hurry(phase),
-                Input::Exited(code) => self.exited(phase, code),
-                Input::Due => self.due(phase),
+                Input::Exited(code) => self.exited(phase, code).await,
+                Input::Due => self.due(phase).await,
             };
         }
     }
@@ -125,18 +125,28 @@ impl Owner {
         }
     }
 
-    fn start(&mut self, phase: Phase) -> Phase {
+    async fn start(&mut self, phase: Phase) -> Phase {
         match phase {
-            Phase::Waiting => self.launch(),
+            Phase::Waiting => self.launch().await,
             started @ (Phase::Running(_) | Phase::Stopping { .. } | Phase::Resting(_) | Phase::Ended) => started,
         }
     }
 
-    fn launch(&mut self) -> Phase {
+    async fn launch(&mut self) -> Phase {
         // It reads what is on disk now.
         self.started.send_replace(Some(Instant::now()));
         let program = self.settings.command.first().map(|program| program.display().to_string()).unwrap_or_default();
-        match Process::start(&self.settings.command) {
+        let command = self.settings.command.clone();
+        // Aside: where the program's file system hangs, so does whoever starts it.
+        let starting = tokio::task::spawn_blocking(move || Process::start(&command));
+        let started = tokio::select! {
+            started = starting => started.unwrap_or_else(|error| Err(io::Error::other(error))),
+            () = self.asked_to_end() => {
+                tracing::warn!(program, "stopped while the child is being started");
+                return Phase::Ended;
+            }
+        };
+        match started {
             Ok(process) => {
                 tracing::info!(program, pid = process.pid(), "child started");
                 Phase::Running(process)
@@ -144,6 +154,24 @@ impl Owner {
             Err(error) => {
                 tracing::error!(program, %error, "the child cannot be started");
                 self.gone(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTED }, Duration::ZERO)
+            }
+        }
+    }
+
+    /// Resolves when the child is to end before it has begun; it hears no other signal then.
+    async fn asked_to_end(&mut self) {
+        loop {
+            let control = tokio::select! {
+                control = self.signals.next() => control,
+                Some(control) = self.mailbox.recv() => control,
+            };
+            match control {
+                Control::Stop | Control::Hurry => return,
+                Control::Reload(answer) => {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(Err(Fault::later("the child is being started".to_owned())));
+                }
+                Control::Start | Control::Forward(_) => {}
             }
         }
     }
@@ -167,12 +195,12 @@ impl Owner {
         }
     }
 
-    fn reload(&mut self, phase: Phase, answer: Answer) -> Phase {
+    async fn reload(&mut self, phase: Phase, answer: Answer) -> Phase {
         let (answered, phase) = match (phase, self.settings.reload) {
             // It reads the files when it starts.
             (Phase::Waiting, _) => (Ok(()), Phase::Waiting),
             (phase @ Phase::Resting(_), _) => (Err(Fault::later("the child ended, and is not started again yet".to_owned())), phase),
-            (Phase::Running(process), Reload::Signal(signal)) => (process.tell(signal), Phase::Running(process)),
+            (Phase::Running(process), Reload::Signal(signal)) => (process.tell(signal).await, Phase::Running(process)),
             (Phase::Running(process), Reload::Restart) => {
                 return self.ask_to_end(process, self.settings.kill_signal, Then::Again(Some(answer)));
             }
@@ -206,7 +234,7 @@ impl Owner {
         Phase::Stopping { process, due: Instant::now() + self.settings.kill_timeout, killed: false, then }
     }
 
-    fn exited(&mut self, phase: Phase, code: u8) -> Phase {
+    async fn exited(&mut self, phase: Phase, code: u8) -> Phase {
         match phase {
             Phase::Running(process) => {
                 // What it left behind must not stand in the way of the next one, nor outlive us.
@@ -216,7 +244,7 @@ impl Owner {
             }
             Phase::Stopping { process, then: Then::Again(answer), .. } => {
                 drop(process);
-                let phase = self.launch();
+                let phase = self.launch().await;
                 let answered = match phase {
                     Phase::Running(_) => Ok(()),
                     _ => Err(Fault::Permanent("the child cannot be started".to_owned())),
@@ -233,9 +261,9 @@ impl Owner {
         }
     }
 
-    fn due(&mut self, phase: Phase) -> Phase {
+    async fn due(&mut self, phase: Phase) -> Phase {
         match phase {
-            Phase::Resting(_) => self.launch(),
+            Phase::Resting(_) => self.launch().await,
             Phase::Stopping { process, killed: false, then, .. } => {
                 let seconds = self.settings.kill_timeout.as_secs_f32();
                 tracing::warn!(pid = process.pid(), seconds, "the child does not end, it is killed (KILL_TIMEOUT)");

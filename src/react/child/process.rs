@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
+use crate::aside::{self, WITHIN};
 use crate::config::reload::signal_name;
 use crate::core::retry::Trouble;
 use crate::react::group::Group;
@@ -79,7 +80,7 @@ impl Process {
     }
 
     /// Tells it of a change by a signal, unless that would end a child that does not handle it, or not yet.
-    pub fn tell(&self, signal: Signal) -> Result<(), Fault> {
+    pub async fn tell(&self, signal: Signal) -> Result<(), Fault> {
         let (pid, name) = (self.pid(), signal_name(signal));
         let young = OLD_ENOUGH.saturating_sub(self.since.elapsed());
         let judged = is_for_handlers(signal);
@@ -87,7 +88,7 @@ impl Process {
             let why = format!("process {pid} was started just now");
             return Err(Fault::Transient { trouble: Trouble::Connect, wish: Some(young), why });
         }
-        let objection = self.disposition(signal).filter(|_| judged).and_then(|disposition| disposition.objection(pid, name));
+        let objection = self.disposition(signal).await.filter(|_| judged).and_then(|disposition| disposition.objection(pid, name));
         match objection {
             Some(objection) => Err(Fault::later(format!("{objection} (RELOAD_SIGNAL)"))),
             None => self.send(signal).map_err(|error| Fault::later(format!("process {pid}: {error}"))),
@@ -95,8 +96,8 @@ impl Process {
     }
 
     /// Nothing where it is not seen.
-    fn disposition(&self, signal: Signal) -> Option<Disposition> {
-        let children = proc::children(Path::new("/proc"));
+    async fn disposition(&self, signal: Signal) -> Option<Disposition> {
+        let children = aside::once(WITHIN, || proc::children(Path::new("/proc"))).await.ok()?;
         children.iter().find(|status| status.pid == self.pid()).map(|status| status.disposition(signal))
     }
 }
@@ -108,11 +109,11 @@ mod tests {
     use super::*;
 
     /// A shell with these traps that are set already.
-    fn shell(traps: &str) -> Process {
+    async fn shell(traps: &str) -> Process {
         let script = format!("{traps}; trap : WINCH; while :; do sleep 0.01; done");
         let process = Process::start(&["sh".into(), "-c".into(), script.into()]).unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
-        while process.disposition(Signal::WINCH) != Some(Disposition::Caught) {
+        while process.disposition(Signal::WINCH).await != Some(Disposition::Caught) {
             assert!(std::time::Instant::now() < deadline, "the traps are set");
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -128,29 +129,29 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_child_is_told_after_its_first_second() {
-        let mut child = shell("trap 'exit 5' HUP");
+        let mut child = shell("trap 'exit 5' HUP").await;
         advance(Duration::from_millis(400)).await;
         let wish = Some(Duration::from_millis(600));
-        assert!(matches!(child.tell(Signal::HUP), Err(Fault::Transient { wish: until, .. }) if until == wish));
+        assert!(matches!(child.tell(Signal::HUP).await, Err(Fault::Transient { wish: until, .. }) if until == wish));
         advance(Duration::from_millis(600)).await;
-        assert_eq!(child.tell(Signal::HUP), Ok(()));
+        assert_eq!(child.tell(Signal::HUP).await, Ok(()));
         assert_eq!(child.ended().await, 5);
     }
 
     #[tokio::test(start_paused = true)]
     async fn signals_without_a_handler_are_held_back_but_for_those_that_are_meant_to_end_it() {
-        let mut child = shell("trap '' USR1");
+        let mut child = shell("trap '' USR1").await;
         advance(OLD_ENOUGH).await;
-        assert!(why(child.tell(Signal::HUP)).contains("no handler for HUP"));
-        assert!(why(child.tell(Signal::USR1)).contains("ignores USR1"));
-        assert_eq!(child.tell(Signal::INT), Ok(()));
+        assert!(why(child.tell(Signal::HUP).await).contains("no handler for HUP"));
+        assert!(why(child.tell(Signal::USR1).await).contains("ignores USR1"));
+        assert_eq!(child.tell(Signal::INT).await, Ok(()));
         assert_eq!(child.ended().await, 130);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_meant_to_end_a_child_waits_for_nothing() {
-        let mut child = shell(":");
-        assert_eq!(child.tell(Signal::TERM), Ok(()));
+        let mut child = shell(":").await;
+        assert_eq!(child.tell(Signal::TERM).await, Ok(()));
         assert_eq!(child.ended().await, 143);
     }
 }

@@ -7,6 +7,7 @@ mod canary;
 mod health;
 mod idle;
 mod list;
+mod outside;
 mod overload;
 mod process;
 mod refusals;

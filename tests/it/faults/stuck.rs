@@ -10,7 +10,7 @@ use super::{DEADLINE, Stage, wait_content};
 use crate::support::wait_until;
 
 /// Two seconds are promised; the rest is for a busy machine.
-const STOP: Duration = Duration::from_secs(6);
+pub(super) const STOP: Duration = Duration::from_secs(6);
 
 /// A shell that gives what follows it a full pipe as standard error, which nobody reads.
 const FULL: &str = "exec 2<>\"$0\"; dd if=/dev/zero bs=65536 count=1 >&2 2>/dev/null; exec \"$@\"";

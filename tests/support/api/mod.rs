@@ -23,6 +23,7 @@ pub mod store;
 pub mod tls;
 mod watch;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as std_mpsc};
 use std::thread::JoinHandle;
@@ -153,7 +154,12 @@ impl ApiServer {
     pub fn kubeconfig_for(&self, token: &str) -> PathBuf {
         let path = self.folder.path().join(format!("kubeconfig-{token}.json"));
         let config = kubeconfig(&self.url(), &answer::encode(self.authority_pem.as_bytes()), token);
-        std::fs::write(&path, config.to_string()).expect("writing a kubeconfig");
+        // Whole at any time: a projector that was started a moment ago may be reading it.
+        let whole = tempfile::NamedTempFile::new_in(self.folder.path()).expect("a temporary file");
+        std::fs::write(whole.path(), config.to_string()).expect("writing a kubeconfig");
+        // Other users read it, too.
+        std::fs::set_permissions(whole.path(), std::fs::Permissions::from_mode(0o644)).expect("a file of ours");
+        whole.persist(&path).expect("renaming a kubeconfig");
         path
     }
 

@@ -1,0 +1,136 @@
+//! Which API server is meant: that of the kubeconfig, else that of the pod we run in. What has to be read for that is read aside.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kube::Config;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use tokio::runtime::Handle;
+
+use crate::aside::{self, AT_START};
+use crate::config::settings;
+use crate::source::api::ApiError;
+
+/// What a pod gets of its service account.
+const ACCOUNT: [&str; 2] =
+    ["/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", "/var/run/secrets/kubernetes.io/serviceaccount/namespace"];
+
+/// A server, and how it is reached.
+pub struct Server {
+    /// What is known of it and of us.
+    pub config: Config,
+    /// The context of the kubeconfig.
+    pub context: Option<String>,
+    /// The proxy of its cluster.
+    pub proxy: Option<String>,
+}
+
+/// What is known of the server and of us.
+///
+/// # Errors
+/// What a person has to correct.
+pub async fn server(kubeconfig: Option<&Path>) -> Result<Server, ApiError> {
+    let file = kubeconfig.map(Path::to_owned);
+    let read = aside::once(AT_START, move || match &file {
+        Some(file) => from_kubeconfig(file),
+        None => in_cluster(),
+    });
+    read.await.map_err(|source| match kubeconfig {
+        Some(file) => ApiError::Kubeconfig { file: file.to_owned(), source: KubeconfigError::ReadConfig(source, file.to_owned()) },
+        None => ApiError::Account { file: ACCOUNT[0], source },
+    })?
+}
+
+fn in_cluster() -> Result<Server, ApiError> {
+    for file in ACCOUNT {
+        match aside::check(Path::new(file)) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(ApiError::Account { file, source }),
+            // Whoever needs one that is missing says so.
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(Server { config: Config::incluster().map_err(ApiError::NotInCluster)?, context: None, proxy: None })
+}
+
+/// What a kubeconfig says, merged of a file or a list of files. Never `Config::infer`: it obeys debugging variables of kube.
+fn from_kubeconfig(file: &Path) -> Result<Server, ApiError> {
+    let failed = |source| match source {
+        KubeconfigError::Parse(_) => ApiError::Syntax { file: file.to_owned() },
+        source => ApiError::Kubeconfig { file: file.to_owned(), source },
+    };
+    let mut merged = merged(file).map_err(failed)?;
+    for (what, named) in named(&merged) {
+        aside::check(Path::new(&named)).map_err(|source| ApiError::Named { file: file.to_owned(), what, named, source })?;
+    }
+    // A credential plugin has our environment, but for what is meant for other servers.
+    let users = merged.auth_infos.iter_mut().filter_map(|user| user.auth_info.as_mut());
+    for plugin in users.filter_map(|user| user.exec.as_mut()) {
+        plugin.drop_env.get_or_insert_default().extend(settings::SECRETS.map(str::to_owned));
+    }
+    let context = merged.current_context.clone();
+    // Taken out: what kube makes of it, or of the environment in its place, it would quote where it cannot be read.
+    let proxy = take_proxy(&mut merged);
+    let options = KubeConfigOptions::default();
+    let config = Handle::current().block_on(Config::from_custom_kubeconfig(merged, &options)).map_err(failed)?;
+    Ok(Server { config, context, proxy })
+}
+
+fn merged(files: &Path) -> Result<Kubeconfig, KubeconfigError> {
+    let mut merged = Kubeconfig::default();
+    for part in parts(files) {
+        merged = read(&part).and_then(|next| merged.merge(next))?;
+    }
+    Ok(merged)
+}
+
+fn parts(files: &Path) -> impl Iterator<Item = PathBuf> {
+    std::env::split_paths(files).filter(|part| !part.as_os_str().is_empty())
+}
+
+fn read(part: &Path) -> Result<Kubeconfig, KubeconfigError> {
+    let failed = |error| KubeconfigError::ReadConfig(error, part.to_owned());
+    if aside::is_descriptor(part) {
+        // It cannot be read twice, and relative paths in it are relative to nothing.
+        return Kubeconfig::from_yaml(&aside::handed(part).and_then(aside::text).map_err(failed)?);
+    }
+    aside::check(part).map_err(failed)?;
+    Kubeconfig::read_from(part)
+}
+
+/// Files that will be read for the current context, and the keys that name them. That of a token may come later.
+fn named(config: &Kubeconfig) -> Vec<(&'static str, String)> {
+    let context = config.contexts.iter().find(|known| Some(&known.name) == config.current_context.as_ref());
+    let Some(context) = context.and_then(|known| known.context.as_ref()) else { return Vec::new() };
+    let cluster = config.clusters.iter().find(|known| known.name == context.cluster).and_then(|known| known.cluster.as_ref());
+    let user = config.auth_infos.iter().find(|known| Some(&known.name) == context.user.as_ref());
+    let user = user.and_then(|known| known.auth_info.as_ref());
+    let authority = cluster.filter(|cluster| cluster.certificate_authority_data.is_none());
+    let certificate = user.filter(|user| user.client_certificate_data.is_none());
+    let key = user.filter(|user| user.client_key_data.is_none());
+    let files = [
+        ("certificate-authority", authority.and_then(|cluster| cluster.certificate_authority.clone())),
+        ("client-certificate", certificate.and_then(|user| user.client_certificate.clone())),
+        ("client-key", key.and_then(|user| user.client_key.clone())),
+    ];
+    files.into_iter().filter_map(|(what, file)| Some((what, file?))).collect()
+}
+
+/// The proxy of the cluster that the context of a kubeconfig names.
+fn take_proxy(kubeconfig: &mut Kubeconfig) -> Option<String> {
+    let current = kubeconfig.current_context.as_ref()?;
+    let context = kubeconfig.contexts.iter().find(|context| context.name == *current)?.context.as_ref()?;
+    let cluster = kubeconfig.clusters.iter_mut().find(|cluster| cluster.name == context.cluster)?.cluster.as_mut()?;
+    cluster.proxy_url.take().filter(|proxy| !proxy.is_empty())
+}
+
+/// The namespace that a kubeconfig's context names, if it does. Blocking. Nothing where it was handed to us as a pipe: that can be read
+/// only once, and whoever connects shall.
+pub fn context_namespace(kubeconfig: &Path) -> Option<String> {
+    if parts(kubeconfig).any(|part| aside::is_descriptor(&part)) {
+        return None;
+    }
+    let read = merged(kubeconfig).ok()?;
+    let name = read.current_context?;
+    let context = read.contexts.into_iter().find(|context| context.name == name)?.context?;
+    context.namespace.filter(|namespace| !namespace.is_empty())
+}
