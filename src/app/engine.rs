@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::app::publish::Publisher;
 use crate::app::reactions::{self, Means};
 use crate::app::shutdown::Shutdown;
-use crate::app::sources::Sources;
+use crate::app::sources::{End, Sources};
 use crate::app::{Tasks, place, settings, sweep, triggers};
 use crate::config::child::Start as ChildStart;
 use crate::config::{Config, Method};
@@ -35,12 +35,13 @@ pub const GRACE: Duration = Duration::from_secs(1);
 /// The loop looks around at least this often.
 pub const LOOK: Duration = Duration::from_secs(60);
 
-/// Resolves when the application may have been told of everything.
-async fn told(runner: Option<&Runner>) {
-    match runner {
-        Some(runner) => runner.settled().await,
-        None => std::future::pending().await,
-    }
+/// What is said when the runner is no more.
+pub const RUNNER_ENDED: &str = "the task that tells the application ended early";
+
+/// Resolves when the application may have been told of everything, or never will be.
+async fn told(runner: Option<&mut Runner>) -> Input {
+    let Some(runner) = runner else { return std::future::pending().await };
+    if runner.settled_or_ended().await { Input::Told } else { Input::Ended(RUNNER_ENDED.into()) }
 }
 
 /// How the loop ended.
@@ -60,9 +61,14 @@ enum Input {
     Resync,
     /// The application may have been told of everything.
     Told,
+    /// The beat that others look for.
     Look,
     /// The manifests have come to lie where files are written.
     Misplaced(String),
+    /// A source has ended, as it should.
+    Listed,
+    /// A task has ended that should not.
+    Ended(String),
     Shutdown,
 }
 
@@ -135,7 +141,7 @@ impl EngineLoop {
         if config.child.as_ref().is_some_and(|child| child.start == ChildStart::Now) {
             self.start_child();
         }
-        if let Err(ended) = self.open(config, shutdown).await {
+        if let Err(ended) = self.open(config, shutdown, tasks).await {
             return ended;
         }
         let mut sources = Sources::start(config, self.api.clone(), &self.mailbox, &self.health, false);
@@ -149,7 +155,7 @@ impl EngineLoop {
         let mut resync = config.resync.map(|period| Instant::now() + period);
         let mut wake = None;
         loop {
-            let input = self.next_input((wake, resync), shutdown, &mut sources, once).await;
+            let input = self.next_input((wake, resync), shutdown, tasks, &mut sources).await;
             let now = self.started.elapsed();
             let outcome = match input {
                 Input::Shutdown => {
@@ -164,11 +170,9 @@ impl EngineLoop {
                     self.note_reacted(shutdown).await;
                     None
                 }
-                Input::Look if self.runner.as_ref().is_some_and(Runner::has_ended) => {
-                    return Ended::Failed("the task that tells the application ended early".into());
-                }
-                Input::Look if tasks.any_ended() || (!once && sources.any_ended()) => return Ended::Failed("a task ended early".into()),
-                Input::Look => None,
+                Input::Ended(why) => return Ended::Failed(why),
+                Input::Listed if !once => return Ended::Failed("a source ended early".into()),
+                Input::Look | Input::Listed => None,
                 Input::Arrived | Input::Due => {
                     let batch = self.mailbox.take();
                     Some(self.on_disk(shutdown, move |engine| engine.converge(batch, now)).await)
@@ -222,24 +226,30 @@ impl EngineLoop {
         self.note_reacted(shutdown).await;
     }
 
+    /// Every arm is cancel-safe.
     async fn next_input(
-        &self,
+        &mut self,
         (wake, resync): (Option<Instant>, Option<Instant>),
         shutdown: &mut Shutdown,
+        tasks: &mut Tasks,
         sources: &mut Sources,
-        once: bool,
     ) -> Input {
-        let look = Instant::now() + if once { Duration::from_millis(20) } else { LOOK };
+        let look = Instant::now() + LOOK;
         self.beat.expect_within(LOOK + SLACK);
         let far = look + LOOK;
         tokio::select! {
             biased;
             () = shutdown.asked() => Input::Shutdown,
-            why = sources.misplaced() => Input::Misplaced(why),
+            why = tasks.ended() => Input::Ended(why),
+            end = sources.ended() => match end {
+                End::Source => Input::Listed,
+                End::Misplaced(why) => Input::Misplaced(why),
+                End::Helper => Input::Ended("a task that reads objects or URLs ended early".into()),
+            },
             () = self.mailbox.arrived() => Input::Arrived,
             () = sleep_until(wake.unwrap_or(far)), if wake.is_some() => Input::Due,
             () = sleep_until(resync.unwrap_or(far)), if resync.is_some() => Input::Resync,
-            () = told(self.runner.as_ref()) => Input::Told,
+            input = told(self.runner.as_mut()) => input,
             () = sleep_until(look) => Input::Look,
         }
     }
@@ -343,7 +353,7 @@ impl EngineLoop {
         let mut failures = sources.failures().await;
         // Retries may take longer than the loop promised to.
         self.beat.waiting();
-        if let Some(runner) = &self.runner {
+        if let Some(runner) = &mut self.runner {
             // An application that is not there yet finds the files when it starts: no failure.
             tokio::select! {
                 _ = runner.drain() => {}
@@ -368,3 +378,7 @@ impl EngineLoop {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

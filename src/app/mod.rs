@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::app::engine::{Ended, EngineLoop, Servers};
@@ -66,15 +66,15 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     health.set_on_reload_failure(config.on_reload_failure);
     let mut tasks = Tasks::default();
     if reaper::is_needed() {
-        tasks.spawn(reaper::reap());
+        tasks.spawn("that waits for orphans", reaper::reap());
     }
     if let Some(listen) = config.health {
         let address = serve::Address { host: listen.host, port: listen.port };
         let manner = serve::Manner { answers: listen.answers, wording: config.wording };
-        tasks.spawn(serve::serve(address, manner, health.clone(), std::future::pending()));
+        tasks.spawn("that serves health", serve::serve(address, manner, health.clone(), std::future::pending()));
     }
     let (stop, stopped) = watch::channel(false);
-    let status = api.as_ref().map(|api| Status::start(&config, api, &stopped));
+    let status = api.as_ref().map(|api| Status::start(&config, api, &stopped, &mut tasks));
     let events = status.as_ref().and_then(|status| status.events.clone());
     let child = config.child.clone().map(child::own).transpose()?;
     if let Some(child) = &child {
@@ -103,7 +103,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     health.stopping();
     let status = async {
         if let Some(status) = status {
-            status.end(&mut shutdown).await;
+            status.end(&mut shutdown, &mut tasks.writers).await;
         }
     };
     let child = async {
@@ -113,7 +113,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
         }
     };
     let ((), code) = tokio::join!(status, child);
-    tasks.abort();
+    drop(tasks);
     Ok(match (ended, code) {
         // Who asks us to stop gets 0, whatever the child makes of it.
         (Ended::Done, code) => ExitCode::from(code.unwrap_or_default()),
@@ -234,24 +234,37 @@ pub fn place(config: &Config, pod: Option<String>) -> Place {
     }
 }
 
-/// Tasks that live as long as the program.
+/// Tasks that live as long as the program. Each gives its name, as part of a sentence.
 #[derive(Default)]
-pub struct Tasks(Vec<JoinHandle<()>>);
+pub struct Tasks {
+    lasting: JoinSet<&'static str>,
+    /// Those that end by themselves when they are told of the stop.
+    writers: JoinSet<&'static str>,
+}
 
 impl Tasks {
     /// Starts a task.
-    pub fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.push(tokio::spawn(task));
+    pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.lasting.spawn(named(name, task));
     }
 
-    /// Whether a task that should live as long as the program has ended.
-    pub fn any_ended(&self) -> bool {
-        self.0.iter().any(JoinHandle::is_finished)
+    /// Resolves when a task has ended, which none of them should, and says so.
+    ///
+    /// # Cancel safety
+    /// Yes.
+    pub async fn ended(&mut self) -> String {
+        let ended = tokio::select! {
+            Some(ended) = self.lasting.join_next() => ended,
+            Some(ended) = self.writers.join_next() => ended,
+            else => return std::future::pending().await,
+        };
+        ended.map_or_else(|error| format!("a task failed: {error}"), |name| format!("the task {name} ended early"))
     }
+}
 
-    fn abort(&self) {
-        self.0.iter().for_each(JoinHandle::abort);
-    }
+async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
+    task.await;
+    name
 }
 
 /// Our finalizers, where there are any.
@@ -264,55 +277,50 @@ fn ours(config: &Config) -> Option<status::patch::Finalizers> {
 struct Status {
     events: Option<events::EventSender>,
     wishes: Option<finalizers::FinalizerSender>,
-    tasks: Vec<JoinHandle<()>>,
     home: Option<(ApiServer, Home)>,
 }
 
 impl Status {
-    fn start(config: &Config, api: &ApiServer, stopped: &watch::Receiver<bool>) -> Self {
-        let mut tasks = Vec::new();
+    fn start(config: &Config, api: &ApiServer, stopped: &watch::Receiver<bool>, tasks: &mut Tasks) -> Self {
         let events = config.event_logging.then(|| {
             let (sender, mut writer) = events::writer(api.clone(), events::instance_name(&hostname()));
             let mut stopped = stopped.clone();
-            tasks.push(tokio::spawn(async move {
+            let run = async move {
                 tokio::select! {
                     () = writer.run() => {}
                     _ = stopped.wait_for(|stop| *stop) => {}
                 }
                 writer.drain(DRAIN).await;
-            }));
+            };
+            tasks.writers.spawn(named("that writes Events", run));
             sender
         });
         let wishes = ours(config).map(|ours| {
             let (sender, mut writer) = finalizers::writer(api.clone(), ours, events.clone());
             let mut stopped = stopped.clone();
-            tasks.insert(
-                0,
-                tokio::spawn(async move {
-                    tokio::select! {
-                        () = writer.run() => {}
-                        _ = stopped.wait_for(|stop| *stop) => {}
-                    }
-                    writer.drain(DRAIN).await;
-                }),
-            );
+            let run = async move {
+                tokio::select! {
+                    () = writer.run() => {}
+                    _ = stopped.wait_for(|stop| *stop) => {}
+                }
+                writer.drain(DRAIN).await;
+            };
+            tasks.writers.spawn(named("that writes finalizers", run));
             sender
         });
         let home = config.guarded_home().zip(ours(config)).map(|(namespace, ours)| {
             (api.clone(), Home { namespace: namespace.to_owned(), kinds: config.places().0, which: ours.to_which() })
         });
-        Self { events, wishes, tasks, home }
+        Self { events, wishes, home }
     }
 
     /// Waits for the drains, and where our own namespace is being deleted releases everything of ours in it; a second signal ends
     /// the wait.
-    async fn end(self, shutdown: &mut Shutdown) {
-        let Self { tasks, home, .. } = self;
+    async fn end(self, shutdown: &mut Shutdown, writers: &mut JoinSet<&'static str>) {
+        let Self { home, .. } = self;
         let drained = async {
-            for task in tasks {
-                // A task that panicked has nothing left to drain.
-                let _ = task.await;
-            }
+            // A task that panicked has nothing left to drain.
+            while writers.join_next().await.is_some() {}
         };
         let home = home.filter(|_| shutdown.was_asked());
         let ended = async {
@@ -362,7 +370,7 @@ pub(crate) fn sweep(config: &Config, api: &ApiServer, wishes: finalizers::Finali
     let (api, config) = (api.clone(), config.clone());
     let (kinds, namespaces) = config.places();
     let scopes = metadata::Scope::all(&kinds, &namespaces);
-    tasks.spawn(async move {
+    tasks.spawn("that looks for orphaned finalizers", async move {
         let followed = |object: &metadata::Metadata| config.follows(&object.key, |label| object.labels.get(label).map(String::as_str));
         sweep::sweep(&api, &scopes, followed, &ours, &wishes).await;
         std::future::pending::<()>().await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::config::{Config, LedgerPlace, Method, Origin};
 use crate::core::object::{Kind, NamedObject, ObjectKey, SourceId, Wanted};
@@ -41,9 +41,24 @@ pub struct Sources {
     misplaced: Option<oneshot::Receiver<String>>,
     /// What the folder of manifests holds, where one is read.
     found: Option<watch::Receiver<manifests::Tally>>,
-    tasks: Vec<JoinHandle<Result<(), String>>>,
+    tasks: JoinSet<Result<(), String>>,
+    /// What went wrong with those that have ended.
+    failures: Vec<String>,
+    /// What lives as long as the sources are wanted.
+    helpers: JoinSet<()>,
     /// Where each source of a cluster is told of, and how many objects were told last.
     contacts: Vec<(SourceId, Contact, usize)>,
+}
+
+/// What has ended.
+#[derive(PartialEq, Eq, Debug)]
+pub enum End {
+    /// A source, as it should where it lists once.
+    Source,
+    /// That of manifests, which have come to lie where files are written: what to say then.
+    Misplaced(String),
+    /// A task that reads objects or URLs, as none should.
+    Helper,
 }
 
 enum Fetch {
@@ -154,13 +169,6 @@ pub fn groups(config: &Config) -> Vec<SourceId> {
     scopes.iter().filter_map(first).collect()
 }
 
-impl Drop for Sources {
-    /// Whoever reads for nobody ends.
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
-    }
-}
-
 /// Which objects of a folder of manifests are taken, and how they are read.
 pub fn manifest_rules(config: &Config) -> ManifestRules {
     ManifestRules {
@@ -178,10 +186,21 @@ impl Sources {
         match (&config.origin, api) {
             (Origin::Cluster { .. }, Some(api)) => Self::cluster(config, &api, mailbox, health, once),
             (Origin::Manifests(folder), _) => Self::manifests(config, folder.clone(), mailbox, health, once),
-            (Origin::Cluster { .. }, None) => {
-                let (relist, tasks, contacts) = (Vec::new(), Vec::new(), Vec::new());
-                Self { relist, fetch: Fetch::Manifests, orders: None, misplaced: None, found: None, tasks, contacts }
-            }
+            (Origin::Cluster { .. }, None) => Self::of(Vec::new(), Fetch::Manifests, JoinSet::new()),
+        }
+    }
+
+    fn of(relist: Vec<(SourceId, mpsc::Sender<Request>)>, fetch: Fetch, tasks: JoinSet<Result<(), String>>) -> Self {
+        Self {
+            relist,
+            fetch,
+            orders: None,
+            misplaced: None,
+            found: None,
+            tasks,
+            failures: Vec::new(),
+            helpers: JoinSet::new(),
+            contacts: Vec::new(),
         }
     }
 
@@ -196,7 +215,7 @@ impl Sources {
             mailbox: mailbox.clone(),
         };
         let (orders, wanted) = mpsc::unbounded_channel();
-        tokio::spawn(download::download(downloader, wanted));
+        self.helpers.spawn(download::download(downloader, wanted));
         self.orders = Some(orders);
         self
     }
@@ -219,7 +238,7 @@ impl Sources {
             Method::Sleep(pause) => After::Sleep(pause),
         };
         let timeouts = Timeouts { server: config.watch_server_timeout, client: config.watch_client_timeout };
-        let (mut relist, mut tasks, mut scopes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut relist, mut tasks, mut scopes) = (Vec::new(), JoinSet::new(), Vec::new());
         let except: Arc<[ObjectKey]> = config.objects.as_slice().into();
         for (id, Followed { kind, namespace, name }) in (0..).zip(followed(config)) {
             let contact = health.watch(WatchName { kind: Some(kind), namespace: namespace.clone() });
@@ -241,12 +260,13 @@ impl Sources {
                 Ends { mailbox: mailbox.clone(), requests, contact },
                 seed,
             );
-            tasks.push(tokio::spawn(source.run()));
+            tasks.spawn(source.run());
         }
         let (fetch, wanted) = mpsc::channel(REQUESTS);
         let contacts = scopes.iter().map(|(scope, contact)| (scope.id, contact.clone(), 0)).collect();
-        tokio::spawn(Fetcher::new(api.clone(), scopes, mailbox.clone()).run(wanted));
-        Self { relist, fetch: Fetch::Cluster(fetch), orders: None, misplaced: None, found: None, tasks, contacts }
+        let mut sources = Self { contacts, ..Self::of(relist, Fetch::Cluster(fetch), tasks) };
+        sources.helpers.spawn(Fetcher::new(api.clone(), scopes, mailbox.clone()).run(wanted));
+        sources
     }
 
     fn manifests(config: &Config, folder: std::path::PathBuf, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
@@ -260,7 +280,8 @@ impl Sources {
         let (tally, found) = watch::channel(manifests::Tally::default());
         let given = manifests::Given { path: folder, rules, written: written(config), tally };
         let (tell, misplaced) = oneshot::channel();
-        let task = tokio::spawn(async move {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
             let ended = manifests::run(given, mode, mailbox, requests, contact).await;
             if let Err(manifests::Error::Overlap(overlap)) = &ended {
                 // Whoever only looks does not ask.
@@ -268,8 +289,7 @@ impl Sources {
             }
             ended.map_err(|error| format!("{:#}", anyhow::Error::from(error)))
         });
-        let (relist, tasks, contacts) = (vec![(SourceId(0), sender)], vec![task], Vec::new());
-        Self { relist, fetch: Fetch::Manifests, orders: None, misplaced: Some(misplaced), found: Some(found), tasks, contacts }
+        Self { misplaced: Some(misplaced), found: Some(found), ..Self::of(vec![(SourceId(0), sender)], Fetch::Manifests, tasks) }
     }
 
     /// Asks for objects again, or for the lists of those sources of which they are too many. What does not fit now is asked for later
@@ -303,18 +323,29 @@ impl Sources {
         }
     }
 
-    /// Resolves when the manifests have come to lie where files are written; what to say then.
+    /// Whether every source has ended.
+    pub fn all_ended(&mut self) -> bool {
+        while let Some(ended) = self.tasks.try_join_next() {
+            self.note(ended);
+        }
+        self.tasks.is_empty()
+    }
+
+    /// Resolves when a source has ended, or something that works for them.
     ///
     /// # Cancel safety
     /// Yes.
-    pub async fn misplaced(&mut self) -> String {
-        if let Some(told) = &mut self.misplaced
-            && let Ok(why) = told.await
-        {
-            return why;
+    pub async fn ended(&mut self) -> End {
+        tokio::select! {
+            Some(ended) = self.tasks.join_next() => {
+                self.note(ended);
+                // It was told before the end.
+                let misplaced = self.misplaced.as_mut().and_then(|told| told.try_recv().ok());
+                misplaced.map_or(End::Source, End::Misplaced)
+            }
+            Some(_) = self.helpers.join_next() => End::Helper,
+            else => std::future::pending().await,
         }
-        self.misplaced = None;
-        std::future::pending().await
     }
 
     /// Tells that everything that was found is on disk.
@@ -325,33 +356,48 @@ impl Sources {
         }
     }
 
-    /// Whether every source has ended.
-    pub fn all_ended(&self) -> bool {
-        self.tasks.iter().all(JoinHandle::is_finished)
-    }
-
-    /// Whether one has ended that should go on.
-    pub fn any_ended(&self) -> bool {
-        self.tasks.iter().any(JoinHandle::is_finished)
+    fn note(&mut self, ended: Result<Result<(), String>, JoinError>) {
+        self.failures.extend(ended.unwrap_or_else(|error| Err(error.to_string())).err());
     }
 
     /// Waits for the ends and tells what went wrong.
     pub async fn failures(&mut self) -> Vec<String> {
-        let mut failures = Vec::new();
-        for task in self.tasks.drain(..) {
-            match task.await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => failures.push(error),
-                Err(error) => failures.push(error.to_string()),
-            }
+        while let Some(ended) = self.tasks.join_next().await {
+            self.note(ended);
         }
-        failures
+        std::mem::take(&mut self.failures)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn sources() -> Sources {
+        Sources::of(Vec::new(), Fetch::Manifests, JoinSet::new())
+    }
+
+    #[tokio::test]
+    async fn s13_the_end_of_sources_and_of_what_works_for_them_is_told() {
+        let mut sources = sources();
+        sources.tasks.spawn(async { Err("why".to_owned()) });
+        sources.tasks.spawn(async { Ok(()) });
+        assert_eq!((sources.ended().await, sources.ended().await), (End::Source, End::Source));
+        assert!(sources.all_ended());
+        assert_eq!(sources.failures().await, ["why"]);
+        sources.helpers.spawn(async {});
+        assert_eq!(sources.ended().await, End::Helper);
+    }
+
+    #[tokio::test]
+    async fn s13_failures_are_kept_however_the_end_of_their_source_was_noticed() {
+        let mut sources = sources();
+        sources.tasks.spawn(async { Err("why".to_owned()) });
+        while !sources.all_ended() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(sources.failures().await, ["why"]);
+    }
 
     #[test]
     fn m6_manifests_are_looked_at_twice_as_often_as_contact_is_wanted() {

@@ -83,7 +83,7 @@ async fn follow(config: &Config, api: Option<ApiServer>, place: &Place, pause: &
     let roots = settings(config).rules.roots;
     // Nobody asks how these watches are: they end when ours begin.
     let (mailbox, health) = (Mailbox::default(), Health::new(None));
-    let sources = Sources::start(config, api, &mailbox, &health, false);
+    let mut sources = Sources::start(config, api, &mailbox, &health, false);
     let mut next = Instant::now();
     loop {
         tokio::select! {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
 use crate::app::Tasks;
-use crate::app::engine::{Ended, GRACE, LOOK, SLACK};
+use crate::app::engine::{Ended, GRACE, LOOK, RUNNER_ENDED, SLACK};
 use crate::app::shutdown::Shutdown;
 use crate::config::Config;
 use crate::config::triggers::SecretTrigger;
@@ -57,7 +57,7 @@ pub fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &Health,
         let ends = Ends { mailbox: mailbox.clone(), requests, contact };
         let seed = u32::try_from(status::random() >> 32).unwrap_or_default();
         let source = ClusterSource::new(api.clone(), Scope { id: SourceId(id), ..scope }, manner, ends, seed);
-        tasks.spawn(async {
+        tasks.spawn("that follows what the application is told of", async {
             // A watch never ends by itself.
             let _ = source.run().await;
         });
@@ -74,7 +74,7 @@ pub fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &Health,
         occasions: runner.occasions(),
         health: (!config.projects()).then(|| health.clone()),
     };
-    tasks.spawn(follower.follow());
+    tasks.spawn("that tells of pods and Secrets", follower.follow());
 }
 
 impl Follower {
@@ -125,10 +125,9 @@ pub async fn run(
                 runner.stop(GRACE).await;
                 return Ended::Done;
             }
-            () = sleep_until(Instant::now() + LOOK) => {}
-        }
-        if runner.has_ended() || tasks.any_ended() {
-            return Ended::Failed("a task ended early".into());
+            why = tasks.ended() => return Ended::Failed(why),
+            () = runner.ended() => return Ended::Failed(RUNNER_ENDED.into()),
+            () = sleep(LOOK) => {}
         }
     }
 }

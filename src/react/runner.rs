@@ -217,8 +217,28 @@ impl Runner {
         self.shared.settled.notified().await;
     }
 
+    /// As [`Runner::settled`], and whether the task goes on: false when it ended although nobody asked it to.
+    ///
+    /// # Cancel safety
+    /// Yes, until it was false.
+    pub async fn settled_or_ended(&mut self) -> bool {
+        tokio::select! {
+            () = self.shared.settled.notified() => true,
+            _ = &mut self.task => false,
+        }
+    }
+
+    /// Resolves when the task ended although nobody asked it to. No more may be asked of it then.
+    ///
+    /// # Cancel safety
+    /// Yes.
+    pub async fn ended(&mut self) {
+        // Whatever it ended by.
+        let _ = (&mut self.task).await;
+    }
+
     /// Tells everything that waits, without windows. Whether it was told; if not, the bounds of retries are reached.
-    pub async fn drain(&self) -> bool {
+    pub async fn drain(&mut self) -> bool {
         let now = self.shared.now();
         {
             let mut state = self.shared.state();
@@ -236,22 +256,20 @@ impl Runner {
                     return false;
                 }
             }
-            self.settled().await;
+            if !self.settled_or_ended().await {
+                return false;
+            }
         }
     }
 
     /// Lets the reaction that runs end within `grace`; everything else stays owed.
     pub async fn stop(&mut self, grace: Duration) {
         let _ = self.stop.send(true);
-        if timeout(grace, &mut self.task).await.is_err() {
+        // One that ended before may have been joined.
+        if !self.task.is_finished() && timeout(grace, &mut self.task).await.is_err() {
             tracing::warn!("stopped while a reaction runs");
             self.task.abort();
         }
-    }
-
-    /// Whether the task ended although nobody asked it to.
-    pub fn has_ended(&self) -> bool {
-        self.task.is_finished() && !*self.stop.borrow()
     }
 
     /// Figures of each reaction, in order.

@@ -308,12 +308,12 @@ async fn sources_of_one_kind_and_namespace_are_told_as_one() {
 #[tokio::test(start_paused = true)]
 async fn draining_tells_everything_and_whether_it_could() {
     for (failures, told) in [(2, true), (3, false)] {
-        let (runner, _) = Bench::new().with("request", (0..failures).map(|_| later())).start();
+        let (mut runner, _) = Bench::new().with("request", (0..failures).map(|_| later())).start();
         runner.tell(&outcome(&["a"], true));
         assert_eq!(runner.drain().await, told, "{failures} failures");
         assert_eq!(runner.is_idle(), told);
     }
-    let (runner, told) = Bench::new().with("script", [never()]).start();
+    let (mut runner, told) = Bench::new().with("script", [never()]).start();
     runner.tell(&Outcome { ready: false, listed: Vec::new(), ..outcome(&["a"], true) });
     assert!(runner.drain().await, "attempted, and no attempt would be better");
     assert_eq!(log(&told).len(), 1);
@@ -333,7 +333,6 @@ async fn a_stop_lets_what_runs_end_within_the_grace_and_keeps_the_rest_owed() {
         runner.stop(Duration::from_secs(3)).await;
         assert!(before.elapsed() <= Duration::from_secs(3));
         assert_eq!(runner.is_idle(), idle, "{takes} s");
-        assert!(!runner.has_ended());
     }
     let (mut runner, told) = Bench::new().with("request", [later(), later()]).start();
     runner.tell(&outcome(&["a"], false));
@@ -416,4 +415,13 @@ async fn what_a_reaction_does_not_heed_is_nothing_new_for_it_while_it_fails() {
     idle(&runner).await;
     assert_eq!(log(&told), ["1 script /folder/a", "2 exec /folder/a"]);
     assert_eq!(renewals.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s13_the_end_of_the_task_is_told_to_whoever_waits_for_news() {
+    let (mut runner, _) = Bench::new().with("request", []).start();
+    runner.task.abort();
+    assert!(!runner.settled_or_ended().await);
+    // A stop afterwards asks no more of it.
+    runner.stop(Duration::from_secs(3)).await;
 }

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 use crate::app::engine::{Ended, EngineLoop, SLACK, STOP_WITHIN};
 use crate::app::shutdown::Shutdown;
 use crate::app::standby::{Seen, Standby};
-use crate::app::store;
+use crate::app::{Tasks, store};
 use crate::config::{Config, LedgerPlace, Method};
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
@@ -33,7 +33,7 @@ impl EngineLoop {
     }
 
     /// Opens FOLDER and ledger, however long it takes.
-    pub(super) async fn open(&mut self, config: &Config, shutdown: &mut Shutdown) -> Result<(), Ended> {
+    pub(super) async fn open(&mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Result<(), Ended> {
         self.check_staging(config, shutdown).await?;
         let mut told = String::new();
         let mut standby = None;
@@ -93,6 +93,7 @@ impl EngineLoop {
             self.beat.expect_within(SLACK);
             tokio::select! {
                 () = sleep(Duration::from_millis(500)) => {}
+                why = tasks.ended() => return Err(Ended::Failed(why)),
                 () = shutdown.asked() => return Err(Ended::Done),
             }
         }
