@@ -26,7 +26,7 @@
 //!   Secrets that it depends on. Never blocks a file. [`web`]: asks servers other than the API.
 //! - [`status`]: what the cluster is told: Events, finalizers, `release`. Never blocks or fails a file.
 //! - [`health`], [`serve`]: `/healthz` and `/readyz`.
-//! - [`aside`]: reads and runs what lies outside FOLDER, and may hang.
+//! - [`aside`]: reads and runs what lies outside FOLDER, and may hang. [`lookup`]: names, likewise.
 //! - [`app`]: the wiring of `run`. [`commands`]: `plan`, `check`, `release`, `healthcheck`.
 //!
 //! # Invariants
@@ -51,6 +51,7 @@ pub mod core;
 pub mod disk;
 pub mod engine;
 pub mod health;
+pub mod lookup;
 pub mod react;
 pub mod serve;
 pub mod source;

@@ -3,7 +3,6 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use kube_projector::app::shutdown::Shutdown;
@@ -30,7 +29,6 @@ fn main() -> ExitCode {
         .enable_all()
         // What hangs keeps its thread, and nobody hangs twice: this is more than there are files, names and programs that can.
         .max_blocking_threads(64)
-        .thread_keep_alive(Duration::from_secs(3600))
         .build()
     {
         Ok(runtime) => runtime,

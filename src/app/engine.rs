@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::app::executor::Executor;
 use crate::app::publish::Publisher;
 use crate::app::reactions::{self, Means};
 use crate::app::shutdown::Shutdown;
@@ -74,6 +75,7 @@ enum Input {
 
 /// See the module's header.
 pub struct EngineLoop {
+    executor: Executor,
     settings: Settings,
     place: Place,
     engine: Option<Engine<Kernel>>,
@@ -106,10 +108,14 @@ pub struct Servers {
 
 impl EngineLoop {
     /// A loop that has not begun.
-    pub fn new(config: &Config, pod: Option<String>, servers: Servers, health: Health, publisher: Publisher) -> Self {
+    ///
+    /// # Errors
+    /// When there can be no more threads.
+    pub fn new(config: &Config, pod: Option<String>, servers: Servers, health: Health, publisher: Publisher) -> std::io::Result<Self> {
         let beat = health.looped("engine");
         let Servers { api, web } = servers;
-        Self {
+        Ok(Self {
+            executor: Executor::start()?,
             settings: settings(config),
             place: place(config, pod),
             engine: None,
@@ -126,7 +132,7 @@ impl EngineLoop {
             in_sync: false,
             swept: false,
             stood_by: false,
-        }
+        })
     }
 
     /// The same with a child that is started, and told of changes.
@@ -262,7 +268,7 @@ impl EngineLoop {
     ) -> Option<T> {
         let mut engine = self.engine.take()?;
         self.beat.waiting();
-        let mut task = tokio::task::spawn_blocking(move || {
+        let mut task = self.executor.run(move || {
             let done = work(&mut engine);
             (engine, done)
         });

@@ -1,6 +1,7 @@
 //! The wiring of `run`: sources, engine, status writers and health, each a named task; the end of any of them ends the program.
 
 mod engine;
+mod executor;
 mod publish;
 mod reactions;
 mod reaper;
@@ -89,7 +90,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
         _ => {
             let publisher = Publisher::new(&config, events, status.as_ref().and_then(|status| status.wishes.clone()));
             let pod = api.as_ref().and_then(ApiServer::pod_uid);
-            let engine = EngineLoop::new(&config, pod, Servers { api: api.clone(), web }, health.clone(), publisher);
+            let engine = EngineLoop::new(&config, pod, Servers { api: api.clone(), web }, health.clone(), publisher)?;
             let engine = engine.with_child(child.as_ref().map(child::Child::handle));
             engine.run(&config, &mut shutdown, &mut tasks).await
         }

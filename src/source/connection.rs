@@ -18,6 +18,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer as _, ServiceExt as _};
 
 use crate::aside::{self, AT_START, SmallFile, WITHIN};
+use crate::lookup::{self, Lookups};
 use crate::source::api::ResponseBody;
 use crate::source::plugin::Plugin;
 use crate::source::route::Route;
@@ -30,6 +31,8 @@ const PLUGIN_WITHIN: Duration = Duration::from_secs(300);
 /// The most that is buffered of a response before it is read.
 const READ_BUFFER_BYTES: usize = 32 << 10;
 
+/// Opens connections; names are looked up in bounds.
+pub type Connector = HttpConnector<Lookups>;
 /// Sends requests of one user to one server.
 type Transport = BoxCloneSyncService<Request<Body>, Response<ResponseBody>, BoxError>;
 
@@ -110,8 +113,8 @@ impl Connection {
 }
 
 /// How a connection is made, directly or to a proxy.
-pub fn connector() -> HttpConnector {
-    let mut connector = HttpConnector::new();
+pub fn connector() -> Connector {
+    let mut connector = HttpConnector::new_with_resolver(Lookups::new(lookup::system()));
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(Duration::from_secs(5)));

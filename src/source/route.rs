@@ -8,13 +8,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower::{BoxError, Service};
+
+use crate::source::connection::Connector;
 
 /// A proxy must have said within this that we are through. The connection to it has a limit of its own.
 const THROUGH_WITHIN: Duration = Duration::from_secs(10);
@@ -25,16 +26,16 @@ const SOCKS_PORT: u16 = 1080;
 #[derive(Clone)]
 pub enum Route {
     /// Straight to it.
-    Direct(HttpConnector),
+    Direct(Connector),
     /// By CONNECT.
-    Tunnel(Tunnel<HttpConnector>),
+    Tunnel(Tunnel<Connector>),
     /// By SOCKS 5; the proxy looks names up.
-    Socks(SocksV5<HttpConnector>),
+    Socks(SocksV5<Connector>),
 }
 
 impl Route {
     /// The way by this proxy to `server`. Nothing if it is no proxy that we know how to talk to.
-    pub fn by(proxy: &str, server: &Uri, connector: HttpConnector) -> Option<Self> {
+    pub fn by(proxy: &str, server: &Uri, connector: Connector) -> Option<Self> {
         let proxy = Matcher::builder().all(proxy).build().intercept(server)?;
         let host = proxy.uri().host()?;
         let at = |port: u16| Uri::builder().scheme("http").authority(format!("{host}:{port}")).path_and_query("/").build().ok();

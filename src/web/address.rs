@@ -1,20 +1,14 @@
 //! Where a server is: URLs as logs may show them, origins, and the addresses that belong to nobody but the node.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::sync::Semaphore;
 
 use crate::config::web::Origin;
 use crate::core::object::Kind;
+use crate::lookup::{Lookup, Lookups};
 use crate::web::error::WebError;
-
-/// Lookups under way at once. Each keeps a thread of the runtime for as long as a dead name server lets it wait, and files are
-/// written by threads of the same pool.
-const LOOKUPS_MAX: usize = 2;
 
 /// What is shown of a text in which no server is named. Not even its scheme: `name:password` has one, too.
 const NO_URL: &str = "(not a URL)";
@@ -153,14 +147,6 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// How names become addresses.
-pub(crate) type Lookup = Arc<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>;
-
-/// The lookup of the system.
-pub(crate) fn system() -> Lookup {
-    Arc::new(|name| Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect()))
-}
-
 /// Which addresses a name may stand for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
@@ -173,9 +159,8 @@ pub(crate) enum Reach {
 /// Looks names up, few at a time.
 #[derive(Clone)]
 pub(crate) struct Resolver {
-    lookup: Lookup,
+    lookups: Lookups,
     reach: Reach,
-    slots: Arc<Semaphore>,
 }
 
 /// A name that stands for a link-local address.
@@ -185,7 +170,7 @@ pub(crate) struct Guarded;
 
 impl Resolver {
     pub(crate) fn new(lookup: Lookup) -> Self {
-        Self { lookup, reach: Reach::Everything, slots: Arc::new(Semaphore::new(LOOKUPS_MAX)) }
+        Self { lookups: Lookups::new(lookup), reach: Reach::Everything }
     }
 
     /// The same lookups with another answer to link-local addresses.
@@ -196,15 +181,9 @@ impl Resolver {
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let Self { lookup, reach, slots } = self.clone();
+        let Self { lookups, reach } = self.clone();
         Box::pin(async move {
-            let slot = slots.acquire_owned().await?;
-            let found = tokio::task::spawn_blocking(move || {
-                // Held until the lookup ends, whoever has given up on it by then.
-                let _slot = slot;
-                lookup(name.as_str())
-            });
-            let found = found.await??;
+            let found = lookups.addresses(name.as_str().to_owned()).await?;
             // One such address among others is refused too: a name server could offer it as the second choice.
             if reach == Reach::Guarded && found.iter().copied().any(is_link_local) {
                 return Err(Guarded.into());

@@ -40,7 +40,8 @@ use crate::aside;
 use crate::config::Wording;
 use crate::config::web::{CredentialOrigins, Origin, Web};
 use crate::core::retry::Trouble;
-use crate::web::address::{Lookup, Resolver, Secrecy, check, names_metadata, origin_of, parse, quoted, shown, shown_url};
+use crate::lookup::{self, Lookup};
+use crate::web::address::{Resolver, Secrecy, check, names_metadata, origin_of, parse, quoted, shown, shown_url};
 use crate::web::body::Gate;
 use crate::web::credentials::Basic;
 use crate::web::error::WebError;
@@ -161,7 +162,7 @@ impl Client {
     /// # Errors
     /// A CA bundle that cannot be used.
     pub fn new(web: &Web) -> Result<Self, WebError> {
-        Self::with_lookup(web, address::system())
+        Self::with_lookup(web, lookup::system())
     }
 
     /// With another way to turn names into addresses.

@@ -22,7 +22,7 @@ impl EngineLoop {
     async fn check_staging(&self, config: &Config, shutdown: &mut Shutdown) -> Result<(), Ended> {
         let Some(staging) = config.staging.clone() else { return Ok(()) };
         let folder = config.folder.clone();
-        let looking = tokio::task::spawn_blocking(move || staging::lies_in(&folder, &staging));
+        let looking = self.executor.run(move || staging::lies_in(&folder, &staging));
         tokio::select! {
             looked = looking => match looked.unwrap_or(false) {
                 true => Err(Ended::Settings("STAGING lies in FOLDER: expected a folder outside of it, on the same mount".to_owned())),
@@ -44,7 +44,7 @@ impl EngineLoop {
             let (durability, folder_mode) = (config.durability, u16::try_from(config.folder_mode).unwrap_or(0o755));
             let staging = config.staging.clone();
             let kernel = if apart { Kernel::default() } else { Kernel::with_names() };
-            let mut opening = tokio::task::spawn_blocking(move || {
+            let mut opening = self.executor.run(move || {
                 let mut disk = Disk::open(kernel, settings.rules.roots.clone(), folder_mode, durability)
                     .map_err(|error| (false, format!("FOLDER: {error}")))?;
                 staging.iter().for_each(|staging| disk.stage_in(staging));

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::stuck::STOP;
 use super::{DEADLINE, Stage, wait_content};
-use crate::support::{PROJECTOR_TOKEN, Projector, wait_until};
+use crate::support::{Answer, PROJECTOR_TOKEN, Projector, WebServer, wait_until};
 
 /// A folder with what must not be read.
 struct Traps(TempDir);
@@ -214,4 +214,38 @@ fn s5_a_credential_plugin_that_hangs_is_run_once_and_a_stop_ends_us() {
         kill_process(hanging, Signal::KILL).unwrap();
         assert_eq!(ended, Some(0));
     }
+}
+
+#[test]
+fn s10_a_name_server_that_never_answers_keeps_no_file_waiting() {
+    // A name server that takes every question, on an address of its own.
+    let _silent = std::net::UdpSocket::bind("127.77.0.53:53").unwrap();
+    let (stage, traps, web) = (Stage::new(), Traps::new(), WebServer::start());
+    web.on("/u", Answer::ok("1"));
+    stage.cluster.configmap("u", &[("u.url", &web.url("/u"))]).create();
+    let mut config: Value = serde_json::from_str(&std::fs::read_to_string(stage.cluster.kubeconfig()).unwrap()).unwrap();
+    let port = stage.server().url().rsplit(':').next().unwrap().to_owned();
+    config["clusters"][0]["cluster"]["server"] = json!(format!("https://api.projector.test:{port}"));
+    config["clusters"][0]["cluster"]["tls-server-name"] = json!("127.0.0.1");
+    std::fs::write(traps.path("kubeconfig"), config.to_string()).unwrap();
+    std::fs::write(traps.path("hosts"), "127.0.0.1 localhost api.projector.test\n").unwrap();
+    std::fs::write(traps.path("resolv.conf"), "nameserver 127.77.0.53\noptions timeout:30 attempts:5\n").unwrap();
+    // The names of this machine, for the program alone.
+    let mounts = "mount --bind $0 /etc/hosts && mount --bind $1 /etc/resolv.conf && shift && exec \"$@\"";
+    let (hosts, resolv) = (shown(&traps.path("hosts")), shown(&traps.path("resolv.conf")));
+    let builder = stage.builder().wrapper(&["unshare", "--mount", "/bin/sh", "-c", mounts, &hosts, &resolv]);
+    let namespaces = format!("{},rig-other-1,rig-other-2", stage.cluster.namespace());
+    let builder = builder.kubeconfig(&traps.path("kubeconfig")).env("NAMESPACE", &namespaces).env("URL_KEYS", "true").env("RESYNC", "1");
+    let mut projector = builder.start();
+    projector.wait_ready();
+    wait_content(&stage.file("u"), b"1", DEADLINE);
+    // From now on nobody knows the API server's name, and six sources ask for it.
+    std::fs::write(traps.path("hosts"), "127.0.0.1 localhost\n").unwrap();
+    stage.server().drop_connections();
+    projector.wait_output("the name server does not answer");
+    web.on("/u", Answer::ok("2"));
+    wait_content(&stage.file("u"), b"2", DEADLINE);
+    assert_ne!(projector.health().0, 0);
+    projector.signal(Signal::TERM);
+    assert_eq!(projector.wait_exit(STOP).code(), Some(0));
 }
