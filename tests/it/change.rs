@@ -41,12 +41,12 @@ fn changed_annotation_moves_files_and_removes_only_our_folders() {
         setup.cluster.annotate("configmaps", name, &[(FOLDER, Some("new"))]);
     }
     setup.holds(&tree! { "new/a" => "1", "new/b" => "1", "new/c" => "1", "mixed/note" => "theirs" });
-    assert_eq!(folders(&setup.folder()), ["mixed", "new", "theirs"]);
+    setup.has_folders(&["mixed", "new", "theirs"]);
     for name in ["a", "b", "c"] {
         setup.cluster.annotate("configmaps", name, &[(FOLDER, None)]);
     }
     setup.holds(&tree! { "a" => "1", "b" => "1", "c" => "1", "mixed/note" => "theirs" });
-    assert_eq!(folders(&setup.folder()), ["mixed", "theirs"]);
+    setup.has_folders(&["mixed", "theirs"]);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn what_changed_while_nobody_ran_is_caught_up() {
         "of-edited/edited" => "2", "moved" => "1", "of-same/same" => "1", "of-deleted.bak" => "theirs", "of-relabelled/theirs" => "theirs",
     };
     assert_tree(&setup.folder(), &expected);
-    assert_eq!(folders(&setup.folder()), ["of-edited", "of-relabelled", "of-same"]);
+    setup.has_folders(&["of-edited", "of-relabelled", "of-same"]);
     assert_eq!(inode(&setup.path("of-same/same")), before, "an equal file is not written again");
 }
 
@@ -254,7 +254,7 @@ fn folder_that_could_not_be_made_is_not_ours_when_somebody_makes_it() {
     setup.cluster.delete("configmaps", "a");
     setup.cluster.wait_gone("configmaps", "a");
     setup.caught_up();
-    assert_eq!(folders(&setup.folder()), ["theirs"]);
+    setup.has_folders(&["theirs"]);
 }
 
 #[test]

@@ -73,6 +73,11 @@ impl Setup {
         wait_tree(&self.folder(), files);
     }
 
+    /// Waits until there are these folders and no others: ours go a moment after their last file.
+    pub fn has_folders(&self, expected: &[&str]) {
+        wait_for(&format!("the folders {expected:?}"), DEADLINE, || folders(&self.folder()) == expected);
+    }
+
     /// Everything that happened in the cluster so far is through: objects created after it have their (hidden) files.
     pub fn caught_up(&self) {
         self.caught_up_in(&self.folder());
