@@ -1,16 +1,21 @@
 //! Files and programs outside FOLDER that block, or are none: a FIFO, a folder, a file without end.
 
+use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::stuck::STOP;
+use super::stuck::{FULL, STOP};
 use super::{DEADLINE, Stage, wait_content};
 use crate::support::{Answer, PROJECTOR_TOKEN, Projector, WebServer, wait_until};
+
+/// Held by whoever has the name server, which can be there once.
+static SILENT: Mutex<()> = Mutex::new(());
 
 /// A folder with what must not be read.
 struct Traps(TempDir);
@@ -216,10 +221,56 @@ fn s5_a_credential_plugin_that_hangs_is_run_once_and_a_stop_ends_us() {
     }
 }
 
+/// Runs what follows with these hosts, and a name server that never answers. The names of this machine are for the program alone.
+fn silent_names(traps: &Traps, hosts: &str) -> [String; 7] {
+    std::fs::write(traps.path("hosts"), hosts).unwrap();
+    std::fs::write(traps.path("resolv.conf"), "nameserver 127.77.0.53\noptions timeout:30 attempts:5\n").unwrap();
+    let mounts = "mount --bind $0 /etc/hosts && mount --bind $1 /etc/resolv.conf && shift && exec \"$@\"";
+    let (hosts, resolv) = (shown(&traps.path("hosts")), shown(&traps.path("resolv.conf")));
+    ["unshare", "--mount", "/bin/sh", "-c", mounts, &hosts, &resolv].map(str::to_owned)
+}
+
+/// The name server itself: it takes every question.
+fn silent_server() -> UdpSocket {
+    UdpSocket::bind("127.77.0.53:53").unwrap()
+}
+
+#[test]
+fn whatever_blocks_together_keeps_no_file_waiting() {
+    // S5, S6 and S10 at once: nobody reads the log, each file that a setting names blocks, no name has an address.
+    let _silent = SILENT.lock().unwrap_or_else(PoisonError::into_inner);
+    let _server = silent_server();
+    let (stage, traps) = (Stage::new(), Traps::new());
+    stage.create("a", "1");
+    stage.cluster.configmap("u", &[("u.url", "http://nobody.projector.test/"), ("v.url", "http://other.projector.test/")]).create();
+    let token = traps.path("token");
+    std::fs::write(&token, PROJECTOR_TOKEN).unwrap();
+    let kubeconfig = kubeconfig(&stage, &traps, &json!({"tokenFile": token}));
+    let blocked = shown(&traps.fifo("fifo"));
+    let names = silent_names(&traps, "127.0.0.1 localhost\n");
+    let log = shown(&traps.fifo("log"));
+    let wrapper: Vec<&str> = names.iter().map(String::as_str).chain(["/bin/sh", "-c", FULL, &log]).collect();
+    let settings = [
+        ("LOG_LEVEL", "DEBUG"),
+        ("URL_KEYS", "true"),
+        ("SIGNAL_PIDFILE", &blocked),
+        ("SCRIPT", &blocked),
+        ("REQ_URL", "http://application.projector.test/"),
+        ("REQ_USERNAME", "u"),
+        ("REQ_PASSWORD_FILE", &blocked),
+    ];
+    let builder = settings.iter().fold(stage.builder(), |builder, (name, value)| builder.env(name, value));
+    let projector = builder.kubeconfig(&kubeconfig).wrapper(&wrapper).start();
+    wait_content(&stage.file("a"), b"1", DEADLINE);
+    std::fs::remove_file(&token).unwrap();
+    traps.fifo("token");
+    lives(&stage, projector);
+}
+
 #[test]
 fn s10_a_name_server_that_never_answers_keeps_no_file_waiting() {
-    // A name server that takes every question, on an address of its own.
-    let _silent = std::net::UdpSocket::bind("127.77.0.53:53").unwrap();
+    let _silent = SILENT.lock().unwrap_or_else(PoisonError::into_inner);
+    let _server = silent_server();
     let (stage, traps, web) = (Stage::new(), Traps::new(), WebServer::start());
     web.on("/u", Answer::ok("1"));
     stage.cluster.configmap("u", &[("u.url", &web.url("/u"))]).create();
@@ -228,12 +279,8 @@ fn s10_a_name_server_that_never_answers_keeps_no_file_waiting() {
     config["clusters"][0]["cluster"]["server"] = json!(format!("https://api.projector.test:{port}"));
     config["clusters"][0]["cluster"]["tls-server-name"] = json!("127.0.0.1");
     std::fs::write(traps.path("kubeconfig"), config.to_string()).unwrap();
-    std::fs::write(traps.path("hosts"), "127.0.0.1 localhost api.projector.test\n").unwrap();
-    std::fs::write(traps.path("resolv.conf"), "nameserver 127.77.0.53\noptions timeout:30 attempts:5\n").unwrap();
-    // The names of this machine, for the program alone.
-    let mounts = "mount --bind $0 /etc/hosts && mount --bind $1 /etc/resolv.conf && shift && exec \"$@\"";
-    let (hosts, resolv) = (shown(&traps.path("hosts")), shown(&traps.path("resolv.conf")));
-    let builder = stage.builder().wrapper(&["unshare", "--mount", "/bin/sh", "-c", mounts, &hosts, &resolv]);
+    let wrapper = silent_names(&traps, "127.0.0.1 localhost api.projector.test\n");
+    let builder = stage.builder().wrapper(&wrapper.each_ref().map(String::as_str));
     let namespaces = format!("{},rig-other-1,rig-other-2", stage.cluster.namespace());
     let builder = builder.kubeconfig(&traps.path("kubeconfig")).env("NAMESPACE", &namespaces).env("URL_KEYS", "true").env("RESYNC", "1");
     let mut projector = builder.start();

@@ -13,7 +13,7 @@ use crate::support::wait_until;
 pub(super) const STOP: Duration = Duration::from_secs(6);
 
 /// A shell that gives what follows it a full pipe as standard error, which nobody reads.
-const FULL: &str = "exec 2<>\"$0\"; dd if=/dev/zero bs=65536 count=1 >&2 2>/dev/null; exec \"$@\"";
+pub const FULL: &str = "exec 2<>\"$0\"; dd if=/dev/zero bs=65536 count=1 >&2 2>/dev/null; exec \"$@\"";
 
 #[test]
 fn s6_files_follow_health_answers_and_a_stop_ends_us_while_nobody_reads_stderr() {
