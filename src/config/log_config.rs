@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::config::log::{LogOutput, LogPlan, LogTarget, Rotation, python_level};
 use crate::config::{LogFormat, LogLevel};
+use crate::source::node;
 
 /// What the text of a LOG_CONFIG file asks for.
 ///
@@ -14,16 +15,15 @@ use crate::config::{LogFormat, LogLevel};
 /// What was expected, and where.
 pub fn parse(text: &str) -> Result<LogPlan, String> {
     const EXPECTED: &str = "expected a mapping with root, handlers and formatters, as logging.config.dictConfig takes it";
-    let mut options = serde_saphyr::Options::default();
-    options.with_snippet = false;
-    let document: Option<Value> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let place = error.location().map(|place| format!("line {}: ", place.line())).unwrap_or_default();
-        format!("{place}{EXPECTED}: {error}")
-    })?;
-    let document = match document.unwrap_or_default() {
-        document @ (Value::Object(_) | Value::Null) => document,
-        _ => return Err(EXPECTED.to_owned()),
+    let mut documents = node::documents(text.as_bytes()).into_iter();
+    let document = match documents.next().map(|document| document.node) {
+        None => Value::Null,
+        Some(Ok(node)) => node.into(),
+        Some(Err(flaw)) => return Err(format!("line {}: {EXPECTED}: {}", flaw.line, flaw.expected)),
     };
+    if !matches!(document, Value::Object(_) | Value::Null) || documents.next().is_some() {
+        return Err(EXPECTED.to_owned());
+    }
     // Python's root logger starts with WARNING.
     let level = scalar(&document, "/root/level")?.map_or(Ok(LogLevel::Warn), |text| level("root.level", &text))?;
     let names = match document.pointer("/root/handlers") {

@@ -63,7 +63,7 @@ pub enum ApiError {
         source: KubeconfigError,
     },
     /// The kubeconfig is no kubeconfig. The parser quotes what it read, which may be a token, so its words are left out.
-    #[error("KUBECONFIG=\"{}\": expected a kubeconfig in YAML", .file.display())]
+    #[error("KUBECONFIG=\"{}\": expected a kubeconfig in YAML or JSON, with text that looks like a number in quotes", .file.display())]
     Syntax {
         /// The file, or list of files, that was named.
         file: PathBuf,

@@ -49,7 +49,7 @@ async fn broken_kubeconfig_is_not_quoted() {
     let file = folder.path().join("config");
     std::fs::write(&file, "users:\n- name: x\n  user: {token: canary, tokenFile: [canary]}\n\tcanary").expect("written");
     let text = refused(&file).await;
-    assert!(text.contains("expected a kubeconfig in YAML") && !text.contains("canary"), "{text}");
+    assert!(text.contains("expected a kubeconfig in YAML or JSON") && !text.contains("canary"), "{text}");
 }
 
 #[tokio::test]

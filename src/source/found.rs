@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use crate::aside::{self, AT_START};
 use crate::config::settings;
 use crate::source::api::ApiError;
+use crate::source::node;
 
 /// What a pod gets of its service account.
 const ACCOUNT: [&str; 2] =
@@ -54,11 +55,8 @@ fn in_cluster() -> Result<Server, ApiError> {
 
 /// What a kubeconfig says, merged of a file or a list of files. Never `Config::infer`: it obeys debugging variables of kube.
 fn from_kubeconfig(file: &Path) -> Result<Server, ApiError> {
-    let failed = |source| match source {
-        KubeconfigError::Parse(_) => ApiError::Syntax { file: file.to_owned() },
-        source => ApiError::Kubeconfig { file: file.to_owned(), source },
-    };
-    let mut merged = merged(file).map_err(failed)?;
+    let failed = |source| ApiError::Kubeconfig { file: file.to_owned(), source };
+    let mut merged = merged(file)?;
     for (what, named) in named(&merged) {
         aside::check(Path::new(&named)).map_err(|source| ApiError::Named { file: file.to_owned(), what, named, source })?;
     }
@@ -75,10 +73,20 @@ fn from_kubeconfig(file: &Path) -> Result<Server, ApiError> {
     Ok(Server { config, context, proxy })
 }
 
-fn merged(files: &Path) -> Result<Kubeconfig, KubeconfigError> {
+fn merged(files: &Path) -> Result<Kubeconfig, ApiError> {
+    let failed = |source| ApiError::Kubeconfig { file: files.to_owned(), source };
     let mut merged = Kubeconfig::default();
     for part in parts(files) {
-        merged = read(&part).and_then(|next| merged.merge(next))?;
+        let text = aside::handed(&part).map_err(|error| failed(KubeconfigError::ReadConfig(error, part.clone())))?;
+        for document in node::documents(&text) {
+            let read = document.node.ok().and_then(|node| serde_json::from_value(node.into()).ok());
+            let mut read: Kubeconfig = read.ok_or_else(|| ApiError::Syntax { file: files.to_owned() })?;
+            // What was handed to us by a descriptor lies nowhere.
+            if let Some(folder) = part.parent().filter(|_| !aside::is_descriptor(&part)) {
+                resolve(&mut read, folder);
+            }
+            merged = merged.merge(read).map_err(failed)?;
+        }
     }
     Ok(merged)
 }
@@ -87,14 +95,18 @@ fn parts(files: &Path) -> impl Iterator<Item = PathBuf> {
     std::env::split_paths(files).filter(|part| !part.as_os_str().is_empty())
 }
 
-fn read(part: &Path) -> Result<Kubeconfig, KubeconfigError> {
-    let failed = |error| KubeconfigError::ReadConfig(error, part.to_owned());
-    if aside::is_descriptor(part) {
-        // It cannot be read twice, and relative paths in it are relative to nothing.
-        return Kubeconfig::from_yaml(&aside::handed(part).and_then(aside::text).map_err(failed)?);
+/// Relative paths in a kubeconfig start at its own folder.
+fn resolve(config: &mut Kubeconfig, folder: &Path) {
+    let clusters = config.clusters.iter_mut().filter_map(|named| named.cluster.as_mut());
+    let authorities = clusters.map(|cluster| &mut cluster.certificate_authority);
+    let users = config.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut());
+    let files = users.flat_map(|user| [&mut user.client_certificate, &mut user.client_key, &mut user.token_file]);
+    for path in authorities.chain(files).flatten() {
+        // What is absolute stays; a folder that is no text is that of no kubeconfig that names files by text.
+        if let Some(resolved) = folder.join(&*path).to_str() {
+            *path = resolved.to_owned();
+        }
     }
-    aside::check(part).map_err(failed)?;
-    Kubeconfig::read_from(part)
 }
 
 /// Files that will be read for the current context, and the keys that name them. That of a token may come later.
@@ -133,4 +145,45 @@ pub fn context_namespace(kubeconfig: &Path) -> Option<String> {
     let name = read.current_context?;
     let context = read.contexts.into_iter().find(|context| context.name == name)?.context?;
     context.namespace.filter(|namespace| !namespace.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_a_list_are_merged_each_with_paths_that_start_at_its_own_folder() {
+        let home = tempfile::tempdir().unwrap();
+        let (first, second) = (home.path().join("first"), home.path().join("second"));
+        let text = [
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\npreferences: {}\nusers: null\n\
+             clusters:\n- name: k\n  cluster: {server: 'https://a', certificate-authority: ca/of.first}\n\
+             contexts:\n- name: c\n  context: {cluster: k, user: u, namespace: shop}\n",
+            r#"{"apiVersion": "v1", "kind": "Config", "users": [{"name": "u", "user": {
+                "client-certificate": "certificate", "client-key": "/absolute", "tokenFile": "../token"}}]}"#,
+        ];
+        for (folder, text) in [&first, &second].into_iter().zip(text) {
+            std::fs::create_dir(folder).unwrap();
+            std::fs::write(folder.join("config"), text).unwrap();
+        }
+        let list = std::env::join_paths([first.join("config"), second.join("config")]).unwrap();
+        let config = merged(Path::new(&list)).map_err(|error| error.to_string()).unwrap();
+        let user = config.auth_infos[0].auth_info.clone().unwrap();
+        let found =
+            [config.clusters[0].cluster.clone().unwrap().certificate_authority, user.client_certificate, user.client_key, user.token_file];
+        let expected = [first.join("ca/of.first"), second.join("certificate"), "/absolute".into(), second.join("../token")];
+        assert_eq!(found.map(|path| PathBuf::from(path.unwrap())), expected);
+        assert_eq!(context_namespace(Path::new(&list)).as_deref(), Some("shop"));
+    }
+
+    #[test]
+    fn what_is_no_kubeconfig_is_told_without_its_words() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("config");
+        for text in ["users: canary", "users: [{name: u, user: {token: 12345}}]", "a: [", "- canary"] {
+            std::fs::write(&file, text).unwrap();
+            let error = merged(&file).err().map(|error| error.to_string()).unwrap();
+            assert!(error.contains("expected a kubeconfig in YAML or JSON") && !error.contains("canary"), "{text}: {error}");
+        }
+    }
 }

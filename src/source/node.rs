@@ -1,4 +1,4 @@
-//! YAML and JSON as a tree, with nothing but what a manifest can hold: strings, mappings, sequences.
+//! YAML and JSON as a tree. All YAML is read by this: the parser is compiled once for each type that it gives, and that is a lot of code.
 //!
 //! The library's own error texts quote the document, which may hold Secrets, so only their place is kept.
 
@@ -6,13 +6,14 @@ use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Number, Value};
 use serde_saphyr::{Budget, Options};
 
-/// One node of a document. Numbers and booleans lose their value: no field that we read may be one.
+/// One node of a document.
 pub(crate) enum Node {
     Null,
-    Bool,
-    Number,
+    Bool(bool),
+    Number(Number),
     Text(String),
     Sequence(Vec<Node>),
     Mapping(Vec<(String, Node)>),
@@ -151,6 +152,19 @@ fn options() -> Options {
     options
 }
 
+impl From<Node> for Value {
+    fn from(node: Node) -> Self {
+        match node {
+            Node::Null => Self::Null,
+            Node::Bool(value) => Self::Bool(value),
+            Node::Number(number) => Self::Number(number),
+            Node::Text(text) => Self::String(text),
+            Node::Sequence(nodes) => Self::Array(nodes.into_iter().map(Self::from).collect()),
+            Node::Mapping(fields) => Self::Object(fields.into_iter().map(|(key, node)| (key, node.into())).collect()),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NodeVisitor)
@@ -178,20 +192,21 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Node::deserialize(deserializer)
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Node, E> {
-        Ok(Node::Bool)
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Bool(value))
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Node, E> {
-        Ok(Node::Number)
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Number(value.into()))
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Node, E> {
-        Ok(Node::Number)
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Node, E> {
+        Ok(Node::Number(value.into()))
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Node, E> {
-        Ok(Node::Number)
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Node, E> {
+        // Infinity and what is no number are a number to whoever expects something else.
+        Ok(Node::Number(Number::from_f64(value).unwrap_or_else(|| 0.into())))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Node, E> {

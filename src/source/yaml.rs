@@ -190,7 +190,7 @@ fn manifest(node: Node, implied: Option<Kind>, place: &Place, rules: &ManifestRu
             return Ok(());
         }
         // A text cut short in its first line is a lone scalar.
-        Node::Bool | Node::Number | Node::Text(_) => return Err(place.clone().expected("a manifest")),
+        Node::Bool(_) | Node::Number(_) | Node::Text(_) => return Err(place.clone().expected("a manifest")),
     };
     let version = fields.text("apiVersion", &place.field("apiVersion"))?;
     let kind = fields.text("kind", &place.field("kind"))?;
@@ -316,8 +316,8 @@ fn as_text(node: Node) -> Result<Vec<u8>, &'static str> {
     match node {
         Node::Null => Ok(Vec::new()),
         Node::Text(text) => Ok(text.into_bytes()),
-        Node::Bool => Err("a string, found a boolean: put it in quotes"),
-        Node::Number => Err("a string, found a number: put it in quotes"),
+        Node::Bool(_) => Err("a string, found a boolean: put it in quotes"),
+        Node::Number(_) => Err("a string, found a number: put it in quotes"),
         Node::Sequence(_) => Err("a string, found a sequence"),
         Node::Mapping(_) => Err("a string, found a mapping"),
     }
