@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use rustix::fs::OFlags;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -90,12 +91,23 @@ pub fn text(bytes: Vec<u8>) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "expected text in UTF-8"))
 }
 
+/// Does something on another thread. What is received is its result, or an error where it panicked.
+///
+/// All work is one type to the runtime, whose code for a task is compiled once for each type.
+pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
+    let (done, result) = oneshot::channel();
+    // Whoever asked may have given up.
+    let work: Box<dyn FnOnce() + Send> = Box::new(move || drop(done.send(work())));
+    drop(spawn_blocking(work));
+    result
+}
+
 /// Does something once on another thread.
 ///
 /// # Errors
 /// When it does not end in time. It goes on.
 pub async fn once<T: Send + 'static>(patience: Duration, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    match timeout(patience, spawn_blocking(work)).await {
+    match timeout(patience, spawn(work)).await {
         Ok(done) => done.map_err(io::Error::other),
         Err(_) => Err(hangs()),
     }
@@ -135,7 +147,7 @@ impl<T: Clone + Send + Sync + 'static> Look<T> {
     /// # Cancel safety
     /// The look goes on.
     pub async fn aside(&self, patience: Duration, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-        self.by(patience, async { spawn_blocking(work).await.ok() }).await
+        self.by(patience, async { spawn(work).await.ok() }).await
     }
 
     /// As [`Look::aside`], by a future that gives nothing where it fails.
@@ -158,14 +170,15 @@ impl<T: Clone + Send + Sync + 'static> Look<T> {
         let until = Instant::now() + patience;
         *running = Some(Running { until, seen: seen.clone() });
         let shared = self.0.clone();
-        tokio::spawn(async move {
+        let looking = async move {
             let found = work.await;
             // Nothing is kept: it may be secret.
             *shared.lock().unwrap_or_else(PoisonError::into_inner) = None;
             if found.is_some() {
                 sender.send_replace(found);
             }
-        });
+        };
+        tokio::spawn(looking.boxed());
         (until, seen)
     }
 }

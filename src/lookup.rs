@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use hyper_util::client::legacy::connect::dns::Name;
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tower::Service;
+
+use crate::aside;
 
 /// Lookups under way at once.
 const LOOKUPS_MAX: usize = 2;
@@ -50,7 +51,7 @@ impl Lookups {
     pub async fn addresses(self, name: String) -> io::Result<Vec<IpAddr>> {
         let found = timeout(WITHIN, async {
             let slot = self.slots.acquire_owned().await.map_err(io::Error::other)?;
-            let found = spawn_blocking(move || {
+            let found = aside::spawn(move || {
                 // Held until the lookup ends, whoever has given up on it by then.
                 let _slot = slot;
                 (self.lookup)(&name)

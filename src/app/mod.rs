@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -246,7 +247,7 @@ pub struct Tasks {
 impl Tasks {
     /// Starts a task.
     pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        self.lasting.spawn(named(name, task));
+        self.lasting.spawn(named(name, task).boxed());
     }
 
     /// Resolves when a task has ended, which none of them should, and says so.
@@ -293,7 +294,7 @@ impl Status {
                 }
                 writer.drain(DRAIN).await;
             };
-            tasks.writers.spawn(named("that writes Events", run));
+            tasks.writers.spawn(named("that writes Events", run).boxed());
             sender
         });
         let wishes = ours(config).map(|ours| {
@@ -306,7 +307,7 @@ impl Status {
                 }
                 writer.drain(DRAIN).await;
             };
-            tasks.writers.spawn(named("that writes finalizers", run));
+            tasks.writers.spawn(named("that writes finalizers", run).boxed());
             sender
         });
         let home = config.guarded_home().zip(ours(config)).map(|(namespace, ours)| {

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 
+use crate::aside;
 use crate::config::{Config, LedgerPlace, Method, Origin};
 use crate::core::object::{Kind, NamedObject, ObjectKey, SourceId, Wanted};
 use crate::core::store::{SourceScope, Store};
@@ -88,7 +90,7 @@ pub async fn apart(config: &Config) -> Result<(), Overlap> {
     let Origin::Manifests(path) = &config.origin else { return Ok(()) };
     let (path, written) = (path.clone(), written(config));
     // A look that died found nothing.
-    tokio::task::spawn_blocking(move || places::check(&path, &written)).await.unwrap_or(Ok(()))
+    aside::spawn(move || places::check(&path, &written)).await.unwrap_or(Ok(()))
 }
 
 /// How often manifests are looked at without being told by inotify. Each look is a contact, and HEALTH_STALE_AFTER wants one sooner
@@ -215,7 +217,7 @@ impl Sources {
             mailbox: mailbox.clone(),
         };
         let (orders, wanted) = mpsc::unbounded_channel();
-        self.helpers.spawn(download::download(downloader, wanted));
+        self.helpers.spawn(download::download(downloader, wanted).boxed());
         self.orders = Some(orders);
         self
     }
@@ -260,12 +262,12 @@ impl Sources {
                 Ends { mailbox: mailbox.clone(), requests, contact },
                 seed,
             );
-            tasks.spawn(source.run());
+            tasks.spawn(source.run().boxed());
         }
         let (fetch, wanted) = mpsc::channel(REQUESTS);
         let contacts = scopes.iter().map(|(scope, contact)| (scope.id, contact.clone(), 0)).collect();
         let mut sources = Self { contacts, ..Self::of(relist, Fetch::Cluster(fetch), tasks) };
-        sources.helpers.spawn(Fetcher::new(api.clone(), scopes, mailbox.clone()).run(wanted));
+        sources.helpers.spawn(Fetcher::new(api.clone(), scopes, mailbox.clone()).run(wanted).boxed());
         sources
     }
 
@@ -281,14 +283,15 @@ impl Sources {
         let given = manifests::Given { path: folder, rules, written: written(config), tally };
         let (tell, misplaced) = oneshot::channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
+        let source = async move {
             let ended = manifests::run(given, mode, mailbox, requests, contact).await;
             if let Err(manifests::Error::Overlap(overlap)) = &ended {
                 // Whoever only looks does not ask.
                 let _ = tell.send(overlap.to_string());
             }
             ended.map_err(|error| format!("{:#}", anyhow::Error::from(error)))
-        });
+        };
+        tasks.spawn(source.boxed());
         Self { misplaced: Some(misplaced), found: Some(found), ..Self::of(vec![(SourceId(0), sender)], Fetch::Manifests, tasks) }
     }
 

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::app::sources::Sources;
 use crate::app::{preview, settings};
+use crate::aside;
 use crate::config::{Config, Method};
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
@@ -44,7 +46,7 @@ impl Standby {
     pub fn begin(config: &Config, api: Option<ApiServer>, place: Place) -> Self {
         let (sender, seen) = watch::channel(Seen::Incomplete);
         let config = config.clone();
-        Self { seen, task: tokio::spawn(async move { read_along(&config, api, place, &sender).await }) }
+        Self { seen, task: tokio::spawn(async move { read_along(&config, api, place, &sender).await }.boxed()) }
     }
 
     /// What was found so far. Once complete, it stays so.
@@ -79,7 +81,7 @@ const fn in_use(_: (u64, u64)) -> bool {
 /// Follows the sources until every wanted file is there; nothing where they ended before.
 async fn follow(config: &Config, api: Option<ApiServer>, place: &Place, pause: &mut Duration) -> Option<Seen> {
     let (of, at) = (config.clone(), place.clone());
-    let mut preview = spawn_blocking(move || preview(&of, &at, in_use)).await.ok()?;
+    let mut preview = aside::spawn(move || preview(&of, &at, in_use)).await.ok()?;
     let roots = settings(config).rules.roots;
     // Nobody asks how these watches are: they end when ours begin.
     let (mailbox, health) = (Mailbox::default(), Health::new(None));
@@ -89,12 +91,12 @@ async fn follow(config: &Config, api: Option<ApiServer>, place: &Place, pause: &
         tokio::select! {
             () = mailbox.arrived() => {
                 let batch = mailbox.take();
-                preview = spawn_blocking(move || { preview.fold(batch); preview }).await.ok()?;
+                preview = aside::spawn(move || { preview.fold(batch); preview }).await.ok()?;
             }
             () = sleep_until(next) => {
                 let began = Instant::now();
                 let (roots, place, adopt) = (roots.clone(), place.clone(), config.adopt);
-                let looked = spawn_blocking(move || {
+                let looked = aside::spawn(move || {
                     let ledger = peek(&mut Kernel::default(), &place, &roots, in_use);
                     let complete = preview.store().settled() && preview.is_complete(&ledger, &place, adopt);
                     (preview, complete)

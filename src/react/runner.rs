@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -132,7 +133,7 @@ pub fn start(reactions: Vec<Box<dyn Reaction>>, setup: Setup) -> Runner {
     let (stop, stopped) = watch::channel(false);
     let failing = reactions.iter().map(|_| None).collect();
     let health = setup.health.clone();
-    let task = tokio::spawn(Task { shared: shared.clone(), reactions, stopped, pace: setup.pace, failing, health }.run());
+    let task = tokio::spawn(Task { shared: shared.clone(), reactions, stopped, pace: setup.pace, failing, health }.run().boxed());
     Runner { shared, setup, ready: AtomicBool::new(false), stop, task }
 }
 

@@ -31,6 +31,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
+use crate::aside;
 use crate::core::object::SourceId;
 use crate::core::settle::Settle;
 use crate::health::{Contact, Counter, WatchState};
@@ -278,7 +279,7 @@ impl Source {
         self.contact.state(WatchState::Listing);
         self.contact.waiting();
         let (folder, mut guard) = (Arc::clone(&self.folder), std::mem::take(&mut self.guard));
-        let walk = tokio::task::spawn_blocking(move || {
+        let walk = aside::spawn(move || {
             let apart = guard.check(&folder);
             (guard, apart.map(|()| scan::walk(&folder, watches)))
         });

@@ -9,6 +9,7 @@ mod process;
 
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -64,7 +65,7 @@ pub fn own(settings: Settings) -> std::io::Result<Child> {
     let started = Arc::new(watch::Sender::new(None));
     let (end, ended) = watch::channel(None);
     let owner = Owner::new(settings, mailbox, Signals::heard()?, started.clone(), end);
-    Ok(Child { handle: Handle { controls, started }, ended, task: tokio::spawn(owner.run()) })
+    Ok(Child { handle: Handle { controls, started }, ended, task: tokio::spawn(owner.run().boxed()) })
 }
 
 impl Child {

@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
+use crate::aside;
 use crate::config::child::{Child as Settings, Reload, Restart};
 use crate::config::reload::signal_name;
 use crate::react::Fault;
@@ -138,7 +139,7 @@ impl Owner {
         let program = self.settings.command.first().map(|program| program.display().to_string()).unwrap_or_default();
         let command = self.settings.command.clone();
         // Aside: where the program's file system hangs, so does whoever starts it.
-        let starting = tokio::task::spawn_blocking(move || Process::start(&command));
+        let starting = aside::spawn(move || Process::start(&command));
         let started = tokio::select! {
             started = starting => started.unwrap_or_else(|error| Err(io::Error::other(error))),
             () = self.asked_to_end() => {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
+use crate::aside;
 use crate::core::object::{Object, ObjectKey, SourceEvent};
 use crate::health::{Counter, WatchState};
 use crate::source::Request;
@@ -151,7 +152,7 @@ impl Source {
     /// What one file holds.
     async fn read(&self, path: &Arc<Path>) -> Result<Content, Failure> {
         let (source, path, rules) = (Arc::clone(&self.folder), Arc::clone(path), Arc::clone(&self.rules));
-        tokio::task::spawn_blocking(move || content::read(&source, &path, &rules)).await.unwrap_or_else(|error| Err(Failure::of(&error)))
+        aside::spawn(move || content::read(&source, &path, &rules)).await.unwrap_or_else(|error| Err(Failure::of(&error)))
     }
 
     /// Sends the objects that the book says `won`, by their place in the file.
