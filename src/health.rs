@@ -49,6 +49,8 @@ struct State {
     stuck: Vec<String>,
     on_reload_failure: OnReloadFailure,
     reload_failure: Option<String>,
+    owed: Vec<Owed>,
+    unanswered: Option<String>,
     loops: Vec<LoopRow>,
     watches: Vec<WatchRow>,
 }
@@ -108,6 +110,21 @@ pub enum WatchState {
     Reading,
 }
 
+/// What the application is still to be told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Owed {
+    /// Which reaction.
+    pub reaction: &'static str,
+    /// Of how many files.
+    pub files: usize,
+    /// Since when.
+    pub since: Instant,
+    /// Attempts of this process so far.
+    pub attempts: u64,
+    /// Why it was not told yet; the text must not hold values of objects.
+    pub why: String,
+}
+
 /// What a watch counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Counter {
@@ -133,6 +150,8 @@ impl Health {
             stuck: Vec::new(),
             on_reload_failure: OnReloadFailure::Report,
             reload_failure: None,
+            owed: Vec::new(),
+            unanswered: None,
             loops: Vec::new(),
             watches: Vec::new(),
         };
@@ -187,6 +206,17 @@ impl Health {
     /// Says why the application could not be told of a change, or that it was; the text must not hold values of objects.
     pub fn set_reload_failure(&self, why: Option<String>) {
         self.lock().reload_failure = why.map(shortened);
+    }
+
+    /// Says what the application is still to be told, whatever comes of it.
+    pub fn set_owed(&self, mut owed: Vec<Owed>) {
+        owed.iter_mut().for_each(|owed| owed.why = shortened(std::mem::take(&mut owed.why)));
+        self.lock().owed = owed;
+    }
+
+    /// Says what the application was told and never answered; the text must not hold values of objects.
+    pub fn set_unanswered(&self, what: Option<String>) {
+        self.lock().unanswered = what.map(shortened);
     }
 
     /// From now on nothing has to advance: what there was to do is done, and only the end of the child is waited for.

@@ -142,3 +142,22 @@ async fn the_body_tells_everything_as_json() {
     assert!(report.is_ready() && report.is_alive());
     assert_eq!(serde_json::to_value(&report).unwrap()["status"], "ok");
 }
+
+#[tokio::test(start_paused = true)]
+async fn r10_what_the_application_is_still_to_be_told_stands_in_the_body() {
+    let health = Health::new(None);
+    let owed = Owed { reaction: "request", files: 2, since: Instant::now(), attempts: 3, why: "ä".repeat(400) };
+    health.set_owed(vec![owed]);
+    health.set_unanswered(Some("request: told, never answered: x".into()));
+    advance(Duration::from_secs(90)).await;
+    let body = serde_json::to_value(health.report()).unwrap();
+    let expected = serde_json::json!([
+        {"reaction": "request", "files": 2, "for_seconds": 90, "attempts": 3, "why": "ä".repeat(300)},
+    ]);
+    assert_eq!((&body["owed"], &body["unanswered"]), (&expected, &"request: told, never answered: x".into()));
+    assert!(health.report().is_alive());
+    health.set_owed(Vec::new());
+    health.set_unanswered(None);
+    let body = serde_json::to_value(health.report()).unwrap();
+    assert_eq!((body.get("owed"), body.get("unanswered")), (None, None));
+}

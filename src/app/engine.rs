@@ -215,12 +215,15 @@ impl EngineLoop {
         }
     }
 
-    /// Notes in the ledger that the application was told of everything, if it was.
+    /// Notes in the ledger that the application was told of everything, or what a next process has to know of attempts to tell it.
     async fn note_reacted(&mut self, shutdown: &mut Shutdown) {
-        let told = self.runner.as_ref().is_some_and(Runner::is_idle);
-        if told && self.engine.as_ref().is_some_and(Engine::owes_reaction) {
-            // A disk that hangs is noticed by the next commit.
+        let Some((runner, engine)) = self.runner.as_ref().zip(self.engine.as_ref().filter(|engine| engine.owes_reaction())) else { return };
+        let (told, debt) = (runner.is_idle(), runner.debt());
+        // A disk that hangs is noticed by the next commit.
+        if told {
             let _ = self.on_disk(shutdown, Engine::reacted).await;
+        } else if *engine.debt() != debt {
+            let _ = self.on_disk(shutdown, |engine| engine.note_debt(debt)).await;
         }
     }
 

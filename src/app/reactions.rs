@@ -4,13 +4,13 @@ use crate::app::sources;
 use crate::config::{Config, Method};
 use crate::core::retry::Retry;
 use crate::health::Health;
+use crate::react::Reaction;
 use crate::react::child;
 use crate::react::exec::Exec;
 use crate::react::http::Request;
 use crate::react::runner::{self, Runner, Setup, Triggers};
 use crate::react::script::Script;
 use crate::react::signal::Signal;
-use crate::react::{Reaction, runner::PACE};
 use crate::source::api::ApiServer;
 use crate::status::events::EventSender;
 use crate::web::Client;
@@ -34,7 +34,7 @@ pub fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
     let Means { client, api, events, child, health } = means;
     let mut reactions: Vec<Box<dyn Reaction>> = Vec::new();
     if let Some(script) = &config.script {
-        reactions.push(Box::new(Script::new(script.clone(), config.wording)));
+        reactions.push(Box::new(Script::new(script.clone(), config.wording).with_backoff(config.web.retry.backoff)));
     }
     if let Some(signal) = &config.signal {
         reactions.push(Box::new(Signal::new(signal.clone())));
@@ -64,5 +64,5 @@ pub fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
     };
     let roots = super::settings(config).rules.roots;
     let (groups, health) = (sources::groups(config), Some(health.clone()));
-    Some(runner::start(reactions, Setup { batching: config.batching, triggers, groups, roots, pace: PACE, health }))
+    Some(runner::start(reactions, Setup { batching: config.batching, triggers, groups, roots, wall: runner::wall(), health }))
 }

@@ -23,17 +23,19 @@ const YEAR: u32 = 365 * DAY;
 const RETRIES: u32 = 1_000_000;
 
 /// The bounds of every setting that is a number. Ports and modes have forms of their own.
-const BOUNDS: [(&str, Bounds); 20] = [
+const BOUNDS: [(&str, Bounds); 22] = [
     ("SOURCE_SETTLE", Bounds { least: 0, most: DAY }),
     ("SLEEP_TIME", Bounds { least: 1, most: YEAR }),
     ("RESYNC", Bounds { least: 0, most: YEAR }),
     ("URL_MAX_BYTES", Bounds { least: 0, most: u32::MAX }),
     ("REQ_TIMEOUT", Bounds { least: 0, most: DAY }),
+    ("REQ_ANSWER_TIMEOUT", Bounds { least: 0, most: DAY }),
     ("REQ_RETRY_TOTAL", Bounds { least: 0, most: RETRIES }),
     ("REQ_RETRY_CONNECT", Bounds { least: 0, most: RETRIES }),
     ("REQ_RETRY_READ", Bounds { least: 0, most: RETRIES }),
     ("REQ_RETRY_BACKOFF_FACTOR", Bounds { least: 0, most: 120 }),
     ("SCRIPT_TIMEOUT", Bounds { least: 1, most: YEAR }),
+    ("SCRIPT_RETRIES", Bounds { least: 0, most: RETRIES }),
     ("EXEC_TIMEOUT", Bounds { least: 1, most: DAY }),
     ("EXEC_RETRIES", Bounds { least: 0, most: RETRIES }),
     ("EXEC_CONCURRENCY", Bounds { least: 1, most: 1000 }),

@@ -84,7 +84,7 @@ fn s12_every_setting_that_takes_a_number_alone_has_bounds() {
 /// Every time in a configuration.
 fn times(config: &Config) -> Vec<Duration> {
     let Config { poll, downloads, web, script, triggers, child, resync, watch_server_timeout, watch_client_timeout, .. } = config;
-    let mut times = vec![*poll, web.timeout, web.retry.backoff, *watch_server_timeout, *watch_client_timeout];
+    let mut times = vec![*poll, web.timeout, web.answer_timeout, web.retry.backoff, *watch_server_timeout, *watch_client_timeout];
     times.extend(downloads.refresh.iter().chain(resync).chain(script.as_ref().map(|script| &script.timeout)));
     times.extend(triggers.pods.as_ref().map(|pods| pods.delay).into_iter().chain(triggers.secrets.as_ref().map(|secrets| secrets.delay)));
     times.extend(child.as_ref().map(|child| child.kill_timeout));

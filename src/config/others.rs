@@ -36,6 +36,7 @@ pub struct Reactions {
 impl Reader<'_> {
     pub fn web(&mut self, current_dir: &Path) -> Option<Web> {
         let timeout = self.number("REQ_TIMEOUT", &self.raw.req_timeout, numbers::decimal_seconds);
+        let answer = self.number("REQ_ANSWER_TIMEOUT", &self.raw.req_answer_timeout, numbers::decimal_seconds);
         let total = self.number("REQ_RETRY_TOTAL", &self.raw.req_retry_total, numbers::count);
         let connect = self.number("REQ_RETRY_CONNECT", &self.raw.req_retry_connect, numbers::count);
         let read = self.number("REQ_RETRY_READ", &self.raw.req_retry_read, numbers::count);
@@ -51,8 +52,10 @@ impl Reader<'_> {
         let password =
             self.given(("REQ_PASSWORD", &self.raw.req_password), ("REQ_PASSWORD_FILE", &self.raw.req_password_file), current_dir);
         let retry = Retry { total: total?, connect: connect?, read: read?, backoff: backoff? };
+        let timeout = timeout?.max(Duration::from_millis(1));
         Some(Web {
-            timeout: timeout?.max(Duration::from_millis(1)),
+            timeout,
+            answer_timeout: answer?.max(timeout),
             retry,
             skip_tls_verify: skip_tls_verify?,
             ca_bundle: bundle?.or(other_bundle?),
@@ -110,11 +113,12 @@ impl Reader<'_> {
         let script = self.optional("SCRIPT", &self.raw.script, |text| Ok(paths::path(text, current_dir)));
         let timeout = self.number("SCRIPT_TIMEOUT", &self.raw.script_timeout, numbers::seconds);
         let environment = self.value("SCRIPT_ENV", &self.raw.script_env, reload::environment);
+        let retries = self.number("SCRIPT_RETRIES", &self.raw.script_retries, numbers::count);
         let signal = self.signalling(current_dir);
         let window = self.defaulted_number("REACT_WINDOW", &self.raw.react_window, numbers::decimal_seconds);
         let per_batch = self.value("REQ_ONCE_PER_BATCH", &self.raw.req_once_per_batch, parse::boolean);
         let (url, method, payload, skips_initial) = (url?, method?, payload?, skips_initial?);
-        let (timeout, environment) = (timeout?, environment?);
+        let (timeout, environment, retries) = (timeout?, environment?, retries?);
         let batching = match (window?, per_batch?) {
             (Some(Duration::ZERO), _) | (None, false) => Batching::Each,
             (Some(window), _) => Batching::Window(window),
@@ -123,7 +127,7 @@ impl Reader<'_> {
         Some(Reactions {
             signal: signal?,
             call: url.zip(method).map(|(url, method)| Call { url, method, payload, skips_initial }),
-            script: script?.map(|path| Script { path, timeout, environment }),
+            script: script?.map(|path| Script { path, timeout, environment, retries }),
             batching,
         })
     }

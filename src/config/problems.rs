@@ -108,7 +108,7 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 101] = [
+    const BAD: [(&str, &str); 103] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
@@ -145,6 +145,7 @@ mod tests {
         ("IGNORE_ALREADY_PROCESSED", "on"),
         ("ENABLE_5XX", "on"),
         ("REQ_TIMEOUT", "-1"),
+        ("REQ_ANSWER_TIMEOUT", "x"),
         ("REQ_RETRY_TOTAL", "x"),
         ("REQ_RETRY_CONNECT", "x"),
         ("REQ_RETRY_READ", "x"),
@@ -164,6 +165,7 @@ mod tests {
         ("SCRIPT", "\u{fffd}"),
         ("SCRIPT_ENV", "empty"),
         ("SCRIPT_TIMEOUT", "0"),
+        ("SCRIPT_RETRIES", "x"),
         ("SIGNAL_PROCESS", "\u{fffd}"),
         ("SIGNAL_PIDFILE", "\u{fffd}"),
         ("SIGNAL", "HUPP"),

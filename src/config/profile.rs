@@ -78,6 +78,7 @@ pub static SIDECAR: Profile = Profile {
         ("FINALIZERS", Fallback::Value("false")),
         ("URL_KEYS", Fallback::Value("true")),
         ("SCRIPT_ENV", Fallback::Value("all")),
+        ("SCRIPT_RETRIES", Fallback::Value("0")),
         ("REACT_WINDOW", Fallback::Unset),
         ("LOG_FORMAT", Fallback::Value("json")),
     ],

@@ -18,6 +18,8 @@ pub struct Script {
     pub timeout: Duration,
     /// SCRIPT_ENV.
     pub environment: Environment,
+    /// SCRIPT_RETRIES: quick ones, after which it is tried at the slow pace; none at all if this is 0.
+    pub retries: u32,
 }
 
 /// What a program that we start has of our environment.

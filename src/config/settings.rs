@@ -274,6 +274,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(Web, "ENABLE_5XX", Value("false"), "Whether an answer of 5xx is final. Otherwise the request is tried again."),
     setting(Web, "REQ_TIMEOUT", Value("10"), "Seconds to connect to another server, and between two parts of its answer."),
+    setting(Web, "REQ_ANSWER_TIMEOUT", Value("120"), "Seconds for the answer to REQ_URL, at least REQ_TIMEOUT; then it is asked slowly."),
     setting(Web, "REQ_RETRY_TOTAL", Value("5"), "Retries after answers that say: later."),
     setting(
         Web,
@@ -281,7 +282,7 @@ pub const SETTINGS: &[Setting] = &[
         Value("10"),
         "Retries while a server cannot be reached. With ten it is given up after about eight minutes.",
     ),
-    setting(Web, "REQ_RETRY_READ", Value("5"), "Retries after a connection that broke."),
+    setting(Web, "REQ_RETRY_READ", Value("5"), "Retries after a connection that broke, and after no answer to REQ_URL."),
     setting(Web, "REQ_RETRY_BACKOFF_FACTOR", Value("1.1"), "Seconds; pauses between retries are 0, 2, 4, 8 … times this, at most 120."),
     setting(Web, "REQ_USERNAME", Unset, "User name for other servers. Sent only together with a password."),
     setting(Web, "REQ_PASSWORD", Unset, "Password for other servers."),
@@ -319,6 +320,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(Reactions, "SCRIPT_ENV", Value("clean"), "What the script has of our environment: clean, without secret settings, or all."),
     setting(Reactions, "SCRIPT_TIMEOUT", Value("60"), "Seconds after which the script is killed."),
+    setting(Reactions, "SCRIPT_RETRIES", Value("5"), "Quick retries of a script that failed; it is tried slowly after them. 0: never."),
     setting(
         Reactions,
         "SIGNAL_PROCESS",
@@ -361,7 +363,7 @@ pub const SETTINGS: &[Setting] = &[
         Reactions,
         "EXEC_RETRIES",
         Value("3"),
-        "Retries in the pods where it failed, with the pauses of REQ_RETRY_BACKOFF_FACTOR; after them every five minutes.",
+        "Retries in the pods where it failed, with the pauses of REQ_RETRY_BACKOFF_FACTOR; after them slowly.",
     ),
     setting(Reactions, "EXEC_ONLY_READY", Value("true"), "Whether pods that run but are not ready are left out."),
     setting(Reactions, "EXEC_CONCURRENCY", Value("4"), "How many pods run it at the same time."),

@@ -74,6 +74,7 @@ pub fn default_config() -> Config {
         },
         web: Web {
             timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(120),
             retry: Retry { total: 5, connect: 10, read: 5, backoff: Duration::from_millis(1100) },
             skip_tls_verify: false,
             ca_bundle: None,
@@ -154,6 +155,7 @@ fn every_setting_can_be_set() {
         ("URL_MAX_BYTES", "5"),
         ("IGNORE_ALREADY_PROCESSED", "true"),
         ("ENABLE_5XX", "true"),
+        ("REQ_ANSWER_TIMEOUT", "30"),
         ("REQ_TIMEOUT", "2.5"),
         ("REQ_RETRY_TOTAL", "1"),
         ("REQ_RETRY_CONNECT", "2"),
@@ -171,6 +173,7 @@ fn every_setting_can_be_set() {
         ("REQ_PAYLOAD", "text"),
         ("REQ_SKIP_INIT", "true"),
         ("SCRIPT", "s.sh"),
+        ("SCRIPT_RETRIES", "7"),
         ("SCRIPT_TIMEOUT", "9"),
         ("SIGNAL_PROCESS", "nginx"),
         ("SIGNAL", "sigusr1"),
@@ -238,6 +241,7 @@ fn every_setting_can_be_set() {
         },
         web: Web {
             timeout: Duration::from_millis(2500),
+            answer_timeout: Duration::from_secs(30),
             retry: Retry { total: 1, connect: 2, read: 3, backoff: Duration::from_millis(500) },
             skip_tls_verify: true,
             ca_bundle: Some("/work/ca".into()),
@@ -265,7 +269,7 @@ fn every_setting_can_be_set() {
             only_ready: false,
             concurrency: 2,
         }),
-        script: Some(Script { path: "/work/s.sh".into(), timeout: Duration::from_secs(9), environment: Environment::Clean }),
+        script: Some(Script { path: "/work/s.sh".into(), timeout: Duration::from_secs(9), environment: Environment::Clean, retries: 7 }),
         triggers: Triggers {
             files: false,
             pods: Some(PodTrigger { selector: Selector::label("app", Some("a")), delay: Duration::from_secs(1) }),

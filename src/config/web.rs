@@ -21,6 +21,8 @@ impl fmt::Debug for Redacted {
 pub struct Web {
     /// REQ_TIMEOUT: to connect, and between two reads.
     pub timeout: Duration,
+    /// REQ_ANSWER_TIMEOUT: until the answer to a request that tells something begins; at least REQ_TIMEOUT.
+    pub answer_timeout: Duration,
     /// REQ_RETRY_*.
     pub retry: Retry,
     /// REQ_SKIP_TLS_VERIFY.

@@ -1,7 +1,8 @@
 //! Which paths are ours: the format of the ledger, and what a ledger of somebody else means to us.
 //!
 //! Append-only, one checksummed record a line. A path is recorded before it is first created and forgotten after it was removed,
-//! so that created ⊆ ledger holds at every instant. It holds no digest and no content.
+//! so that created ⊆ ledger holds at every instant. It holds no digest and no content; of credentials that were refused it holds one
+//! byte of a hash, which tells most of them apart and helps nobody to guess any.
 //!
 //! # Versions
 //! A program reads every version up to [`VERSION`] and skips records that it does not know. A record without which an older program
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
 use crate::core::object::{Kind, ObjectKey};
+use crate::core::pace::Debt;
 use crate::core::path::{Roots, TargetPath};
 
 /// The first version of the format: what 0.1.0 reads.
@@ -59,6 +61,8 @@ pub enum Record {
     Owed,
     /// The application was told of everything.
     Done,
+    /// What is known of attempts to tell it. Whoever skips this tells it too often at worst.
+    Debt(Debt),
 }
 
 impl Record {
@@ -71,7 +75,7 @@ impl Record {
     pub const fn since(&self) -> u32 {
         match self {
             Self::Own(..) | Self::Disown(_) | Self::Folder(_) | Self::Unfolder(_) => FIRST,
-            Self::Sibling(_) | Self::Owed | Self::Done => FIRST,
+            Self::Sibling(_) | Self::Owed | Self::Done | Self::Debt(_) => FIRST,
         }
     }
 
@@ -94,6 +98,8 @@ pub struct Contents {
     pub siblings: BTreeSet<String>,
     /// Whether files may have changed without the application being told.
     pub owed: bool,
+    /// What is known of attempts to tell it.
+    pub debt: Debt,
     /// Lines that are torn, broken or name a path outside our roots.
     pub skipped: usize,
     /// Lines that are needed no more.
@@ -111,6 +117,8 @@ pub struct Kept<'a> {
     pub siblings: &'a BTreeSet<String>,
     /// Whether files may have changed without the application being told.
     pub owed: bool,
+    /// What is known of attempts to tell it.
+    pub debt: &'a Debt,
 }
 
 impl Kept<'_> {
@@ -128,7 +136,8 @@ impl Kept<'_> {
         let siblings = self.siblings.iter().map(|id| Record::Sibling(id.clone()));
         let folders = self.folders.iter().map(|folder| Record::Folder(folder.clone()));
         let owned = self.owned.iter().map(|(path, key)| Record::own(path, key));
-        siblings.chain(self.owed.then_some(Record::Owed)).chain(folders).chain(owned)
+        let debt = (self.owed && *self.debt != Debt::default()).then(|| Record::Debt(self.debt.clone()));
+        siblings.chain(self.owed.then_some(Record::Owed)).chain(debt).chain(folders).chain(owned)
     }
 }
 
@@ -171,20 +180,22 @@ pub fn read(bytes: &[u8], roots: &Roots) -> Result<Contents, FormatError> {
             None => contents.skipped += 1,
         }
     }
-    let needed = contents.owned.len() + contents.folders.len() + contents.siblings.len() + usize::from(contents.owed);
+    let debt = usize::from(contents.debt != Debt::default());
+    let needed = contents.owned.len() + contents.folders.len() + contents.siblings.len() + usize::from(contents.owed) + debt;
     contents.garbage = read - needed;
     Ok(contents)
 }
 
 impl Contents {
     /// A ledger that says nothing but whose it is.
-    pub const fn empty(header: Header) -> Self {
-        Self { header, owned: BTreeMap::new(), folders: BTreeSet::new(), siblings: BTreeSet::new(), owed: false, skipped: 0, garbage: 0 }
+    pub fn empty(header: Header) -> Self {
+        let (owned, folders, siblings) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { header, owned, folders, siblings, owed: false, debt: Debt::default(), skipped: 0, garbage: 0 }
     }
 
     /// What is kept when it is written anew.
     pub const fn kept(&self) -> Kept<'_> {
-        Kept { owned: &self.owned, folders: &self.folders, siblings: &self.siblings, owed: self.owed }
+        Kept { owned: &self.owned, folders: &self.folders, siblings: &self.siblings, owed: self.owed, debt: &self.debt }
     }
 
     fn replay(&mut self, record: Record, roots: &Roots) -> Option<()> {
@@ -206,7 +217,8 @@ impl Contents {
                 self.siblings.insert(id);
             }
             Record::Owed => self.owed = true,
-            Record::Done => self.owed = false,
+            Record::Done => (self.owed, self.debt) = (false, Debt::default()),
+            Record::Debt(debt) => self.debt = debt,
         }
         Some(())
     }
@@ -297,6 +309,21 @@ mod tests {
         let before = contents(&[line(&Record::Owed), line(&Record::Folder("sub".into()))]);
         let (version, lines) = before.kept().lines();
         assert_eq!((version, contents(&[lines])), (FIRST, before));
+    }
+
+    #[test]
+    fn r10_what_is_known_of_attempts_is_the_last_that_was_noted_until_it_is_done() {
+        let debt = |unanswered| Debt { since: 7, unanswered, last: 8, refused: 1, refusals: vec![(9, 200)] };
+        let noted = |unanswered| line(&Record::Debt(debt(unanswered)));
+        let before = contents(&[line(&Record::Owed), noted(1), noted(2)]);
+        assert_eq!((&before.debt, before.garbage, before.skipped), (&debt(2), 1, 0));
+        let (version, lines) = before.kept().lines();
+        assert_eq!((version, contents(&[lines]).debt), (FIRST, debt(2)));
+        let done = contents(&[line(&Record::Owed), noted(1), line(&Record::Done)]);
+        assert_eq!((done.owed, done.debt), (false, Debt::default()));
+        // Fields of a later program are passed over.
+        let later = serde_json::json!({ "debt": { "since": 7, "unanswered": 3, "last": 8, "later": [] } });
+        assert_eq!(contents(&[line(&Record::Owed), line(&later)]).debt.unanswered, 3);
     }
 
     #[test]

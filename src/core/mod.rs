@@ -10,6 +10,7 @@ pub mod mark;
 pub mod merge;
 pub mod object;
 pub mod order;
+pub mod pace;
 pub mod path;
 pub mod plan;
 pub mod policy;

@@ -160,6 +160,8 @@ pub struct Queue {
     owed: Option<BTreeSet<Arc<str>>>,
     running: Option<Delivery>,
     failed: Option<Delivery>,
+    /// What is due next is told as one: it waited for an application that is slow.
+    gathers: bool,
     /// Grows when a delivery begins and when it ends. An application reads all its files whenever it is told of one, so what it
     /// acted on is certain only for changes since the last delivery.
     epoch: u64,
@@ -182,6 +184,7 @@ impl Queue {
             owed: None,
             running: None,
             failed: None,
+            gathers: false,
             epoch: 0,
             numbers: 0,
         }
@@ -306,6 +309,7 @@ impl Queue {
             return Next::Wait(None);
         }
         let all = self.failed.is_some();
+        let gathers = all || self.gathers;
         let mut numbers = Vec::new();
         let mut wake: Option<Duration> = None;
         for (number, job) in &self.jobs {
@@ -314,7 +318,7 @@ impl Queue {
                 Due::At(time) => wake = Some(wake.map_or(time, |wake| wake.min(time))),
                 Due::Held => {}
             }
-            if !all && !numbers.is_empty() {
+            if !gathers && !numbers.is_empty() {
                 break;
             }
         }
@@ -333,6 +337,7 @@ impl Queue {
 
     /// Begins the delivery of all this, and of what failed.
     fn delivery(&mut self, numbers: Vec<u64>, happened: Vec<Happening>, owed: bool, files: bool) -> Job {
+        self.gathers = false;
         let mut fresh = Vec::new();
         let new = Delivery { paths: BTreeSet::new(), initial: true, names: BTreeSet::new(), files: false, newest: Duration::ZERO };
         let mut delivery = self.failed.take().unwrap_or(new);
@@ -416,6 +421,12 @@ impl Queue {
     pub fn delivered(&mut self) {
         self.running = None;
         self.epoch += 1;
+    }
+
+    /// The same, and it was slow to hear us: what waits by now is told as one.
+    pub fn delivered_slowly(&mut self) {
+        self.delivered();
+        self.gathers = !self.jobs.is_empty();
     }
 
     /// The application was not told, or not all of it: the same files are due at once, together with everything that is due then.

@@ -178,6 +178,25 @@ fn what_changed_back_while_the_application_was_told_is_told_again() {
 }
 
 #[test]
+fn r12_what_waited_for_an_application_that_is_slow_is_told_as_one() {
+    for slow in [false, true] {
+        let mut queue = ready(Batching::Each);
+        change(&mut queue, "a", (A, B), 0);
+        assert_eq!(attempt(&mut queue, 0).0, "a");
+        ["b", "c", "d"].iter().for_each(|name| change(&mut queue, name, (A, B), 1));
+        if slow {
+            queue.delivered_slowly()
+        } else {
+            queue.delivered()
+        }
+        let expected: &[&str] = if slow { &["b c d"] } else { &["b", "c", "d"] };
+        assert_eq!(deliver(&mut queue, 20), expected);
+        ["e", "f"].iter().for_each(|name| change(&mut queue, name, (A, B), 21));
+        assert_eq!(deliver(&mut queue, 21), ["e", "f"], "once");
+    }
+}
+
+#[test]
 fn a_job_waits_for_the_downloads_of_its_objects_and_nobody_waits_for_it() {
     let mut queue = ready(Batching::Each);
     queue.waiting(&object("slow"), Some(SOURCE), true);

@@ -208,6 +208,7 @@ impl<F: Fs> LedgerFile<F> {
                 Record::Own(..) => self.live += 1,
                 Record::Disown(_) => (self.live, self.garbage) = (self.live.saturating_sub(1), self.garbage + 2),
                 Record::Unfolder(_) | Record::Done => self.garbage += 2,
+                Record::Debt(_) => self.garbage += 1,
                 Record::Folder(_) | Record::Sibling(_) | Record::Owed => {}
             }
         }
@@ -300,6 +301,9 @@ impl<F: Fs> Opened<F> {
                     self.contents.folders.extend(theirs.contents.folders);
                     self.contents.siblings.extend(theirs.contents.siblings);
                     self.contents.owed |= theirs.contents.owed;
+                    if self.contents.debt == Default::default() {
+                        self.contents.debt = theirs.contents.debt;
+                    }
                     former.push(Former { folder, name, locked: theirs.file });
                 }
             }

@@ -22,6 +22,7 @@ use crate::core::folded::{Fate, Folded};
 use crate::core::held::Held;
 use crate::core::ledger::Kept;
 use crate::core::object::{ObjectKey, SourceEvent};
+use crate::core::pace::Debt;
 use crate::core::path::TargetPath;
 use crate::core::plan::{self, Batch, Blocked, Conflict, Plan};
 use crate::core::policy::Adopt;
@@ -142,6 +143,7 @@ impl<F: Fs> Engine<F> {
             unreadable: opened.unreadable.map(|error| error.to_string()),
             skipped: opened.contents.skipped,
             owed: opened.contents.owed,
+            debt: opened.contents.debt.clone(),
             marked: opened.found.marked,
             cut: opened.found.cut,
             unkeepable,
@@ -157,7 +159,7 @@ impl<F: Fs> Engine<F> {
             left_out: opened.left_out,
             unmarked: opened.found.unmarked,
             owed: Vec::new(),
-            reacting: reacting::Reacting::new(opened.contents.owed),
+            reacting: reacting::Reacting::new(opened.contents.owed, opened.contents.debt),
             retries: Schedule::default(),
             degraded: None,
             ledger_lost: false,
@@ -429,7 +431,8 @@ impl<F: Fs> Engine<F> {
     /// Whether the ledger is compact now. One that could not be compacted is as good as before, only longer.
     fn compact(&mut self) -> bool {
         let owned = self.store.paths().filter_map(|(path, entry)| Some((path.clone(), (**entry.owner.as_ref()?).clone()))).collect();
-        let kept = Kept { owned: &owned, folders: &self.folders, siblings: &self.siblings, owed: self.reacting.owed };
+        let (folders, siblings) = (&self.folders, &self.siblings);
+        let kept = Kept { owned: &owned, folders, siblings, owed: self.reacting.owed, debt: &self.reacting.debt };
         let compacted = self.ledger.compact(&mut self.disk.fs, &kept).is_ok();
         if compacted {
             self.owed = Vec::new();
@@ -453,6 +456,8 @@ pub struct Start {
     pub skipped: usize,
     /// Whether files may have changed without the application being told.
     pub owed: bool,
+    /// What is known of attempts to tell it.
+    pub debt: Debt,
     /// Files that a new ledger took for ours by their marks.
     pub marked: usize,
     /// Whether FOLDER holds too much to look for all marks.

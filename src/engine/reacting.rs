@@ -9,6 +9,7 @@ use crate::core::digest::Digest;
 use crate::core::entry::OnDisk;
 use crate::core::ledger::Record;
 use crate::core::object::{ObjectKey, SourceEvent, SourceId};
+use crate::core::pace::Debt;
 use crate::core::path::TargetPath;
 use crate::core::plan::{Because, Write};
 use crate::disk::fs::Fs;
@@ -19,6 +20,8 @@ use crate::engine::outcome::{Difference, Outcome};
 pub(super) struct Reacting {
     /// Whether the ledger says, or is about to say, that reactions are owed.
     pub(super) owed: bool,
+    /// What the ledger says, or is about to say, of attempts to tell the application.
+    pub(super) debt: Debt,
     /// Sources that were complete before the commit in hand.
     listed: BTreeSet<SourceId>,
     /// Whether every source was settled before the commit in hand.
@@ -26,8 +29,8 @@ pub(super) struct Reacting {
 }
 
 impl Reacting {
-    pub(super) const fn new(owed: bool) -> Self {
-        Self { owed, listed: BTreeSet::new(), settled: false }
+    pub(super) const fn new(owed: bool, debt: Debt) -> Self {
+        Self { owed, debt, listed: BTreeSet::new(), settled: false }
     }
 }
 
@@ -40,7 +43,21 @@ impl<F: Fs> Engine<F> {
     /// Notes that the application was told of every outcome so far. If the ledger cannot take it now it will with the next records.
     pub fn reacted(&mut self) {
         if std::mem::take(&mut self.reacting.owed) {
+            self.reacting.debt = Debt::default();
             self.append_or_owe(vec![Record::Done]);
+        }
+    }
+
+    /// What the ledger says of attempts to tell the application.
+    pub const fn debt(&self) -> &Debt {
+        &self.reacting.debt
+    }
+
+    /// Notes what a next process has to know of attempts to tell the application, while it is owed.
+    pub fn note_debt(&mut self, debt: Debt) {
+        if self.reacting.owed && self.reacting.debt != debt {
+            self.reacting.debt = debt.clone();
+            self.append_or_owe(vec![Record::Debt(debt)]);
         }
     }
 

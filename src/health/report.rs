@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use crate::config::child::OnReloadFailure;
 use crate::core::object::Kind;
-use crate::health::{Readiness, State, WatchState};
+use crate::health::{Owed, Readiness, State, WatchState};
 
 /// The body of `/healthz` and `/readyz`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -28,6 +28,12 @@ pub struct Report {
     /// Why the application could not be told of a change.
     #[serde(skip_serializing_if = "Option::is_none")]
     reload_failure: Option<String>,
+    /// What the application is still to be told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    owed: Vec<OwedReport>,
+    /// What it was told and never answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unanswered: Option<String>,
     #[serde(skip)]
     synced: bool,
 }
@@ -72,6 +78,15 @@ struct WatchReport {
     objects: usize,
 }
 
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+struct OwedReport {
+    reaction: &'static str,
+    files: usize,
+    for_seconds: u64,
+    attempts: u64,
+    why: String,
+}
+
 impl Report {
     /// Whether every loop and its attempts advance: `/healthz` answers 200.
     pub fn is_alive(&self) -> bool {
@@ -96,6 +111,14 @@ impl Report {
     /// What fails liveness, each by name.
     pub fn failing(&self) -> &[String] {
         &self.failing
+    }
+}
+
+impl Owed {
+    fn report(&self, now: Instant) -> OwedReport {
+        let Self { reaction, files, since, attempts, why } = self;
+        let for_seconds = now.saturating_duration_since(*since).as_secs();
+        OwedReport { reaction, files: *files, for_seconds, attempts: *attempts, why: why.clone() }
     }
 }
 
@@ -157,6 +180,8 @@ impl State {
             files: self.files,
             stuck: self.stuck.clone(),
             reload_failure: self.reload_failure.clone(),
+            owed: self.owed.iter().map(|owed| owed.report(now)).collect(),
+            unanswered: self.unanswered.clone(),
             synced: self.readiness == Readiness::Ready,
         }
     }

@@ -2,8 +2,9 @@
 
 use crate::config::Wording;
 use crate::config::web::{Call, CredentialOrigins};
+use crate::core::pace::Fingerprint;
 use crate::core::retry::Retry;
-use crate::react::{Fault, Fired, Reaction};
+use crate::react::{Fault, Fired, Reaction, Shown};
 use crate::web::address::{Secrecy, origin, quoted};
 use crate::web::error::WebError;
 use crate::web::{Ask, Client, Question, Reach, Rules, tell};
@@ -26,14 +27,27 @@ impl Request {
         Self { call, client, rules: Rules { reach: Reach::Anywhere, credentials }, retry, wording, failure: String::new() }
     }
 
-    async fn ask(&self) -> Result<(), WebError> {
+    /// The error comes with the credentials that were shown.
+    async fn ask(&self) -> Result<(), (WebError, Option<Fingerprint>)> {
         let url = self.call.url.0.trim();
         // As the original has it, a GET carries nothing.
         let json = self.call.payload.as_ref().filter(|_| self.call.method != "GET").map(|payload| payload.0.as_str());
         let question = Question::Call { method: &self.call.method, json };
-        let answer = self.client.ask(&Ask { url, question, rules: &self.rules }).await?;
+        let answer = self.client.ask(&Ask { url, question, rules: &self.rules }).await.map_err(|error| (error, None))?;
         tell(self.wording, url, Secrecy::Open, &answer);
-        self.client.judge(url, &answer)
+        self.client.judge(url, &answer).map_err(|error| (error, answer.credentials))
+    }
+
+    /// What an error means for the next attempt.
+    fn fault(&self, error: &WebError, credentials: Option<Fingerprint>) -> Fault {
+        let (why, wish) = (error.to_string(), error.wish());
+        match (error, error.trouble()) {
+            (WebError::Unanswered { .. }, _) => Fault::Unanswered(why),
+            (WebError::Status { code: 401 | 403, .. }, _) => Fault::Refused { credentials, wish, why },
+            (error, _) if self.client.is_final(error) => Fault::Permanent(why),
+            (_, Some(trouble)) => Fault::Transient { trouble, wish, why },
+            (_, None) => Fault::Answered { wish, why },
+        }
     }
 }
 
@@ -44,6 +58,14 @@ impl Reaction for Request {
 
     fn skips_initial(&self) -> bool {
         self.call.skips_initial
+    }
+
+    fn is_remembered(&self) -> bool {
+        true
+    }
+
+    fn credentials(&mut self) -> Shown<'_> {
+        Box::pin(self.client.credentials_shown(self.call.url.0.trim(), &self.rules.credentials))
     }
 
     fn retry(&self) -> Retry {
@@ -61,15 +83,12 @@ impl Reaction for Request {
 
     fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {
         Box::pin(async {
-            let error = match self.ask().await {
+            let (error, credentials) = match self.ask().await {
                 Ok(()) => return Ok(()),
-                Err(error) => error,
+                Err(failed) => failed,
             };
             self.failure = error.why();
-            Err(match error.trouble() {
-                Some(trouble) => Fault::Transient { trouble, wish: error.wish(), why: error.to_string() },
-                None => Fault::Permanent(error.to_string()),
-            })
+            Err(self.fault(&error, credentials))
         })
     }
 }

@@ -13,6 +13,7 @@ fn web(username: &str, encoding: Encoding) -> Web {
     let given = |text: &str| Given { file: None, text: Some(Redacted(text.to_owned())) };
     Web {
         timeout: Duration::from_secs(5),
+        answer_timeout: Duration::from_secs(5),
         retry: RETRY,
         skip_tls_verify: false,
         ca_bundle: None,
@@ -72,7 +73,7 @@ async fn credentials_go_to_the_url_in_the_encoding_asked_for_and_nowhere_else() 
     let asked = &foreign.asked()[0];
     assert_eq!((asked.line(), &*asked.body, asked.header("authorization")), ("POST /", &b"{}"[..], None));
     let mut request = request_with(&web("j€", Encoding::Latin1), &stub.url("/"), "POST", None, Wording::Own);
-    assert!(matches!(request.fire(&[]).await, Err(Fault::Permanent(why)) if why.starts_with("REQ_BASIC_AUTH_ENCODING")));
+    assert!(matches!(request.fire(&[]).await, Err(Fault::Answered { why, .. }) if why.starts_with("REQ_BASIC_AUTH_ENCODING")));
 }
 
 #[tokio::test]
@@ -106,7 +107,8 @@ async fn faults_say_whether_another_attempt_helps() {
         let why = format!("{}: answered {code} {name}", stub.url(""));
         let expected = match trouble {
             Some(trouble) => Fault::Transient { trouble, wish: Some(Duration::from_secs(3)), why },
-            None => Fault::Permanent(why),
+            None if code == 401 => Fault::Refused { credentials: None, wish: Some(Duration::from_secs(3)), why },
+            None => Fault::Answered { wish: Some(Duration::from_secs(3)), why },
         };
         assert_eq!(fault, expected);
     }
@@ -159,4 +161,34 @@ async fn s7_c2_the_line_at_the_bounds_of_retries_has_the_path_and_says_why() {
     let fault = request.fire(&[]).await.unwrap_err();
     assert_eq!(fault.why(), format!("{}: answered 503 Service Unavailable", stub.url("")));
     assert_eq!(request.exhausted(), format!("Max retries exceeded for URL {}: answered 503 Service Unavailable", stub.url("/a")));
+}
+
+#[tokio::test]
+async fn r10_only_who_asks_for_it_has_answers_that_are_final() {
+    let stub = server(|asked| Reply::new(&format!("{} Odd", &asked.path()[1..]), "", "")).await;
+    let web = Web { server_errors_are_final: true, ..web("", Encoding::Latin1) };
+    for (code, is_final) in [(500, true), (503, true), (501, true), (404, false), (429, false)] {
+        let fault = request_with(&web, &stub.url(&format!("/{code}")), "POST", None, Wording::Own).fire(&[]).await.unwrap_err();
+        assert_eq!(matches!(fault, Fault::Permanent(_)), is_final, "{code}: {fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn r10_credentials_that_are_refused_are_known_again_and_printed_nowhere() {
+    let stub = server(|_| Reply::new("401 X", "", "")).await;
+    let mut request = request_with(&web("canary", Encoding::Latin1), &stub.url("/"), "POST", None, Wording::Own);
+    let fault = request.fire(&[]).await.unwrap_err();
+    let Fault::Refused { credentials, .. } = &fault else { panic!("{fault:?}") };
+    assert!(credentials.is_some() && request.credentials().await == *credentials);
+    assert!(format!("{fault:?}").contains("credentials: Some(***)"), "{fault:?}");
+    let mut other = request_with(&web("other", Encoding::Latin1), &stub.url("/"), "POST", None, Wording::Own);
+    assert_ne!(other.credentials().await, *credentials);
+}
+
+#[tokio::test]
+async fn r11_a_request_that_is_not_answered_was_told() {
+    let stub = server(|_| Reply::Stall("")).await;
+    let web = Web { answer_timeout: Duration::from_millis(50), timeout: Duration::from_millis(50), ..web("", Encoding::Latin1) };
+    let fault = request_with(&web, &stub.url("/a?canary"), "POST", None, Wording::Own).fire(&[]).await.unwrap_err();
+    assert_eq!(fault, Fault::Unanswered(format!("{}: no answer within 0.05 s (REQ_ANSWER_TIMEOUT)", stub.url(""))));
 }

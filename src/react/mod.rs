@@ -11,6 +11,8 @@ pub mod proc;
 pub mod runner;
 pub mod script;
 pub mod signal;
+#[cfg(test)]
+mod told_tests;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,6 +23,7 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use crate::config::settings;
+use crate::core::pace::{Ended, Fingerprint};
 use crate::core::retry::{Retry, Trouble};
 
 /// Retries with processes of this machine. A handler that is not there yet comes soon, or never: pauses of 0, 0.1, 0.2, 0.4 … seconds,
@@ -33,6 +36,9 @@ fn withhold_secrets(command: &mut Command) {
         command.env_remove(name);
     }
 }
+
+/// What would be shown to prove who we are.
+pub type Shown<'a> = Pin<Box<dyn Future<Output = Option<Fingerprint>> + Send + 'a>>;
 
 /// What may become of a reaction.
 pub type Fired<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
@@ -55,10 +61,20 @@ pub trait Reaction: Send {
         false
     }
 
-    /// How often it is tried again.
+    /// Whether what became of its attempts matters to a next process. One reaction at most.
+    fn is_remembered(&self) -> bool {
+        false
+    }
+
+    /// What the next attempt would show to prove who we are, if anything.
+    fn credentials(&mut self) -> Shown<'_> {
+        Box::pin(std::future::ready(None))
+    }
+
+    /// How often it is tried again quickly.
     fn retry(&self) -> Retry;
 
-    /// What the log says when the bounds of retries are reached.
+    /// What the log says when the bounds of quick retries are reached.
     fn exhausted(&self) -> String;
 
     /// Something new that it heeds is to be told: what was told before counts no more.
@@ -80,7 +96,25 @@ pub enum Fault {
         /// For people.
         why: String,
     },
-    /// Not worth another attempt.
+    /// An answer that is no success, and not worth a quick retry.
+    Answered {
+        /// How long the other side asks us to wait.
+        wish: Option<Duration>,
+        /// For people.
+        why: String,
+    },
+    /// We may not.
+    Refused {
+        /// Who we said that we are, if we did.
+        credentials: Option<Fingerprint>,
+        /// How long the other side asks us to wait.
+        wish: Option<Duration>,
+        /// For people.
+        why: String,
+    },
+    /// It was told, and may be at work: no answer came in time.
+    Unanswered(String),
+    /// Final: somebody wants no other attempt.
     Permanent(String),
 }
 
@@ -93,7 +127,19 @@ impl Fault {
     /// For people.
     pub fn why(&self) -> &str {
         match self {
-            Self::Transient { why, .. } | Self::Permanent(why) => why,
+            Self::Transient { why, .. } | Self::Answered { why, .. } | Self::Refused { why, .. } => why,
+            Self::Unanswered(why) | Self::Permanent(why) => why,
+        }
+    }
+
+    /// What it means for the next attempt; nothing where there is to be none.
+    pub const fn ended(&self) -> Option<Ended> {
+        match self {
+            Self::Transient { trouble, wish, .. } => Some(Ended::Trouble(*trouble, *wish)),
+            Self::Answered { wish, .. } => Some(Ended::Answered(*wish)),
+            Self::Refused { credentials, wish, .. } => Some(Ended::Refused { credentials: *credentials, wish: *wish }),
+            Self::Unanswered(_) => Some(Ended::Unanswered),
+            Self::Permanent(_) => None,
         }
     }
 }

@@ -1,47 +1,49 @@
-//! Drives the reactions: one task takes jobs from the queue and fires each reaction in order, again and again until it worked.
+//! Drives the reactions: one task takes jobs from the queue and fires each reaction in order, again and again until it worked, when
+//! [`crate::core::pace`] says so.
 //!
 //! It never blocks the engine. The wiring starts it, hands every [`Outcome`] over, and lets the engine note when everything is told:
 //!
 //! ```ignore
 //! let roots = settings.rules.roots.clone();
-//! let setup = Setup { batching: config.batching, triggers: Triggers::Events, roots, pace: runner::PACE, health };
+//! let setup = Setup { batching: config.batching, triggers: Triggers::Events, roots, wall: runner::wall(), health };
 //! let runner = runner::start(vec![Box::new(script), Box::new(request)], setup);
 //! // After Engine::open, with Settings { reacts: true, .. }:
-//! if start.owed { runner.owe(engine.store().paths().filter(|(_, entry)| entry.owner.is_some()).map(|(path, _)| roots.show(path.as_str()))); }
+//! if start.owed { runner.inherit(start.debt); runner.owe(engine.store().paths().filter(|(_, entry)| entry.owner.is_some()).map(|(path, _)| roots.show(path.as_str()))); }
 //! // After each commit, between those who begin and those who end to wait for downloads (runner.waiting):
 //! runner.tell(&outcome);
 //! // In the engine's select!: () = runner.settled() => Input::Settled; then, and after each commit:
-//! if runner.is_idle() && engine.owes_reaction() { engine.reacted() }     // on the disk thread
+//! if runner.is_idle() && engine.owes_reaction() { engine.reacted() } else { engine.note_debt(runner.debt()) }    // on the disk thread
 //! // Whoever watches pods: runner.occasions().happened(Cause::Pods, "Pod/shop/a", delay).
 //! // METHOD=LIST, at its end: a failure unless runner.drain().await; at a stop: runner.stop(grace).await; then as above.
 //! ```
 
+mod task;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::FutureExt as _;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::core::cause::Cause;
 use crate::core::object::{ObjectKey, SourceId};
+use crate::core::pace::Debt;
 use crate::core::path::Roots;
 use crate::core::policy::Batching;
-use crate::core::react::{Changed, Job, Next, Queue, Trigger};
-use crate::core::retry::Attempts;
+use crate::core::react::{Changed, Queue, Trigger};
 use crate::engine::outcome::{Difference, Outcome};
 use crate::health::Health;
 use crate::react::Reaction;
-use crate::react::left::Left;
+use crate::react::runner::task::Task;
 
-/// What could not be told within the bounds of retries is tried again this often.
-pub const PACE: Duration = Duration::from_secs(300);
-
-/// How often it is looked whether somebody who could not be told has found out by itself.
-const LOOK: Duration = Duration::from_secs(5);
+/// The time since 1970, as [`Setup::wall`] wants it.
+pub fn wall() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
 
 /// What the runner follows.
 pub struct Setup {
@@ -53,8 +55,8 @@ pub struct Setup {
     pub groups: Vec<SourceId>,
     /// Shows paths.
     pub roots: Roots,
-    /// [`PACE`].
-    pub pace: Duration,
+    /// The time since 1970 when it starts.
+    pub wall: Duration,
     /// Is told which reactions fail.
     pub health: Option<Health>,
 }
@@ -103,6 +105,8 @@ struct Shared {
     settled: Notify,
     figures: Vec<Figures>,
     started: Instant,
+    /// The time since 1970 when it was started.
+    wall: Duration,
 }
 
 struct State {
@@ -111,6 +115,12 @@ struct State {
     listed: BTreeSet<SourceId>,
     /// The bounds of retries are reached: only news or the slow pace lead to another attempt.
     exhausted: bool,
+    /// What a former process knew of attempts.
+    inherited: Option<Debt>,
+    /// What a next one has to know.
+    debt: Debt,
+    /// The same if we end before the attempt does that is under way.
+    under_way: Option<Debt>,
 }
 
 /// Tells the runner what happened that is no change of files. Cheap to clone.
@@ -128,12 +138,13 @@ impl Occasions {
 /// Starts the runner.
 pub fn start(reactions: Vec<Box<dyn Reaction>>, setup: Setup) -> Runner {
     let figures = reactions.iter().map(|reaction| Figures { name: reaction.name(), ..Figures::default() }).collect();
-    let state = Mutex::new(State { queue: Queue::new(setup.batching), listed: BTreeSet::new(), exhausted: false });
-    let shared = Arc::new(Shared { state, put: Notify::new(), settled: Notify::new(), figures, started: Instant::now() });
+    let queue = Queue::new(setup.batching);
+    let state =
+        Mutex::new(State { queue, listed: BTreeSet::new(), exhausted: false, inherited: None, debt: Debt::default(), under_way: None });
+    let (started, wall) = (Instant::now(), setup.wall);
+    let shared = Arc::new(Shared { state, put: Notify::new(), settled: Notify::new(), figures, started, wall });
     let (stop, stopped) = watch::channel(false);
-    let failing = reactions.iter().map(|_| None).collect();
-    let health = setup.health.clone();
-    let task = tokio::spawn(Task { shared: shared.clone(), reactions, stopped, pace: setup.pace, failing, health }.run().boxed());
+    let task = tokio::spawn(Task::new(shared.clone(), reactions, stopped, setup.health.clone()).run().boxed());
     Runner { shared, setup, ready: AtomicBool::new(false), stop, task }
 }
 
@@ -187,6 +198,18 @@ impl Runner {
     /// Notes that a former process may have changed these files and told nobody.
     pub fn owe(&self, paths: impl IntoIterator<Item = String>) {
         self.shared.put(|queue| queue.owe(paths));
+    }
+
+    /// Takes what a former process knew of attempts; before [`Self::owe`].
+    pub fn inherit(&self, debt: Debt) {
+        let mut state = self.shared.state();
+        state.debt = debt.clone();
+        state.inherited = Some(debt);
+    }
+
+    /// What a next process has to know of attempts, while the application is owed anything.
+    pub fn debt(&self) -> Debt {
+        self.shared.state().debt.clone()
     }
 
     /// Notes whether an object has downloads under way: see [`Queue::waiting`].
@@ -270,6 +293,10 @@ impl Runner {
         if !self.task.is_finished() && timeout(grace, &mut self.task).await.is_err() {
             tracing::warn!("stopped while a reaction runs");
             self.task.abort();
+            let mut state = self.shared.state();
+            if let Some(debt) = state.under_way.take() {
+                state.debt = debt;
+            }
         }
     }
 
@@ -294,202 +321,19 @@ impl Shared {
         self.started.elapsed()
     }
 
+    /// The time since 1970, by a clock that nobody sets.
+    fn wall(&self) -> Duration {
+        self.wall + self.now()
+    }
+
+    fn instant(&self, wall: Duration) -> Instant {
+        self.started + wall.saturating_sub(self.wall)
+    }
+
     fn put(&self, put: impl FnOnce(&mut Queue)) {
         put(&mut self.state().queue);
         self.put.notify_one();
     }
-}
-
-struct Task {
-    shared: Arc<Shared>,
-    reactions: Vec<Box<dyn Reaction>>,
-    stopped: watch::Receiver<bool>,
-    pace: Duration,
-    /// Why each reaction failed, until it works again. What is tried again within the bounds of retries has not failed.
-    failing: Vec<Option<String>>,
-    health: Option<Health>,
-}
-
-/// The runner was asked to stop.
-struct Stopped;
-
-impl Task {
-    async fn run(mut self) {
-        loop {
-            let (next, idle) = {
-                let mut state = self.shared.state();
-                (state.queue.next(self.shared.now()), state.queue.is_idle())
-            };
-            let ended = match next {
-                Next::Job(job) => self.deliver(job).await,
-                Next::Wait(until) => {
-                    if idle {
-                        self.shared.settled.notify_one();
-                    }
-                    self.wait(until.map(|until| self.shared.started + until)).await
-                }
-            };
-            if let Err(Stopped) = ended {
-                return;
-            }
-        }
-    }
-
-    /// Waits for the time or for something new.
-    async fn wait(&mut self, until: Option<Instant>) -> Result<(), Stopped> {
-        tokio::select! {
-            biased;
-            _ = self.stopped.wait_for(|stopped| *stopped) => Err(Stopped),
-            () = self.shared.put.notified() => Ok(()),
-            () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => Ok(()),
-        }
-    }
-
-    /// Delivers a job, with everything that joins it while it fails.
-    async fn deliver(&mut self, mut job: Job) -> Result<(), Stopped> {
-        let mut left = Vec::new();
-        loop {
-            if !job.fresh.is_empty() {
-                left = self.renewed(left, &job);
-                self.reactions.iter_mut().filter(|reaction| heeds(reaction.as_ref(), &job)).for_each(|reaction| reaction.renew());
-            }
-            self.attempt(&mut left, &job).await?;
-            if left.is_empty() {
-                self.shared.state().queue.delivered();
-                return Ok(());
-            }
-            self.shared.state().queue.failed();
-            self.pause(&mut left).await?;
-            let next = self.shared.state().queue.next(self.shared.now());
-            match next {
-                Next::Job(next) => job = next,
-                // What failed is due at once: there is always a job.
-                Next::Wait(_) => return Ok(()),
-            }
-        }
-    }
-
-    /// Everything there is to fire for a job that grew: each reaction that heeds what is new, and those that failed when their pause
-    /// is over.
-    fn renewed(&self, failed: Vec<Left>, job: &Job) -> Vec<Left> {
-        let mut failed: Vec<Option<Left>> = failed.into_iter().map(Some).collect();
-        let mut all = Vec::new();
-        for at in 0..self.reactions.len() {
-            let Some(reaction) = self.reactions.get(at) else { continue };
-            let known = failed.iter_mut().find(|left| left.as_ref().is_some_and(|left| left.reaction == at)).and_then(Option::take);
-            let new = || Left { reaction: at, attempts: Attempts::default(), tries: 0, due: Some(Instant::now()) };
-            match known {
-                Some(left) if left.due.is_some() || !heeds(reaction.as_ref(), job) => all.push(left),
-                Some(_) => all.push(new()),
-                None if heeds(reaction.as_ref(), job) => all.push(new()),
-                None => {}
-            }
-        }
-        all
-    }
-
-    /// Fires every reaction that is due, in order. Those that are to be fired again stay.
-    async fn attempt(&mut self, left: &mut Vec<Left>, job: &Job) -> Result<(), Stopped> {
-        let (mut again, paths, newest) = (Vec::new(), &job.paths, self.newest());
-        for mut one in left.drain(..) {
-            if self.reactions.get(one.reaction).is_some_and(|reaction| reaction.knows(newest)) {
-                self.judged(one.reaction, None);
-                continue;
-            }
-            if *self.stopped.borrow() {
-                return Err(Stopped);
-            }
-            let (Some(reaction), Some(figures)) = (self.reactions.get_mut(one.reaction), self.shared.figures.get(one.reaction)) else {
-                continue;
-            };
-            if one.due.is_none_or(|due| due > Instant::now()) {
-                again.push(one);
-                continue;
-            }
-            figures.owed.store(u64::try_from(paths.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
-            figures.fired_total.fetch_add(1, Ordering::Relaxed);
-            figures.retried_total.fetch_add(u64::from(one.tries > 0), Ordering::Relaxed);
-            one.tries += 1;
-            let fired = reaction.fire(paths).await;
-            if fired.is_err() {
-                figures.failed_total.fetch_add(1, Ordering::Relaxed);
-            }
-            let why = fired.as_ref().err().map(|fault| fault.why().to_owned());
-            let stays = one.judge(fired, reaction.as_ref(), job);
-            if !stays {
-                figures.owed.store(0, Ordering::Relaxed);
-            }
-            if !stays || one.due.is_none() {
-                self.judged(one.reaction, why);
-            }
-            if stays {
-                again.push(one);
-            }
-        }
-        *left = again;
-        Ok(())
-    }
-
-    /// Notes that a reaction worked, or why it failed in the end.
-    fn judged(&mut self, reaction: usize, why: Option<String>) {
-        let (Some(failing), Some(reacts)) = (self.failing.get_mut(reaction), self.reactions.get(reaction)) else { return };
-        *failing = why.map(|why| format!("{}: {why}", reacts.name()));
-        if let Some(health) = &self.health {
-            health.set_reload_failure(self.failing.iter().flatten().next().cloned());
-        }
-    }
-
-    /// When there is more to tell than what failed.
-    fn news(&self) -> Option<Instant> {
-        self.shared.state().queue.news(self.shared.now()).map(|news| self.shared.started + news)
-    }
-
-    /// When the last of what is told changed.
-    fn newest(&self) -> Instant {
-        self.shared.started + self.shared.state().queue.newest()
-    }
-
-    /// Whether one of those that could not be told has found out by itself.
-    fn one_knows(&self, left: &[Left]) -> bool {
-        let newest = self.newest();
-        left.iter().any(|left| self.reactions.get(left.reaction).is_some_and(|reaction| reaction.knows(newest)))
-    }
-
-    /// Waits until one of them is due; when the bounds are reached for all of them, for something new or the slow pace.
-    async fn pause(&mut self, left: &mut [Left]) -> Result<(), Stopped> {
-        if let Some(due) = left.iter().filter_map(|left| left.due).min() {
-            loop {
-                // What fails keeps its pause, but others are told of what is new.
-                let until = self.news().map_or(due, |news| news.min(due));
-                if until <= Instant::now() {
-                    return Ok(());
-                }
-                self.wait(Some(until)).await?;
-            }
-        }
-        let slow = Instant::now() + self.pace;
-        loop {
-            let news = self.news();
-            self.shared.state().exhausted = news.is_none_or(|news| news > Instant::now());
-            let until = news.map_or(slow, |news| news.min(slow));
-            if until <= Instant::now() || self.one_knows(left) {
-                break;
-            }
-            self.shared.settled.notify_one();
-            self.wait(Some(until.min(Instant::now() + LOOK))).await?;
-        }
-        self.shared.state().exhausted = false;
-        for left in left {
-            (left.attempts, left.due) = (Attempts::default(), Some(Instant::now()));
-        }
-        Ok(())
-    }
-}
-
-/// Whether what is new in a job is worth firing a reaction.
-fn heeds(reaction: &dyn Reaction, job: &Job) -> bool {
-    let skipped = |cause| cause == Cause::Files && job.initial && reaction.skips_initial();
-    job.fresh.iter().any(|cause| reaction.heeds(*cause) && !skipped(*cause))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! It never writes a file: the changed paths lie in memory, in a descriptor that the script inherits and that PROJECTOR_CHANGED names
 //! under `/proc/self`, so that a root file system that cannot be written and a missing `/tmp` do no harm, and a FOLDER that is `/tmp`
 //! holds nothing but projected files. Our own `/proc/PID/fd` is closed to the script, as our environment is.
-//! A script that fails is not tried again.
+//! A script that fails is tried again, unless SCRIPT_RETRIES is 0.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -25,7 +25,7 @@ use tokio::time::timeout;
 
 use crate::aside;
 use crate::config::{Wording, reload};
-use crate::core::retry::Retry;
+use crate::core::retry::{Retry, Trouble};
 use crate::react::group::Group;
 use crate::react::{Fault, Fired, Reaction, withhold_secrets};
 
@@ -44,6 +44,8 @@ const GONE: Duration = Duration::from_secs(1);
 pub struct Script {
     settings: reload::Script,
     wording: Wording,
+    /// REQ_RETRY_BACKOFF_FACTOR.
+    backoff: Duration,
     /// Held by whoever starts it: a file system that hangs would keep one thread after the other.
     starts: Arc<Semaphore>,
 }
@@ -59,19 +61,32 @@ struct Ended {
 impl Script {
     /// A reaction that runs SCRIPT.
     pub fn new(settings: reload::Script, wording: Wording) -> Self {
-        Self { settings, wording, starts: Arc::new(Semaphore::new(1)) }
+        Self { settings, wording, backoff: Duration::ZERO, starts: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// The same with the pauses between quick retries that this gives.
+    #[must_use]
+    pub fn with_backoff(self, backoff: Duration) -> Self {
+        Self { backoff, ..self }
+    }
+
+    fn fault(&self, why: String) -> Fault {
+        match self.settings.retries {
+            0 => Fault::Permanent(why),
+            _ => Fault::Transient { trouble: Trouble::Later, wish: None, why },
+        }
     }
 
     async fn run(&self, changed: &[String]) -> Result<(), Fault> {
         let ended =
-            self.execute(changed).await.map_err(|error| Fault::Permanent(format!("SCRIPT: {}: {error}", self.settings.path.display())))?;
+            self.execute(changed).await.map_err(|error| self.fault(format!("SCRIPT: {}: {error}", self.settings.path.display())))?;
         self.log(&ended);
         let script = self.settings.path.display();
         match ended.status {
             Some(status) if status.success() => Ok(()),
             // `exit status: 3`, or `signal: 9 (SIGKILL)`.
-            Some(status) => Err(Fault::Permanent(format!("{script}: {status}"))),
-            None => Err(Fault::Permanent(format!("{script}: killed after {} s (SCRIPT_TIMEOUT)", self.settings.timeout.as_secs_f32()))),
+            Some(status) => Err(self.fault(format!("{script}: {status}"))),
+            None => Err(self.fault(format!("{script}: killed after {} s (SCRIPT_TIMEOUT)", self.settings.timeout.as_secs_f32()))),
         }
     }
 
@@ -158,11 +173,12 @@ impl Reaction for Script {
     }
 
     fn retry(&self) -> Retry {
-        Retry { total: 0, connect: 0, read: 0, backoff: Duration::ZERO }
+        let bound = self.settings.retries;
+        Retry { total: bound, connect: bound, read: bound, backoff: self.backoff }
     }
 
     fn exhausted(&self) -> String {
-        format!("{}: given up", self.settings.path.display())
+        format!("{}: the script failed, trying again later", self.settings.path.display())
     }
 
     fn fire<'a>(&'a mut self, changed: &'a [String]) -> Fired<'a> {

@@ -28,7 +28,7 @@ impl Place {
         let path = self.path("script");
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        Script::new(reload::Script { path, timeout: limit, environment: reload::Environment::All }, Wording::Own)
+        Script::new(reload::Script { path, timeout: limit, environment: reload::Environment::All, retries: 0 }, Wording::Own)
     }
 
     /// Runs a script of /bin/sh; `$D` is the test's folder.
@@ -140,8 +140,10 @@ async fn a_script_that_cannot_be_executed_is_run_by_sh() {
 #[tokio::test]
 async fn what_cannot_be_run_is_explained() {
     let place = Place::new().await;
-    let missing =
-        Script::new(reload::Script { path: place.path("none"), timeout: LONG, environment: reload::Environment::All }, Wording::Own);
+    let missing = Script::new(
+        reload::Script { path: place.path("none"), timeout: LONG, environment: reload::Environment::All, retries: 0 },
+        Wording::Own,
+    );
     assert!(why(missing.run(&[]).await).ends_with("none: No such file or directory (os error 2)"));
     let failure = why(place.script("#!/no/such/interpreter\n", 0o755, LONG).run(&[]).await);
     assert!(failure.contains("script: its interpreter is not there"), "{failure}");
@@ -167,5 +169,17 @@ fn bytes_are_shown_as_python_shows_them() {
         (b"", "b''"),
     ] {
         assert_eq!(python_bytes(bytes), shown);
+    }
+}
+
+#[tokio::test]
+async fn r10_a_script_that_fails_is_tried_again_unless_its_exit_code_is_final() {
+    let place = Place::new().await;
+    for retries in [0, 5] {
+        let mut script = place.script("#!/bin/sh\nexit 3\n", 0o755, LONG).with_backoff(Duration::from_secs(1));
+        script.settings.retries = retries;
+        let fault = script.fire(&[]).await.unwrap_err();
+        assert_eq!((matches!(fault, Fault::Permanent(_)), matches!(fault, Fault::Transient { .. })), (retries == 0, retries > 0));
+        assert_eq!((script.retry().total, script.retry().backoff), (retries, Duration::from_secs(1)));
     }
 }

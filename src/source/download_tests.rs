@@ -45,6 +45,7 @@ fn web_of(settings: Settings) -> Web {
     let nothing = Given { file: None, text: None };
     Web {
         timeout: settings.timeout,
+        answer_timeout: Duration::from_secs(5),
         retry: retry(settings),
         skip_tls_verify: false,
         ca_bundle: None,

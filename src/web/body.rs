@@ -52,6 +52,7 @@ pub(super) async fn answer(mut response: Response, question: &Question<'_>, cloc
         is_plain: false,
         body: Vec::new(),
         validators: validators(response.headers()),
+        credentials: None,
         wish: retry_after(response.headers()),
         turn: None,
     };

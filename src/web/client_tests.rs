@@ -20,6 +20,7 @@ fn web() -> Web {
     let given = |text: &str| Given { file: None, text: Some(Redacted(text.to_owned())) };
     Web {
         timeout: Duration::from_secs(5),
+        answer_timeout: Duration::from_secs(5),
         retry: Retry { total: 0, connect: 0, read: 0, backoff: Duration::ZERO },
         skip_tls_verify: false,
         ca_bundle: None,

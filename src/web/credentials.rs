@@ -1,6 +1,7 @@
 //! User names and passwords as an `Authorization` header.
 
 use std::borrow::Cow;
+use std::hash::Hasher as _;
 use std::io;
 
 use base64::Engine as _;
@@ -8,9 +9,11 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
+use siphasher::sip::SipHasher13;
 
 use crate::aside::{SmallFile, WITHIN};
 use crate::config::web::{Credentials, Encoding, Given, Redacted};
+use crate::core::pace::Fingerprint;
 use crate::web::error::WebError;
 
 /// A user's name and password as they are now. Clones share their looks at files.
@@ -82,6 +85,14 @@ pub(crate) fn take(url: &mut Url) -> Option<HeaderValue> {
     // A URL with a host can always lose them.
     let _ = (url.set_username(""), url.set_password(None));
     found
+}
+
+/// What tells a header from others, without holding it.
+pub(crate) fn fingerprint(header: &HeaderValue) -> Fingerprint {
+    // Always the same key: what little of it a ledger keeps must not grow with the number of ledgers.
+    let mut hasher = SipHasher13::new();
+    hasher.write(header.as_bytes());
+    Fingerprint::new(hasher.finish())
 }
 
 fn encoded(text: &str, encoding: Encoding) -> Option<Vec<u8>> {

@@ -79,6 +79,14 @@ pub enum WebError {
         /// The URL.
         url: String,
     },
+    /// The server was told, lives, and said nothing for too long.
+    #[error("{url}: no answer within {} s (REQ_ANSWER_TIMEOUT)", .within.as_secs_f32())]
+    Unanswered {
+        /// The URL.
+        url: String,
+        /// REQ_ANSWER_TIMEOUT.
+        within: Duration,
+    },
     /// The body is larger than we are willing to read.
     #[error("{url}: the answer exceeds {bytes_max} bytes")]
     TooLarge {
@@ -133,7 +141,7 @@ impl WebError {
         match self {
             Self::Connect { .. } => Some(Trouble::Connect),
             // What a server between us and the file cut short ends so too.
-            Self::Read { .. } | Self::Late { .. } | Self::Broken { .. } => Some(Trouble::Read),
+            Self::Read { .. } | Self::Late { .. } | Self::Unanswered { .. } | Self::Broken { .. } => Some(Trouble::Read),
             Self::Status { trouble, .. } => *trouble,
             Self::BundleUnreadable { .. }
             | Self::BundleEmpty { .. }
@@ -164,6 +172,7 @@ impl WebError {
             | Self::Connect { url, .. }
             | Self::Read { url, .. }
             | Self::Late { url }
+            | Self::Unanswered { url, .. }
             | Self::TooLarge { url, .. }
             | Self::Packed { url, .. }
             | Self::Broken { url, .. }

@@ -39,6 +39,7 @@ use tokio::time::{Instant, error::Elapsed, timeout_at};
 use crate::aside;
 use crate::config::Wording;
 use crate::config::web::{CredentialOrigins, Origin, Web};
+use crate::core::pace::Fingerprint;
 use crate::core::retry::Trouble;
 use crate::lookup::{self, Lookup};
 use crate::web::address::{Resolver, Secrecy, check, names_metadata, origin_of, parse, quoted, shown, shown_url};
@@ -47,6 +48,10 @@ use crate::web::credentials::Basic;
 use crate::web::error::WebError;
 use crate::web::tls::SystemRoots;
 
+/// A peer that is silent is asked whether it lives after this, so often, and given up after this.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
+const DEAD_AFTER: Duration = Duration::from_secs(20);
 /// Redirects that are followed.
 const REDIRECTS_MAX: usize = 10;
 /// The whole of an attempt may take this many times REQ_TIMEOUT.
@@ -129,6 +134,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// By what the server knows it again.
     pub validators: Validators,
+    /// The credentials that a server was shown on the way to it, if any was.
+    pub credentials: Option<Fingerprint>,
     /// How long the server asks us to wait.
     pub wish: Option<Duration>,
     /// While this is held no other large body is read.
@@ -143,6 +150,7 @@ pub struct Client {
     credentials: Basic,
     roots: Option<SystemRoots>,
     timeout: Duration,
+    answer_timeout: Duration,
     server_errors_are_final: bool,
 }
 
@@ -179,6 +187,11 @@ impl Client {
                 .connect_timeout(timeout)
                 // Questions are minutes apart: a kept connection is more often dead than useful.
                 .pool_max_idle_per_host(0)
+                // An answer may take long, so that a peer that is gone has to be noticed otherwise.
+                .tcp_keepalive(KEEPALIVE)
+                .tcp_keepalive_interval(KEEPALIVE)
+                .tcp_keepalive_retries(KEEPALIVE_RETRIES)
+                .tcp_user_timeout(DEAD_AFTER)
                 .user_agent(concat!("kube-projector/", env!("CARGO_PKG_VERSION")))
                 .build()
                 .map_err(|error| WebError::Client(error.to_string()))
@@ -189,6 +202,7 @@ impl Client {
             credentials: Basic::new(&web.credentials),
             roots,
             timeout,
+            answer_timeout: web.answer_timeout.min(TIMEOUT_MAX),
             server_errors_are_final: web.server_errors_are_final,
         })
     }
@@ -204,32 +218,64 @@ impl Client {
         let mut url = parse(ask.url)?;
         let own = credentials::take(&mut url).map(|header| (origin_of(&url), header));
         let (first, own_is_absent) = (url.clone(), own.is_none());
-        let mut clock = Clock { step: self.timeout, ends: Instant::now() + self.timeout * WHOLE };
+        let patience = self.patience(&ask.question);
+        let mut clock = Clock { step: self.timeout, ends: Instant::now() + self.timeout * WHOLE + patience };
+        let mut credentials = None;
         let (mut method, mut json) = ask.question.request();
         for _ in 0..=REDIRECTS_MAX {
             let client = self.client_for(&url, &ask.rules.reach)?;
             let mut request = request(url.clone(), &method, json, &ask.question);
             let own = own.as_ref().filter(|(origin, _)| *origin == origin_of(&url)).map(|(_, header)| header.clone());
             if let Some(header) = self.credentials_for(&url, &ask.rules.credentials).await?.or(own) {
+                credentials = Some(credentials::fingerprint(&header));
                 request.headers_mut().insert(AUTHORIZATION, header);
             }
             if let Some(roots) = self.roots.as_ref().filter(|_| url.scheme() == "https") {
                 roots.load().await;
             }
             // The client bounds the connection itself; what remains is for the head of the answer.
-            let sent = clock.within(self.timeout * 2, client.execute(request)).await;
-            let response = sent
-                .map_err(|_| WebError::Late { url: shown_url(&url) })?
-                .map_err(|error| WebError::from_client(shown_url(&url), &error))?;
+            let sent = clock.within(self.timeout + patience, client.execute(request)).await;
+            let response =
+                sent.map_err(|_| self.late(&ask.question, &url))?.map_err(|error| WebError::from_client(shown_url(&url), &error))?;
             let Some(next) = redirect(&response, &url)? else {
                 let is_plain = own_is_absent && url == first && url.query().is_none();
                 let answer = body::answer(response, &ask.question, &mut clock, shown_url(&url)).await?;
-                return Ok(Answer { is_plain, ..answer });
+                return Ok(Answer { is_plain, credentials, ..answer });
             };
             (method, json) = after_redirect(response.status().as_u16(), method, json);
             url = next;
         }
         Err(WebError::Redirects { url: shown(ask.url), redirects_max: REDIRECTS_MAX })
+    }
+
+    /// How long the head of an answer may take: whoever is told something may have to do it first.
+    fn patience(&self, question: &Question<'_>) -> Duration {
+        match question {
+            Question::Download { .. } => self.timeout,
+            Question::Call { .. } => self.answer_timeout,
+        }
+    }
+
+    /// What it means that the head of an answer did not come. By then the request is sent.
+    fn late(&self, question: &Question<'_>, url: &Url) -> WebError {
+        match question {
+            Question::Download { .. } => WebError::Late { url: shown_url(url) },
+            Question::Call { .. } => WebError::Unanswered { url: shown_url(url), within: self.answer_timeout },
+        }
+    }
+
+    /// The credentials that a request would show its server now.
+    pub async fn credentials_shown(&self, url: &str, origins: &CredentialOrigins) -> Option<Fingerprint> {
+        let mut url = parse(url).ok()?;
+        let own = credentials::take(&mut url);
+        // What cannot be spelled is not sent.
+        let header = self.credentials_for(&url, origins).await.ok()?.or(own)?;
+        Some(credentials::fingerprint(&header))
+    }
+
+    /// Whether this error is an answer after which nobody wants another attempt.
+    pub fn is_final(&self, error: &WebError) -> bool {
+        matches!(error, WebError::Status { code: 500.., .. }) && self.server_errors_are_final
     }
 
     /// Whether the answer is success. 304 is none: who asked for it looks first.

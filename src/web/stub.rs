@@ -39,6 +39,8 @@ impl Asked {
 pub enum Reply {
     /// Sends these bytes and closes the connection.
     Raw(Vec<u8>),
+    /// The same after this time.
+    After(Duration, Vec<u8>),
     /// Sends this head, then zeros until nobody takes them any more.
     Endless(String),
     /// Sends these bytes, if any, and waits for us to give up.
@@ -151,6 +153,10 @@ async fn exchange(
     log.send_modify(|log| log.push(asked));
     match reply {
         Reply::Raw(bytes) => stream.write_all(&bytes).await.ok()?,
+        Reply::After(pause, bytes) => {
+            tokio::time::sleep(pause).await;
+            stream.write_all(&bytes).await.ok()?;
+        }
         Reply::Endless(head) => {
             stream.write_all(head.as_bytes()).await.ok()?;
             while stream.write_all(&[0; 16 << 10]).await.is_ok() {

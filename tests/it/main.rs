@@ -35,3 +35,4 @@ mod sidecar_hooks;
 mod sidecar_urls;
 mod signal;
 mod standby;
+mod tell;

@@ -93,11 +93,11 @@ fn c1_one_list_with_a_file_that_cannot_be_written_ends_with_0_only_for_k8s_sidec
 fn s12_numbers_without_end_are_cut_and_neither_start_nor_change_nor_stop_fails() {
     let names = [
         (
-            "SLEEP_TIME RESYNC URL_MAX_BYTES REQ_RETRY_TOTAL REQ_RETRY_CONNECT REQ_RETRY_READ SCRIPT_TIMEOUT EXEC_TIMEOUT EXEC_RETRIES \
+            "SLEEP_TIME RESYNC URL_MAX_BYTES REQ_RETRY_TOTAL REQ_RETRY_CONNECT REQ_RETRY_READ SCRIPT_RETRIES SCRIPT_TIMEOUT EXEC_TIMEOUT EXEC_RETRIES \
           EXEC_CONCURRENCY WATCH_SERVER_TIMEOUT WATCH_CLIENT_TIMEOUT HEALTH_STALE_AFTER",
             "99999999999999999999999999",
         ),
-        ("REQ_TIMEOUT REQ_RETRY_BACKOFF_FACTOR EXEC_DELAY EXEC_SECRET_DELAY KILL_TIMEOUT REACT_WINDOW", "1e300"),
+        ("REQ_TIMEOUT REQ_ANSWER_TIMEOUT REQ_RETRY_BACKOFF_FACTOR EXEC_DELAY EXEC_SECRET_DELAY KILL_TIMEOUT REACT_WINDOW", "1e300"),
     ];
     let numbers: Vec<(&str, &str)> = names.iter().flat_map(|(names, value)| names.split_whitespace().map(|name| (name, *value))).collect();
     for method in ["WATCH", "SLEEP"] {

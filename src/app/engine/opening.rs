@@ -67,6 +67,7 @@ impl EngineLoop {
                     // What changed while another instance held the ledger was told to its application, not to ours.
                     if let Some(runner) = self.runner.as_ref().filter(|_| start.owed || standby.is_some()) {
                         let owned = engine.store().paths().filter(|(_, entry)| entry.owner.is_some());
+                        runner.inherit(start.debt);
                         runner.owe(owned.map(|(path, _)| self.settings.rules.roots.show(path.as_str())));
                     }
                     self.engine = Some(engine);

@@ -248,7 +248,7 @@ impl Owner {
                 let phase = self.launch().await;
                 let answered = match phase {
                     Phase::Running(_) => Ok(()),
-                    _ => Err(Fault::Permanent("the child cannot be started".to_owned())),
+                    _ => Err(Fault::later("the child cannot be started".to_owned())),
                 };
                 // Whoever asked may have gone.
                 let _ = answer.map(|answer| answer.send(answered));

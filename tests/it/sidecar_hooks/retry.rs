@@ -33,29 +33,58 @@ fn keep_1_7_an_application_that_is_unwell_is_asked_again_and_the_script_is_not_r
 }
 
 #[test]
-fn keep_1_7_a_connection_that_breaks_or_hangs_is_tried_again() {
+fn keep_1_7_a_connection_that_breaks_is_tried_again_and_one_that_hangs_slowly() {
     let bench = Bench::new();
     bench.web.on_each("/reload", vec![Answer::hang(), Answer::ok("")]);
     bench.setup.cluster.configmap("a", &[("a", "1")]).create();
-    let _projector = healthy(&bench.hooked().env("REQ_TIMEOUT", "0.2"));
+    let _projector = healthy(&bench.hooked());
+    bench.web.wait_for("/reload", 1);
+    bench.web.drop_connections();
     bench.web.wait_for("/reload", 2);
+    bench.ran_only(&[&["a"]]);
+    bench.asked(3);
+    // R11: it may be at work for a long time, and is not asked again at once.
+    let bench = Bench::new();
+    bench.web.on_each("/reload", vec![Answer::hang(), Answer::ok("")]);
+    bench.setup.cluster.configmap("a", &[("a", "1")]).create();
+    let _projector = healthy(&bench.hooked().env("REQ_TIMEOUT", "0.2").env("REQ_ANSWER_TIMEOUT", "0.2"));
+    let requests = bench.web.wait_for("/reload", 2);
+    assert!(requests[1].at.duration_since(requests[0].at).as_secs() >= 5, "at the slow pace");
     bench.ran_only(&[&["a"]]);
     bench.asked(3);
 }
 
 #[test]
-fn keep_1_7_answers_that_are_final_are_not_asked_again() {
-    let cases: [(Answer, &[(&str, &str)]); 3] =
-        [(Answer::status(404), &[]), (Answer::status(401), &[]), (Answer::status(500), &[("ENABLE_5XX", "true")])];
-    for (answer, variables) in cases {
+fn keep_1_7_an_answer_that_is_final_is_not_asked_again() {
+    let bench = Bench::new();
+    bench.web.on("/reload", Answer::status(500));
+    bench.setup.cluster.configmap("a", &[("a", "1")]).create();
+    let mut projector = healthy(&bench.hooked().env("ENABLE_5XX", "true"));
+    bench.ran_only(&[&["a"]]);
+    bench.asked(2);
+    assert_eq!(count(&projector.output(), "Max retries exceeded"), 0);
+    // It is not owed: the next start asks nobody.
+    bench.web.on("/reload", Answer::ok(""));
+    assert_eq!(projector.terminate().code(), Some(0));
+    let _projector = healthy(&bench.hooked());
+    bench.ran_only(&[]);
+    bench.asked(3);
+}
+
+#[test]
+fn r10_other_answers_that_are_no_success_are_asked_again_slowly_and_are_no_exhausted_retries() {
+    for (status, change_asks) in [(404, true), (401, false)] {
         let bench = Bench::new();
-        bench.web.on("/reload", answer.clone());
+        bench.web.on_each("/reload", vec![Answer::status(status), Answer::ok("")]);
         bench.setup.cluster.configmap("a", &[("a", "1")]).create();
-        let builder = variables.iter().fold(bench.hooked(), |builder, (name, value)| builder.env(name, value));
-        let projector = healthy(&builder);
-        bench.ran_only(&[&["a"]]);
-        bench.asked(2);
-        assert_eq!(count(&projector.output(), "Max retries exceeded"), 0, "{answer:?}");
+        let projector = healthy(&bench.hooked());
+        bench.web.wait_for("/reload", 1);
+        bench.setup.cluster.configmap("b", &[("b", "1")]).create();
+        let requests = bench.asked(2);
+        bench.ran(&[&["a"], &["a", "b"]]);
+        let pause = requests[1].at.duration_since(requests[0].at).as_secs_f32();
+        assert!(if change_asks { pause >= 0.99 } else { pause >= 5.0 }, "{status}: after {pause} s");
+        assert_eq!(count(&projector.output(), "Max retries exceeded"), 0, "{status}");
     }
 }
 
