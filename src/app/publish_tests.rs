@@ -9,6 +9,7 @@ use crate::core::object::{Datum, Kind, Object, ObjectKey, Payload, SourceEvent, 
 use crate::core::policy::Order;
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
+use crate::disk::ledger::LedgerError;
 use crate::engine::{self, Engine};
 use crate::telemetry::tests::captured;
 
@@ -52,10 +53,20 @@ fn deleted(kind: Kind, name: &str) -> SourceEvent {
 
 /// An engine on `config`'s folder, listed.
 fn engine(config: &Config) -> Engine<Kernel> {
-    let settings = crate::app::settings(config);
-    let disk = Disk::open(Kernel::default(), settings.rules.roots.clone(), 0o755, config.durability).unwrap();
-    let store = engine::store(crate::app::sources::scopes(config), config.conflict, (1, 2));
-    let (mut engine, _) = Engine::open(disk, crate::app::place(config, None), settings, store).unwrap();
+    let open = || {
+        let settings = crate::app::settings(config);
+        let disk = Disk::open(Kernel::default(), settings.rules.roots.clone(), 0o755, config.durability).unwrap();
+        let store = engine::store(crate::app::sources::scopes(config), config.conflict, (1, 2));
+        Engine::open(disk, crate::app::place(config, None), settings, store)
+    };
+    // A process that another test starts has our descriptors, and so the lock of an engine that is no more, until it runs its program.
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let mut engine = loop {
+        match open() {
+            Err(LedgerError::Held { .. }) if std::time::Instant::now() < deadline => std::thread::yield_now(),
+            opened => break opened.unwrap().0,
+        }
+    };
     let ends = [0, 1].map(|source| SourceEvent::ListEnd { source: SourceId(source), generation: 1 });
     engine.converge(ends.into(), Duration::ZERO);
     engine
