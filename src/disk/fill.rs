@@ -6,6 +6,9 @@ use crate::core::policy::Durability;
 use crate::disk::fs::Fs;
 use crate::disk::{mount, write_all};
 
+/// Marks a file as ours, where that is needed.
+pub(super) type Mark<'a, F> = &'a mut dyn FnMut(&mut F, &<F as Fs>::Handle);
+
 /// Makes a whole file with a temporary name, closed.
 ///
 /// Closed before it gets its last name: who waits for the end of a write by inotify shall not see one after the rename.
@@ -15,12 +18,10 @@ pub(super) fn fill_temp<F: Fs>(
     temp: &str,
     bytes: &[u8],
     as_wanted: (u16, bool, Durability),
-    mark: &mut dyn FnMut(&mut F, &F::Handle),
+    mark: Mark<'_, F>,
 ) -> io::Result<()> {
     if let Some(file) = fs.create_nameless(folder)? {
-        write_all(fs, &file, bytes)?;
-        mark(fs, &file);
-        complete(fs, &file, as_wanted)?;
+        complete(fs, &file, bytes, as_wanted, mark)?;
         match fs.give_name(folder, &file, temp) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 fs.unlink(folder, temp)?;
@@ -40,7 +41,7 @@ pub(super) fn fill_named<F: Fs>(
     temp: &str,
     bytes: &[u8],
     as_wanted: (u16, bool, Durability),
-    mark: &mut dyn FnMut(&mut F, &F::Handle),
+    mark: Mark<'_, F>,
 ) -> io::Result<()> {
     let file = match fs.create(folder, temp) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -49,13 +50,13 @@ pub(super) fn fill_named<F: Fs>(
         }
         file => file?,
     };
-    write_all(fs, &file, bytes)?;
-    mark(fs, &file);
-    complete(fs, &file, as_wanted)
+    complete(fs, &file, bytes, as_wanted, mark)
 }
 
-/// What makes a written file a whole one.
-fn complete<F: Fs>(fs: &mut F, file: &F::Handle, as_wanted: (u16, bool, Durability)) -> io::Result<()> {
+/// Makes an empty file a whole one. It is marked before it has its mode: later that may not be possible.
+fn complete<F: Fs>(fs: &mut F, file: &F::Handle, bytes: &[u8], as_wanted: (u16, bool, Durability), mark: Mark<'_, F>) -> io::Result<()> {
+    write_all(fs, file, bytes)?;
+    mark(fs, file);
     let (mode, spares_modes, durability) = as_wanted;
     match fs.set_mode(file, mode) {
         // Whether it matters is seen once the file is in place.

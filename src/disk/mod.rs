@@ -22,7 +22,7 @@ use crate::core::object::ObjectKey;
 use crate::core::path::{RESERVED_PREFIX, Roots, TargetPath};
 use crate::core::plan::Replace;
 use crate::core::policy::Durability;
-use crate::disk::fill::fill_temp;
+use crate::disk::fill::{Mark, fill_temp};
 use crate::disk::fs::{Confine, FileKind, Fs, Meta};
 use crate::disk::guard::Guard;
 use crate::disk::marks::Marks;
@@ -304,7 +304,7 @@ impl<F: Fs> Disk<F> {
         bytes: &[u8],
         content: Content,
         replace: Replace,
-        mark: &mut dyn FnMut(&mut F, &F::Handle),
+        mark: Mark<'_, F>,
     ) -> Result<Stamp, WriteError> {
         let (folder, name) = (path.folder(), path.name());
         if let Some(written) = self.write_staged(path, bytes, content, replace, mark) {

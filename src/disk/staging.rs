@@ -11,7 +11,7 @@ use crate::core::entry::{Content, Stamp};
 use crate::core::path::TargetPath;
 use crate::core::plan::Replace;
 use crate::core::policy::Durability;
-use crate::disk::fill::fill_named;
+use crate::disk::fill::{Mark, fill_named};
 use crate::disk::fs::{Fs, Meta};
 use crate::disk::{Disk, WriteError, guard, is_temp_of, lacks_room, mount, temp_name};
 
@@ -41,9 +41,6 @@ impl<H> Staging<H> {
         self.tell(error.to_string());
     }
 }
-
-/// Marks a file as ours, where that is needed.
-type Mark<'a, F> = &'a mut dyn FnMut(&mut F, &<F as Fs>::Handle);
 
 /// How an attempt ended.
 enum Staged {
