@@ -91,13 +91,21 @@ pub fn text(bytes: Vec<u8>) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "expected text in UTF-8"))
 }
 
+/// What is to run on another thread.
+pub type Work = Box<dyn FnOnce() + Send>;
+
+/// Work that sends its result. What is received is that, or an error where the work died.
+pub fn answered<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> (Work, oneshot::Receiver<T>) {
+    let (done, result) = oneshot::channel();
+    // Whoever asked may have given up.
+    (Box::new(move || drop(done.send(work()))), result)
+}
+
 /// Does something on another thread. What is received is its result, or an error where it panicked.
 ///
 /// All work is one type to the runtime, whose code for a task is compiled once for each type.
 pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
-    let (done, result) = oneshot::channel();
-    // Whoever asked may have given up.
-    let work: Box<dyn FnOnce() + Send> = Box::new(move || drop(done.send(work())));
+    let (work, result) = answered(work);
     drop(spawn_blocking(work));
     result
 }

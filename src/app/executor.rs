@@ -6,8 +6,7 @@ use std::thread::Builder;
 
 use tokio::sync::oneshot;
 
-/// What is to run.
-pub type Work = Box<dyn FnOnce() + Send>;
+use crate::aside::{Work, answered};
 
 /// Takes what is to run, in order. In a test it may run at once, so that the clock stands still meanwhile.
 pub struct Executor(pub Box<dyn Fn(Work) + Send>);
@@ -26,9 +25,8 @@ impl Executor {
 
     /// Runs something; what is received is its result, or an error where the thread has died.
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
-        let (done, result) = oneshot::channel();
-        // Whoever asked may have given up.
-        (self.0)(Box::new(move || drop(done.send(work()))));
+        let (work, result) = answered(work);
+        (self.0)(work);
         result
     }
 }
