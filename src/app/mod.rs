@@ -269,6 +269,14 @@ async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static s
     name
 }
 
+/// Runs something to its end, or until everything stops.
+async fn until_stopped(run: impl Future<Output = ()>, mut stopped: watch::Receiver<bool>) {
+    tokio::select! {
+        () = run => {}
+        _ = stopped.wait_for(|stop| *stop) => {}
+    }
+}
+
 /// Our finalizers, where there are any.
 fn ours(config: &Config) -> Option<status::patch::Finalizers> {
     let names = config.finalizers.as_ref()?;
@@ -286,12 +294,9 @@ impl Status {
     fn start(config: &Config, api: &ApiServer, stopped: &watch::Receiver<bool>, tasks: &mut Tasks) -> Self {
         let events = config.event_logging.then(|| {
             let (sender, mut writer) = events::writer(api.clone(), events::instance_name(&hostname()));
-            let mut stopped = stopped.clone();
+            let stopped = stopped.clone();
             let run = async move {
-                tokio::select! {
-                    () = writer.run() => {}
-                    _ = stopped.wait_for(|stop| *stop) => {}
-                }
+                until_stopped(writer.run(), stopped).await;
                 writer.drain(DRAIN).await;
             };
             tasks.writers.spawn(named("that writes Events", run).boxed());
@@ -299,12 +304,9 @@ impl Status {
         });
         let wishes = ours(config).map(|ours| {
             let (sender, mut writer) = finalizers::writer(api.clone(), ours, events.clone());
-            let mut stopped = stopped.clone();
+            let stopped = stopped.clone();
             let run = async move {
-                tokio::select! {
-                    () = writer.run() => {}
-                    _ = stopped.wait_for(|stop| *stop) => {}
-                }
+                until_stopped(writer.run(), stopped).await;
                 writer.drain(DRAIN).await;
             };
             tasks.writers.spawn(named("that writes finalizers", run).boxed());
