@@ -206,11 +206,6 @@ impl Pace {
         self.is_refused
     }
 
-    /// How often this state of the files was told without an answer.
-    pub const fn unanswered(&self) -> u32 {
-        self.unanswered
-    }
-
     /// There is more to tell than what failed. It is another state of the files, so it is worth an attempt soon.
     pub fn changed(&mut self, now: Duration) {
         self.unanswered = 0;

@@ -11,7 +11,7 @@
 //! if start.owed { runner.inherit(start.debt); runner.owe(engine.store().paths().filter(|(_, entry)| entry.owner.is_some()).map(|(path, _)| roots.show(path.as_str()))); }
 //! // After each commit, between those who begin and those who end to wait for downloads (runner.waiting):
 //! runner.tell(&outcome);
-//! // In the engine's select!: () = runner.settled() => Input::Settled; then, and after each commit:
+//! // In the engine's select!: going = runner.settled_or_ended() => Input::Told if it goes on; then, and after each commit:
 //! if runner.is_idle() && engine.owes_reaction() { engine.reacted() } else { engine.note_debt(runner.debt()) }    // on the disk thread
 //! // Whoever watches pods: runner.occasions().happened(Cause::Pods, "Pod/shop/a", delay).
 //! // METHOD=LIST, at its end: a failure unless runner.drain().await; at a stop: runner.stop(grace).await; then as above.
@@ -233,15 +233,8 @@ impl Runner {
         self.shared.state().queue.is_idle()
     }
 
-    /// Waits until it may have been told of everything: look at [`Self::is_idle`] then. For one waiter.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost.
-    pub async fn settled(&self) {
-        self.shared.settled.notified().await;
-    }
-
-    /// As [`Runner::settled`], and whether the task goes on: false when it ended although nobody asked it to.
+    /// Waits until it may have been told of everything: look at [`Self::is_idle`] then. For one waiter. False when the task ended
+    /// although nobody asked it to.
     ///
     /// # Cancel safety
     /// Yes, until it was false.

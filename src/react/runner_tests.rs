@@ -136,7 +136,7 @@ fn outcome(paths: &[&str], initial: bool) -> Outcome {
 
 async fn idle(runner: &Runner) {
     while !runner.is_idle() {
-        runner.settled().await;
+        runner.shared.settled.notified().await;
     }
 }
 
