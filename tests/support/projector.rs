@@ -238,14 +238,17 @@ impl Projector {
         String::from_utf8_lossy(&fs::read(self.output.path().join("output")).unwrap_or_default()).into_owned()
     }
 
-    /// Whether a thread that writes the log has something to write. One that has not sleeps, and whoever logs wakes it.
+    /// Whether the thread that writes the log has something to write. One that has not sleeps, and whoever logs wakes it. One that has
+    /// not begun yet has no name.
     fn prints(&self) -> bool {
         let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).into_iter().flatten().flatten();
-        let states = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+        let stats: Vec<_> = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok()).collect();
         // "7 (log) S 1 ...": the fields that follow are of no interest.
-        states
-            .into_iter()
-            .any(|state| state.split_once(" (log) ").is_some_and(|(_, state)| !matches!(state.get(..1), Some("S" | "Z" | "X"))))
+        let runs = |name: &str, still: &[&str]| {
+            let states = stats.iter().filter_map(|stat| stat.split_once(name)).filter_map(|(_, state)| state.get(..1));
+            states.map(|state| !still.contains(&state)).reduce(|one, other| one || other)
+        };
+        runs(" (log) ", &["S", "Z", "X"]).or_else(|| runs(" (kube-projector) ", &["Z", "X"])).unwrap_or_default()
     }
 
     /// Waits until the output contains a text.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::mount::command;
 use crate::support::projector::Builder;
-use crate::support::{Cluster, Projector, folders, temps, tree, wait_tree};
+use crate::support::{Cluster, DEADLINE, Projector, folders, temps, tree, wait_for, wait_tree};
 
 /// Every thread's first two such calls fail. The tracer is detached, so that the child is the binary itself.
 fn strace(builder: Builder, calls: &str, errno: &str, only: Option<&Path>) -> Builder {
@@ -94,4 +94,17 @@ fn f5_writing_the_ledger_fails() {
     for errno in ["EIO", "EACCES", "EINTR"] {
         gets_over("write", errno, on_ledger);
     }
+}
+
+/// What a test reads of the log is whole, however late the thread that writes it comes to run.
+#[test]
+fn a_log_whose_thread_begins_late_is_read_whole() {
+    let cluster = Cluster::in_process();
+    let home = tempfile::tempdir().unwrap();
+    let launch = Projector::on(&cluster, &home.path().join("folder")).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    // A thread's first act is to take its name.
+    let late = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "inject=prctl:delay_enter=1000000"];
+    let projector = launch.wrapper(&late).start();
+    wait_for("health", DEADLINE, || projector.health().0 > 0);
+    assert!(projector.output().contains("health endpoints served"), "{}", projector.output());
 }
