@@ -25,6 +25,7 @@ mod former;
 mod manifests;
 mod migration;
 mod named;
+mod programs;
 mod rbac;
 mod rows;
 mod selection;
