@@ -27,6 +27,7 @@ mod migration;
 mod named;
 mod programs;
 mod rbac;
+mod reloading;
 mod rows;
 mod selection;
 mod settings;
