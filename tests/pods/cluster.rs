@@ -35,6 +35,7 @@ pub struct Cluster {
     kubectl: Vec<String>,
     pub image: String,
     pub image_with_shell: String,
+    pub image_of_programs: String,
     pub busybox: String,
 }
 
@@ -46,6 +47,7 @@ impl Cluster {
             kubectl: words(&optional("PROJECTOR_TEST_KUBECTL", "kubectl")),
             image: optional("PROJECTOR_TEST_IMAGE", "localhost/kube-projector:ci"),
             image_with_shell: optional("PROJECTOR_TEST_IMAGE_WITH_SHELL", "localhost/kube-projector:ci-with-shell"),
+            image_of_programs: optional("PROJECTOR_TEST_IMAGE_OF_PROGRAMS", "localhost/programs:ci"),
             busybox: optional("PROJECTOR_TEST_BUSYBOX", "localhost/busybox:1"),
         }
     }

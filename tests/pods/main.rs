@@ -10,6 +10,7 @@
 //! | `PROJECTOR_TEST_KUBECTL` | kubectl, as a command with arguments | `kubectl` |
 //! | `PROJECTOR_TEST_IMAGE` | the image under test, already on the node | `localhost/kube-projector:ci` |
 //! | `PROJECTOR_TEST_IMAGE_WITH_SHELL` | the image of the target `k8s-sidecar-with-shell`, already on the node | `localhost/kube-projector:ci-with-shell` |
+//! | `PROJECTOR_TEST_IMAGE_OF_PROGRAMS` | an image with nginx, HAProxy, Prometheus and busybox's applets, already on the node; see `.ci/run` | `localhost/programs:ci` |
 //! | `PROJECTOR_TEST_BUSYBOX` | an image with busybox's applets, already on the node | `localhost/busybox:1` |
 //! | `PROJECTOR_TEST_ROUNDS` | how often the test with hundreds of objects deletes its namespace | 1 |
 //!
@@ -25,6 +26,7 @@ mod exec;
 mod farewell;
 mod faults;
 mod k8s_sidecar;
+mod programs;
 mod sharing;
 mod sidecar;
 mod signal;

@@ -93,7 +93,7 @@ fn by_a_script() {
     let place = Place::new();
     let dovecot = Dovecot::new(&place);
     let script = dovecot.script(&place);
-    Told::beside(&dovecot, &place, &[("SCRIPT", &script)]).lives_through_a_mistake(&["script: ", &script, "exit status: 89"]);
+    Told::beside(&dovecot, &place, &[("SCRIPT", &script)]).lives_through_a_mistake(&[&script, "exit status: 89"]);
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn by_a_script() {
     let place = Place::new();
     let haproxy = Haproxy::new(&place);
     let script = haproxy.script(&place);
-    Told::beside(&haproxy, &place, &[("SCRIPT", &script)]).lives_through_a_mistake(&["script: ", &script, "exit status: 1"]);
+    Told::beside(&haproxy, &place, &[("SCRIPT", &script)]).lives_through_a_mistake(&[&script, "exit status: 1"]);
 }
 
 #[test]

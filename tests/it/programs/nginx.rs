@@ -85,7 +85,7 @@ fn by_a_script() {
     let place = Place::new();
     let nginx = Nginx::new(&place);
     let script = nginx.script(&place);
-    Told::beside(&nginx, &place, &[("SCRIPT", &script)]).lives_through_a_mistake(&["script: ", &script, "exit status: 1"]);
+    Told::beside(&nginx, &place, &[("SCRIPT", &script)]).lives_through_a_mistake(&[&script, "exit status: 1"]);
 }
 
 #[test]

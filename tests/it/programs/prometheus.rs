@@ -95,7 +95,7 @@ fn by_a_request() {
     let prometheus = Prometheus::new(&place);
     let url = prometheus.reload();
     let settings = [("REQ_URL", &*url), ("REQ_METHOD", "POST"), ("REQ_SKIP_INIT", "true"), ("REQ_RETRY_TOTAL", "1")];
-    Told::beside(&prometheus, &place, &settings).lives_through_a_mistake(&["request: ", "500"]);
+    Told::beside(&prometheus, &place, &settings).lives_through_a_mistake(&["answered 500"]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn by_a_script() {
     let place = Place::new();
     let prometheus = Prometheus::new(&place);
     let script = prometheus.script(&place);
-    Told::beside(&prometheus, &place, &[("SCRIPT", &script)]).lives_through_a_mistake(&["script: ", &script, "exit status: 1"]);
+    Told::beside(&prometheus, &place, &[("SCRIPT", &script)]).lives_through_a_mistake(&[&script, "exit status: 1"]);
 }
 
 #[test]
