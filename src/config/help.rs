@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use crate::config::director;
+use crate::config::group::Group;
 use crate::config::numbers::bounds_of;
 use crate::config::profile::{PROFILES, Reading};
-use crate::config::settings::{Fallback, Group, SETTINGS, Setting};
+use crate::config::settings::{Fallback, SETTINGS, Setting};
 
 /// Columns of the help text.
 const WIDTH: usize = 96;

@@ -18,6 +18,7 @@ pub mod child;
 mod controller;
 mod director;
 pub mod exec;
+pub mod group;
 pub mod help;
 pub mod log;
 pub mod log_config;
