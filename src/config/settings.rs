@@ -274,7 +274,7 @@ pub const SETTINGS: &[Setting] = &[
         Reactions,
         "SCRIPT",
         Unset,
-        "Script that is run after files have changed, before the request: directly, or by sh if it is not executable. PROJECTOR_CHANGED names a file that lists the changed paths.",
+        "Script that is run after files have changed, before the request: directly, or by sh if it is not executable. PROJECTOR_CHANGED names a file that lists the changed paths, PROJECTOR_CHANGES one that says what became of each and for which object.",
     ),
     setting(Reactions, "SCRIPT_ENV", Value("clean"), "What the script has of our environment: clean, without secret settings, or all."),
     setting(Reactions, "SCRIPT_TIMEOUT", Value("60"), "Seconds after which the script is killed."),

@@ -68,6 +68,12 @@ pub struct Changed<'a> {
     pub after: Option<u128>,
 }
 
+impl Changed<'_> {
+    fn fate(&self) -> Fate {
+        Fate { owner: self.owner.clone(), is_gone: self.after.is_none() }
+    }
+}
+
 /// What is to be done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Next {
@@ -75,6 +81,15 @@ pub enum Next {
     Job(Job),
     /// Nothing before this time, or before something is told to the queue.
     Wait(Option<Duration>),
+}
+
+/// What became of a file that is told of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fate {
+    /// For whom the file is, or was.
+    pub owner: Arc<ObjectKey>,
+    /// Whether it is gone; else it is there with what is new.
+    pub is_gone: bool,
 }
 
 /// One delivery.
@@ -103,8 +118,8 @@ impl Job {
 struct Entry {
     /// What reactions last acted on.
     acted: Option<u128>,
-    /// For whom the file is.
-    owner: Arc<ObjectKey>,
+    /// What it is now, and for whom.
+    fate: Fate,
     /// The epoch in which `acted` was certain.
     epoch: u64,
 }
@@ -123,7 +138,7 @@ struct Waiting {
 
 /// What is being delivered, or could not be.
 struct Delivery {
-    paths: BTreeSet<Arc<str>>,
+    paths: BTreeMap<Arc<str>, Fate>,
     initial: bool,
     names: BTreeSet<Arc<str>>,
     /// Whether it is about files.
@@ -157,7 +172,7 @@ pub struct Queue {
     /// What happened otherwise: at most one entry a cause.
     happened: Vec<Happening>,
     /// What a former process may have left untold: it goes with the first job.
-    owed: Option<BTreeSet<Arc<str>>>,
+    owed: Option<BTreeMap<Arc<str>, Arc<ObjectKey>>>,
     running: Option<Delivery>,
     failed: Option<Delivery>,
     /// What is due next is told as one: it waited for an application that is slow.
@@ -191,9 +206,9 @@ impl Queue {
     }
 
     /// Notes that a former process changed some of these files, nobody knows which, and told nobody.
-    /// They go with the first job, which then is not an initial one, or by themselves when there is none.
-    pub fn owe(&mut self, paths: impl IntoIterator<Item = String>) {
-        self.owed.get_or_insert_default().extend(paths.into_iter().map(Arc::from));
+    /// They go with the first job, which then is not an initial one, or by themselves when there is none. Each comes with its owner.
+    pub fn owe(&mut self, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>) {
+        self.owed.get_or_insert_default().extend(paths.into_iter().map(|(path, owner)| (Arc::from(path), owner)));
     }
 
     /// Notes a change. All changes of a list come before [`Self::flush`] of its source, those of the initial pass before [`Self::ready`].
@@ -214,7 +229,7 @@ impl Queue {
         if let Some(job) = self.jobs.get_mut(&number) {
             job.initial &= initial;
             job.last = now;
-            job.paths.insert(path.clone(), Entry { acted: changed.before, owner: changed.owner.clone(), epoch: self.epoch });
+            job.paths.insert(path.clone(), Entry { acted: changed.before, fate: changed.fate(), epoch: self.epoch });
             self.by_path.insert(path, number);
         }
     }
@@ -233,7 +248,7 @@ impl Queue {
             give_back(&mut self.by_path);
             return;
         }
-        entry.owner = changed.owner.clone();
+        entry.fate = changed.fate();
         job.last = now;
         job.initial &= initial;
     }
@@ -339,7 +354,7 @@ impl Queue {
     fn delivery(&mut self, numbers: Vec<u64>, happened: Vec<Happening>, owed: bool, files: bool) -> Job {
         self.gathers = false;
         let mut fresh = Vec::new();
-        let new = Delivery { paths: BTreeSet::new(), initial: true, names: BTreeSet::new(), files: false, newest: Duration::ZERO };
+        let new = Delivery { paths: BTreeMap::new(), initial: true, names: BTreeSet::new(), files: false, newest: Duration::ZERO };
         let mut delivery = self.failed.take().unwrap_or(new);
         if files {
             delivery.files = true;
@@ -353,16 +368,19 @@ impl Queue {
             if let Some(job) = self.take(number) {
                 delivery.initial &= job.initial;
                 delivery.newest = delivery.newest.max(job.last);
-                delivery.paths.extend(job.paths.into_keys());
+                delivery.paths.extend(job.paths.into_iter().map(|(path, entry)| (path, entry.fate)));
             }
         }
         if let Some(owed) = self.owed.take_if(|_| owed) {
             delivery.initial = false;
-            delivery.paths.extend(owed);
+            for (path, owner) in owed {
+                delivery.paths.entry(path).or_insert(Fate { owner, is_gone: false });
+            }
         }
         self.epoch += 1;
-        let owned = |texts: &BTreeSet<Arc<str>>| texts.iter().map(|text| (**text).to_owned()).collect();
-        let job = Job { paths: owned(&delivery.paths), initial: delivery.initial, names: owned(&delivery.names), fresh };
+        let owned = |text: &Arc<str>| (**text).to_owned();
+        let (paths, names) = (delivery.paths.keys().map(owned).collect(), delivery.names.iter().map(owned).collect());
+        let job = Job { paths, initial: delivery.initial, names, fresh };
         self.running = Some(delivery);
         job
     }
@@ -398,7 +416,7 @@ impl Queue {
     fn downloads_for(&self, job: &Waiting) -> bool {
         let of_list = |source| self.downloading.values().any(|late| *late == Some(source));
         matches!(job.trigger, Some(Trigger::Batch(source)) if of_list(source))
-            || job.paths.values().any(|entry| self.downloading.contains_key(&entry.owner))
+            || job.paths.values().any(|entry| self.downloading.contains_key(&entry.fate.owner))
     }
 
     fn take(&mut self, number: u64) -> Option<Waiting> {
@@ -410,6 +428,12 @@ impl Queue {
         give_back(&mut self.by_trigger);
         give_back(&mut self.by_path);
         Some(job)
+    }
+
+    /// What became of each file that is being delivered, in the order of their paths.
+    pub fn fates(&self) -> Vec<(Arc<str>, Fate)> {
+        let running = self.running.iter().flat_map(|delivery| &delivery.paths);
+        running.map(|(path, fate)| (path.clone(), fate.clone())).collect()
     }
 
     /// When the last of what is being delivered, or could not be, changed; zero for what a former process owed.

@@ -19,6 +19,11 @@ fn object(name: &str) -> Arc<ObjectKey> {
     Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", name))
 }
 
+/// Files that are named like their objects.
+fn owed<const N: usize>(names: [&str; N]) -> [(String, Arc<ObjectKey>); N] {
+    names.map(|name| (name.to_owned(), object(name)))
+}
+
 /// The changed file is named like its object.
 fn change(queue: &mut Queue, name: &str, (before, after): Difference, now: u64) {
     let owner = object(name.split('.').next().unwrap());
@@ -215,7 +220,7 @@ fn a_list_waits_for_the_downloads_of_any_of_its_objects() {
     ["fast", "slow"].iter().for_each(|name| list(&mut queue, SOURCE, name, (None, A), 0));
     queue.flush(SOURCE);
     queue.ready();
-    queue.owe(["old".to_owned()]);
+    queue.owe(owed(["old"]));
     assert_eq!(wait(&mut queue, 0), None, "what is owed goes with it");
     change(&mut queue, "slow.url", (None, A), 0);
     queue.waiting(&object("slow"), Some(SOURCE), false);
@@ -287,7 +292,7 @@ fn what_failed_stays_owed_although_the_file_is_as_it_was() {
 
 #[test]
 fn what_is_owed_goes_with_the_first_job_or_alone_and_is_no_initial_one() {
-    let owed = || ["a", "old"].map(str::to_owned);
+    let owed = || owed(["a", "old"]);
     let mut queue = Queue::new(Batching::Each);
     queue.owe(owed());
     assert_eq!(wait(&mut queue, 0), None, "not ready");
@@ -301,6 +306,36 @@ fn what_is_owed_goes_with_the_first_job_or_alone_and_is_no_initial_one() {
     assert!(!queue.is_idle());
     assert_eq!(deliver(&mut queue, 0), ["a old"]);
     assert!(queue.is_idle());
+}
+
+#[test]
+fn of_each_file_that_is_told_it_is_known_what_became_of_it_and_for_whom() {
+    fn fates(queue: &Queue) -> Vec<String> {
+        let shown = |(path, fate): (Arc<str>, Fate)| format!("{}{path} {}", if fate.is_gone { "-" } else { "+" }, fate.owner.name);
+        queue.fates().into_iter().map(shown).collect()
+    }
+    let mut queue = ready(Batching::Window(WINDOW));
+    queue.owe(owed(["gone", "old"]));
+    change(&mut queue, "a", (A, None), 0);
+    change(&mut queue, "b.x", (None, A), 0);
+    change(&mut queue, "c", (A, B), 0);
+    change(&mut queue, "gone", (A, None), 0);
+    assert_eq!(fates(&queue), Vec::<String>::new());
+    assert!(matches!(queue.next(seconds(2)), Next::Job(_)));
+    assert_eq!(fates(&queue), ["-a a", "+b.x b", "+c c", "-gone gone", "+old old"]);
+    // What changes meanwhile is told later, and its last state counts, also beside what failed.
+    let (a, other) = (object("a"), object("other"));
+    for (after, owner) in [(B, &a), (None, &a), (A, &other)] {
+        let changed = Changed { path: "a", owner, before: None, after };
+        queue.changed(changed, Trigger::Object(owner.clone()), seconds(2));
+    }
+    change(&mut queue, "b.x", (A, None), 2);
+    assert_eq!(fates(&queue)[..2], ["-a a", "+b.x b"]);
+    queue.failed();
+    assert!(matches!(queue.next(seconds(4)), Next::Job(_)));
+    assert_eq!(fates(&queue), ["+a other", "-b.x b", "+c c", "-gone gone", "+old old"]);
+    queue.delivered();
+    assert_eq!(fates(&queue), Vec::<String>::new());
 }
 
 #[test]

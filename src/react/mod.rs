@@ -16,9 +16,11 @@ mod told_tests;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::cause::Cause;
+use crate::core::react::Fate;
 use tokio::process::Command;
 use tokio::time::Instant;
 
@@ -79,6 +81,9 @@ pub trait Reaction: Send {
 
     /// Something new that it heeds is to be told: what was told before counts no more.
     fn renew(&mut self) {}
+
+    /// What became of each file that [`Self::fire`] is about to tell of, for those who tell so much. Called before each attempt.
+    fn learn(&mut self, _fates: &dyn Fn() -> Vec<(Arc<str>, Fate)>) {}
 
     /// Tells the application once. `changed` are the files that differ, as absolute paths in order.
     fn fire<'a>(&'a mut self, changed: &'a [String]) -> Fired<'a>;

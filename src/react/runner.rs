@@ -8,7 +8,7 @@
 //! let setup = Setup { batching: config.batching, triggers: Triggers::Events, roots, wall: runner::wall(), health };
 //! let runner = runner::start(vec![Box::new(script), Box::new(request)], setup);
 //! // After Engine::open, with Settings { reacts: true, .. }:
-//! if start.owed { runner.inherit(start.debt); runner.owe(engine.store().paths().filter(|(_, entry)| entry.owner.is_some()).map(|(path, _)| roots.show(path.as_str()))); }
+//! if start.owed { runner.inherit(start.debt); runner.owe(engine.store().paths().filter_map(|(path, entry)| Some((roots.show(path.as_str()), entry.owner.clone()?)))); }
 //! // After each commit, between those who begin and those who end to wait for downloads (runner.waiting):
 //! runner.tell(&outcome);
 //! // In the engine's select!: going = runner.settled_or_ended() => Input::Told if it goes on; then, and after each commit:
@@ -196,7 +196,7 @@ impl Runner {
     }
 
     /// Notes that a former process may have changed these files and told nobody.
-    pub fn owe(&self, paths: impl IntoIterator<Item = String>) {
+    pub fn owe(&self, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>) {
         self.shared.put(|queue| queue.owe(paths));
     }
 

@@ -71,6 +71,10 @@ impl Reaction for Fake {
     }
 }
 
+fn owed<const N: usize>(paths: [&str; N]) -> [(String, Arc<ObjectKey>); N] {
+    paths.map(|path| (path.to_owned(), Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", "o"))))
+}
+
 fn later() -> Result<(), Fault> {
     Err(Fault::Transient { trouble: Trouble::Later, wish: None, why: "503".into() })
 }
@@ -183,7 +187,7 @@ async fn who_was_started_after_a_change_is_not_told_of_it() {
     child.reads_at = Some(Instant::now() + Duration::from_secs(1));
     bench.fakes.push(Box::new(child));
     let (runner, told) = bench.start();
-    runner.owe(["/folder/o".to_owned()]);
+    runner.owe(owed(["/folder/o"]));
     runner.tell(&outcome(&["a"], true));
     idle(&runner).await;
     assert_eq!(log(&told), ["0 script /folder/a /folder/o"], "neither of the initial pass nor of what was owed");
@@ -358,7 +362,7 @@ async fn a_stop_begins_no_other_reaction() {
 #[tokio::test(start_paused = true)]
 async fn what_a_former_process_owed_is_told_when_ready() {
     let (runner, told) = Bench::new().with("script", []).start();
-    runner.owe(["/folder/b".to_owned(), "/folder/a".to_owned()]);
+    runner.owe(owed(["/folder/b", "/folder/a"]));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(!runner.is_idle());
     runner.tell(&Outcome { ready: true, ..Outcome::default() });

@@ -1,8 +1,8 @@
 //! SCRIPT: runs a program after a change, with a bound on its time and on what is kept of its output.
 //!
-//! It never writes a file: the changed paths lie in memory, in a descriptor that the script inherits and that PROJECTOR_CHANGED names
-//! under `/proc/self`, so that a root file system that cannot be written and a missing `/tmp` do no harm, and a FOLDER that is `/tmp`
-//! holds nothing but projected files. Our own `/proc/PID/fd` is closed to the script, as our environment is.
+//! It never writes a file: what changed lies in memory, in descriptors that the script inherits and that PROJECTOR_CHANGED and
+//! PROJECTOR_CHANGES name under `/proc/self`, so that a root file system that cannot be written and a missing `/tmp` do no harm, and a
+//! FOLDER that is `/tmp` holds nothing but projected files. Our own `/proc/PID/fd` is closed to the script, as our environment is.
 //! A script that fails is tried again, unless SCRIPT_RETRIES is 0.
 
 use std::fmt::Write as _;
@@ -25,13 +25,17 @@ use tokio::time::timeout;
 
 use crate::aside;
 use crate::config::{Wording, reload};
+use crate::core::react::Fate;
 use crate::core::retry::{Retry, Trouble};
 use crate::react::group::Group;
 use crate::react::{Fault, Fired, Reaction, withhold_secrets};
 
 /// The variable that names the file with the changed paths, one per line. It can be read while the script runs.
 const CHANGED: &str = "PROJECTOR_CHANGED";
-/// The descriptor of that file has this number or a greater one: shells and scripts number their own from below.
+/// The variable that names the file with what became of each of them: `written` or `removed`, path, kind, namespace and name, with tabs
+/// between them.
+const CHANGES: &str = "PROJECTOR_CHANGES";
+/// The descriptors of those files have this number or a greater one: shells and scripts number their own from below.
 const CHANGED_FD_MIN: i32 = 100;
 /// How much is kept of each output.
 const KEPT_BYTES: usize = 4096;
@@ -48,6 +52,14 @@ pub struct Script {
     backoff: Duration,
     /// Held by whoever starts it: a file system that hangs would keep one thread after the other.
     starts: Arc<Semaphore>,
+    /// What became of the files that it is to be told of.
+    fates: Vec<(Arc<str>, Fate)>,
+}
+
+/// What a script can read of a change.
+struct Lists {
+    changed: OwnedFd,
+    changes: OwnedFd,
 }
 
 /// How a script ended.
@@ -61,7 +73,7 @@ struct Ended {
 impl Script {
     /// A reaction that runs SCRIPT.
     pub fn new(settings: reload::Script, wording: Wording) -> Self {
-        Self { settings, wording, backoff: Duration::ZERO, starts: Arc::new(Semaphore::new(1)) }
+        Self { settings, wording, backoff: Duration::ZERO, starts: Arc::new(Semaphore::new(1)), fates: Vec::new() }
     }
 
     /// The same with the pauses between quick retries that this gives.
@@ -92,7 +104,9 @@ impl Script {
 
     /// Runs the script to its end, or to the end of its time.
     async fn execute(&self, changed: &[String]) -> io::Result<Ended> {
-        let (mut child, group) = self.start(list(changed)?).await?;
+        let paths = changed.iter().flat_map(|path| [path, "\n"]).collect();
+        let lists = Lists { changed: list("changed", paths)?, changes: list("changes", lines(&self.fates))? };
+        let (mut child, group) = self.start(lists).await?;
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let status = {
@@ -128,13 +142,13 @@ impl Script {
     }
 
     /// On another thread, which the kernel keeps for as long as the script's file system hangs.
-    async fn start(&self, list: OwnedFd) -> io::Result<(Child, Option<Group>)> {
+    async fn start(&self, lists: Lists) -> io::Result<(Child, Option<Group>)> {
         let hangs = || io::Error::new(io::ErrorKind::TimedOut, "it hangs (SCRIPT_TIMEOUT)");
         let turn = self.starts.clone().try_acquire_owned().map_err(|_| hangs())?;
         let (path, environment) = (self.settings.path.clone(), self.settings.environment);
         let started = aside::once(self.settings.timeout, move || {
             let _turn = turn;
-            let child = spawn(&path, environment, &list).map_err(|error| explained(&path, error))?;
+            let child = spawn(&path, environment, &lists).map_err(|error| explained(&path, error))?;
             let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).map(Group::of);
             Ok((child, group))
         });
@@ -181,25 +195,36 @@ impl Reaction for Script {
         format!("{}: the script failed, trying again later", self.settings.path.display())
     }
 
+    fn learn(&mut self, fates: &dyn Fn() -> Vec<(Arc<str>, Fate)>) {
+        self.fates = fates();
+    }
+
     fn fire<'a>(&'a mut self, changed: &'a [String]) -> Fired<'a> {
-        Box::pin(self.run(changed))
+        Box::pin(async {
+            let fired = self.run(changed).await;
+            // They may be very many, and are asked for again.
+            self.fates = Vec::new();
+            fired
+        })
     }
 }
 
 /// Directly if it can be executed, else by `sh`.
-fn spawn(script: &Path, environment: reload::Environment, list: &OwnedFd) -> io::Result<Child> {
+fn spawn(script: &Path, environment: reload::Environment, lists: &Lists) -> io::Result<Child> {
     if !std::fs::metadata(script)?.is_file() {
         return Err(aside::irregular());
     }
-    // Inherited by what is started from here on, until the list is dropped when this script has begun. A child that is started at that
-    // very moment has it too: a descriptor more, that tells it paths of its own files.
-    fcntl_setfd(list, FdFlags::empty())?;
+    // Inherited by what is started from here on, until the lists are dropped when this script has begun. A child that is started at that
+    // very moment has them too: two descriptors more, that tell it of its own files.
+    fcntl_setfd(&lists.changed, FdFlags::empty())?;
+    fcntl_setfd(&lists.changes, FdFlags::empty())?;
     let start = |mut command: Command| {
         if environment == reload::Environment::Clean {
             withhold_secrets(&mut command);
         }
-        let name = format!("/proc/self/fd/{}", list.as_raw_fd());
-        let command = command.env(CHANGED, name).process_group(0).kill_on_drop(true);
+        let name = |list: &OwnedFd| format!("/proc/self/fd/{}", list.as_raw_fd());
+        let command = command.env(CHANGED, name(&lists.changed)).env(CHANGES, name(&lists.changes));
+        let command = command.process_group(0).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
     };
     let by_shell = || {
@@ -226,10 +251,34 @@ fn explained(script: &Path, error: io::Error) -> io::Error {
     }
 }
 
-/// The changed paths as a file without a place.
-fn list(changed: &[String]) -> io::Result<OwnedFd> {
-    let mut file = File::from(memfd_create("changed", MemfdFlags::CLOEXEC)?);
-    let lines: String = changed.iter().flat_map(|path| [path, "\n"]).collect();
+/// A line for each file. No field is empty, and none but a tab stands between them: what could be taken for one is escaped.
+fn lines(fates: &[(Arc<str>, Fate)]) -> String {
+    let mut lines = String::new();
+    for (path, Fate { owner, is_gone }) in fates {
+        lines.push_str(if *is_gone { "removed" } else { "written" });
+        for field in [path, owner.kind.as_str(), &owner.namespace, &owner.name] {
+            lines.push('\t');
+            field.chars().for_each(|c| push_escaped(&mut lines, c));
+        }
+        lines.push('\n');
+    }
+    lines
+}
+
+/// As `printf %b` reads it.
+fn push_escaped(text: &mut String, c: char) {
+    match c {
+        '\\' => text.push_str("\\\\"),
+        '\t' => text.push_str("\\t"),
+        '\n' => text.push_str("\\n"),
+        '\r' => text.push_str("\\r"),
+        c => text.push(c),
+    }
+}
+
+/// Text as a file without a place.
+fn list(name: &str, lines: String) -> io::Result<OwnedFd> {
+    let mut file = File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
     file.write_all(lines.as_bytes())?;
     // A low limit on descriptors leaves it the number that it has.
     Ok(fcntl_dupfd_cloexec(&file, CHANGED_FD_MIN).unwrap_or_else(|_| file.into()))

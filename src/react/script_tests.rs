@@ -76,6 +76,25 @@ async fn a_script_reads_what_changed() {
 }
 
 #[tokio::test]
+async fn a_script_reads_what_became_of_each_file() {
+    use crate::core::object::{Kind, ObjectKey};
+    let place = Place::new().await;
+    let fate = |kind, name: &str, is_gone| Fate { owner: Arc::new(ObjectKey::new(kind, "shop", name)), is_gone };
+    let odd = "/a\tb\\t\nwritten\t\r";
+    let fates = [("/a b", fate(Kind::ConfigMap, "rules", false)), (odd, fate(Kind::Secret, "x", true))];
+    let text = "#!/bin/sh\ncat \"$PROJECTOR_CHANGES\"; cat \"$PROJECTOR_CHANGED\" >&2; \
+        IFS='\t' read -r act path kind namespace name < \"$PROJECTOR_CHANGES\"; echo \"$name|$namespace|$kind|$path|$act\"; \
+        tail -n 1 \"$PROJECTOR_CHANGES\" | cut -f 2 | { read -r path; printf %b \"$path\"; }";
+    let mut script = place.script(text, 0o755, LONG);
+    script.learn(&|| fates.clone().map(|(path, fate)| (path.into(), fate)).to_vec());
+    let ended = script.execute(&["/a b".to_owned()]).await.unwrap();
+    let lines = "written\t/a b\tConfigMap\tshop\trules\nremoved\t/a\\tb\\\\t\\nwritten\\t\\r\tSecret\tshop\tx\n";
+    let expected = format!("{lines}rules|shop|ConfigMap|/a b|written\n{odd}");
+    assert_eq!((String::from_utf8(ended.stdout).unwrap(), &ended.stderr[..]), (expected, &b"/a b\n"[..]));
+    assert!(script.fire(&[]).await.is_ok() && script.fates.is_empty(), "nothing is kept");
+}
+
+#[tokio::test]
 async fn the_outputs_and_the_exit_code_are_kept() {
     let place = Place::new().await;
     let ended = place.run("echo out; echo err >&2; exit 3", LONG).await.unwrap();

@@ -3,6 +3,7 @@
 //! Counts are exact: a change made last has a run of its own, and whatever belongs to earlier changes has run by then.
 
 mod burst;
+mod changes;
 mod modes;
 mod request;
 mod restart;

@@ -66,9 +66,10 @@ impl EngineLoop {
                     self.greet(&start);
                     // What changed while another instance held the ledger was told to its application, not to ours.
                     if let Some(runner) = self.runner.as_ref().filter(|_| start.owed || standby.is_some()) {
-                        let owned = engine.store().paths().filter(|(_, entry)| entry.owner.is_some());
+                        let shown = |path: &str| self.settings.rules.roots.show(path);
+                        let owned = engine.store().paths().filter_map(|(path, entry)| Some((shown(path.as_str()), entry.owner.clone()?)));
                         runner.inherit(start.debt);
-                        runner.owe(owned.map(|(path, _)| self.settings.rules.roots.show(path.as_str())));
+                        runner.owe(owned);
                     }
                     self.engine = Some(engine);
                     return Ok(());

@@ -199,6 +199,7 @@ impl Task {
         figures.owed.store(u64::try_from(job.paths.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
         figures.fired_total.fetch_add(1, Ordering::Relaxed);
         figures.retried_total.fetch_add(u64::from(one.tries > 1), Ordering::Relaxed);
+        reaction.learn(&|| self.shared.state().queue.fates());
         let fired = reaction.fire(&job.paths).await;
         let why = fired.as_ref().err().map(|fault| fault.why().to_owned());
         figures.failed_total.fetch_add(u64::from(why.is_some()), Ordering::Relaxed);
