@@ -19,6 +19,7 @@ mod controller;
 mod director;
 pub mod exec;
 pub mod group;
+pub mod headers;
 pub mod help;
 pub mod log;
 pub mod log_config;
@@ -392,8 +393,7 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
         (Some(Some(resync)), _) => resync,
         (_, timeouts) => timeouts.map(|(server, _)| server),
     };
-    let has_credentials = web.as_ref().is_some_and(|web| web.credentials.are_given());
-    let urls = reader.urls(resync, has_credentials);
+    let urls = reader.urls(resync, web.as_ref());
     let reactions = reader.reactions(&context.current_dir);
     let exec = reader.exec(context, scope.as_ref().map(|scope| &scope.origin));
     let triggers = reader.triggers(method.map(|(method, _)| method));

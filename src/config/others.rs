@@ -51,6 +51,7 @@ impl Reader<'_> {
             self.given(("REQ_USERNAME", &self.raw.req_username), ("REQ_USERNAME_FILE", &self.raw.req_username_file), current_dir);
         let password =
             self.given(("REQ_PASSWORD", &self.raw.req_password), ("REQ_PASSWORD_FILE", &self.raw.req_password_file), current_dir);
+        let headers = self.headers(current_dir);
         let retry = Retry { total: total?, connect: connect?, read: read?, backoff: backoff? };
         let timeout = timeout?.max(Duration::from_millis(1));
         Some(Web {
@@ -60,6 +61,7 @@ impl Reader<'_> {
             skip_tls_verify: skip_tls_verify?,
             ca_bundle: bundle?.or(other_bundle?),
             server_errors_are_final: server_errors_are_final?,
+            headers: headers?,
             credentials: Credentials { username: username?, password: password?, encoding: encoding? },
         })
     }
@@ -70,15 +72,19 @@ impl Reader<'_> {
         Some(Given { text: text?, file: file? })
     }
 
-    pub fn urls(&mut self, resync: Option<Duration>, has_credentials: bool) -> Option<UrlSettings> {
+    pub fn urls(&mut self, resync: Option<Duration>, web: Option<&Web>) -> Option<UrlSettings> {
         let follow = self.value("URL_KEYS", &self.raw.url_keys, parse::boolean);
         let allow = self.optional("URL_ALLOW", &self.raw.url_allow, origins);
         let listed = self.optional("URL_CREDENTIAL_ORIGINS", &self.raw.url_credential_origins, credential_origins);
         let bytes_max = self.number("URL_MAX_BYTES", &self.raw.url_max_bytes, numbers::count);
         let once = self.truth("IGNORE_ALREADY_PROCESSED", &self.raw.ignore_already_processed);
         let own = self.raw.req_url.as_deref().and_then(origin);
-        let follow = follow?;
-        let credential_origins = match (listed?, own) {
+        let has_credentials = web.is_some_and(|web| web.credentials.are_given());
+        let (follow, listed) = (follow?, listed?);
+        if let Some(web) = web {
+            self.headers_have_an_addressee(&web.headers, listed.as_ref());
+        }
+        let credential_origins = match (listed, own) {
             (Some(CredentialOrigins::Any), _) => CredentialOrigins::Any,
             (Some(CredentialOrigins::Only(listed)), own) => CredentialOrigins::Only(listed.into_iter().chain(own).collect()),
             (None, Some(own)) => CredentialOrigins::Only(vec![own]),

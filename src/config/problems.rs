@@ -108,7 +108,7 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 103] = [
+    const BAD: [(&str, &str); 106] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
@@ -154,6 +154,9 @@ mod tests {
         ("REQ_PASSWORD", "\u{fffd}"),
         ("REQ_USERNAME_FILE", "\u{fffd}"),
         ("REQ_PASSWORD_FILE", "\u{fffd}"),
+        ("REQ_TOKEN_FILE", "\u{fffd}"),
+        ("REQ_HEADERS", "no colon"),
+        ("REQ_HEADERS_FILE", "\u{fffd}"),
         ("REQ_BASIC_AUTH_ENCODING", "ebcdic"),
         ("REQ_SKIP_TLS_VERIFY", "on"),
         ("REQUESTS_CA_BUNDLE", "\u{fffd}"),

@@ -36,7 +36,7 @@ pub fn find(name: &str) -> Option<&'static Setting> {
 }
 
 /// Variables whose values may not be shown: those of settings, and the name that one of them has elsewhere.
-pub const SECRETS: [&str; 5] = ["REQ_USERNAME", "REQ_PASSWORD", "REQ_PAYLOAD", "REQ_URL", "CONFIG_CONTROLLER_URL"];
+pub const SECRETS: [&str; 6] = ["REQ_USERNAME", "REQ_PASSWORD", "REQ_HEADERS", "REQ_PAYLOAD", "REQ_URL", "CONFIG_CONTROLLER_URL"];
 
 /// Whether a value of this setting may not be shown.
 pub fn is_secret(name: &str) -> bool {
@@ -221,7 +221,7 @@ pub const SETTINGS: &[Setting] = &[
         Web,
         "URL_CREDENTIAL_ORIGINS",
         Described("the origin of REQ_URL; any while REQ_URL is unset"),
-        "Origins that get REQ_USERNAME and REQ_PASSWORD when a .url key names them, with commas between them, or an asterisk for any.",
+        "Origins that get REQ_USERNAME and REQ_PASSWORD, or REQ_TOKEN_FILE and REQ_HEADERS, when a .url key names them, with commas between them. An asterisk gives the first two to any.",
     ),
     setting(Web, "URL_MAX_BYTES", Value("16777216"), "The largest file that is fetched from a URL, in bytes, after unpacking."),
     setting(
@@ -252,6 +252,19 @@ pub const SETTINGS: &[Setting] = &[
         "--req-password-file",
         setting(Web, "REQ_PASSWORD_FILE", Unset, "File with the password, read again for each request. Beats REQ_PASSWORD."),
     ),
+    setting(
+        Web,
+        "REQ_TOKEN_FILE",
+        Unset,
+        "File with a bearer token, read again for each request. It goes to the origin of REQ_URL and to those that URL_CREDENTIAL_ORIGINS names one by one. Not together with REQ_PASSWORD.",
+    ),
+    setting(
+        Web,
+        "REQ_HEADERS",
+        Unset,
+        "More headers, a line NAME: VALUE each, for whom REQ_TOKEN_FILE is. Not together with REQ_PASSWORD.",
+    ),
+    setting(Web, "REQ_HEADERS_FILE", Unset, "File with such lines, read again for each request. Of one name those in the file count."),
     setting(Web, "REQ_BASIC_AUTH_ENCODING", Value("latin1"), "Encoding of user name and password: latin1, utf-8 or ascii."),
     setting(Web, "REQ_SKIP_TLS_VERIFY", Value("false"), "Whether certificates of other servers are not checked."),
     setting(

@@ -8,7 +8,7 @@ use super::*;
 use crate::config::reload::{Environment, SignalTarget};
 use crate::config::settings::{Fallback, SETTINGS};
 use crate::config::triggers::{PodTrigger, SecretTrigger};
-use crate::config::web::{CredentialOrigins, Credentials, Encoding, Redacted};
+use crate::config::web::{CredentialOrigins, Credentials, Encoding, Headers, Redacted};
 
 pub const LEAST: [(&str, &str); 2] = [("LABEL", "findme"), ("FOLDER", "/rules")];
 
@@ -79,6 +79,7 @@ pub fn default_config() -> Config {
             skip_tls_verify: false,
             ca_bundle: None,
             server_errors_are_final: false,
+            headers: Headers::default(),
             credentials: Credentials { username: nothing(), password: nothing(), encoding: Encoding::Latin1 },
         },
         call: None,
@@ -246,6 +247,7 @@ fn every_setting_can_be_set() {
             skip_tls_verify: true,
             ca_bundle: Some("/work/ca".into()),
             server_errors_are_final: true,
+            headers: Headers::default(),
             credentials: Credentials {
                 username: web::Given { file: Some("/work/user".into()), text: Some(Redacted("u".into())) },
                 password: web::Given { file: Some("/work/pass".into()), text: Some(Redacted("p".into())) },

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
+
 use crate::core::retry::Retry;
 
 /// Text that nothing prints.
@@ -31,8 +33,30 @@ pub struct Web {
     pub ca_bundle: Option<PathBuf>,
     /// ENABLE_5XX: an answer of 5xx is final, not tried again.
     pub server_errors_are_final: bool,
+    /// REQ_TOKEN_FILE, REQ_HEADERS, REQ_HEADERS_FILE.
+    pub headers: Headers,
     /// REQ_USERNAME, REQ_PASSWORD and their files.
     pub credentials: Credentials,
+}
+
+/// Headers for those whom we name one by one, never for everybody.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Headers {
+    /// REQ_TOKEN_FILE: a file with a bearer token, read again for each request.
+    pub token: Option<PathBuf>,
+    /// REQ_HEADERS.
+    pub given: Vec<Header>,
+    /// REQ_HEADERS_FILE: a file with more of them, read again for each request.
+    pub file: Option<PathBuf>,
+}
+
+/// A header whose value nothing prints.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Header {
+    /// The name.
+    pub name: HeaderName,
+    /// The value, marked as one that nothing prints.
+    pub value: HeaderValue,
 }
 
 /// A user's name and password. Sent only if both are there and not empty.

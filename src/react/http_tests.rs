@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::web::{Credentials, Encoding, Given, Redacted, Web};
+use crate::config::web::{Credentials, Encoding, Given, Headers, Redacted, Web};
 use crate::core::retry::Trouble;
 use crate::web::stub::{Lines, Reply, server};
 
@@ -18,6 +18,7 @@ fn web(username: &str, encoding: Encoding) -> Web {
         skip_tls_verify: false,
         ca_bundle: None,
         server_errors_are_final: false,
+        headers: Headers::default(),
         credentials: Credentials { username: given(username), password: given("p"), encoding },
     }
 }

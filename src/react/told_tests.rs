@@ -9,7 +9,7 @@ use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{Instant, advance};
 
 use crate::config::Wording;
-use crate::config::web::{Call, Credentials, Encoding, Given, Redacted, Web};
+use crate::config::web::{Call, Credentials, Encoding, Given, Headers, Redacted, Web};
 use crate::core::object::{Kind, ObjectKey, SourceId};
 use crate::core::pace::Debt;
 use crate::core::path::Roots;
@@ -115,6 +115,7 @@ impl Bench {
             skip_tls_verify: false,
             ca_bundle: None,
             server_errors_are_final: false,
+            headers: Headers::default(),
             credentials: Credentials { username, password, encoding: Encoding::Latin1 },
         }
     }
@@ -135,7 +136,7 @@ impl Bench {
         if let Some(debt) = former {
             // As through the ledger.
             runner.inherit(serde_json::from_str(&serde_json::to_string(&debt).unwrap()).unwrap());
-            runner.owe(["/folder/a".to_owned()]);
+            runner.owe([("/folder/a".to_owned(), Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", "a")))]);
         }
         runner.tell(&Outcome { ready: true, ..Outcome::default() });
         self.runner = Some(runner);

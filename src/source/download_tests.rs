@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::config::web::{CredentialOrigins, Credentials, Encoding, Given, Web};
+use crate::config::web::{CredentialOrigins, Credentials, Encoding, Given, Headers, Web};
 use crate::core::object::{Kind, Payload};
 use crate::core::path::Roots;
 use crate::core::remote::Remote;
@@ -50,6 +50,7 @@ fn web_of(settings: Settings) -> Web {
         skip_tls_verify: false,
         ca_bundle: None,
         server_errors_are_final: false,
+        headers: Headers::default(),
         credentials: Credentials { username: nothing.clone(), password: nothing, encoding: Encoding::Latin1 },
     }
 }

@@ -8,7 +8,7 @@ use reqwest::dns::Resolve as _;
 
 use super::stub::{Asked, Reply, Stub, serve, server};
 use super::*;
-use crate::config::web::{Credentials, Encoding, Given, Redacted};
+use crate::config::web::{Credentials, Encoding, Given, Headers, Redacted};
 use crate::core::retry::Retry;
 use crate::web::address::origin;
 
@@ -25,6 +25,7 @@ fn web() -> Web {
         skip_tls_verify: false,
         ca_bundle: None,
         server_errors_are_final: false,
+        headers: Headers::default(),
         credentials: Credentials { username: given("u"), password: given("p"), encoding: Encoding::Latin1 },
     }
 }
@@ -77,6 +78,28 @@ async fn credentials_go_to_listed_origins_only() {
     assert_eq!((authorizations(&listed), authorizations(&foreign)), (vec![Some(OURS.to_owned())], vec![None]));
     get(&foreign.url("/"), &Rules { credentials: CredentialOrigins::Any, ..rules }).await.unwrap();
     assert_eq!(authorizations(&foreign)[1].as_deref(), Some(OURS));
+}
+
+#[tokio::test]
+async fn headers_go_to_origins_that_are_named_and_never_to_any() {
+    let repeats = |asked: &Asked| Reply::new("403 Forbidden", "", asked.header("x-canary").unwrap_or("nothing"));
+    let (named, foreign) = (server(repeats).await, server(repeats).await);
+    let given = crate::config::headers::lines("X-Canary: canary").unwrap();
+    let nobody = Given { file: None, text: None };
+    let credentials = Credentials { username: nobody.clone(), password: nobody, encoding: Encoding::Latin1 };
+    let client = Client::new(&Web { headers: Headers { given, ..Headers::default() }, credentials, ..web() }).unwrap();
+    let ask = async |stub: &Stub, rules: &Rules| {
+        let url = stub.url("/");
+        let question = Question::Call { method: "GET", json: None };
+        let answer = client.ask(&Ask { url: &url, question, rules }).await.unwrap();
+        (String::from_utf8(answer.body).unwrap(), answer.is_plain)
+    };
+    let only = rules(&[&named]);
+    // What a server says that knows them may repeat them.
+    assert_eq!(ask(&named, &only).await, ("canary".to_owned(), false));
+    assert_eq!(ask(&foreign, &only).await, ("nothing".to_owned(), true));
+    let any = Rules { credentials: CredentialOrigins::Any, ..only };
+    assert_eq!(ask(&named, &any).await, ("nothing".to_owned(), true));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::io;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use siphasher::sip::SipHasher13;
@@ -87,12 +87,12 @@ pub(crate) fn take(url: &mut Url) -> Option<HeaderValue> {
     found
 }
 
-/// What tells a header from others, without holding it.
-pub(crate) fn fingerprint(header: &HeaderValue) -> Fingerprint {
+/// What tells these headers from others, without holding them; nothing where there are none.
+pub(crate) fn fingerprint(headers: &HeaderMap) -> Option<Fingerprint> {
     // Always the same key: what little of it a ledger keeps must not grow with the number of ledgers.
     let mut hasher = SipHasher13::new();
-    hasher.write(header.as_bytes());
-    Fingerprint::new(hasher.finish())
+    headers.values().for_each(|value| hasher.write(value.as_bytes()));
+    (!headers.is_empty()).then(|| Fingerprint::new(hasher.finish()))
 }
 
 fn encoded(text: &str, encoding: Encoding) -> Option<Vec<u8>> {

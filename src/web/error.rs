@@ -57,6 +57,16 @@ pub enum WebError {
         /// The encoding.
         encoding: &'static str,
     },
+    /// A file with what the request must carry cannot be used now. Nothing was sent.
+    #[error("{setting}={file:?}: {why}")]
+    Unusable {
+        /// The setting that names it.
+        setting: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it. Never what it holds.
+        why: String,
+    },
     /// No connection came about.
     #[error("{url}: {why}")]
     Connect {
@@ -139,7 +149,8 @@ impl WebError {
     /// Why another attempt may succeed; nothing if it cannot.
     pub fn trouble(&self) -> Option<Trouble> {
         match self {
-            Self::Connect { .. } => Some(Trouble::Connect),
+            // What is not there yet may come.
+            Self::Connect { .. } | Self::Unusable { .. } => Some(Trouble::Connect),
             // What a server between us and the file cut short ends so too.
             Self::Read { .. } | Self::Late { .. } | Self::Unanswered { .. } | Self::Broken { .. } => Some(Trouble::Read),
             Self::Status { trouble, .. } => *trouble,
@@ -183,7 +194,8 @@ impl WebError {
             | Self::Tls(_)
             | Self::Client(_)
             | Self::Url
-            | Self::Encoding { .. } => None,
+            | Self::Encoding { .. }
+            | Self::Unusable { .. } => None,
         }
     }
 

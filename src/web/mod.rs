@@ -22,6 +22,7 @@ pub mod body;
 mod coding;
 mod credentials;
 pub mod error;
+mod headers;
 #[cfg(test)]
 pub(crate) mod stub;
 mod tls;
@@ -46,6 +47,7 @@ use crate::web::address::{Resolver, Secrecy, check, names_metadata, origin_of, p
 use crate::web::body::Gate;
 use crate::web::credentials::Basic;
 use crate::web::error::WebError;
+use crate::web::headers::Extra;
 use crate::web::tls::SystemRoots;
 
 /// A peer that is silent is asked whether it lives after this, so often, and given up after this.
@@ -148,6 +150,7 @@ pub struct Client {
     everything: reqwest::Client,
     guarded: reqwest::Client,
     credentials: Basic,
+    extra: Extra,
     roots: Option<SystemRoots>,
     timeout: Duration,
     answer_timeout: Duration,
@@ -200,6 +203,7 @@ impl Client {
             everything: client(address::Reach::Everything)?,
             guarded: client(address::Reach::Guarded)?,
             credentials: Basic::new(&web.credentials),
+            extra: Extra::new(&web.headers),
             roots,
             timeout,
             answer_timeout: web.answer_timeout.min(TIMEOUT_MAX),
@@ -217,7 +221,7 @@ impl Client {
     pub async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, WebError> {
         let mut url = parse(ask.url)?;
         let own = credentials::take(&mut url).map(|header| (origin_of(&url), header));
-        let (first, own_is_absent) = (url.clone(), own.is_none());
+        let (first, mut is_anybody) = (url.clone(), own.is_none());
         let patience = self.patience(&ask.question);
         let mut clock = Clock { step: self.timeout, ends: Instant::now() + self.timeout * WHOLE + patience };
         let mut credentials = None;
@@ -226,10 +230,11 @@ impl Client {
             let client = self.client_for(&url, &ask.rules.reach)?;
             let mut request = request(url.clone(), &method, json, &ask.question);
             let own = own.as_ref().filter(|(origin, _)| *origin == origin_of(&url)).map(|(_, header)| header.clone());
-            if let Some(header) = self.credentials_for(&url, &ask.rules.credentials).await?.or(own) {
-                credentials = Some(credentials::fingerprint(&header));
-                request.headers_mut().insert(AUTHORIZATION, header);
-            }
+            let (secrets, has_extra) = self.secrets_for(&url, &ask.rules.credentials, own).await?;
+            is_anybody &= !has_extra;
+            credentials = credentials::fingerprint(&secrets).or(credentials);
+            // In place of whatever has these names.
+            request.headers_mut().extend(secrets);
             if let Some(roots) = self.roots.as_ref().filter(|_| url.scheme() == "https") {
                 roots.load().await;
             }
@@ -238,7 +243,7 @@ impl Client {
             let response =
                 sent.map_err(|_| self.late(&ask.question, &url))?.map_err(|error| WebError::from_client(shown_url(&url), &error))?;
             let Some(next) = redirect(&response, &url)? else {
-                let is_plain = own_is_absent && url == first && url.query().is_none();
+                let is_plain = is_anybody && url == first && url.query().is_none();
                 let answer = body::answer(response, &ask.question, &mut clock, shown_url(&url)).await?;
                 return Ok(Answer { is_plain, credentials, ..answer });
             };
@@ -269,8 +274,8 @@ impl Client {
         let mut url = parse(url).ok()?;
         let own = credentials::take(&mut url);
         // What cannot be spelled is not sent.
-        let header = self.credentials_for(&url, origins).await.ok()?.or(own)?;
-        Some(credentials::fingerprint(&header))
+        let (secrets, _) = self.secrets_for(&url, origins, own).await.ok()?;
+        credentials::fingerprint(&secrets)
     }
 
     /// Whether this error is an answer after which nobody wants another attempt.
@@ -308,12 +313,27 @@ impl Client {
         }
     }
 
-    async fn credentials_for(&self, url: &Url, origins: &CredentialOrigins) -> Result<Option<HeaderValue>, WebError> {
-        let entitled = match origins {
-            CredentialOrigins::Any => true,
-            CredentialOrigins::Only(origins) => origin_of(url).is_some_and(|origin| origins.contains(&origin)),
-        };
-        if entitled { self.credentials.header().await } else { Ok(None) }
+    /// Every header that only some servers may see, and whether any of them was given by REQ_TOKEN_FILE or REQ_HEADERS.
+    async fn secrets_for(&self, url: &Url, origins: &CredentialOrigins, own: Option<HeaderValue>) -> Result<(HeaderMap, bool), WebError> {
+        let is_named = is_named(url, origins);
+        let mut secrets = HeaderMap::new();
+        let basic = if *origins == CredentialOrigins::Any || is_named { self.credentials.header().await? } else { None };
+        if let Some(header) = basic.or(own) {
+            secrets.insert(AUTHORIZATION, header);
+        }
+        let has_extra = is_named && !self.extra.are_none();
+        if has_extra {
+            self.extra.put(&mut secrets).await?;
+        }
+        Ok((secrets, has_extra))
+    }
+}
+
+/// Whether the server is one of those that are named one by one.
+fn is_named(url: &Url, origins: &CredentialOrigins) -> bool {
+    match origins {
+        CredentialOrigins::Any => false,
+        CredentialOrigins::Only(origins) => origin_of(url).is_some_and(|origin| origins.contains(&origin)),
     }
 }
 

@@ -22,6 +22,7 @@ mod engine;
 mod exec;
 mod finalizers;
 mod former;
+mod headers;
 mod manifests;
 mod migration;
 mod named;
