@@ -123,6 +123,8 @@ impl Projector {
             file_mode: 0o644,
             terminating_is_gone: false,
             urls: Urls::Plain,
+            gzip_max: None,
+            annotations: true,
             tells_outside: false,
         };
         let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers: None, reacts: false };

@@ -169,6 +169,8 @@ pub fn settings(config: &Config) -> Settings {
         names: config.names,
         folder_per_namespace: config.folder_per_namespace,
         urls: config.urls,
+        gzip_max: config.gzip_keys.then_some(config.downloads.bytes_max),
+        annotations: config.object_annotations,
         tells_outside: config.allowed_folders.iter().any(|folder| folder.as_os_str() == "/"),
         file_mode: u16::try_from(config.file_mode).unwrap_or(0o644),
         terminating_is_gone: config.finalizers.is_some(),

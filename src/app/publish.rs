@@ -6,7 +6,7 @@ use tracing::{debug, enabled, info, warn};
 
 use crate::config::{Config, Wording};
 use crate::core::entry::OnDisk;
-use crate::core::path::{Roots, TargetPath};
+use crate::core::path::{PathError, Roots, TargetPath};
 use crate::core::plan::Barrier;
 use crate::core::policy::Order;
 use crate::core::store::Store;
@@ -171,9 +171,12 @@ impl Publisher {
             What::Rejected(rejection) => {
                 let data_key = rejection.key.as_deref().unwrap_or_default();
                 warn!(object = %key, key = data_key, why = %rejection.why, "not projected");
-                match &rejection.key {
-                    None => (&reason::PATH_REJECTED, rejection.why.to_string()),
-                    Some(data_key) => (&reason::KEY_REJECTED, format!("key {data_key}: {}", rejection.why)),
+                match (&rejection.key, &rejection.why) {
+                    (None, why @ (PathError::Annotation { .. } | PathError::Wider { .. })) => {
+                        (&reason::ANNOTATION_REJECTED, why.to_string())
+                    }
+                    (None, why) => (&reason::PATH_REJECTED, why.to_string()),
+                    (Some(data_key), _) => (&reason::KEY_REJECTED, format!("key {data_key}: {}", rejection.why)),
                 }
             }
             What::Outside(folder) => return tracing::warn!(object = %key, folder = &**folder, "files of this object lie outside of FOLDER"),

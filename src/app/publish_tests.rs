@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::cli::Flags;
 use crate::config::{Context, LogFormat, LogLevel};
+use crate::core::annotations::Annotations;
 use crate::core::object::{Datum, Kind, Object, ObjectKey, Payload, SourceEvent, SourceId};
 use crate::core::policy::Order;
 use crate::disk::Disk;
@@ -32,6 +33,7 @@ fn object(kind: Kind, name: &str, folder: Option<&str>, data: &[(&str, &str)]) -
         finalizers: Vec::new(),
         held: Vec::new(),
         folder: folder.map(str::to_owned),
+        annotations: Annotations::default(),
         data: data
             .iter()
             .map(|(key, value)| Datum { key: (*key).to_owned(), payload: Some(Payload(value.as_bytes().to_vec())), encoded: false })

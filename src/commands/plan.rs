@@ -118,12 +118,9 @@ fn rows(preview: &mut Preview<Kernel>, place: &crate::disk::ledger::Place, confi
         rows.push(Row { action, path: roots.show(write.path.as_str()), object: write.owner.to_string(), why });
     }
     for (path, object) in &plan.own {
-        rows.push(Row {
-            action: "adopt",
-            path: roots.show(path.as_str()),
-            object: object.to_string(),
-            why: "right already, not in the ledger for this object".to_owned(),
-        });
+        let is_its = preview.store().path(path).is_some_and(|entry| entry.owner.as_ref() == Some(object));
+        let why = if is_its { "right already, on-delete is not in the ledger" } else { "right already, not in the ledger for this object" };
+        rows.push(Row { action: "adopt", path: roots.show(path.as_str()), object: object.to_string(), why: why.to_owned() });
     }
     for blocked in &plan.blocked {
         rows.push(Row {

@@ -142,6 +142,10 @@ pub struct Config {
     pub excuses_files: bool,
     /// What is checked of the API server's certificate.
     pub verify: Verify,
+    /// Whether keys that end in `.gz` are unpacked, to at most as many bytes as a download may have.
+    pub gzip_keys: bool,
+    /// Whether what objects say of their own files counts.
+    pub object_annotations: bool,
     /// Mode of files, at most `0o7777`.
     pub file_mode: u32,
     /// Mode of folders that we make, at most `0o7777`.
@@ -450,6 +454,8 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
         folder_annotation: files.folder_annotation,
         names: files.names,
         folder_per_namespace: files.folder_per_namespace,
+        gzip_keys: files.gzip_keys,
+        object_annotations: files.object_annotations,
         file_mode: files.file_mode,
         folder_mode: files.folder_mode,
         conflict: ownership.conflict,

@@ -108,7 +108,7 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 106] = [
+    const BAD: [(&str, &str); 108] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
@@ -131,6 +131,8 @@ mod tests {
         ("FOLDER_MODE", "rwx"),
         ("RESYNC", "-1"),
         ("DURABILITY", "all"),
+        ("GZIP_KEYS", "on"),
+        ("OBJECT_ANNOTATIONS", "on"),
         ("CONFLICT", "old"),
         ("ADOPT", "no"),
         ("INSTANCE", "a/b"),

@@ -36,6 +36,8 @@ pub struct Raw {
     pub folder_mode: Option<String>,
     pub resync: Option<String>,
     pub durability: Option<String>,
+    pub gzip_keys: Option<String>,
+    pub object_annotations: Option<String>,
     pub conflict: Option<String>,
     pub adopt: Option<String>,
     pub instance: Option<String>,

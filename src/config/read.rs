@@ -57,6 +57,8 @@ pub struct Files {
     /// `None`: where the profile says WATCH_SERVER_TIMEOUT.
     pub resync: Option<Option<Duration>>,
     pub durability: Durability,
+    pub gzip_keys: bool,
+    pub object_annotations: bool,
 }
 
 /// Settings about whose files they are.
@@ -174,6 +176,8 @@ impl<'a> Reader<'a> {
         let folder_mode = self.value("FOLDER_MODE", &self.raw.folder_mode, parse::mode);
         let resync = self.defaulted_number("RESYNC", &self.raw.resync, numbers::seconds);
         let durability = self.value("DURABILITY", &self.raw.durability, parse::durability);
+        let gzip_keys = self.value("GZIP_KEYS", &self.raw.gzip_keys, parse::boolean);
+        let object_annotations = self.value("OBJECT_ANNOTATIONS", &self.raw.object_annotations, parse::boolean);
         if folder_mode.is_some_and(|mode| mode & 0o300 != 0o300) {
             self.warnings.push("FOLDER_MODE keeps the owner from writing to the folders that we make".to_owned());
         }
@@ -190,6 +194,8 @@ impl<'a> Reader<'a> {
             folder_mode: folder_mode?,
             resync: resync?.map(numbers::never_if_zero),
             durability: durability?,
+            gzip_keys: gzip_keys?,
+            object_annotations: object_annotations?,
         })
     }
 

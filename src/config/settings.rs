@@ -168,6 +168,8 @@ pub const SETTINGS: &[Setting] = &[
         Value("none"),
         "When bytes are forced to the disk: none, each (file) or batch. Readers see whole files in every case; a file torn by power loss is healed at start.",
     ),
+    setting(Files, "GZIP_KEYS", Value("false"), "Whether a key ending in .gz is written unpacked, up to URL_MAX_BYTES, without it."),
+    setting(Files, "OBJECT_ANNOTATIONS", Value("true"), "Whether an object's file-mode, skip and on-delete annotations count."),
     setting(
         Ownership,
         "CONFLICT",

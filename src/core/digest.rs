@@ -34,4 +34,11 @@ impl Digester {
         hasher.write(bytes);
         Digest(hasher.finish128().as_bytes())
     }
+
+    /// Digest of the pieces that `give` hands over, one after the other, and what it returns.
+    pub fn digest_pieces<T>(&self, give: impl FnOnce(&mut dyn FnMut(&[u8])) -> T) -> (Digest, T) {
+        let mut hasher = self.0;
+        let given = give(&mut |piece| hasher.write(piece));
+        (Digest(hasher.finish128().as_bytes()), given)
+    }
 }

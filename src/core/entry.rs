@@ -195,6 +195,8 @@ pub struct Live {
     pub generation: u32,
     /// Its bytes were dropped: what it wants is not known until it is read again.
     pub unread: bool,
+    /// Its files are to stay when it goes.
+    pub lasts: bool,
     /// Its files.
     pub claims: Claims,
 }
@@ -202,7 +204,8 @@ pub struct Live {
 impl Live {
     /// An object that was just seen, with nothing known of its files.
     pub fn new(uid: u128, resource_version: u64, source: SourceId, generation: u32) -> Self {
-        let mut live = Self { uid: (0, 0), resource_version, created: 0, source, generation, unread: true, claims: Claims::None };
+        let (created, unread, lasts, claims) = (0, true, false, Claims::None);
+        let mut live = Self { uid: (0, 0), resource_version, created, source, generation, unread, lasts, claims };
         live.set_uid(uid);
         live
     }
@@ -229,6 +232,8 @@ impl Live {
 pub struct ObjectEntry {
     /// How many paths the ledger gives to it.
     pub owned: u32,
+    /// How many of these stay when it goes.
+    pub lasting: u32,
     /// The object, while it lives.
     pub live: Option<Live>,
 }
@@ -311,6 +316,8 @@ struct Packed {
     length: u32,
     mode: u16,
     kind: PackedKind,
+    /// Of the path, in what would be padding: the ledger says that the file stays when its owner goes.
+    lasts: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -324,13 +331,13 @@ enum PackedKind {
 impl PathEntry {
     /// An entry of a path that nobody looked at.
     pub const fn new() -> Self {
-        let disk = Packed { print: 0, digest: Digest::UNREAD, length: 0, mode: 0, kind: PackedKind::Unknown };
+        let disk = Packed { print: 0, digest: Digest::UNREAD, length: 0, mode: 0, kind: PackedKind::Unknown, lasts: false };
         Self { claimants: Claimants::None, owner: None, disk }
     }
 
     /// What is there.
     pub const fn disk(&self) -> OnDisk {
-        let Packed { print, digest, length, mode, kind } = self.disk;
+        let Packed { print, digest, length, mode, kind, .. } = self.disk;
         match kind {
             PackedKind::Unknown => OnDisk::Unknown,
             PackedKind::Absent => OnDisk::Absent,
@@ -344,6 +351,16 @@ impl PathEntry {
         matches!(self.disk.kind, PackedKind::File)
     }
 
+    /// Whether the ledger says that the file stays when its owner goes.
+    pub const fn lasts(&self) -> bool {
+        self.disk.lasts
+    }
+
+    /// Notes whether it does.
+    pub const fn set_lasts(&mut self, lasts: bool) {
+        self.disk.lasts = lasts;
+    }
+
     /// Notes what is there now.
     pub const fn set_disk(&mut self, seen: OnDisk) {
         self.disk.kind = match seen {
@@ -351,7 +368,7 @@ impl PathEntry {
             OnDisk::Absent => PackedKind::Absent,
             OnDisk::Obstacle(obstacle) => PackedKind::Obstacle(obstacle),
             OnDisk::File(Stamp { content: Content { digest, length, mode }, print }) => {
-                self.disk = Packed { print, digest, length, mode, kind: PackedKind::File };
+                self.disk = Packed { print, digest, length, mode, kind: PackedKind::File, lasts: self.disk.lasts };
                 PackedKind::File
             }
         };
@@ -361,5 +378,16 @@ impl PathEntry {
 impl Default for PathEntry {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn what_there_is_as_many_of_as_files_and_objects_is_packed() {
+        assert_eq!((size_of::<PathEntry>(), size_of::<ObjectEntry>()), (56, 88));
     }
 }

@@ -108,6 +108,8 @@ pub enum Fate {
     Terminating,
     /// It left the selector or is deleted; its last finalizers are known.
     Gone,
+    /// It says that it is to be skipped, as if it had left the selector.
+    Skipped,
     /// A list does not name it any more; its finalizers are not known.
     Vanished,
 }

@@ -11,8 +11,10 @@
 //! goes on with it wherever it may.
 //!
 //! - 1: 0.1.0.
-//! - 2: whatever came later.
+//! - 2: nothing that anybody would miss.
+//! - 3: files that stay when their object goes ([`Record::Keep`]): a program that does not know them would remove them.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 
@@ -26,7 +28,9 @@ use crate::core::path::{Roots, TargetPath};
 /// The first version of the format: what 0.1.0 reads.
 pub const FIRST: u32 = 1;
 /// The latest version of the format that this program reads and writes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
+/// The first version whose programs know of files that stay.
+const KEEPS: u32 = 3;
 
 /// The first line of a ledger: whose it is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -49,6 +53,8 @@ pub struct Header {
 pub enum Record {
     /// The path is ours, for this object: path, kind, namespace, name.
     Own(String, String, String, String),
+    /// The same, and its file stays when the object goes.
+    Keep(String, String, String, String),
     /// The path is not ours any more.
     Disown(String),
     /// We are about to make this folder.
@@ -71,11 +77,17 @@ impl Record {
         Self::Own(path.as_str().into(), key.kind.as_str().into(), (*key.namespace).into(), (*key.name).into())
     }
 
+    /// The record that gives `path` to `key`, whose files stay when it goes.
+    pub fn keep(path: &TargetPath, key: &ObjectKey) -> Self {
+        Self::Keep(path.as_str().into(), key.kind.as_str().into(), (*key.namespace).into(), (*key.name).into())
+    }
+
     /// The first version whose programs may go on with a ledger that has this record.
     pub const fn since(&self) -> u32 {
         match self {
             Self::Own(..) | Self::Disown(_) | Self::Folder(_) | Self::Unfolder(_) => FIRST,
             Self::Sibling(_) | Self::Owed | Self::Done | Self::Debt(_) => FIRST,
+            Self::Keep(..) => KEEPS,
         }
     }
 
@@ -92,6 +104,8 @@ pub struct Contents {
     pub header: Header,
     /// Our paths, each with the object it is for.
     pub owned: BTreeMap<TargetPath, ObjectKey>,
+    /// Those of them that stay when their objects go.
+    pub lasting: BTreeSet<TargetPath>,
     /// Folders that we made.
     pub folders: BTreeSet<String>,
     /// Ids of ledgers of projectors that ran beside us.
@@ -111,6 +125,8 @@ pub struct Contents {
 pub struct Kept<'a> {
     /// Our paths, each with the object it is for.
     pub owned: &'a BTreeMap<TargetPath, ObjectKey>,
+    /// Those of them that stay when their objects go.
+    pub lasting: &'a BTreeSet<TargetPath>,
     /// Folders that we made.
     pub folders: &'a BTreeSet<String>,
     /// Ids of ledgers of projectors that ran beside us.
@@ -132,10 +148,16 @@ impl Kept<'_> {
         (version, bytes)
     }
 
+    /// The version that its records call for.
+    pub fn version(&self) -> u32 {
+        self.records().map(|record| record.since()).max().unwrap_or(FIRST)
+    }
+
     fn records(&self) -> impl Iterator<Item = Record> {
         let siblings = self.siblings.iter().map(|id| Record::Sibling(id.clone()));
         let folders = self.folders.iter().map(|folder| Record::Folder(folder.clone()));
-        let owned = self.owned.iter().map(|(path, key)| Record::own(path, key));
+        let record = |(path, key)| if self.lasting.contains(path) { Record::keep(path, key) } else { Record::own(path, key) };
+        let owned = self.owned.iter().map(record);
         let debt = (self.owed && *self.debt != Debt::default()).then(|| Record::Debt(self.debt.clone()));
         siblings.chain(self.owed.then_some(Record::Owed)).chain(debt).chain(folders).chain(owned)
     }
@@ -189,23 +211,56 @@ pub fn read(bytes: &[u8], roots: &Roots) -> Result<Contents, FormatError> {
 impl Contents {
     /// A ledger that says nothing but whose it is.
     pub fn empty(header: Header) -> Self {
-        let (owned, folders, siblings) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { header, owned, folders, siblings, owed: false, debt: Debt::default(), skipped: 0, garbage: 0 }
+        Self {
+            header,
+            owned: BTreeMap::new(),
+            lasting: BTreeSet::new(),
+            folders: BTreeSet::new(),
+            siblings: BTreeSet::new(),
+            owed: false,
+            debt: Debt::default(),
+            skipped: 0,
+            garbage: 0,
+        }
     }
 
     /// What is kept when it is written anew.
     pub const fn kept(&self) -> Kept<'_> {
-        Kept { owned: &self.owned, folders: &self.folders, siblings: &self.siblings, owed: self.owed, debt: &self.debt }
+        let Self { owned, lasting, folders, siblings, debt, .. } = self;
+        Kept { owned, lasting, folders, siblings, owed: self.owed, debt }
+    }
+
+    /// Takes over the paths of another ledger that are not ours already.
+    pub fn inherit(&mut self, owned: BTreeMap<TargetPath, ObjectKey>, mut lasting: BTreeSet<TargetPath>) {
+        for (path, key) in owned {
+            if let Entry::Vacant(vacant) = self.owned.entry(path) {
+                self.lasting.extend(lasting.take(vacant.key()));
+                vacant.insert(key);
+            }
+        }
+    }
+
+    /// Gives a path to an object.
+    pub fn own(&mut self, path: TargetPath, key: ObjectKey, lasts: bool) {
+        if lasts {
+            self.lasting.insert(path.clone());
+        } else if !self.lasting.is_empty() {
+            self.lasting.remove(&path);
+        }
+        self.owned.insert(path, key);
     }
 
     fn replay(&mut self, record: Record, roots: &Roots) -> Option<()> {
+        let lasts = matches!(record, Record::Keep(..));
         match record {
-            Record::Own(path, kind, namespace, name) => {
+            Record::Own(path, kind, namespace, name) | Record::Keep(path, kind, namespace, name) => {
                 let key = ObjectKey::new(Kind::from_name(&kind)?, namespace, name);
-                self.owned.insert(roots.recorded(&path).ok()?, key);
+                self.own(roots.recorded(&path).ok()?, key, lasts);
             }
             Record::Disown(path) => {
-                self.owned.remove(&roots.recorded(&path).ok()?);
+                let path = roots.recorded(&path).ok()?;
+                self.owned.remove(&path);
+                self.lasting.remove(&path);
             }
             Record::Folder(path) => {
                 self.folders.insert(roots.recorded(&path).ok()?.as_str().to_owned());
@@ -324,6 +379,45 @@ mod tests {
         // Fields of a later program are passed over.
         let later = serde_json::json!({ "debt": { "since": 7, "unanswered": 3, "last": 8, "later": [] } });
         assert_eq!(contents(&[line(&Record::Owed), line(&later)]).debt.unanswered, 3);
+    }
+
+    #[test]
+    fn what_stays_is_a_record_of_its_own_until_another_one_of_its_path() {
+        let (path, key) = (Roots::new("/folder", []).recorded("a").unwrap(), ObjectKey::new(Kind::Secret, "n", "s"));
+        let (own, keep, disown) = (line(&Record::own(&path, &key)), line(&Record::keep(&path, &key)), line(&Record::disown(&path)));
+        assert!(keep.ends_with(b" {\"keep\":[\"a\",\"Secret\",\"n\",\"s\"]}\n"));
+        let cases = [
+            (vec![&own], true, false, 0),
+            (vec![&keep], true, true, 0),
+            (vec![&own, &keep], true, true, 1),
+            (vec![&keep, &own], true, false, 1),
+            (vec![&keep, &disown], false, false, 2),
+            (vec![&keep, &disown, &own], true, false, 2),
+        ];
+        for (records, owned, lasts, garbage) in cases {
+            let found = contents(&records.into_iter().cloned().collect::<Vec<_>>());
+            assert_eq!((found.owned.contains_key(&path), found.lasting.contains(&path), found.garbage), (owned, lasts, garbage));
+            let (version, lines) = found.kept().lines();
+            assert_eq!((version, found.kept().version()), if lasts { (3, 3) } else { (FIRST, FIRST) });
+            assert_eq!(contents(&[lines]), Contents { garbage: 0, ..found }, "it survives being written anew");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_inherited_stays_as_its_former_ledger_says_and_one_of_ours_as_ours() {
+        let roots = Roots::new("/folder", []);
+        let own = |records: &[(&str, bool)]| {
+            let key = ObjectKey::new(Kind::Secret, "n", "s");
+            let line = |(path, lasts): &(&str, bool)| {
+                let path = roots.recorded(path).unwrap();
+                line(&if *lasts { Record::keep(&path, &key) } else { Record::own(&path, &key) })
+            };
+            contents(&records.iter().map(line).collect::<Vec<_>>())
+        };
+        let (mut ours, theirs) = (own(&[("a", true), ("b", false)]), own(&[("a", false), ("b", true), ("c", true), ("d", false)]));
+        ours.inherit(theirs.owned, theirs.lasting);
+        assert_eq!(ours.owned.len(), 4);
+        assert_eq!(ours.lasting.iter().map(TargetPath::as_str).collect::<Vec<_>>(), ["a", "c"]);
     }
 
     #[test]

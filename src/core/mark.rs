@@ -13,6 +13,8 @@ use crate::core::object::{Kind, ObjectKey};
 pub const ATTRIBUTE: &str = "user.kube-projector";
 /// What stands there instead of an object on a folder.
 const FOLDER: &str = "folder";
+/// What stands there before the object of a file that stays when it goes. A program that does not know it finds no mark.
+const KEEP: &str = "keep ";
 /// Ends what goes into the digest before it; no text holds this byte.
 const END: [u8; 1] = [0xff];
 
@@ -21,8 +23,17 @@ const END: [u8; 1] = [0xff];
 pub enum Made {
     /// A file, for this object.
     File(ObjectKey),
+    /// A file, for this object, that stays when it goes.
+    Lasting(ObjectKey),
     /// A folder, for the files in it.
     Folder,
+}
+
+impl Made {
+    /// A file for this object.
+    pub fn file(owner: &ObjectKey, lasts: bool) -> Self {
+        if lasts { Self::Lasting(owner.clone()) } else { Self::File(owner.clone()) }
+    }
 }
 
 /// Makes and knows the marks of one selection or INSTANCE.
@@ -44,6 +55,7 @@ impl Marker {
     pub fn mark(&self, path: &str, inode: u64, made: &Made) -> String {
         let made = match made {
             Made::File(owner) => owner.to_string(),
+            Made::Lasting(owner) => format!("{KEEP}{owner}"),
             Made::Folder => FOLDER.to_owned(),
         };
         let mut hasher = self.0;
@@ -59,10 +71,11 @@ impl Marker {
         let made = match made {
             FOLDER => Made::Folder,
             owner => {
+                let (lasts, owner) = owner.strip_prefix(KEEP).map_or((false, owner), |owner| (true, owner));
                 let mut parts = owner.splitn(3, '/');
                 let mut part = || parts.next().filter(|part| !part.is_empty());
                 let (kind, namespace, name) = (Kind::from_name(part()?)?, part()?, part()?);
-                Made::File(ObjectKey::new(kind, namespace, name))
+                Made::file(&ObjectKey::new(kind, namespace, name), lasts)
             }
         };
         (self.mark(path, inode, &made).as_bytes() == mark).then_some(made)
@@ -80,7 +93,7 @@ mod tests {
     #[test]
     fn f22_a_mark_counts_where_selection_path_and_inode_are_right() {
         let ours = Marker::new("label=a", "");
-        for made in [file("rules"), Made::Folder] {
+        for made in [file("rules"), Made::file(&ObjectKey::new(Kind::Secret, "default", "rules"), true), Made::Folder] {
             let mark = ours.mark("sub/a", 7, &made);
             assert_eq!(ours.read("sub/a", 7, mark.as_bytes()), Some(made.clone()));
             assert_eq!(ours.read("sub/b", 7, mark.as_bytes()), None, "moved");
@@ -109,5 +122,12 @@ mod tests {
     fn f22_marks_of_former_programs_are_known() {
         let mark = Marker::new("label=a", "").mark("sub/a", 7, &file("rules"));
         assert_eq!(mark, "f6f78cca89914b8d Secret/default/rules");
+    }
+
+    #[test]
+    fn a_mark_of_a_file_that_stays_is_none_to_a_program_that_does_not_know_such() {
+        let mark = Marker::new("label=a", "").mark("a", 7, &Made::file(&ObjectKey::new(Kind::Secret, "n", "s"), true));
+        let (_, made) = mark.split_once(' ').unwrap();
+        assert_eq!(made.split('/').next().and_then(Kind::from_name), None, "{made}");
     }
 }

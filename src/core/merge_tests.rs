@@ -1,6 +1,7 @@
 //! S1: neither the state nor the source nor the generation is lost, whatever meets whatever.
 
 use super::*;
+use crate::core::annotations::Annotations;
 use crate::core::digest::Digester;
 use crate::core::folded::Folded;
 use crate::core::object::{Datum, Kind, ObjectKey, Payload, SourceId};
@@ -29,8 +30,18 @@ fn key() -> ObjectKey {
 fn event(what: Kindly, source: SourceId, generation: u32) -> SourceEvent {
     let object = |uid, resource_version| {
         let data = vec![Datum { key: "k".into(), payload: Some(Payload(b"1".to_vec())), encoded: false }];
-        let (finalizers, folder) = (Vec::new(), None);
-        Box::new(Object { key: key(), uid, resource_version, created: 0, terminating: false, finalizers, held: Vec::new(), folder, data })
+        Box::new(Object {
+            key: key(),
+            uid,
+            resource_version,
+            created: 0,
+            terminating: false,
+            finalizers: Vec::new(),
+            held: Vec::new(),
+            folder: None,
+            annotations: Annotations::default(),
+            data,
+        })
     };
     match what {
         Apply(uid, version) => SourceEvent::Apply { source, generation, object: object(uid, version) },

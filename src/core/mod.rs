@@ -1,5 +1,6 @@
 //! The pure part: no tokio, no kube client, no `std::fs`, no clock. A test enforces it.
 
+pub mod annotations;
 pub mod cause;
 pub mod digest;
 pub mod entry;
@@ -28,5 +29,6 @@ pub mod store;
 pub mod trigger;
 pub mod trust;
 pub mod uid;
+pub mod unpack;
 pub mod watch;
 pub mod wire;

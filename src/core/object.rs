@@ -7,6 +7,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::core::annotations::Annotations;
 use crate::core::path::TargetPath;
 use crate::core::remote::Arrival;
 
@@ -131,6 +132,8 @@ pub struct Object {
     pub finalizers: Vec<String>,
     /// Value of the folder annotation, if the object carries it.
     pub folder: Option<String>,
+    /// What other annotations say of its files.
+    pub annotations: Annotations,
     /// Data keys that it had and has no more, but not for long enough to count: their files stay as they are.
     pub held: Vec<String>,
     /// Data keys with their bytes.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::core::annotations::Annotations;
 use crate::core::digest::Digester;
 use crate::core::entry::OnDisk;
 use crate::core::folded::Folded;
@@ -64,6 +65,7 @@ impl World {
             finalizers: Vec::new(),
             held: Vec::new(),
             folder: None,
+            annotations: Annotations::default(),
             data: keys.iter().map(datum).collect(),
         };
         self.fold(SourceEvent::Apply { source: SOURCE, generation: 1, object: Box::new(object) }).touched

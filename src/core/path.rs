@@ -53,6 +53,30 @@ pub enum PathError {
     /// The value could not be decoded.
     #[error("value is not valid base64")]
     Undecodable,
+    /// The value of a key that ends in `.gz` cannot be unpacked.
+    #[error("value is not a whole gzip file (GZIP_KEYS): what is there stays as it is")]
+    NotGzip,
+    /// It becomes too large.
+    #[error("value is larger than URL_MAX_BYTES={0} when it is unpacked (GZIP_KEYS): what is there stays as it is")]
+    TooLarge(usize),
+    /// An annotation of the object says what it cannot say.
+    #[error("annotation {name}: expected {expected}; the object's files stay as they are")]
+    Annotation {
+        /// Its name.
+        name: &'static str,
+        /// What it can say.
+        expected: &'static str,
+    },
+    /// A Secret would be open to somebody to whom it is not by default.
+    #[error(
+        "annotation {name}: expected no bit for a Secret that DEFAULT_FILE_MODE={usual:o} has not; the object's files stay as they are"
+    )]
+    Wider {
+        /// Its name.
+        name: &'static str,
+        /// DEFAULT_FILE_MODE.
+        usual: u16,
+    },
 }
 
 impl TargetPath {

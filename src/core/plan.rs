@@ -115,7 +115,7 @@ pub struct Conflict {
 /// What is to be done about the touched paths; [`order`](crate::core::order::order) says in which order.
 #[derive(Default)]
 pub struct Plan {
-    /// Paths the ledger must give to somebody else although the file is right already.
+    /// Paths the ledger must give to somebody else, or in other words, although the file is right already.
     pub own: Vec<(TargetPath, Arc<ObjectKey>)>,
     /// Files to remove.
     pub remove: Vec<(TargetPath, Because)>,
@@ -197,12 +197,13 @@ fn conflict(winner: &Arc<ObjectKey>, losers: &[Arc<ObjectKey>]) -> Option<Confli
 }
 
 /// Who keeps the path, and who loses it. The winner is not one of the claimants when a file of another path stands above or
-/// below this one and wins, or when the file is that of a deleted object whose files stay: nobody has its bytes any more, so that
-/// whoever takes the path would end it for good.
+/// below this one and wins, or when the file is that of an object whose files stay although it is deleted, or rejected: nobody has its
+/// bytes any more, so that whoever takes the path would end it for good.
 pub(crate) fn rank(store: &Store, path: &TargetPath, entry: &PathEntry) -> Option<(Arc<ObjectKey>, Vec<Arc<ObjectKey>>)> {
     let winner = store.first(entry.claimants.iter())?;
-    if let Some(absent) = entry.owner.as_ref().filter(|owner| store.outlives(owner) && store.absence_is_evidence(owner)) {
-        return Some((absent.clone(), entry.claimants.to_vec()));
+    let keeps = |owner: &&Arc<ObjectKey>| store.withholds(owner) || (store.outlives(owner) && store.absence_is_evidence(owner));
+    if let Some(keeper) = entry.owner.as_ref().filter(keeps) {
+        return Some((keeper.clone(), entry.claimants.to_vec()));
     }
     let rival = path.ancestors().find_map(|ancestor| store.stands(ancestor)).or_else(|| store.covers(path.as_str()));
     if let Some(rival) = rival {
@@ -218,7 +219,8 @@ pub(crate) fn rank(store: &Store, path: &TargetPath, entry: &PathEntry) -> Optio
 }
 
 fn unwanted(plan: &mut Plan, store: &Store, path: &TargetPath, entry: &PathEntry, because: Because) {
-    let Some(owner) = entry.owner.as_ref().filter(|owner| !store.outlives(owner)) else { return };
+    let goes = |owner: &&Arc<ObjectKey>| !store.outlives(owner) && !store.withholds(owner) && !store.stays(path, entry);
+    let Some(owner) = entry.owner.as_ref().filter(goes) else { return };
     match may_be_removed(store, owner) {
         true => plan.remove.push((path.clone(), because)),
         false => plan.waiting.push(path.clone()),
@@ -229,7 +231,7 @@ fn unwanted(plan: &mut Plan, store: &Store, path: &TargetPath, entry: &PathEntry
 pub(crate) fn may_be_removed(store: &Store, owner: &ObjectKey) -> bool {
     let unknown = store.object(owner).is_some_and(|live| live.unread);
     let evidence = store.absence_is_evidence(owner) || (store.settled() && store.object(owner).is_some());
-    evidence && !unknown && !store.outlives(owner) && !store.holds_back()
+    evidence && !unknown && !store.outlives(owner) && !store.withholds(owner) && !store.holds_back()
 }
 
 struct Wish<'a> {
@@ -239,10 +241,12 @@ struct Wish<'a> {
     content: Content,
 }
 
-/// A file behind a URL that has not answered: what is there stays.
+/// A file behind a URL that has not answered, or whose bytes cannot be unpacked: what is there stays.
 fn awaited(plan: &mut Plan, batch: &Batch<'_>, store: &Store, wish: Wish<'_>) {
     let owner = wish.entry.owner.as_ref();
-    if wish.entry.disk() == OnDisk::Absent && (batch.at_hand)(wish.path, &wish.winner) {
+    // Otherwise nothing will come: the winner holds what is its own, and takes over nothing.
+    let may_come = store.remotes().state(wish.path, &wish.winner).is_some();
+    if may_come && wish.entry.disk() == OnDisk::Absent && (batch.at_hand)(wish.path, &wish.winner) {
         let content = Content { digest: store.digester().digest(&[]), ..wish.content };
         let (path, because) = (wish.path.clone(), Because::Missing);
         let fresh = !(batch.in_vain)(&path);
@@ -250,7 +254,9 @@ fn awaited(plan: &mut Plan, batch: &Batch<'_>, store: &Store, wish: Wish<'_>) {
         return;
     }
     match owner.filter(|owner| **owner != wish.winner) {
+        Some(_) if !may_come => unwanted(plan, store, wish.path, wish.entry, Because::NotWanted),
         Some(other) if is_over(store, other) => plan.handing_over.push(wish.path.clone()),
+        None if owner.is_some() && wish.entry.lasts() != store.lasts(&wish.winner) => plan.own.push((wish.path.clone(), wish.winner)),
         Some(_) | None => plan.waiting.push(wish.path.clone()),
     }
 }
@@ -273,7 +279,9 @@ fn wanted(plan: &mut Plan, batch: &Batch<'_>, store: &Store, wish: Wish<'_>) {
             // It passes on once it is known that nobody keeps it.
             match owner.filter(|owner| **owner != wish.winner && store.keeps(owner) && !is_over(store, owner)) {
                 Some(_) => plan.waiting.push(wish.path.clone()),
-                None if owner != Some(&wish.winner) => plan.own.push((wish.path.clone(), wish.winner)),
+                None if owner != Some(&wish.winner) || wish.entry.lasts() != store.lasts(&wish.winner) => {
+                    plan.own.push((wish.path.clone(), wish.winner));
+                }
                 None => {}
             }
             return;

@@ -1,8 +1,15 @@
 //! What one object wants on disk: a pure function of the object and the rules.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use crate::core::object::{Object, ObjectKey, Payload};
 use crate::core::path::{PathError, Roots, TargetPath, check_key};
 use crate::core::remote::SUFFIX;
+use crate::core::unpack::{Fault, gunzip};
+
+/// The ending of a key whose value is packed.
+const PACKED: &str = ".gz";
 
 /// The settings that decide names, places and modes.
 #[derive(Clone, Debug)]
@@ -19,8 +26,36 @@ pub struct Rules {
     pub terminating_is_gone: bool,
     /// What keys that end in `.url` mean.
     pub urls: Urls,
+    /// GZIP_KEYS: the most bytes that a key ending in `.gz` may become; nothing where such keys are as any other.
+    pub gzip_max: Option<usize>,
+    /// OBJECT_ANNOTATIONS: whether what objects say of their own files counts.
+    pub annotations: bool,
     /// Whether objects whose files leave FOLDER are told of.
     pub tells_outside: bool,
+}
+
+/// Where a file's bytes are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// In the object.
+    Plain,
+    /// In the object, packed.
+    Packed,
+    /// Behind a URL.
+    Remote,
+}
+
+impl Rules {
+    /// What a key is to its file, and the name that it gives it.
+    fn form<'a>(&self, key: &'a str) -> (Form, &'a str) {
+        if let Some(name) = self.urls.remote(key) {
+            return (Form::Remote, name);
+        }
+        match key.strip_suffix(PACKED).filter(|_| self.gzip_max.is_some()) {
+            Some(name) => (Form::Packed, name),
+            None => (Form::Plain, key),
+        }
+    }
 }
 
 /// What a file is called.
@@ -64,6 +99,23 @@ pub struct FileProjection {
     pub mode: u16,
     /// Whether the API carries the value in base64.
     pub encoded: bool,
+    /// The key, where the bytes are packed: the file holds what they become.
+    pub packed: Option<Box<str>>,
+}
+
+impl FileProjection {
+    /// What the file holds; `length` is how much that is. Unpacked only when it is needed: what is kept until then stays small.
+    ///
+    /// # Errors
+    /// [`Fault`], where it was not found to be whole before.
+    pub fn content(&self, length: usize) -> Result<Cow<'_, [u8]>, Fault> {
+        if self.packed.is_none() {
+            return Ok(Cow::Borrowed(&self.bytes.0));
+        }
+        let mut content = Vec::with_capacity(length);
+        gunzip(&self.bytes.0, length, &mut |piece| content.extend_from_slice(piece))?;
+        Ok(Cow::Owned(content))
+    }
 }
 
 /// One file whose bytes lie behind a URL. Deliberately without `Debug`: the URL may carry credentials.
@@ -72,6 +124,8 @@ pub struct RemoteProjection {
     pub path: TargetPath,
     /// The value of the key.
     pub url: Payload,
+    /// Permission bits.
+    pub mode: u16,
     /// Whether the API carries the value in base64.
     pub encoded: bool,
     /// The key.
@@ -87,6 +141,8 @@ pub struct Projection {
     pub remotes: Vec<RemoteProjection>,
     /// Files that stay as they are.
     pub held: Vec<TargetPath>,
+    /// Whether all that the object has stays as it is: what it says of its files cannot be.
+    pub stays: bool,
     /// Keys that are not projected, or the whole object.
     pub rejections: Vec<Rejection>,
     /// The folder of the files, where it lies outside of FOLDER and this is to be told.
@@ -96,7 +152,7 @@ pub struct Projection {
 /// A key, or a whole object, that is not projected, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rejection {
-    /// The data key; `None` when the folder annotation rejects the whole object.
+    /// The data key; `None` when an annotation rejects the whole object.
     pub key: Option<Box<str>>,
     /// The reason, without any value.
     pub why: PathError,
@@ -108,23 +164,29 @@ pub fn files(object: Object, rules: &Rules) -> Projection {
     if object.terminating && rules.terminating_is_gone {
         return projection;
     }
+    let rejected = |why| vec![Rejection { key: None, why }];
+    let mode = match mode(&object, rules) {
+        Ok(mode) => mode,
+        Err(why) => return Projection { stays: true, rejections: rejected(why), ..projection },
+    };
     let folder = match folder(&object, rules) {
         Ok(folder) => folder,
-        Err(why) => return Projection { rejections: vec![Rejection { key: None, why }], ..projection },
+        Err(why) => return Projection { rejections: rejected(why), ..projection },
     };
     projection.outside = (rules.tells_outside && folder.starts_with('/')).then(|| folder.as_str().into());
     projection.files.reserve_exact(object.data.len());
-    let held = |key: &String| place(&object.key, &folder, rules.urls.remote(key).unwrap_or(key), rules).ok();
+    let held = |key: &String| place(&object.key, &folder, rules.form(key).1, rules).ok();
     projection.held = object.held.iter().filter_map(held).collect();
     for datum in object.data {
-        let remote = rules.urls.remote(&datum.key);
-        let path = place(&object.key, &folder, remote.unwrap_or(&datum.key), rules);
+        let (form, name) = rules.form(&datum.key);
+        let path = place(&object.key, &folder, name, rules);
         match path.and_then(|path| Ok((path, datum.payload.ok_or(PathError::Undecodable)?))) {
-            Ok((path, url)) if remote.is_some() => {
-                projection.remotes.push(RemoteProjection { path, url, encoded: datum.encoded, key: datum.key.into() });
+            Ok((path, url)) if form == Form::Remote => {
+                projection.remotes.push(RemoteProjection { path, url, mode, encoded: datum.encoded, key: datum.key.into() });
             }
             Ok((path, bytes)) => {
-                projection.files.push((path, FileProjection { bytes, mode: rules.file_mode, encoded: datum.encoded }));
+                let packed = (form == Form::Packed).then(|| datum.key.into());
+                projection.files.push((path, FileProjection { bytes, mode, encoded: datum.encoded, packed }));
             }
             Err(why) => projection.rejections.push(Rejection { key: Some(datum.key.into()), why }),
         }
@@ -139,7 +201,7 @@ pub fn files_named(object: &Object, rules: &Rules, name: &str) -> Vec<TargetPath
         let start = name.len().checked_sub(key.len()).and_then(|start| name.as_bytes().get(start..));
         start.is_some_and(|end| end.eq_ignore_ascii_case(key.as_bytes()))
     };
-    let keys = object.data.iter().map(|datum| rules.urls.remote(&datum.key).unwrap_or(&datum.key));
+    let keys = object.data.iter().map(|datum| rules.form(&datum.key).1);
     let mut keys = keys.filter(|key| ends(key)).peekable();
     if keys.peek().is_none() {
         return Vec::new();
@@ -147,6 +209,17 @@ pub fn files_named(object: &Object, rules: &Rules, name: &str) -> Vec<TargetPath
     let Ok(folder) = folder(object, rules) else { return Vec::new() };
     let paths = keys.filter_map(|key| place(&object.key, &folder, key, rules).ok());
     paths.filter(|path| path.name().eq_ignore_ascii_case(name)).collect()
+}
+
+/// The mode of the object's files.
+///
+/// # Errors
+/// What is wrong with an annotation of the object.
+pub fn mode(object: &Object, rules: &Rules) -> Result<u16, PathError> {
+    match rules.annotations {
+        true => object.annotations.mode(object.key.kind, rules.file_mode),
+        false => Ok(rules.file_mode),
+    }
 }
 
 fn folder(object: &Object, rules: &Rules) -> Result<String, PathError> {
@@ -168,8 +241,13 @@ fn place(object: &ObjectKey, folder: &str, key: &str, rules: &Rules) -> Result<T
 }
 
 impl Projection {
-    /// Keys `a` and `a.url` give one name: the bytes that are here stand.
+    /// Keys `a`, `a.gz` and `a.url` give one name: the bytes that are here stand, first of all as they are.
     fn drop_doubles(&mut self) {
+        if self.files.iter().any(|(_, file)| file.packed.is_some()) {
+            let plain: BTreeSet<_> = self.files.iter().filter(|(_, file)| file.packed.is_none()).map(|(path, _)| path.clone()).collect();
+            let doubled = self.files.extract_if(.., |(path, file)| file.packed.is_some() && plain.contains(path));
+            self.rejections.extend(doubled.map(|(_, file)| Rejection { key: file.packed, why: PathError::Doubled }));
+        }
         let (files, rejections) = (&self.files, &mut self.rejections);
         self.remotes.retain(|remote| {
             let doubled = files.iter().any(|(path, _)| *path == remote.path);
@@ -184,6 +262,7 @@ impl Projection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::annotations::{Annotations, FILE_MODE, SKIP};
     use crate::core::object::{Datum, Kind};
 
     fn rules(unique: bool) -> Rules {
@@ -194,6 +273,8 @@ mod tests {
             file_mode: 0o644,
             terminating_is_gone: true,
             urls: Urls::Plain,
+            gzip_max: None,
+            annotations: true,
             tells_outside: false,
         }
     }
@@ -208,6 +289,7 @@ mod tests {
             finalizers: Vec::new(),
             held: Vec::new(),
             folder: folder.map(str::to_owned),
+            annotations: Annotations::default(),
             data: data.iter().map(|(k, v)| datum(k, *v)).collect(),
         }
     }
@@ -253,6 +335,40 @@ mod tests {
             &[("ok", b"v")],
             &[(Some("a/b"), PathError::Key), (Some("bad"), PathError::Undecodable), (Some(".kube-projector.x"), PathError::Reserved)],
         );
+    }
+
+    #[test]
+    fn of_keys_that_give_one_name_the_plain_one_stands_then_the_packed_one_whatever_their_order() {
+        let rules = Rules { gzip_max: Some(9), urls: Urls::Follow { empty_at_first_failure: false }, ..rules(false) };
+        for keys in [["a", "a.gz", "a.url", "b.gz", "b.url"], ["b.url", "b.gz", "a.url", "a.gz", "a"]] {
+            let data: Vec<_> = keys.iter().map(|key| (*key, Some(key.as_bytes()))).collect();
+            let mut projection = super::files(object(None, &data), &rules);
+            projection.files.sort_by(|(left, _), (right, _)| left.cmp(right));
+            let files: Vec<_> = projection.files.iter().map(|(path, file)| (path.as_str(), file.packed.as_deref())).collect();
+            assert_eq!(files, [("a", None), ("b", Some("b.gz"))]);
+            let mut rejected: Vec<_> = projection.rejections.iter().map(|r| (r.key.as_deref(), r.why.clone())).collect();
+            rejected.sort_by(|left, right| left.0.cmp(&right.0));
+            assert_eq!(rejected, ["a.gz", "a.url", "b.url"].map(|key| (Some(key), PathError::Doubled)));
+            assert!(projection.remotes.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_wrong_annotation_rejects_the_object_unless_it_goes_or_nobody_heeds_it() {
+        let annotated = |name, value| {
+            let mut object = object(None, &[("k", Some(b"v"))]);
+            object.annotations.note(name, value);
+            object
+        };
+        let projection = super::files(annotated(FILE_MODE, "600"), &rules(false));
+        assert_eq!(projection.files.iter().map(|(_, file)| file.mode).collect::<Vec<_>>(), [0o600]);
+        let projection = super::files(annotated(SKIP, "x"), &rules(false));
+        assert_eq!((projection.stays, projection.files.len(), projection.rejections.len()), (true, 0, 1));
+        let projection = super::files(annotated(SKIP, "x"), &Rules { annotations: false, ..rules(false) });
+        assert_eq!((projection.stays, projection.files.len(), projection.rejections.len()), (false, 1, 0));
+        let gone = Object { terminating: true, ..annotated(SKIP, "x") };
+        let projection = super::files(gone, &rules(false));
+        assert_eq!((projection.stays, projection.files.len(), projection.rejections.len()), (false, 0, 0));
     }
 
     #[test]

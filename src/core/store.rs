@@ -4,6 +4,7 @@
 
 mod contests;
 mod fold;
+mod lasting;
 mod room;
 
 use std::cmp::Ordering;
@@ -84,6 +85,14 @@ pub struct Store {
     idle: Vec<Arc<ObjectKey>>,
     /// Objects whose files stay when they are deleted.
     kept: HashSet<ObjectKey>,
+    /// Those of them that live, but say that they are to be skipped: their files go.
+    skipped: HashSet<Arc<ObjectKey>>,
+    /// Live objects that are rejected as a whole by what they say of their files: these stay as they are.
+    withheld: HashSet<Arc<ObjectKey>>,
+    /// How many paths the ledger says stay when their owners go.
+    lasting: usize,
+    /// Whether there ever was an object whose files are to stay when it goes.
+    knows_lasting: bool,
     /// Files of objects that do not live stay, whoever is absent.
     holds_back: bool,
     /// See [`Store::looked`]. Atomic only so that a shared store can count.
@@ -108,6 +117,10 @@ impl Store {
             owned: 0,
             idle: Vec::new(),
             kept: HashSet::new(),
+            skipped: HashSet::new(),
+            withheld: HashSet::new(),
+            lasting: 0,
+            knows_lasting: false,
             holds_back: false,
             looked: AtomicU64::new(0),
         }
@@ -126,7 +139,7 @@ impl Store {
 
     /// Whether files of this object stay although, as far as is known, it does not live.
     pub fn outlives(&self, key: &ObjectKey) -> bool {
-        self.keeps(key) && self.object(key).is_none()
+        self.keeps(key) && self.object(key).is_none() && !self.skipped.contains(key)
     }
 
     /// From now on, or no longer, files that nobody wants stay, because what is selected may not be what was meant.
@@ -320,16 +333,19 @@ impl Store {
     /// Notes that the ledger gives the path to nobody.
     pub fn disown(&mut self, path: &TargetPath) {
         let Some(entry) = self.paths.get_mut(path) else { return };
-        let former = entry.owner.take();
+        let (former, lasts) = (entry.owner.take(), entry.lasts());
+        entry.set_lasts(false);
         self.drop_path_if_idle(path);
         let Some(former) = former else { return };
         self.owned -= 1;
+        self.lasting -= usize::from(lasts);
         for folder in path.ancestors() {
             self.count_beneath(folder, |beneath| beneath.owned -= 1);
         }
         if let Some(entry) = self.objects.get_mut(&former) {
             entry.owned = entry.owned.saturating_sub(1);
-            if entry.owned == 0 {
+            entry.lasting = entry.lasting.saturating_sub(u32::from(lasts));
+            if entry.owned == entry.lasting {
                 self.idle.push(former.clone());
             }
         }

@@ -1,6 +1,7 @@
 //! Which of two versions of an object counts, when they come late, twice, or without their bytes.
 
 use super::*;
+use crate::core::annotations::Annotations;
 use crate::core::folded::Folded;
 use crate::core::object::{Datum, Object, Payload, SourceEvent};
 use crate::core::path::Roots;
@@ -22,6 +23,7 @@ fn object(uid: u128, resource_version: u64) -> Box<Object> {
         finalizers: Vec::new(),
         held: Vec::new(),
         folder: None,
+        annotations: Annotations::default(),
         data: vec![Datum { key: "file".into(), payload: Some(Payload(resource_version.to_string().into_bytes())), encoded: false }],
     })
 }
@@ -50,6 +52,8 @@ pub(in crate::core) fn rules() -> Rules {
         file_mode: 0o644,
         terminating_is_gone: false,
         urls: Urls::Plain,
+        gzip_max: None,
+        annotations: true,
         tells_outside: false,
     }
 }

@@ -14,8 +14,9 @@
 //! assert!(watched.fold(SourceEvent::ListBegin { source, generation: 1, consistent: false }) == News::Nothing);
 //! assert!(watched.fold(SourceEvent::ListEnd { source, generation: 1 }) == News::Nothing);
 //! let data = vec![Datum { key: "Ready".into(), payload: Some(Payload(b"now".to_vec())), encoded: false }];
-//! let (terminating, finalizers, folder) = (false, vec![], None);
-//! let object = Object { key: key.clone(), uid: 7, resource_version: 5, created: 0, terminating, finalizers, held: Vec::new(), folder, data };
+//! let (terminating, finalizers, folder, annotations) = (false, vec![], None, Default::default());
+//! let object =
+//!     Object { key: key.clone(), uid: 7, resource_version: 5, created: 0, terminating, finalizers, held: vec![], folder, annotations, data };
 //! let event = SourceEvent::Apply { source, generation: 1, object: Box::new(object) };
 //! assert!(watched.fold(event) == News::Happened(Cause::Pods, key));
 //! ```

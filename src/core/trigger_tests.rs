@@ -1,4 +1,5 @@
 use super::*;
+use crate::core::annotations::Annotations;
 use crate::core::object::Payload;
 
 const SOURCE: SourceId = SourceId(0);
@@ -19,6 +20,7 @@ fn object(kind: Kind, name: &str, uid: u128, data: &[(&str, &str)]) -> Object {
         finalizers: Vec::new(),
         held: Vec::new(),
         folder: None,
+        annotations: Annotations::default(),
         data: data.iter().map(datum).collect(),
     }
 }

@@ -58,7 +58,10 @@ pub fn confine(contents: &mut Contents, trust: Trust) -> Vec<TargetPath> {
     };
     contents.folders.retain(|folder| obeyed(folder));
     let left_out: Vec<TargetPath> = contents.owned.keys().filter(|path| !obeyed(path.as_str())).cloned().collect();
-    left_out.iter().for_each(|path| drop(contents.owned.remove(path)));
+    for path in &left_out {
+        contents.owned.remove(path);
+        contents.lasting.remove(path);
+    }
     left_out
 }
 

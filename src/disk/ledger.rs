@@ -130,7 +130,9 @@ impl<F: Fs> LedgerFile<F> {
                 if place.is_held_back(&contents) {
                     header.selection.clone_from(&contents.header.selection);
                 }
-                let stale = header != contents.header || contents.skipped > 0 || contents.garbage > contents.owned.len();
+                // Whoever does not know what is in it no more may go on with it.
+                let lowers = header.version > ledger::FIRST && header.version > contents.kept().version();
+                let stale = header != contents.header || lowers || contents.skipped > 0 || contents.garbage > contents.owned.len();
                 contents.header = header;
                 (contents, None, stale)
             }
@@ -184,12 +186,12 @@ impl<F: Fs> LedgerFile<F> {
     /// Appends records in one write. After a failure the ledger is as it was.
     ///
     /// # Errors
-    /// When the file system refuses, or a record calls for a later version than the header tells: only [`Self::compact`] writes such.
+    /// When the file system refuses, or a record calls for a later version than the header tells: [`Self::raise`] comes first then.
     pub fn append(&mut self, fs: &mut F, records: &[Record]) -> io::Result<()> {
         if records.is_empty() {
             return Ok(());
         }
-        if records.iter().any(|record| record.since() > self.header.version) {
+        if self.is_too_old_for(records) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a record that calls for a ledger of a later version"));
         }
         if self.torn {
@@ -205,7 +207,7 @@ impl<F: Fs> LedgerFile<F> {
         self.length += u64::try_from(bytes.len()).unwrap_or_default();
         for record in records {
             match record {
-                Record::Own(..) => self.live += 1,
+                Record::Own(..) | Record::Keep(..) => self.live += 1,
                 Record::Disown(_) => (self.live, self.garbage) = (self.live.saturating_sub(1), self.garbage + 2),
                 Record::Unfolder(_) | Record::Done => self.garbage += 2,
                 Record::Debt(_) => self.garbage += 1,
@@ -248,9 +250,31 @@ impl<F: Fs> LedgerFile<F> {
     /// # Errors
     /// When the file system refuses; the old ledger stays then.
     pub fn compact(&mut self, fs: &mut F, kept: &Kept<'_>) -> io::Result<()> {
+        self.rewrite(fs, kept, ledger::FIRST)
+    }
+
+    /// The same, in a version that these records call for, which are about to be appended. Nothing where it has that version.
+    ///
+    /// # Errors
+    /// When the file system refuses; the old ledger stays then.
+    pub fn raise(&mut self, fs: &mut F, kept: &Kept<'_>, version: u32) -> io::Result<()> {
+        if version > self.header.version { self.rewrite(fs, kept, version) } else { Ok(()) }
+    }
+
+    /// Whether these records call for a later version than it has.
+    pub fn is_too_old_for(&self, records: &[Record]) -> bool {
+        records.iter().any(|record| record.since() > self.header.version)
+    }
+
+    /// So many records that were appended last say of paths in it what counts instead of what it says.
+    pub fn superseded(&mut self, records: usize) {
+        (self.live, self.garbage) = (self.live.saturating_sub(records), self.garbage + records);
+    }
+
+    fn rewrite(&mut self, fs: &mut F, kept: &Kept<'_>, least: u32) -> io::Result<()> {
         let temp = temp_name(&self.name);
         let (version, lines) = kept.lines();
-        let header = Header { version, ..self.header.clone() };
+        let header = Header { version: version.max(least), ..self.header.clone() };
         let mut bytes = ledger::line(&header);
         bytes.extend(lines);
         // Left by a crash in this very place.
@@ -295,9 +319,7 @@ impl<F: Fs> Opened<F> {
                         self.former_selection = Some(theirs.contents.header.selection);
                     }
                     self.ids.push(theirs.contents.header.id);
-                    for (path, key) in theirs.contents.owned {
-                        self.contents.owned.entry(path).or_insert(key);
-                    }
+                    self.contents.inherit(theirs.contents.owned, theirs.contents.lasting);
                     self.contents.folders.extend(theirs.contents.folders);
                     self.contents.siblings.extend(theirs.contents.siblings);
                     self.contents.owed |= theirs.contents.owed;

@@ -91,7 +91,11 @@ impl Marks {
         match made {
             Ok(Some(Made::File(owner))) => {
                 found.marked += 1;
-                contents.owned.insert(path, owner);
+                contents.own(path, owner, false);
+            }
+            Ok(Some(Made::Lasting(owner))) => {
+                found.marked += 1;
+                contents.own(path, owner, true);
             }
             Err(error) if error.kind() == io::ErrorKind::Unsupported => found.unmarked.push(path),
             Ok(Some(Made::Folder) | None) | Err(_) => {}
@@ -133,12 +137,12 @@ impl<F: Fs> Disk<F> {
     }
 
     /// Marks a file that is taken over as it is, and that may belong to nobody or another object so far. Its new stamp, if it has one.
-    pub fn mark_taken(&mut self, path: &TargetPath, owner: &ObjectKey, stamp: &Stamp) -> Option<Stamp> {
+    pub fn mark_taken(&mut self, path: &TargetPath, (owner, lasts): (&ObjectKey, bool), stamp: &Stamp) -> Option<Stamp> {
         if path.as_str().starts_with('/') {
             return None;
         }
         let mut marks = self.marks.take()?;
-        let made = Made::File(owner.clone());
+        let made = Made::file(owner, lasts);
         let marked = self.in_folder(path.folder(), |fs, folder| {
             let file = fs.open(folder, path.name())?;
             let before = fs.meta(&file)?;

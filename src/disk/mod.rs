@@ -267,7 +267,7 @@ impl<F: Fs> Disk<F> {
     ///
     /// 1. Make a new file of mode 0600, without a name where the file system can.
     /// 2. Write, and make durable when each file shall be.
-    /// 3. Mark it as ours for `owner` where that is needed, then set the mode exactly: later it may not be marked any more.
+    /// 3. Mark it as ours for `owner`, and whether it stays after that, where that is needed, then set the mode exactly: later it may not be marked any more.
     /// 4. Give it a temporary name of ours, so that who reads every file sees whole ones only.
     /// 5. Rename onto the name.
     ///
@@ -276,7 +276,7 @@ impl<F: Fs> Disk<F> {
     pub fn write(
         &mut self,
         path: &TargetPath,
-        owner: &ObjectKey,
+        (owner, lasts): (&ObjectKey, bool),
         bytes: &[u8],
         content: Content,
         replace: Replace,
@@ -284,7 +284,7 @@ impl<F: Fs> Disk<F> {
         let mut marks = self.marks.take();
         let mut mark = |fs: &mut F, file: &F::Handle| {
             if let Some(marks) = &mut marks {
-                marks.put(fs, file, path.as_str(), &Made::File(owner.clone()));
+                marks.put(fs, file, path.as_str(), &Made::file(owner, lasts));
             }
         };
         let written = match self.try_write(path, bytes, content, replace, &mut mark) {

@@ -25,7 +25,7 @@ use crate::disk::fs::Fs;
 use crate::disk::{WriteError, lacks_room};
 use crate::engine::outcome::{Act, Change, Outcome, What};
 use crate::engine::turns::{Refusal, Work};
-use crate::engine::{Engine, RETRY_MAX, Retry};
+use crate::engine::{Engine, LOOK_AGAIN, RETRY_MAX, Retry};
 
 impl<F: Fs> Engine<F> {
     pub(super) fn apply(&mut self, plan: Plan, bodies: &mut Bodies, outcome: &mut Outcome, now: Duration) {
@@ -46,8 +46,9 @@ impl<F: Fs> Engine<F> {
         }
         self.owing(owes, recorded.is_err());
         work.refused = recorded.err().map(|error| error.to_string());
-        if work.refused.is_none() {
-            self.mark_taken(&own);
+        match &work.refused {
+            None => self.mark_taken(&own),
+            Some(error) => self.not_recorded(&own, error, work.outcome, now),
         }
         // 2.
         self.remove_files(order.first, &mut work);
@@ -107,16 +108,21 @@ impl<F: Fs> Engine<F> {
         folders: &[String],
         owes: Option<Record>,
     ) -> std::io::Result<()> {
-        let new = writes.map(|write| (&write.path, &write.owner)).filter(|(path, owner)| self.owner_of(path) != Some(owner));
+        let new = writes.map(|write| (&write.path, &write.owner)).filter(|(path, owner)| !self.store.is_recorded(path, owner));
         let owned: Vec<(TargetPath, Arc<ObjectKey>)> =
             own.iter().map(|(path, owner)| (path, owner)).chain(new).map(|(path, owner)| (path.clone(), owner.clone())).collect();
         let mut records: Vec<Record> =
             folders.iter().filter(|folder| !self.folders.contains(*folder)).map(|folder| Record::Folder(folder.clone())).collect();
-        records.extend(owned.iter().map(|(path, owner)| Record::own(path, owner)));
+        records.extend(owned.iter().map(|(path, owner)| self.ownership(path, owner)));
         records.extend(owes);
         self.append(records)?;
         self.folders.extend(folders.iter().cloned());
-        owned.iter().for_each(|(path, owner)| self.store.own(path, owner));
+        let before = self.store.owned();
+        for (path, owner) in &owned {
+            self.store.own(path, owner);
+            self.store.set_lasting(path, self.store.lasts(owner));
+        }
+        self.ledger.superseded(owned.len() - (self.store.owned() - before));
         Ok(())
     }
 
@@ -127,7 +133,7 @@ impl<F: Fs> Engine<F> {
         }
         for (path, owner) in own {
             if let Some(OnDisk::File(stamp)) = self.store.path(path).map(PathEntry::disk)
-                && let Some(stamp) = self.disk.mark_taken(path, owner, &stamp)
+                && let Some(stamp) = self.disk.mark_taken(path, (owner, self.store.lasts(owner)), &stamp)
             {
                 self.store.saw(path, OnDisk::File(stamp));
             }
@@ -145,6 +151,7 @@ impl<F: Fs> Engine<F> {
         if records.is_empty() {
             return Ok(());
         }
+        self.make_fit(&records)?;
         self.ledger.append(&mut self.disk.fs, &records)?;
         self.owed = Vec::new();
         match self.disk.durability() {
@@ -263,13 +270,19 @@ impl<F: Fs> Engine<F> {
         let Write { path, owner, content, replace, because, .. } = write;
         let before = self.before(path);
         let replace = if self.letters.takes_over(path) { Replace::Ours } else { *replace };
-        let done = self.disk.write(path, owner, &file.bytes.0, *content, replace);
+        let length = usize::try_from(content.length).unwrap_or(usize::MAX);
+        let bytes = file.content(length).map_err(|_| std::io::Error::other("what was unpacked before cannot be unpacked again"))?;
+        let done = self.disk.write(path, (owner, self.store.lasts(owner)), &bytes, *content, replace);
         if matches!(done, Ok(_) | Err(WriteError::InPlace(_))) {
             self.note_difference(path, Some(owner), (before, Some(content.digest)), work.outcome);
         }
         self.store.saw(path, OnDisk::File(done?));
         self.has_letters(path);
         self.succeeded(path, work.now, work.outcome);
+        if work.refused.is_some() && !self.store.is_recorded(path, owner) {
+            // It is right, and ours; whether it stays when its object goes is not in the ledger yet.
+            self.retries.set(path.clone(), work.now + LOOK_AGAIN, Retry::default());
+        }
         if replace == Replace::Foreign {
             self.note(owner, What::Replaced(path.clone()), work.outcome);
         }

@@ -4,6 +4,7 @@
 //! One call is one commit. Its cost follows what the batch touched, never how many files there are.
 
 mod apply;
+mod lasting;
 mod letters;
 mod notes;
 pub mod outcome;
@@ -14,6 +15,7 @@ mod turns;
 mod waiting;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,7 +123,7 @@ impl<F: Fs> Engine<F> {
         let protects = settings.adopt != Adopt::Overwrite;
         disk.keep_foreign(protects);
         let unkeepable = protects && !disk.can_spare("");
-        opened.contents.owned.iter().for_each(|(path, key)| store.own(path, key));
+        let forgets = lasting::adopt(&mut store, &opened.contents, settings.rules.annotations, |_, _| true);
         store.hold_back(opened.former_selection.is_some());
         let mut swept = 0;
         let mut folders = store.known_folders();
@@ -148,7 +150,7 @@ impl<F: Fs> Engine<F> {
             cut: opened.found.cut,
             unkeepable,
         };
-        let engine = Self {
+        let mut engine = Self {
             disk,
             ledger: opened.file,
             place,
@@ -181,6 +183,10 @@ impl<F: Fs> Engine<F> {
             ready: false,
             stale_events: 0,
         };
+        if forgets {
+            // If this fails it is the same at the next start.
+            engine.compact();
+        }
         Ok((engine, start))
     }
 
@@ -260,7 +266,7 @@ impl<F: Fs> Engine<F> {
         let (empty, overridden) = (std::mem::take(&mut folded.empty), std::mem::take(&mut folded.overridden));
         let gone = folded.seen.iter().filter(|seen| matches!(seen.fate, Fate::Gone | Fate::Vanished));
         let went = gone.clone().next().is_some();
-        let outlived = gone.filter(|seen| self.store.outlives(&seen.key)).map(|seen| seen.key.clone()).collect();
+        let outlived = gone.filter(|seen| self.outlives(&seen.key)).map(|seen| seen.key.clone()).collect();
         let mut outcome = Outcome { empty, overridden, outlived, ..Outcome::default() };
         let settled = folded.progressed && self.store.settled();
         if settled {
@@ -271,6 +277,7 @@ impl<F: Fs> Engine<F> {
             folded.touched.extend(self.store.paths().map(|(path, _)| path.clone()));
         }
         self.take_due(now, &mut folded.touched);
+        self.store.touch_lasting(&mut folded.touched);
         self.touch_held(&mut folded.touched);
         self.survey(&folded.touched, &mut outcome, now);
         let plan = self.plan(&folded, settled);
@@ -405,11 +412,8 @@ impl<F: Fs> Engine<F> {
                 lost.iter().for_each(|path| self.store.disown(path));
                 self.folders.clear();
             }
-            for (path, key) in &opened.contents.owned {
-                if self.store.path(path).is_none_or(|entry| entry.owner.is_none()) {
-                    self.store.own(path, key);
-                }
-            }
+            let is_free = |store: &Store, path: &TargetPath| store.path(path).is_none_or(|entry| entry.owner.is_none());
+            lasting::adopt(&mut self.store, &opened.contents, self.settings.rules.annotations, is_free);
             self.folders.extend(opened.contents.folders);
             self.siblings.extend(opened.contents.siblings);
             self.left_out.extend(opened.left_out);
@@ -430,14 +434,17 @@ impl<F: Fs> Engine<F> {
 
     /// Whether the ledger is compact now. One that could not be compacted is as good as before, only longer.
     fn compact(&mut self) -> bool {
+        self.rewrite(|ledger, fs, kept| ledger.compact(fs, kept)).is_ok()
+    }
+
+    /// Writes the ledger anew.
+    fn rewrite(&mut self, write: impl FnOnce(&mut LedgerFile<F>, &mut F, &Kept<'_>) -> io::Result<()>) -> io::Result<()> {
         let owned = self.store.paths().filter_map(|(path, entry)| Some((path.clone(), (**entry.owner.as_ref()?).clone()))).collect();
-        let (folders, siblings) = (&self.folders, &self.siblings);
-        let kept = Kept { owned: &owned, folders, siblings, owed: self.reacting.owed, debt: &self.reacting.debt };
-        let compacted = self.ledger.compact(&mut self.disk.fs, &kept).is_ok();
-        if compacted {
-            self.owed = Vec::new();
-        }
-        compacted
+        let (lasting, folders, siblings) = (lasting::paths(&self.store), &self.folders, &self.siblings);
+        let kept = Kept { owned: &owned, lasting: &lasting, folders, siblings, owed: self.reacting.owed, debt: &self.reacting.debt };
+        write(&mut self.ledger, &mut self.disk.fs, &kept)?;
+        self.owed = Vec::new();
+        Ok(())
     }
 }
 

@@ -206,10 +206,14 @@ impl<F: Fs> Engine<F> {
             if !guarded.insert(seen.key.clone()) {
                 continue;
             }
+            if seen.fate == Fate::Gone && finalizers.adds && !finalizers.ours(&seen.finalizers) {
+                outcome.wishes.push(Wish::Forget { key: (*seen.key).clone(), uid: seen.uid });
+            }
             match seen.fate {
                 // Its files stay when it goes, so that nothing has to be done before. It may carry ours from other days.
-                fate if self.store.keeps(&seen.key) => {
-                    if matches!(fate, Fate::Live | Fate::Terminating) && finalizers.ours(&seen.finalizers) {
+                fate if self.needs_no_guard(&seen.key) => {
+                    self.releasing.remove(&seen.key);
+                    if matches!(fate, Fate::Live | Fate::Terminating | Fate::Skipped) && finalizers.ours(&seen.finalizers) {
                         let (key, terminating) = ((*seen.key).clone(), fate == Fate::Terminating);
                         outcome.wishes.push(Wish::Release { key, uid: seen.uid, finalizers: Some(seen.finalizers), terminating });
                     }
@@ -220,16 +224,11 @@ impl<F: Fs> Engine<F> {
                         outcome.wishes.push(Wish::Guard { key: (*seen.key).clone(), uid: seen.uid, finalizers: seen.finalizers });
                     }
                 }
-                Fate::Terminating | Fate::Gone if finalizers.ours(&seen.finalizers) => {
+                Fate::Terminating | Fate::Gone | Fate::Skipped if finalizers.ours(&seen.finalizers) => {
                     let terminating = seen.fate == Fate::Terminating;
                     self.releasing.insert(seen.key, Releasing { uid: seen.uid, finalizers: Some(seen.finalizers), terminating });
                 }
-                fate @ (Fate::Terminating | Fate::Gone) => {
-                    self.releasing.remove(&seen.key);
-                    if fate == Fate::Gone && finalizers.adds {
-                        outcome.wishes.push(Wish::Forget { key: (*seen.key).clone(), uid: seen.uid });
-                    }
-                }
+                Fate::Terminating | Fate::Gone | Fate::Skipped => drop(self.releasing.remove(&seen.key)),
                 Fate::Vanished => {
                     self.releasing.insert(seen.key, Releasing { uid: seen.uid, finalizers: None, terminating: false });
                 }
@@ -237,7 +236,7 @@ impl<F: Fs> Engine<F> {
         }
         for key in inherited
             .into_iter()
-            .filter(|key| finalizers.adds && !guarded.contains(key) && !self.store.keeps(key) && self.store.owned_by(key) > 0)
+            .filter(|key| finalizers.adds && !guarded.contains(key) && !self.needs_no_guard(key) && self.store.owned_by(key) > 0)
         {
             let Some(live) = self.store.object(&key) else { continue };
             // Its finalizers are not known any more: the patch tests the guess that there are none.

@@ -17,6 +17,7 @@ use crate::disk::Disk;
 use crate::disk::fs::Fs;
 use crate::disk::ledger::Place;
 use crate::disk::ledger::beside::sibling_paths;
+use crate::engine::lasting;
 
 /// A store that is only filled and compared.
 pub struct Preview<F: Fs> {
@@ -31,7 +32,7 @@ impl<F: Fs> Preview<F> {
     pub fn new(mut disk: Disk<F>, mut store: Store, rules: Rules, ledger: &Contents, place: &Place) -> Self {
         disk.guard_ledger(place);
         store.hold_back(place.is_held_back(ledger));
-        ledger.owned.iter().for_each(|(path, key)| store.own(path, key));
+        lasting::adopt(&mut store, ledger, rules.annotations, |_, _| true);
         Self { disk, store, rules, rejected: BTreeMap::new() }
     }
 
@@ -81,11 +82,12 @@ impl<F: Fs> Preview<F> {
     /// of one behind a URL nothing but that it is there is known. `ledger` is what it says now.
     pub fn is_complete(&mut self, ledger: &Contents, place: &Place, adopt: Adopt) -> bool {
         self.store.forget_disk();
-        for (path, key) in &ledger.owned {
-            if self.store.path(path).and_then(|entry| entry.owner.as_deref()) != Some(key) {
-                self.store.own(path, key);
-            }
-        }
+        let is_news = |store: &Store, path: &TargetPath| {
+            let entry = store.path(path);
+            entry.and_then(|entry| entry.owner.as_deref()) != ledger.owned.get(path)
+                || entry.is_some_and(|entry| entry.lasts() != (self.rules.annotations && ledger.lasting.contains(path)))
+        };
+        lasting::adopt(&mut self.store, ledger, self.rules.annotations, is_news);
         let plan = self.plan(place, adopt);
         let is_read = self.store.live().all(|(_, live)| !live.unread);
         self.store.settled() && is_read && plan.write.iter().all(|write| write.because == Because::Mode)

@@ -3,6 +3,7 @@
 use tempfile::TempDir;
 
 use super::*;
+use crate::core::annotations::Annotations;
 use crate::core::object::{Datum, Kind, Object, ObjectKey, Payload, SourceEvent, SourceId};
 use crate::core::path::Roots;
 use crate::core::policy::{Adopt, Durability, Order};
@@ -30,6 +31,8 @@ fn engine() -> (TempDir, Engine<Kernel>) {
         file_mode: 0o640,
         terminating_is_gone: true,
         urls: Urls::Plain,
+        gzip_max: None,
+        annotations: true,
         tells_outside: true,
     };
     let finalizers = Some(Finalizers { name: OURS.to_owned(), former: Vec::new(), adds: true });
@@ -70,6 +73,7 @@ fn comes(number: u64) -> SourceEvent {
         finalizers: vec![OURS.to_owned()],
         held: Vec::new(),
         folder: Some(format!("folder-{}", number / 10)),
+        annotations: Annotations::default(),
         data: vec![
             datum(format!("file-{number}"), Some("1".to_owned())),
             datum("contested".to_owned(), Some(number.to_string())),

@@ -131,9 +131,10 @@ impl<F: Fs> Engine<F> {
         }
     }
 
-    /// Whether no file of an object is left but those that stand until the bytes of others come, who let it wait long enough.
+    /// Whether no file of an object is left but those that stay, and those that stand until the bytes of others come, who let it wait
+    /// long enough.
     pub(super) fn may_go(&self, key: &Arc<ObjectKey>) -> bool {
-        self.store.owned_by(key) == self.overdue.of(key)
+        self.store.owned_by(key) - self.store.lasting_of(key) <= self.overdue.of(key)
     }
 
     /// Notes which objects could not be read, and which were since.

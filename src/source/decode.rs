@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
+use crate::core::annotations::{self, Annotations};
 use crate::core::object::{Datum, Kind, Object, ObjectKey, Payload};
 use crate::core::uid::uid_number;
 use crate::source::json::{Cursor, Unreadable};
@@ -68,6 +69,7 @@ struct Slim<'a> {
     terminating: bool,
     finalizers: Vec<String>,
     folder: Option<String>,
+    annotations: Annotations,
     /// Labels, where they were asked for.
     labels: Vec<(String, String)>,
     ends_list: bool,
@@ -158,6 +160,9 @@ impl Reader {
                 match &*key {
                     folder if folder == self.folder_annotation => slim.folder = cursor.text()?.map(Cow::into_owned),
                     ENDS_LIST => slim.ends_list = cursor.text()?.as_deref() == Some("true"),
+                    own if annotations::ALL.contains(&own) => {
+                        cursor.text()?.iter().for_each(|value| slim.annotations.note(own, value));
+                    }
                     _ => drop(cursor.skip()?),
                 }
                 Ok(())
@@ -233,6 +238,7 @@ impl Slim<'_> {
             finalizers: self.finalizers,
             held: Vec::new(),
             folder: self.folder,
+            annotations: self.annotations,
             data: self.data,
         })
     }
@@ -316,6 +322,7 @@ fn seconds(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::annotations::Said;
 
     fn reader(kind: Kind) -> Reader {
         Reader { kind, folder_annotation: "k8s-sidecar-target-directory".into() }
@@ -335,6 +342,21 @@ mod tests {
         assert_eq!((object.uid, object.resource_version, object.created, object.terminating), (1, 7, 1_795_256_430, false));
         assert_eq!((object.folder.as_deref(), object.finalizers.as_slice()), (Some("süb"), &["z".to_owned()][..]));
         assert!(values(&object) == [("crlf", Some(&b"a\r\nb"[..])), ("empty", Some(b"")), ("b", Some(b"\0\xff"))]);
+    }
+
+    #[test]
+    fn annotations_of_ours_are_understood_and_others_passed_over() {
+        let annotated = |annotations: &str| {
+            let json = format!(r#"{{"metadata":{{"name":"a","namespace":"n","annotations":{{{annotations}}}}}}}"#);
+            reader(Kind::ConfigMap).object(json.as_bytes()).unwrap()
+        };
+        let object = annotated(
+            r#""kube-projector.dev/file-mode":"640","x":"y","kube-projector.dev/skip":"nonsense","k8s-sidecar-target-directory":"sub",
+            "kube-projector.dev/on-delete":"keep","kube-projector.dev/other":"keep""#,
+        );
+        let expected = Annotations { file_mode: Said::Value(0o640), skip: Said::Wrong, keep: Said::Value(()) };
+        assert_eq!((object.annotations, object.folder.as_deref()), (expected, Some("sub")));
+        assert_eq!(annotated(r#""kube-projector.dev/skip":null"#).annotations, Annotations::default());
     }
 
     #[test]

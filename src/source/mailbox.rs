@@ -163,6 +163,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::annotations::Annotations;
     use crate::core::object::{Datum, Object, Payload, SourceId};
 
     const SOURCE: SourceId = SourceId(0);
@@ -177,6 +178,7 @@ mod tests {
             finalizers: Vec::new(),
             held: Vec::new(),
             folder: None,
+            annotations: Annotations::default(),
             data: vec![Datum { key: "k".into(), payload: Some(Payload(vec![b'x'; bytes])), encoded: false }],
         };
         SourceEvent::Apply { source: SOURCE, generation: 1, object: Box::new(object) }

@@ -31,6 +31,7 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
+use crate::core::annotations::{self, Annotations};
 use crate::core::object::{Datum, Kind, Namespaces, Object, ObjectKey, Payload};
 use crate::core::selector::Selector;
 use crate::source::node::{self, Node};
@@ -253,15 +254,21 @@ fn object(kind: Kind, mut fields: Fields, place: &Place, rules: &ManifestRules) 
         labels.extend(value.map(|value| (key.to_owned(), value)));
     }
     let folder_place = place.key("metadata.annotations", &rules.folder_annotation);
-    let folder = metadata.mapping("annotations", place)?.text(&rules.folder_annotation, &folder_place)?;
+    let mut annotated = metadata.mapping("annotations", place)?;
+    let folder = annotated.text(&rules.folder_annotation, &folder_place)?;
+    let mut annotations = Annotations::default();
+    for name in annotations::ALL {
+        let value = annotated.text(name, &place.key("metadata.annotations", name))?;
+        value.iter().for_each(|value| annotations.note(name, value));
+    }
     let data = match kind {
         Kind::ConfigMap => config_map_data(&mut fields, place)?,
         Kind::Secret => secret_data(&mut fields, place)?,
         // None is projected, so that no manifest is read as one.
         Kind::Pod => Data::new(),
     };
-    let object =
-        Object { key, uid: 0, resource_version: 0, created: 0, terminating: false, finalizers: Vec::new(), held: Vec::new(), folder, data };
+    let (finalizers, held) = (Vec::new(), Vec::new());
+    let object = Object { key, uid: 0, resource_version: 0, created: 0, terminating: false, finalizers, held, folder, annotations, data };
     Ok(Labelled { object, labels })
 }
 

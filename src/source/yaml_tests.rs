@@ -1,5 +1,6 @@
 //! Tables for [`super`]: what is taken, byte for byte, and what is refused, word for word.
 
+use crate::core::annotations::{Annotations, FILE_MODE, ON_DELETE, SKIP, Said};
 use crate::core::object::{Datum, Kind, Namespaces};
 use crate::core::selector::Selector;
 
@@ -346,6 +347,7 @@ fn selection_is_by_label_and_namespace() {
             finalizers: Vec::new(),
             held: Vec::new(),
             folder: None,
+            annotations: Annotations::default(),
             data: Vec::new(),
         };
         Labelled { object, labels: label.map(|value| ("rules".to_owned(), value.to_owned())).into_iter().collect() }
@@ -360,5 +362,20 @@ fn selection_is_by_label_and_namespace() {
     let named = ManifestRules { selector: None, kinds: Vec::new(), objects: vec![object("m", None).object.key], ..rules };
     for (namespace, label, expected) in [("m", None, true), ("m", Some("y"), true), ("n", Some("x"), false)] {
         assert_eq!(named.selects(&object(namespace, label)), expected, "named, {namespace} {label:?}");
+    }
+}
+
+#[test]
+fn annotations_of_ours_are_understood_and_must_be_strings() {
+    let parsed = |annotations: &str| {
+        let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a, annotations: {{{annotations}}}}}\ndata: {{k: v}}\n");
+        parse(text.as_bytes(), &rules())
+    };
+    let all = parsed(&format!("{FILE_MODE}: '640', {SKIP}: 'false', {ON_DELETE}: forget, other: 'true'"));
+    let expected = Annotations { file_mode: Said::Value(0o640), skip: Said::Value(false), keep: Said::Wrong };
+    assert_eq!(all.found.iter().map(|labelled| labelled.object.annotations).collect::<Vec<_>>(), [expected]);
+    for (name, value) in [(FILE_MODE, "640"), (SKIP, "true")] {
+        let refused = parsed(&format!("{name}: {value}")).refused;
+        assert!(refused[0].to_string().contains("need quotes"), "{refused:?}");
     }
 }

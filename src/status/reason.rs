@@ -55,11 +55,17 @@ pub static PATH_REJECTED: Reason = warning(
     "Project",
     "the folder annotation is not allowed: outside FOLDER and ALLOWED_FOLDERS, or with `..`; no file of the object is written",
 );
+/// An annotation of ours says what it cannot say.
+pub static ANNOTATION_REJECTED: Reason = warning(
+    "AnnotationRejected",
+    "Project",
+    "an annotation of kube-projector.dev has a value that it cannot have; the object's files stay as they are until that is put right",
+);
 /// A key cannot be a file.
 pub static KEY_REJECTED: Reason = warning(
     "KeyRejected",
     "Project",
-    "one key cannot be a file: its name is reserved, too long or not a file name, or its value cannot be decoded; other keys are written",
+    "one key cannot be a file: its name is reserved, too long or not a file name, or its value cannot be decoded or unpacked; other keys are written",
 );
 /// A file could not be written or removed.
 pub static WRITE_FAILED: Reason = warning(
@@ -84,12 +90,13 @@ pub static RELOAD_FAILED: Reason = warning(
 );
 
 /// Every reason there is.
-pub static REASONS: [&Reason; 11] = [
+pub static REASONS: [&Reason; 12] = [
     &FILES_WRITTEN,
     &FILES_REMOVED,
     &FINALIZER_RELEASED,
     &PATH_CONFLICT,
     &PATH_REJECTED,
+    &ANNOTATION_REJECTED,
     &KEY_REJECTED,
     &WRITE_FAILED,
     &FOREIGN_FILE_REPLACED,

@@ -4,6 +4,7 @@ use http::HeaderValue;
 use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
 
 use super::*;
+use crate::core::unpack::{Checksum, HEAD_MAX, gunzip};
 
 /// `printf 'hello\n' | gzip --best --no-name`
 const HELLO: [u8; 26] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0xe7, 2, 0, 0x20, 0x30, 0x3a, 0x36, 6, 0, 0, 0];
@@ -145,4 +146,26 @@ fn f23_a_body_grows_to_its_bound_and_no_further() {
     }
     let mut body = Vec::new();
     assert_eq!(Unpacker::new(Coding::Plain).unpack(&bomb, &mut body, BYTES_MAX), Err(Fault::TooLarge));
+}
+
+#[test]
+fn gzip_keys_unpack_to_the_same_in_pieces_within_the_same_bound() {
+    let unpacked = |packed: &[u8], bytes_max| {
+        let mut whole = Vec::new();
+        gunzip(packed, bytes_max, &mut |piece| {
+            assert!(piece.len() <= 1 << 20, "{} bytes at once", piece.len());
+            whole.extend_from_slice(piece);
+        })
+        .map(|()| whole)
+    };
+    for sample in samples() {
+        let packed = gzip(&sample);
+        assert!(unpacked(&packed, sample.len()) == Ok(sample.clone()));
+        if !sample.is_empty() {
+            assert_eq!(unpacked(&packed, sample.len() - 1), Err(Fault::TooLarge));
+        }
+        assert_eq!(unpacked(&packed[..packed.len() - 1], sample.len()), Err(Fault::Broken));
+    }
+    assert_eq!(unpacked(b"", BYTES_MAX), Err(Fault::Broken), "a file has a head");
+    assert_eq!(unpacked(&gzip(&vec![0; 64 << 20]), BYTES_MAX), Err(Fault::TooLarge));
 }

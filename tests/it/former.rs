@@ -157,3 +157,22 @@ fn the_former_program_removes_nothing_on_a_ledger_elsewhere_with_later_records_a
     let ours = both.run(&both.ours, "3", true);
     assert_eq!((warnings(&theirs), warnings(&ours)), (1, 0), "{theirs}{ours}");
 }
+
+#[test]
+#[ignore = "needs the former binary"]
+fn the_former_program_removes_no_file_that_is_kept_for_an_object_that_is_gone() {
+    let both = Both::new(|builder| builder);
+    let setup = &both.setup;
+    setup.cluster.configmap("kept", &[("kept", "1")]).annotation("kube-projector.dev/on-delete", "keep").create();
+    let mut projector = started(&both.ours);
+    setup.cluster.delete("configmaps", "kept");
+    let files = tree! { "foreign" => "theirs", "large" => text("1").as_bytes(), "sub/deep" => "1", "kept" => "1" };
+    setup.settles_at(&files);
+    both.ended(&mut projector);
+    for (program, warned) in [(&both.theirs, 1), (&both.ours, 0)] {
+        let mut projector = started(program);
+        setup.settles_at(&files);
+        both.ended(&mut projector);
+        assert_eq!(warnings(&projector.output()), warned, "{}", projector.output());
+    }
+}

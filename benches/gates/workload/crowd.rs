@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kube_projector::core::annotations::Annotations;
 use kube_projector::core::object::{Datum, Kind, Object, ObjectKey, Payload, SourceEvent};
 
 use super::{Projector, SOURCE};
@@ -20,6 +21,7 @@ fn object(name: String, (created, revision): (i64, u64), folder: Option<&str>, (
         finalizers: Vec::new(),
         held: Vec::new(),
         folder: folder.map(str::to_owned),
+        annotations: Annotations::default(),
         data: vec![Datum { key, payload: bytes.map(|bytes| Payload(bytes.to_vec())), encoded: false }],
     };
     SourceEvent::Apply { source: SOURCE, generation: 1, object: Box::new(object) }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kube_projector::core::annotations::Annotations;
 use kube_projector::core::object::{Datum, Kind, Object, ObjectKey, Payload, SourceEvent};
 
 use super::{BATCH, Projector, SOURCE};
@@ -32,6 +33,7 @@ fn comes(number: u64) -> SourceEvent {
         finalizers: Vec::new(),
         held: Vec::new(),
         folder: Some(namespace(number)),
+        annotations: Annotations::default(),
         // Some of it cannot be decoded.
         data: vec![
             Datum { key: format!("storm-{number}"), payload: Some(Payload(b"1".to_vec())), encoded: false },

@@ -170,7 +170,7 @@ impl Store {
         self.contests.by_name.insert(path.as_str().into(), contest);
     }
 
-    fn is_claimed(&self, name: &str) -> bool {
+    pub(super) fn is_claimed(&self, name: &str) -> bool {
         self.path_named(name).is_some_and(|entry| !entry.claimants.is_empty())
     }
 }

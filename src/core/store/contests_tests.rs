@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::core::annotations::Annotations;
 use crate::core::digest::Digester;
 use crate::core::object::{Datum, Kind, Object, Payload, SourceEvent, SourceId};
 use crate::core::plan::rank;
@@ -53,6 +54,7 @@ fn event(step: &Step, version: u64) -> SourceEvent {
                 finalizers: Vec::new(),
                 held: Vec::new(),
                 folder: Some((*folder).to_owned()),
+                annotations: Annotations::default(),
                 data: keys.iter().map(datum).collect(),
             };
             SourceEvent::Apply { source: SOURCE, generation: 0, object: Box::new(object) }

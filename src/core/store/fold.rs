@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use crate::core::annotations::Said;
 use crate::core::entry::{Claim, Claims, Content, Live, OnDisk};
 use crate::core::folded::{Fate, Folded, Seen};
 use crate::core::object::{Object, ObjectKey, Payload, SourceEvent, SourceId};
-use crate::core::path::TargetPath;
-use crate::core::project::{self, FileProjection, Projection, Rules, Urls};
+use crate::core::path::{PathError, TargetPath};
+use crate::core::project::{self, FileProjection, Projection, Rejection, Rules, Urls};
 use crate::core::remote::Arrival;
 use crate::core::remotes::RemoteState;
 use crate::core::store::{Progress, Store};
+use crate::core::unpack::{Fault, gunzip};
 
 impl Store {
     /// Folds one event into the store. Never touches the disk.
@@ -67,15 +69,20 @@ impl Store {
     fn apply(&mut self, source: SourceId, generation: u32, mut object: Object, rules: &Rules, folded: &mut Folded) {
         let accepts_older = self.accepts_older(source);
         let key = self.intern(&object.key);
+        let skips = rules.annotations && object.annotations.skips();
         let former = match self.objects.get_mut(&key).map(|entry| &mut entry.live) {
             Some(Some(live)) if live.resource_version > object.resource_version && !accepts_older => {
                 live.generation = live.generation.max(generation);
                 folded.stale += 1;
                 return;
             }
-            Some(live) => live.take(),
-            None => None,
+            Some(live) if !skips => live.take(),
+            Some(_) | None => None,
         };
+        if skips {
+            return self.skip(&key, object, folded);
+        }
+        self.skipped.remove(&key);
         if let Some(former) = &former {
             self.count_live(former.source, -1);
         }
@@ -84,22 +91,32 @@ impl Store {
         (new.created, new.unread) = (object.created, false);
         let fate = if object.terminating { Fate::Terminating } else { Fate::Live };
         folded.seen.push(Seen { key: key.clone(), uid: object.uid, finalizers: std::mem::take(&mut object.finalizers), fate });
+        new.lasts = rules.annotations && self.is_to_last(&key, &object, rules);
+        self.knows_lasting |= new.lasts;
         // Where files outlive their object, its deletion mark says nothing about them.
-        object.terminating &= !self.keeps(&key);
+        object.terminating &= !self.keeps(&key) && !new.lasts;
         if object.data.is_empty() {
             folded.empty.push(key.clone());
         }
         if object.folder.is_some() {
             folded.overridden.push(key.clone());
         }
-        let Projection { files, remotes, held, rejections, outside } = project::files(object, rules);
-        folded.rejections.push((key.clone(), new.uid(), rejections));
+        let Projection { files, remotes, held, mut rejections, outside, stays } = project::files(object, rules);
         if rules.tells_outside {
             folded.outside.push((key.clone(), new.uid(), outside));
         }
-        let mut wanted: Vec<(Claim, Option<FileProjection>)> =
-            files.into_iter().map(|(path, file)| (self.claim_of(path, &file), Some(file))).collect();
-        wanted.extend(remotes.iter().map(|remote| (self.pending(remote.path.clone(), rules.file_mode), None)));
+        let mut wanted: Vec<(Claim, Option<FileProjection>)> = Vec::with_capacity(files.len() + remotes.len());
+        for (path, file) in files {
+            match self.content(&file, rules) {
+                Ok(content) => wanted.push((Claim { path: self.known(path), content }, Some(file))),
+                Err(why) => {
+                    wanted.push((self.pending(path, file.mode), None));
+                    rejections.push(Rejection { key: file.packed, why });
+                }
+            }
+        }
+        folded.rejections.push((key.clone(), new.uid(), rejections));
+        wanted.extend(remotes.iter().map(|remote| (self.pending(remote.path.clone(), remote.mode), None)));
         // What is held has bytes if anything has: those that are there.
         let known = |path: TargetPath| {
             let content = former.as_ref()?.claims.at(&path).filter(|content| !content.is_pending())?;
@@ -110,8 +127,13 @@ impl Store {
         // Two keys of one object can give one name: the first one stands.
         wanted.sort_by(|(left, _), (right, _)| left.path.cmp(&right.path));
         wanted.dedup_by(|(later, _), (first, _)| later.path == first.path);
-        // What it owned and may want no more was held back while its bytes were not known, or while its files outlived it.
-        let held_back = former.as_ref().map_or_else(|| self.keeps(&key), |former| former.unread);
+        let was_withheld = self.withheld.remove(&key);
+        if stays {
+            self.withheld.insert(key.clone());
+        }
+        // What it owned and may want no more was held back while its bytes or wishes were not known, or while its files outlived it.
+        let outlived = || self.keeps(&key) || self.lasting_of(&key) > 0;
+        let held_back = was_withheld || former.as_ref().map_or_else(outlived, |former| former.unread);
         let same_rank = former.as_ref().is_some_and(|former| former.created == new.created && !former.unread);
         let age_before = former.as_ref().map_or(new.created, |former| former.created);
         let old = former.map(|former| former.claims).unwrap_or_default();
@@ -136,7 +158,10 @@ impl Store {
                 kept.push(claim);
                 continue;
             };
-            if before != Some(claim.content) || !same_rank || !self.holds(&claim.path, &claim.content) {
+            if before.is_some_and(|before| before.is_pending()) {
+                self.look_again(&claim.path);
+            }
+            if before != Some(claim.content) || !same_rank || !self.holds(&claim.path, &claim.content, new.lasts) {
                 folded.touch(&claim.path);
                 folded.bodies.put(&claim.path, &key, file);
             }
@@ -151,16 +176,30 @@ impl Store {
         self.decide_contests(folded);
     }
 
-    /// The claim that a projected file makes; its path shares memory with what is known of that path.
-    fn claim_of(&self, path: TargetPath, file: &FileProjection) -> Claim {
-        let path = self.paths.get_key_value(&path).map_or(path, |(known, _)| known.clone());
-        Claim { path, content: self.content(file) }
+    /// The same path, which shares memory with what is known of it.
+    fn known(&self, path: TargetPath) -> TargetPath {
+        self.paths.get_key_value(&path).map_or(path, |(known, _)| known.clone())
     }
 
     /// The claim on a path whose bytes are not known yet.
     fn pending(&self, path: TargetPath, mode: u16) -> Claim {
-        let path = self.paths.get_key_value(&path).map_or(path, |(known, _)| known.clone());
-        Claim { path, content: Content::pending(mode) }
+        Claim { path: self.known(path), content: Content::pending(mode) }
+    }
+
+    /// Whether the object's files are to stay when it goes. One that is rejected says nothing: as it was.
+    fn is_to_last(&self, key: &ObjectKey, object: &Object, rules: &Rules) -> bool {
+        match project::mode(object, rules) {
+            Ok(_) => object.annotations.keep == Said::Value(()),
+            Err(_) => self.lasting_of(key) > 0,
+        }
+    }
+
+    /// Of a path whose bytes were not known, a file's length was all that was looked at.
+    fn look_again(&mut self, path: &TargetPath) {
+        let unread = |disk: OnDisk| matches!(disk, OnDisk::File(stamp) if stamp.content.is_pending());
+        if self.path(path).is_some_and(|entry| unread(entry.disk())) {
+            self.saw(path, OnDisk::Unknown);
+        }
     }
 
     /// Folds an answer about a file behind a URL. One to a question that nobody asks any more does not count.
@@ -174,7 +213,8 @@ impl Store {
             Arrival::Body(body) => (body, true),
             Arrival::Failed => (Payload::default(), false),
         };
-        let file = FileProjection { bytes, mode: rules.file_mode, encoded };
+        let mode = self.claim(path, &key).map_or(rules.file_mode, |content| content.mode);
+        let file = FileProjection { bytes, mode, encoded, packed: None };
         if !is_real {
             // What is there stays; only where nothing is, an empty file may be wanted.
             let is_wanted = rules.urls == Urls::Follow { empty_at_first_failure: true };
@@ -184,15 +224,12 @@ impl Store {
             }
             return;
         }
-        let content = self.content(&file);
+        let Ok(content) = self.content(&file, rules) else { return };
         let Some(live) = self.objects.get_mut(&key).and_then(|entry| entry.live.as_mut()) else { return };
         live.claims.set(path, content);
-        if !self.holds(path, &content) {
-            let unread = |disk: OnDisk| matches!(disk, OnDisk::File(stamp) if stamp.content.is_pending());
-            if self.path(path).is_some_and(|entry| unread(entry.disk())) {
-                // Its length was all that was looked at so far.
-                self.saw(path, OnDisk::Unknown);
-            }
+        let lasts = live.lasts;
+        if !self.holds(path, &content, lasts) {
+            self.look_again(path);
             folded.touch(path);
             folded.bodies.put(path, &key, file);
         }
@@ -253,7 +290,9 @@ impl Store {
         self.sources.get(usize::from(source.0)).is_some_and(|source| source.accepts_older)
     }
 
-    fn remove(&mut self, key: &Arc<ObjectKey>, folded: &mut Folded) {
+    pub(super) fn remove(&mut self, key: &Arc<ObjectKey>, folded: &mut Folded) {
+        self.skipped.remove(key);
+        let was_withheld = self.withheld.remove(key);
         let Some(live) = self.objects.get_mut(key).and_then(|entry| entry.live.take()) else {
             return;
         };
@@ -264,14 +303,14 @@ impl Store {
         folded.remotes.extend(self.remotes.replace(key, Vec::new(), &self.digester));
         folded.outside.push((key.clone(), live.uid(), None));
         let owned = live.claims.paths().filter(|path| self.path(path).is_some_and(|entry| entry.owner.as_ref() == Some(key))).count();
-        if live.unread && owned < usize::try_from(self.owned_by(key)).unwrap_or_default() {
+        if (live.unread || was_withheld) && owned < usize::try_from(self.owned_by(key)).unwrap_or_default() {
             self.touch_owned(key, folded);
         }
         self.drop_object_if_idle(key);
     }
 
     /// Marks what an object owns: that was held back while its bytes were not known.
-    fn touch_owned(&self, key: &Arc<ObjectKey>, folded: &mut Folded) {
+    pub(super) fn touch_owned(&self, key: &Arc<ObjectKey>, folded: &mut Folded) {
         let owned = self.paths().filter(|(_, entry)| entry.owner.as_ref() == Some(key)).map(|(path, _)| path.clone());
         folded.touched.extend(owned);
     }
@@ -293,16 +332,33 @@ impl Store {
         }
     }
 
-    fn content(&self, file: &FileProjection) -> Content {
-        let length = u32::try_from(file.bytes.0.len()).unwrap_or(u32::MAX);
-        Content { digest: self.digester.digest(&file.bytes.0), length, mode: file.mode }
+    /// What the file holds. Packed bytes are unpacked and forgotten at once: they are unpacked again where they are written.
+    fn content(&self, file: &FileProjection, rules: &Rules) -> Result<Content, PathError> {
+        let (digest, length) = match (&file.packed, rules.gzip_max) {
+            (Some(_), Some(bytes_max)) => {
+                let mut length = 0;
+                let (digest, unpacked) = self.digester.digest_pieces(|take| {
+                    gunzip(&file.bytes.0, bytes_max, &mut |piece| {
+                        length += piece.len();
+                        take(piece);
+                    })
+                });
+                unpacked.map_err(|fault| match fault {
+                    Fault::TooLarge => PathError::TooLarge(bytes_max),
+                    Fault::Broken => PathError::NotGzip,
+                })?;
+                (digest, length)
+            }
+            _ => (self.digester.digest(&file.bytes.0), file.bytes.0.len()),
+        };
+        Ok(Content { digest, length: u32::try_from(length).unwrap_or(u32::MAX), mode: file.mode })
     }
 
     /// Whether the path, as far as we know, already holds this content as the claim of its only claimant.
-    fn holds(&self, path: &TargetPath, content: &Content) -> bool {
+    fn holds(&self, path: &TargetPath, content: &Content, lasts: bool) -> bool {
         let Some(entry) = self.paths.get(path) else { return false };
         match (entry.disk(), &entry.owner, &*entry.claimants) {
-            (OnDisk::File(stamp), Some(owner), [only]) => stamp.content == *content && owner == only,
+            (OnDisk::File(stamp), Some(owner), [only]) => stamp.content == *content && owner == only && entry.lasts() == lasts,
             // A loser of a conflict changed: the file changes only when its rank does.
             (OnDisk::File(_), Some(_), _) => false,
             _ => false,

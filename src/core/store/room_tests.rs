@@ -1,6 +1,7 @@
 //! S15: what is left in the store of objects and namespaces that came and went.
 
 use super::*;
+use crate::core::annotations::Annotations;
 use crate::core::digest::Digester;
 use crate::core::folded::Folded;
 use crate::core::object::{Datum, Kind, Object, Payload, SourceEvent, SourceId};
@@ -34,6 +35,7 @@ fn comes(store: &mut Store, key: &ObjectKey) {
         finalizers: Vec::new(),
         held: Vec::new(),
         folder: Some(key.namespace.to_string()),
+        annotations: Annotations::default(),
         data: vec![Datum { key: key.name.to_string(), payload: Some(Payload(b"1".to_vec())), encoded: false }],
     };
     fold(store, SourceEvent::Apply { source: SOURCE, generation: 1, object: Box::new(object) });

@@ -153,9 +153,7 @@ pub fn peek<F: Fs>(fs: &mut F, place: &Place, roots: &Roots, held: impl Fn((u64,
             if place.is_held_back(&theirs) {
                 ours.header.selection.clone_from(&theirs.header.selection);
             }
-            for (path, key) in theirs.owned {
-                ours.owned.entry(path).or_insert(key);
-            }
+            ours.inherit(theirs.owned, theirs.lasting);
             ours.folders.extend(theirs.folders);
         }
     }

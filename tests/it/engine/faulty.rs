@@ -109,6 +109,11 @@ impl Control {
         }
     }
 
+    /// Whether modes cannot be set.
+    pub fn ignores_modes(&self) -> bool {
+        self.odd().modes.is_some()
+    }
+
     /// What the file system does differently from now on.
     pub fn be(&self, odd: Odd) {
         self.state().odd = odd;

@@ -31,6 +31,8 @@ pub use web::Web;
 pub const SOURCES: [(SourceId, Kind); 2] = [(SourceId(0), Kind::ConfigMap), (SourceId(1), Kind::Secret)];
 /// The name of the finalizer, where objects are guarded.
 pub const FINALIZER: &str = "example.com/projected";
+/// DEFAULT_FILE_MODE.
+pub const FILE_MODE: u16 = 0o640;
 /// More commits than any scenario needs until nothing is left to do.
 const COMMITS_MAX: usize = 2000;
 
@@ -57,6 +59,10 @@ pub struct World {
     /// Why files were not made in STAGING.
     pub unstaged: Vec<String>,
     pub reacts: bool,
+    /// GZIP_KEYS, and how much such a key may become.
+    pub gzip_max: Option<usize>,
+    /// OBJECT_ANNOTATIONS.
+    pub annotations: bool,
     /// What lies behind URLs, where keys that end in `.url` name any. Nothing: they are plain keys.
     pub web: Option<Web>,
     pub differences: Vec<Difference>,
@@ -104,6 +110,8 @@ impl World {
             staging: None,
             unstaged: Vec::new(),
             reacts: false,
+            gzip_max: None,
+            annotations: true,
             web: None,
             differences: Vec::new(),
             now: Duration::from_secs(1),
@@ -256,9 +264,11 @@ impl World {
             roots: roots.clone(),
             names: FileNames::Key,
             folder_per_namespace: false,
-            file_mode: 0o640,
+            file_mode: FILE_MODE,
             terminating_is_gone: true,
             urls: if self.web.is_some() { Urls::Follow { empty_at_first_failure: true } } else { Urls::Plain },
+            gzip_max: self.gzip_max,
+            annotations: self.annotations,
             tells_outside: false,
         };
         let place = Place {
@@ -418,7 +428,8 @@ impl World {
 
     /// How many paths are kept free for us by nobody: a folder of somebody else stands there.
     pub fn blocked(&self) -> usize {
-        wanted(&self.selected(), &Files::new()).keys().filter(|path| !self.wanted().contains_key(*path)).count()
+        let here = self.wanted();
+        wanted(&self.selected(), &Files::new()).keys().filter(|path| !here.contains_key(*path)).count()
     }
 
     /// The application was told of everything.

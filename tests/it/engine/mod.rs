@@ -12,6 +12,7 @@ mod merged;
 pub mod model;
 mod moves;
 mod odd;
+mod own;
 mod properties;
 mod reacting;
 mod scenario;

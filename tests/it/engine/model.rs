@@ -5,10 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kube_projector::core::annotations::Annotations;
 use kube_projector::core::object::{Datum, Kind, Object, ObjectKey, Payload};
+
+use crate::gzip_keys::gzip;
 
 /// Path and bytes.
 pub type Files = BTreeMap<String, Vec<u8>>;
+/// Stands for bytes that are wanted and that nobody has.
+pub const ABSENT: &[u8] = b"\0absent";
+/// What begins so is no gzip file, though its key says so.
+pub const BROKEN: u8 = b'!';
 
 /// One live object.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,6 +29,8 @@ pub struct Thing {
     /// Labels that it carries.
     pub labels: BTreeSet<&'static str>,
     pub folder: Option<&'static str>,
+    pub annotations: Annotations,
+    /// Of keys that end in `.gz` what their files are to hold.
     pub data: BTreeMap<String, Vec<u8>>,
 }
 
@@ -31,13 +40,14 @@ impl std::fmt::Debug for Thing {
         let data: Vec<_> = self.data.iter().map(|(key, bytes)| format!("{key}={}", String::from_utf8_lossy(bytes))).collect();
         write!(
             f,
-            "{:?}/{}/{} of {} {:?} in {:?}: {}",
+            "{:?}/{}/{} of {} {:?} in {:?} {:?}: {}",
             self.kind,
             self.namespace,
             self.name,
             self.created,
             self.labels,
             self.folder,
+            self.annotations,
             data.join(" ")
         )
     }
@@ -58,10 +68,15 @@ impl Thing {
             finalizers: Vec::new(),
             held: Vec::new(),
             folder: self.folder.map(str::to_owned),
+            annotations: self.annotations,
             data: self
                 .data
                 .iter()
-                .map(|(key, bytes)| Datum { key: key.clone(), payload: Some(Payload(bytes.clone())), encoded: false })
+                .map(|(key, bytes)| {
+                    let is_packed = key.ends_with(".gz") && bytes.first() != Some(&BROKEN);
+                    let bytes = if is_packed { gzip(bytes) } else { bytes.clone() };
+                    Datum { key: key.clone(), payload: Some(Payload(bytes)), encoded: false }
+                })
                 .collect(),
         })
     }
@@ -78,6 +93,14 @@ impl Thing {
 
 /// The wanted files of these objects in a folder where these foreign files lie.
 pub fn wanted<'a>(things: impl IntoIterator<Item = &'a Thing>, foreign: &Files) -> Files {
+    let mut files = foreign.clone();
+    let won = won(things, foreign, &Files::new());
+    files.extend(won.into_iter().filter(|(_, (_, bytes))| *bytes != ABSENT).map(|(path, (_, bytes))| (path, bytes.clone())));
+    files
+}
+
+/// Who has which path, and with what, where these foreign files lie and these stay that nobody may have.
+pub fn won<'a>(things: impl IntoIterator<Item = &'a Thing>, foreign: &Files, fixed: &Files) -> BTreeMap<String, (&'a Thing, &'a Vec<u8>)> {
     let mut claims: BTreeMap<String, Vec<(&Thing, &Vec<u8>)>> = BTreeMap::new();
     for thing in things {
         for (key, bytes) in &thing.data {
@@ -90,16 +113,29 @@ pub fn wanted<'a>(things: impl IntoIterator<Item = &'a Thing>, foreign: &Files) 
         let rank = best(path).0.rank();
         claims.iter().filter(|(other, _)| beneath(other, path)).all(|(_, those)| those.iter().all(|(thing, _)| rank < thing.rank()))
     };
-    let mut files = foreign.clone();
+    let mut won = BTreeMap::new();
     for path in claims.keys() {
         let covered = claims.keys().any(|other| beneath(path, other) && stands(other));
         // A folder in which a foreign file lies is nobody's to remove.
-        let blocked = foreign.keys().any(|other| beneath(other, path));
-        if stands(path) && !covered && !blocked {
-            files.insert(path.clone(), best(path).1.clone());
+        let blocked = foreign.keys().chain(fixed.keys()).any(|other| beneath(other, path));
+        let stays = fixed.keys().any(|other| other == path || beneath(path, other));
+        if stands(path) && !covered && !blocked && !stays {
+            won.insert(path.clone(), best(path));
         }
     }
-    files
+    won
+}
+
+/// Whether any of these objects wants a folder where this path is, or a file where a folder above it is.
+pub fn is_in_the_way(path: &str, things: &[Thing]) -> bool {
+    let claims: Vec<(String, &Thing)> =
+        things.iter().flat_map(|thing| thing.data.keys().map(move |key| (thing.path(key), thing))).collect();
+    let beneath = |path: &str, folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    let stands = |name: &str| {
+        let rank = claims.iter().filter(|(claimed, _)| claimed == name).map(|(_, thing)| thing.rank()).min().unwrap();
+        claims.iter().filter(|(claimed, _)| beneath(claimed, name)).all(|(_, thing)| rank < thing.rank())
+    };
+    claims.iter().any(|(claimed, _)| beneath(claimed, path) || (beneath(path, claimed) && stands(claimed)))
 }
 
 /// The folders that such files need.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use kube_projector::core::annotations::{Annotations, FILE_MODE, ON_DELETE, SKIP};
 use kube_projector::core::object::Kind;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -34,11 +35,29 @@ enum Step {
     Meddle(usize, bool),
 }
 
+/// What an object may say of its files that it can say.
+fn said() -> impl Strategy<Value = Annotations> {
+    let values = (select(&["", "", "", "", "600", "440"][..]), select(&["", "", "", "", "", "false", "true"][..]), 0..4_usize);
+    values.prop_map(|(mode, skip, keep)| {
+        let mut said = Annotations::default();
+        for (name, value) in [(FILE_MODE, mode), (SKIP, skip), (ON_DELETE, if keep == 0 { "keep" } else { "" })] {
+            if !value.is_empty() {
+                said.note(name, value);
+            }
+        }
+        said
+    })
+}
+
 fn a_thing() -> impl Strategy<Value = Thing> {
-    let data = btree_map(select(&KEYS[..4]).prop_map(str::to_owned), vec(select(&b"abc"[..]), 0..3), 0..4);
+    let plain = btree_map(select(&KEYS[..4]).prop_map(str::to_owned), vec(select(&b"abc"[..]), 0..3), 0..4);
+    // What begins with an exclamation mark is broken.
+    let packed = btree_map(select(&["k1.gz", "k2.gz", "sub.gz"][..]).prop_map(str::to_owned), vec(select(&b"ab!"[..]), 0..3), 0..2);
+    let data = (plain, packed).prop_map(|(plain, packed)| plain.into_iter().chain(packed).collect());
     let labels = select(vec![vec!["a"], vec!["a"], vec!["a", "b"], vec!["b"], vec![]]);
     let who = (select(&Kind::ALL[..]), select(&["n", "m"][..]), select(&NAMES[..]));
-    (who, 0..3_i64, labels, option::of(select(&FOLDERS[..])), data).prop_map(|((kind, namespace, name), created, labels, folder, data)| {
+    let where_and_what = (option::of(select(&FOLDERS[..])), said(), data);
+    (who, 0..3_i64, labels, where_and_what).prop_map(|((kind, namespace, name), created, labels, (folder, annotations, data))| {
         Thing {
             kind,
             namespace,
@@ -49,6 +68,7 @@ fn a_thing() -> impl Strategy<Value = Thing> {
             created,
             labels: labels.into_iter().collect::<BTreeSet<_>>(),
             folder,
+            annotations,
             data,
         }
     })
@@ -103,6 +123,7 @@ fn take(world: &mut World, step: Step) {
 
 fn new_world() -> World {
     let mut world = World::new();
+    world.gzip_max = Some(100);
     FOREIGN.iter().for_each(|path| world.put_foreign(path, b"foreign"));
     world.start("a");
     world.list_all();
@@ -241,7 +262,7 @@ proptest! {
     #[test]
     fn p1_p4_p5_files_behind_urls_end_as_their_servers_have_them(steps in vec(beside(), 1..60)) {
         let mut world = World::new();
-        world.web = Some(Web::default());
+        (world.web, world.gzip_max) = (Some(Web::default()), Some(100));
         FOREIGN.iter().for_each(|path| world.put_foreign(path, b"foreign"));
         world.start("a");
         world.list_all();

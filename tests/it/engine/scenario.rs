@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use kube_projector::core::annotations::Annotations;
 use kube_projector::core::object::Kind;
 
 use super::harness::World;
@@ -13,7 +14,8 @@ pub fn thing(name: &str, created: i64, folder: Option<&'static str>, data: &[(&s
     let kind = if name.starts_with("secret") { Kind::Secret } else { Kind::ConfigMap };
     let uid = name.bytes().fold(u128::from(created.unsigned_abs()), |uid, byte| uid * 31 + u128::from(byte));
     let data = data.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
-    Thing { kind, namespace: "default", name: name.to_owned(), uid, version: 0, created, labels: BTreeSet::from(["a"]), folder, data }
+    let (labels, annotations) = (BTreeSet::from(["a"]), Annotations::default());
+    Thing { kind, namespace: "default", name: name.to_owned(), uid, version: 0, created, labels, folder, annotations, data }
 }
 
 fn labelled(mut thing: Thing, labels: &[&'static str]) -> Thing {

@@ -53,7 +53,8 @@ impl Objects<'_> {
     fn put(&mut self, kind: Kind, name: &str, created: i64, folder: Option<&'static str>, data: BTreeMap<String, String>) {
         let bytes = data.iter().map(|(key, value)| (key.clone(), value.as_bytes().to_vec())).collect();
         let labels = BTreeSet::from(["find"]);
-        let thing = Thing { kind, namespace: "", name: name.to_owned(), uid: 0, version: 0, created, labels, folder, data: bytes };
+        let (namespace, own_name, annotations) = ("", name.to_owned(), Default::default());
+        let thing = Thing { kind, namespace, name: own_name, uid: 0, version: 0, created, labels, folder, annotations, data: bytes };
         self.things.insert(name.to_owned(), thing);
         let field = if kind == Kind::Secret { "stringData" } else { "data" };
         let mut object: Value = json!({

@@ -3,19 +3,11 @@
 use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
 
 use super::wait_complaint;
+use crate::gzip_keys::gzip;
 use crate::sidecar_hooks::{Bench, completed, healthy};
 use crate::support::*;
 
 const TEXT: &[u8] = b"groups:\n- name: a\n  rules: []\n";
-
-/// One member, with a checksum that is computed here bit by bit.
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let byte = |sum: u32, byte: &u8| (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ ((sum & 1) * 0xedb8_8320));
-    let checksum = !bytes.iter().fold(u32::MAX, byte);
-    let length = u32::try_from(bytes.len()).unwrap();
-    let head = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-    [&head, compress_to_vec(bytes, 6).as_slice(), &checksum.to_le_bytes(), &length.to_le_bytes()].concat()
-}
 
 fn packed(coding: &str, bytes: impl AsRef<[u8]>) -> Answer {
     Answer::ok(bytes).header("Content-Encoding", coding)
