@@ -8,6 +8,7 @@ use crate::react::Reaction;
 use crate::react::child;
 use crate::react::exec::Exec;
 use crate::react::http::Request;
+use crate::react::pods::Pods;
 use crate::react::runner::{self, Runner, Setup, Triggers};
 use crate::react::script::Script;
 use crate::react::signal::Signal;
@@ -19,7 +20,7 @@ use crate::web::Client;
 pub struct Means<'a> {
     /// Asks servers other than the API.
     pub client: Option<&'a Client>,
-    /// Runs commands in pods.
+    /// Lists pods, and runs commands in them.
     pub api: Option<&'a ApiServer>,
     /// Tells of them.
     pub events: Option<EventSender>,
@@ -49,7 +50,10 @@ pub fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
             call.skips_initial = false;
             retry = Retry { connect: retry.connect.min(retry.total), ..retry };
         }
-        reactions.push(Box::new(Request::new(call, client.clone(), retry, config.wording)));
+        reactions.push(match (&config.asked_pods, api) {
+            (Some(pods), Some(api)) => Box::new(Pods::new(call, pods.clone(), api.clone(), client.clone(), (retry, config.wording))),
+            _ => Box::new(Request::new(call, client.clone(), retry, config.wording)),
+        });
     }
     if let (Some(exec), Some(api)) = (&config.exec, api) {
         let exec = Exec::new(exec.clone(), api.clone(), events, config.web.retry.backoff);

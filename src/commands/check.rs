@@ -12,10 +12,12 @@ use tokio::time::timeout;
 use crate::app::sources::{Followed, apart, followed, manifest_rules};
 use crate::cli::Output;
 use crate::commands::say;
+use crate::config::exec::AskedPods;
 use crate::config::problems::Problems;
 use crate::config::web::Call;
 use crate::config::{Config, Method, Origin};
 use crate::core::object::ObjectKey;
+use crate::react::exec::targets::targets;
 use crate::source::api::ApiServer;
 use crate::source::manifests;
 use crate::status::access::{Need, Verdict, check as access};
@@ -105,7 +107,7 @@ pub async fn check(config: Config, output: Output) -> ExitCode {
             Err(error) => findings.problem(format!("SCRIPT: {}: {error}", script.path.display())),
         }
     }
-    if let Some(call) = &config.call {
+    if let Some(call) = config.call.as_ref().filter(|_| config.asked_pods.is_none()) {
         connection(call, config.web.timeout.min(CONNECT_WITHIN), &mut findings).await;
     }
     match &config.origin {
@@ -116,7 +118,12 @@ pub async fn check(config: Config, output: Output) -> ExitCode {
             }
         }
         Origin::Cluster { kubeconfig } => match ApiServer::connect(kubeconfig.as_deref(), config.verify).await {
-            Ok(api) => permissions(&config, &api, &mut findings).await,
+            Ok(api) => {
+                permissions(&config, &api, &mut findings).await;
+                if let Some(pods) = &config.asked_pods {
+                    asked(pods, &api, &mut findings).await;
+                }
+            }
             Err(error) => findings.problem(format!("API server: {:#}", anyhow::Error::new(error))),
         },
     }
@@ -144,6 +151,16 @@ async fn connection(call: &Call, limit: Duration, findings: &mut Findings) {
         Ok(Ok(_)) => findings.ok(format!("REQ_URL: {server} takes connections{by}")),
         Ok(Err(error)) => findings.problem(format!("REQ_URL: {server}{by}: {error}")),
         Err(_) => findings.problem(format!("REQ_URL: {server}{by}: no connection within {} s", limit.as_secs_f32())),
+    }
+}
+
+/// Counts the pods that REQ_URL would ask now, and asks none.
+async fn asked(pods: &AskedPods, api: &ApiServer, findings: &mut Findings) {
+    let which = format!("{} in {}", pods.labels, pods.namespace);
+    match targets(api, pods.into()).await.map(|(found, _)| found.iter().filter(|target| target.address.is_some()).count()) {
+        Ok(0) => findings.note(Level::Warning, format!("REQ_URL: no pod to ask now, by {which}")),
+        Ok(count) => findings.ok(format!("REQ_URL: {count} pods to ask now, by {which}")),
+        Err(failure) => findings.problem(format!("REQ_URL: listing pods, by {which}: {failure}")),
     }
 }
 
@@ -204,6 +221,10 @@ fn needs(config: &Config) -> Vec<Need> {
         let watched = config.triggers.watched().flat_map(|resource| [("list", resource), ("watch", resource)]);
         needs.extend(watched.filter(|known| *known != ("list", "pods")).map(need));
     }
+    // Who may run commands in them has been asked that already.
+    let asked = config.asked_pods.as_ref().filter(|_| config.exec.is_none());
+    let need = |pods: &AskedPods| Need { verb: "list", group: "", resource: "pods", namespace: Some(pods.namespace.clone()), name: None };
+    needs.extend(asked.map(need));
     if let Some(own) = config.guarded_home() {
         needs.push(Need { verb: "get", group: "", resource: "namespaces", namespace: Some(own.to_owned()), name: Some(own.to_owned()) });
     }

@@ -55,7 +55,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::cli::Flags;
 use crate::config::child::{Child, OnReloadFailure};
-use crate::config::exec::Exec;
+use crate::config::exec::{AskedPods, Exec};
 pub use crate::config::log::{Log, LogFormat, LogLevel};
 use crate::config::objects::default_finalizer;
 use crate::config::problems::{Problem, Problems};
@@ -126,6 +126,8 @@ pub struct Config {
     pub signal: Option<Signalling>,
     /// The command in other pods that follows a change.
     pub exec: Option<Exec>,
+    /// The pods that [`Self::call`] asks, if it is for pods.
+    pub asked_pods: Option<AskedPods>,
     /// The script that follows a change.
     pub script: Option<Script>,
     /// What the command in pods follows.
@@ -399,7 +401,7 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
     };
     let urls = reader.urls(resync, web.as_ref());
     let reactions = reader.reactions(&context.current_dir);
-    let exec = reader.exec(context, scope.as_ref().map(|scope| &scope.origin));
+    let (exec, asked_pods) = reader.exec(context, scope.as_ref().map(|scope| &scope.origin), web.as_ref()).unzip();
     let triggers = reader.triggers(method.map(|(method, _)| method));
     let child = reader.child(&flags.child, method.map(|(method, _)| method));
     let on_reload_failure = reader.on_reload_failure();
@@ -438,6 +440,7 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
         call: reactions.call,
         signal: reactions.signal,
         exec: exec?,
+        asked_pods: asked_pods?,
         script: reactions.script,
         triggers: triggers?,
         child: child?,

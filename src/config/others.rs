@@ -86,6 +86,8 @@ impl Reader<'_> {
         }
         let credential_origins = match (listed, own) {
             (Some(CredentialOrigins::Any), _) => CredentialOrigins::Any,
+            // Pods behind REQ_URL have no origin that a .url key could name.
+            (listed, Some(own)) if own.is_pods() => listed.unwrap_or_else(|| CredentialOrigins::Only(Vec::new())),
             (Some(CredentialOrigins::Only(listed)), own) => CredentialOrigins::Only(listed.into_iter().chain(own).collect()),
             (None, Some(own)) => CredentialOrigins::Only(vec![own]),
             (None, None) => {
@@ -110,7 +112,8 @@ impl Reader<'_> {
 
     pub fn reactions(&mut self, current_dir: &Path) -> Option<Reactions> {
         let url = self.optional("REQ_URL", &self.raw.req_url, |text| match origin(text) {
-            Some(_) => Ok(Redacted(text.trim().to_owned())),
+            Some(origin) if origin.is_pods() || !origin.host.contains(['{', '}']) => Ok(Redacted(text.trim().to_owned())),
+            Some(_) => Err("a URL that begins with http:// or https://, and {pod} alone as its host if it is to ask pods".into()),
             None => Err("a URL that begins with http:// or https://".into()),
         });
         let method = self.request_method();

@@ -108,7 +108,7 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 108] = [
+    const BAD: [(&str, &str); 109] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
@@ -164,6 +164,7 @@ mod tests {
         ("REQUESTS_CA_BUNDLE", "\u{fffd}"),
         ("CURL_CA_BUNDLE", "\u{fffd}"),
         ("REQ_URL", "ftp://x"),
+        ("REQ_SERVER_NAME", "a b"),
         ("REQ_METHOD", "DELETE"),
         ("REQ_PAYLOAD", "\u{fffd}"),
         ("REQ_SKIP_INIT", "on"),

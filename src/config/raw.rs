@@ -69,6 +69,7 @@ pub struct Raw {
     pub requests_ca_bundle: Option<String>,
     pub curl_ca_bundle: Option<String>,
     pub req_url: Option<String>,
+    pub req_server_name: Option<String>,
     pub req_method: Option<String>,
     pub req_payload: Option<String>,
     pub req_skip_init: Option<String>,

@@ -276,7 +276,13 @@ pub const SETTINGS: &[Setting] = &[
         "File with the certificates that other servers are checked against, instead of the system's.",
     ),
     setting(Web, "CURL_CA_BUNDLE", Unset, "Other name of REQUESTS_CA_BUNDLE, which wins if both are set."),
-    setting(Reactions, "REQ_URL", Unset, "URL that is requested after files have changed."),
+    setting(
+        Reactions,
+        "REQ_URL",
+        Unset,
+        "URL that is requested after files have changed. With {pod} as its host each ready pod of EXEC_LABELS in EXEC_NAMESPACE is asked at its own address. That needs rbac/pods.yaml.",
+    ),
+    setting(Reactions, "REQ_SERVER_NAME", Unset, "With https://{pod} in REQ_URL: the name that the certificate of those pods is for."),
     setting(Reactions, "REQ_METHOD", Value("GET"), "Method of that request: GET, POST, PUT or PATCH."),
     setting(
         Reactions,
@@ -312,7 +318,12 @@ pub const SETTINGS: &[Setting] = &[
         Value("HUP"),
         "The signal: HUP, INT, QUIT, KILL, USR1, USR2, ALRM, TERM, CONT, STOP, WINCH or CHLD, with or without SIG, or its number.",
     ),
-    setting(Reactions, "EXEC_LABELS", Unset, "Label selector of the pods in which EXEC_COMMAND is run. Needs rbac/exec.yaml."),
+    setting(
+        Reactions,
+        "EXEC_LABELS",
+        Unset,
+        "Label selector of the pods in which EXEC_COMMAND is run, which needs rbac/exec.yaml, or that REQ_URL asks.",
+    ),
     setting(
         Reactions,
         "EXEC_NAMESPACE",
@@ -339,7 +350,7 @@ pub const SETTINGS: &[Setting] = &[
         "Retries in the pods where it failed, with the pauses of REQ_RETRY_BACKOFF_FACTOR; after them slowly.",
     ),
     setting(Reactions, "EXEC_ONLY_READY", Value("true"), "Whether pods that run but are not ready are left out."),
-    setting(Reactions, "EXEC_CONCURRENCY", Value("4"), "How many pods run it at the same time."),
+    setting(Reactions, "EXEC_CONCURRENCY", Value("4"), "How many pods run it, or are asked, at the same time."),
     setting(
         Reactions,
         "EXEC_ON",

@@ -85,6 +85,7 @@ pub fn default_config() -> Config {
         call: None,
         signal: None,
         exec: None,
+        asked_pods: None,
         script: None,
         triggers: Triggers { files: true, pods: None, secrets: None },
         child: None,
@@ -275,6 +276,7 @@ fn every_setting_can_be_set() {
             only_ready: false,
             concurrency: 2,
         }),
+        asked_pods: None,
         script: Some(Script { path: "/work/s.sh".into(), timeout: Duration::from_secs(9), environment: Environment::Clean, retries: 7 }),
         triggers: Triggers {
             files: false,

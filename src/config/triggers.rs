@@ -89,6 +89,9 @@ impl Reader<'_> {
             if self.raw.exec_labels.is_none() && self.profile.reading != Reading::Director {
                 self.note(name, "without EXEC_LABELS nobody is told of what is watched");
                 is_good = false;
+            } else if self.raw.exec_command.is_none() && self.profile.reading != Reading::Director {
+                self.note(name, "is for EXEC_COMMAND, and that is not set");
+                is_good = false;
             }
             self.warnings.extend(once.then(|| format!("{name} has no effect with METHOD=LIST")));
         }

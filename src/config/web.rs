@@ -108,6 +108,16 @@ pub struct Origin {
     pub port: u16,
 }
 
+/// The host of REQ_URL that stands for the addresses of pods.
+pub const PODS: &str = "{pod}";
+
+impl Origin {
+    /// Whether it is none, but stands for those of pods.
+    pub fn is_pods(&self) -> bool {
+        self.host == PODS
+    }
+}
+
 /// Which servers get our credentials for `.url` keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CredentialOrigins {

@@ -28,8 +28,8 @@ pub struct Retry {
     pub backoff: Duration,
 }
 
-/// Why an attempt failed, as far as it matters whether there is another one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Why an attempt failed, as far as it matters whether there is another one: first that of which there are most retries, usually.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Trouble {
     /// No connection.
     Connect,

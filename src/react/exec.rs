@@ -3,7 +3,7 @@
 //! A pod in which it worked is not asked again for the same change; one that is not ready, terminates or went is no target.
 //! Never knows what the command prints: its last kilobyte goes to the log and to an Event on the pod, because people need it there.
 
-mod targets;
+pub mod targets;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -60,7 +60,7 @@ impl Exec {
     }
 
     async fn run(&mut self) -> Result<(), Fault> {
-        let (found, skipped) = match targets(&self.api, &self.settings).await {
+        let (found, skipped) = match targets(&self.api, (&self.settings).into()).await {
             Ok(found) => found,
             Err(failure) if failure.code() == Some(403) => return Err(later(None, self.missing(&["list"], "pods").await)),
             Err(failure) => return Err(later(failure.retry_after(), format!("listing pods: {failure}"))),

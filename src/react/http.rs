@@ -27,28 +27,45 @@ impl Request {
         Self { call, client, rules: Rules { reach: Reach::Anywhere, credentials }, retry, wording, failure: String::new() }
     }
 
-    /// The error comes with the credentials that were shown.
-    async fn ask(&self) -> Result<(), (WebError, Option<Fingerprint>)> {
-        let url = self.call.url.0.trim();
-        // As the original has it, a GET carries nothing.
-        let json = self.call.payload.as_ref().filter(|_| self.call.method != "GET").map(|payload| payload.0.as_str());
-        let question = Question::Call { method: &self.call.method, json };
-        let answer = self.client.ask(&Ask { url, question, rules: &self.rules }).await.map_err(|error| (error, None))?;
-        tell(self.wording, url, Secrecy::Open, &answer);
-        self.client.judge(url, &answer).map_err(|error| (error, answer.credentials))
+    async fn ask(&self) -> Result<(), Failed> {
+        ask(&self.client, &self.call, self.call.url.0.trim(), &self.rules, self.wording).await
+    }
+}
+
+/// Why an attempt failed, and the credentials that were shown.
+pub(super) struct Failed {
+    error: WebError,
+    credentials: Option<Fingerprint>,
+}
+
+impl Failed {
+    /// Before anybody was shown anything.
+    pub(super) const fn early(error: WebError) -> Self {
+        Self { error, credentials: None }
     }
 
-    /// What an error means for the next attempt.
-    fn fault(&self, error: &WebError, credentials: Option<Fingerprint>) -> Fault {
+    /// What it means for the next attempt.
+    pub(super) fn fault(&self, client: &Client) -> Fault {
+        let Self { error, credentials } = self;
         let (why, wish) = (error.to_string(), error.wish());
         match (error, error.trouble()) {
             (WebError::Unanswered { .. }, _) => Fault::Unanswered(why),
-            (WebError::Status { code: 401 | 403, .. }, _) => Fault::Refused { credentials, wish, why },
-            (error, _) if self.client.is_final(error) => Fault::Permanent(why),
+            (WebError::Status { code: 401 | 403, .. }, _) => Fault::Refused { credentials: *credentials, wish, why },
+            (error, _) if client.is_final(error) => Fault::Permanent(why),
             (_, Some(trouble)) => Fault::Transient { trouble, wish, why },
             (_, None) => Fault::Answered { wish, why },
         }
     }
+}
+
+/// Asks once, and says what the answer is worth.
+pub(super) async fn ask(client: &Client, call: &Call, url: &str, rules: &Rules, wording: Wording) -> Result<(), Failed> {
+    // As the original has it, a GET carries nothing.
+    let json = call.payload.as_ref().filter(|_| call.method != "GET").map(|payload| payload.0.as_str());
+    let question = Question::Call { method: &call.method, json };
+    let answer = client.ask(&Ask { url, question, rules }).await.map_err(Failed::early)?;
+    tell(wording, url, Secrecy::Open, &answer);
+    client.judge(url, &answer).map_err(|error| Failed { error, credentials: answer.credentials })
 }
 
 impl Reaction for Request {
@@ -83,12 +100,10 @@ impl Reaction for Request {
 
     fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {
         Box::pin(async {
-            let (error, credentials) = match self.ask().await {
-                Ok(()) => return Ok(()),
-                Err(failed) => failed,
-            };
-            self.failure = error.why();
-            Err(self.fault(&error, credentials))
+            self.ask().await.map_err(|failed| {
+                self.failure = failed.error.why();
+                failed.fault(&self.client)
+            })
         })
     }
 }

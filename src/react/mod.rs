@@ -7,6 +7,7 @@ pub mod exec;
 mod group;
 pub mod http;
 mod left;
+pub mod pods;
 pub mod proc;
 pub mod runner;
 pub mod script;
@@ -137,6 +138,40 @@ impl Fault {
         }
     }
 
+    /// The same for this reason.
+    fn because(mut self, reason: String) -> Self {
+        match &mut self {
+            Self::Transient { why, .. } | Self::Answered { why, .. } | Self::Refused { why, .. } => *why = reason,
+            Self::Unanswered(why) | Self::Permanent(why) => *why = reason,
+        }
+        self
+    }
+
+    /// What both mean, where several were asked and failed: as seldom another attempt as the one of them that wants it most seldom.
+    fn and(self, other: &Self) -> Self {
+        let wish = self.wish().max(other.wish());
+        match (self, other) {
+            (Self::Refused { credentials, why, .. }, other) => {
+                let shown = if let Self::Refused { credentials, .. } = other { *credentials } else { None };
+                Self::Refused { credentials: credentials.or(shown), wish, why }
+            }
+            (one, Self::Refused { credentials, .. }) => Self::Refused { credentials: *credentials, wish, why: one.why().to_owned() },
+            (Self::Transient { trouble: one, why, .. }, Self::Transient { trouble: other, .. }) => {
+                Self::Transient { trouble: one.max(*other), wish, why }
+            }
+            (one @ Self::Unanswered(_), Self::Unanswered(_)) | (one @ Self::Permanent(_), Self::Permanent(_)) => one,
+            (one, _) => Self::Answered { wish, why: one.why().to_owned() },
+        }
+    }
+
+    /// How long the other side asks us to wait.
+    const fn wish(&self) -> Option<Duration> {
+        match self {
+            Self::Transient { wish, .. } | Self::Answered { wish, .. } | Self::Refused { wish, .. } => *wish,
+            Self::Unanswered(_) | Self::Permanent(_) => None,
+        }
+    }
+
     /// What it means for the next attempt; nothing where there is to be none.
     pub const fn ended(&self) -> Option<Ended> {
         match self {
@@ -145,6 +180,37 @@ impl Fault {
             Self::Refused { credentials, wish, .. } => Some(Ended::Refused { credentials: *credentials, wish: *wish }),
             Self::Unanswered(_) => Some(Ended::Unanswered),
             Self::Permanent(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_that_failed_the_one_that_wants_another_attempt_most_seldom_decides() {
+        let seconds = |wish: Option<u64>| wish.map(Duration::from_secs);
+        let transient = |trouble, wish| Fault::Transient { trouble, wish: seconds(wish), why: "one".into() };
+        let answered = |wish| Fault::Answered { wish: seconds(wish), why: "one".into() };
+        let refused =
+            |hash: Option<u64>, wish| Fault::Refused { credentials: hash.map(Fingerprint::new), wish: seconds(wish), why: "one".into() };
+        let unanswered = || Fault::Unanswered("one".into());
+        let (connect, later) = (transient(Trouble::Connect, Some(1)), transient(Trouble::Later, None));
+        let cases = [
+            (connect.clone(), later.clone(), transient(Trouble::Later, Some(1))),
+            (later.clone(), transient(Trouble::Read, Some(3)), transient(Trouble::Later, Some(3))),
+            (connect.clone(), answered(Some(2)), answered(Some(2))),
+            (connect.clone(), unanswered(), answered(Some(1))),
+            (answered(None), unanswered(), answered(None)),
+            (unanswered(), unanswered(), unanswered()),
+            (refused(Some(1), None), connect.clone(), refused(Some(1), Some(1))),
+            (refused(None, Some(7)), refused(Some(1), Some(9)), refused(Some(1), Some(9))),
+            (refused(Some(1), None), unanswered(), refused(Some(1), None)),
+        ];
+        for (one, other, expected) in cases {
+            assert_eq!(one.clone().and(&other), expected);
+            assert_eq!(other.and(&one), expected);
         }
     }
 }

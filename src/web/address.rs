@@ -84,6 +84,20 @@ pub(crate) fn literal(url: &Url) -> Option<IpAddr> {
     origin_of(url)?.host.parse().ok()
 }
 
+/// The URL of one pod, by one in which [`PODS`](crate::config::web::PODS) is the host. `name`, where the pods' certificate has one, is
+/// its host instead of the address.
+///
+/// # Errors
+/// What is no http or https URL.
+pub(crate) fn at_pod(url: &str, address: IpAddr, name: Option<&str>) -> Result<String, WebError> {
+    let mut url = parse(url.trim())?;
+    match name {
+        Some(name) => url.set_host(Some(name)).map_err(|_| WebError::Url)?,
+        None => url.set_ip_host(address).map_err(|()| WebError::Url)?,
+    }
+    Ok(url.into())
+}
+
 /// Names by which clouds offer their metadata, without a dot at the end.
 const METADATA: [&str; 11] = [
     "metadata",
@@ -215,6 +229,16 @@ mod tests {
         for (url, expected) in [("http://u:canary@h:81/a/b?canary#canary", "http://h:81/a/b"), ("canary:canary", "(not a URL)")] {
             assert_eq!(quoted(url, Secrecy::Open), expected);
         }
+    }
+
+    #[test]
+    fn a_pod_is_asked_at_its_address_or_by_the_name_in_its_certificate() {
+        let at = |url, address: &str, name| at_pod(url, address.parse().unwrap(), name).unwrap();
+        assert_eq!(at("http://{pod}:9090/-/reload?a=b", "10.0.0.1", None), "http://10.0.0.1:9090/-/reload?a=b");
+        assert_eq!(at(" HTTPS://u:p@{POD}/x/{pod}", "fd00::1", None), "https://u:p@[fd00::1]/x/{pod}".replace("{pod}", "%7Bpod%7D"));
+        assert_eq!(at("https://{pod}:9090/x", "fd00::1", Some("web.example")), "https://web.example:9090/x");
+        assert!(origin("http://{Pod}:1/").unwrap().is_pods() && !origin("http://pod/{pod}").unwrap().is_pods());
+        assert_eq!(quoted("http://u:canary@{pod}:9090/-/reload?canary", Secrecy::Open), "http://{pod}:9090/-/reload");
     }
 
     #[test]

@@ -103,6 +103,29 @@ async fn headers_go_to_origins_that_are_named_and_never_to_any() {
 }
 
 #[tokio::test]
+async fn a_pod_is_asked_at_its_address_whatever_its_name_stands_for_and_never_at_a_link_local_one() {
+    let elsewhere = server(fine).await;
+    let there = elsewhere.url("/");
+    let pod = server(move |_| Reply::redirect(302, &there)).await;
+    let client = Client::with_lookup(&web(), Arc::new(|name| panic!("{name} was looked up"))).unwrap();
+    let at = |address: &str, name: Option<&str>| {
+        let reach = Reach::Pod { address: address.parse().unwrap(), name: name.map(str::to_owned) };
+        Rules { reach, credentials: CredentialOrigins::Only(Vec::new()) }
+    };
+    let named = pod.url("/").replace("127.0.0.1", "web.example");
+    for (url, rules) in [(pod.url("/"), at("127.0.0.1", None)), (named, at("127.0.0.1", Some("web.example")))] {
+        assert_eq!(get_with(&client, &url, &rules).await.unwrap().code, 302, "no redirect is followed");
+    }
+    assert_eq!((pod.asked().len(), elsewhere.asked().len()), (2, 0));
+    let host = pod.address.replace("127.0.0.1", "web.example");
+    assert_eq!(pod.asked()[1].header("host"), Some(host.as_str()));
+    for address in ["169.254.169.254", "fd00:ec2::254", "::ffff:169.254.169.254"] {
+        let error = get_with(&client, "http://web.example:1/", &at(address, Some("web.example"))).await.err().unwrap();
+        assert!(matches!(error, WebError::LinkLocal { .. }), "{address}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_to_a_foreign_origin_carries_no_credentials() {
     let foreign = server(fine).await;
     let (here, there) = ("/here".to_owned(), foreign.url("/there").replace("http://", "http://x:y@"));

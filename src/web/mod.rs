@@ -23,11 +23,13 @@ mod coding;
 mod credentials;
 pub mod error;
 mod headers;
+mod parts;
 #[cfg(test)]
 pub(crate) mod stub;
 mod tls;
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,17 +45,14 @@ use crate::config::web::{CredentialOrigins, Origin, Web};
 use crate::core::pace::Fingerprint;
 use crate::core::retry::Trouble;
 use crate::lookup::{self, Lookup};
-use crate::web::address::{Resolver, Secrecy, check, names_metadata, origin_of, parse, quoted, shown, shown_url};
+use crate::web::address::{Resolver, Secrecy, check, is_link_local, names_metadata, origin_of, parse, quoted, shown, shown_url};
 use crate::web::body::Gate;
 use crate::web::credentials::Basic;
 use crate::web::error::WebError;
 use crate::web::headers::Extra;
+use crate::web::parts::Parts;
 use crate::web::tls::SystemRoots;
 
-/// A peer that is silent is asked whether it lives after this, so often, and given up after this.
-const KEEPALIVE: Duration = Duration::from_secs(5);
-const KEEPALIVE_RETRIES: u32 = 3;
-const DEAD_AFTER: Duration = Duration::from_secs(20);
 /// Redirects that are followed.
 const REDIRECTS_MAX: usize = 10;
 /// The whole of an attempt may take this many times REQ_TIMEOUT.
@@ -112,6 +111,13 @@ pub enum Reach {
         /// The only origins that are asked.
         allow: Option<Vec<Origin>>,
     },
+    /// A pod at its own address: by no proxy, for that may reach another one, and no redirect is followed.
+    Pod {
+        /// Its address.
+        address: IpAddr,
+        /// The host in the URL, where that is the name in the pod's certificate.
+        name: Option<String>,
+    },
 }
 
 /// By what a server knows a state of a file again.
@@ -151,6 +157,8 @@ pub struct Client {
     guarded: reqwest::Client,
     credentials: Basic,
     extra: Extra,
+    /// For those who get a client of their own.
+    parts: Arc<Parts>,
     roots: Option<SystemRoots>,
     timeout: Duration,
     answer_timeout: Duration,
@@ -180,30 +188,13 @@ impl Client {
     pub(crate) fn with_lookup(web: &Web, lookup: Lookup) -> Result<Self, WebError> {
         let timeout = web.timeout.min(TIMEOUT_MAX);
         let (tls, roots) = tls::config(web)?;
-        let resolver = Resolver::new(lookup);
-        let client = |reach| {
-            reqwest::Client::builder()
-                .tls_backend_preconfigured(tls.clone())
-                .dns_resolver(resolver.with(reach))
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .connect_timeout(timeout)
-                // Questions are minutes apart: a kept connection is more often dead than useful.
-                .pool_max_idle_per_host(0)
-                // An answer may take long, so that a peer that is gone has to be noticed otherwise.
-                .tcp_keepalive(KEEPALIVE)
-                .tcp_keepalive_interval(KEEPALIVE)
-                .tcp_keepalive_retries(KEEPALIVE_RETRIES)
-                .tcp_user_timeout(DEAD_AFTER)
-                .user_agent(concat!("kube-projector/", env!("CARGO_PKG_VERSION")))
-                .build()
-                .map_err(|error| WebError::Client(error.to_string()))
-        };
+        let parts = Parts { tls, resolver: Resolver::new(lookup), timeout };
         Ok(Self {
-            everything: client(address::Reach::Everything)?,
-            guarded: client(address::Reach::Guarded)?,
+            everything: parts.client(address::Reach::Everything)?,
+            guarded: parts.client(address::Reach::Guarded)?,
             credentials: Basic::new(&web.credentials),
             extra: Extra::new(&web.headers),
+            parts: Arc::new(parts),
             roots,
             timeout,
             answer_timeout: web.answer_timeout.min(TIMEOUT_MAX),
@@ -242,7 +233,8 @@ impl Client {
             let sent = clock.within(self.timeout + patience, client.execute(request)).await;
             let response =
                 sent.map_err(|_| self.late(&ask.question, &url))?.map_err(|error| WebError::from_client(shown_url(&url), &error))?;
-            let Some(next) = redirect(&response, &url)? else {
+            let next = if matches!(ask.rules.reach, Reach::Pod { .. }) { None } else { redirect(&response, &url)? };
+            let Some(next) = next else {
                 let is_plain = is_anybody && url == first && url.query().is_none();
                 let answer = body::answer(response, &ask.question, &mut clock, shown_url(&url)).await?;
                 return Ok(Answer { is_plain, credentials, ..answer });
@@ -299,16 +291,18 @@ impl Client {
     }
 
     /// The client that may ask this server.
-    fn client_for(&self, url: &Url, reach: &Reach) -> Result<&reqwest::Client, WebError> {
+    fn client_for(&self, url: &Url, reach: &Reach) -> Result<reqwest::Client, WebError> {
         match reach {
-            Reach::Anywhere => Ok(&self.everything),
+            Reach::Anywhere => Ok(self.everything.clone()),
+            Reach::Pod { address, .. } if is_link_local(*address) => Err(WebError::LinkLocal { url: shown_url(url) }),
+            Reach::Pod { address, name } => self.parts.pod(*address, name.as_deref()),
             Reach::Guarded { allow: Some(allow) } => match origin_of(url).is_some_and(|origin| allow.contains(&origin)) {
-                true => Ok(&self.everything),
+                true => Ok(self.everything.clone()),
                 false => Err(WebError::NotAllowed { url: shown_url(url) }),
             },
             Reach::Guarded { allow: None } => match names_metadata(url) {
                 true => Err(WebError::LinkLocal { url: shown_url(url) }),
-                false => Ok(&self.guarded),
+                false => Ok(self.guarded.clone()),
             },
         }
     }

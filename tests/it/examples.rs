@@ -88,6 +88,7 @@ fn every_container_of_the_examples_is_configured_without_a_warning() {
         told("deployment", true),
         told("haproxy-pidfile", true),
         told("nginx-child", true),
+        told("prometheus-replicas", true),
         told("prometheus-signal", true),
         told("sidecar", false),
         told("web", true),

@@ -11,6 +11,7 @@ mod proxy;
 mod support;
 mod tidy;
 
+mod asked_pods;
 mod audit;
 mod charts;
 mod child;

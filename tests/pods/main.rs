@@ -20,6 +20,7 @@ mod cluster;
 mod pod;
 mod wait;
 
+mod asked;
 mod dovecot;
 mod examples;
 mod exec;

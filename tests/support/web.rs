@@ -6,7 +6,7 @@ mod answer;
 mod connection;
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -118,7 +118,7 @@ impl Shared {
 /// The server. Dropping it ends it and everybody who hangs on it.
 pub struct WebServer {
     shared: Arc<Shared>,
-    port: u16,
+    at: SocketAddr,
     scheme: &'static str,
     authority_pem: String,
     folder: TempDir,
@@ -128,36 +128,45 @@ pub struct WebServer {
 impl WebServer {
     /// Speaks HTTP on a free port of 127.0.0.1.
     pub fn start() -> Self {
-        Self::listen(0, None, String::new())
+        Self::start_on(0)
     }
 
     /// Speaks HTTP on this port, for a server that comes later than its callers; see `free_port`.
     pub fn start_on(port: u16) -> Self {
-        Self::listen(port, None, String::new())
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), port)
+    }
+
+    /// Speaks HTTP at an address that may not be that of others, as pods do: all of 127.0.0.0/8 and ::1 are ours.
+    pub fn start_at(address: IpAddr, port: u16) -> Self {
+        Self::listen(SocketAddr::new(address, port), None, String::new())
     }
 
     /// Speaks HTTPS, with a certificate for 127.0.0.1 and localhost by an authority that nobody knows: see `authority_file`.
     pub fn start_tls() -> Self {
-        let tls = tls::generate();
-        Self::listen(0, Some(Arc::clone(tls.acceptor.config())), tls.authority_pem)
+        Self::start_tls_at(Ipv4Addr::LOCALHOST.into(), 0)
     }
 
-    fn listen(port: u16, tls: Option<Arc<ServerConfig>>, authority_pem: String) -> Self {
+    /// As `start_tls`, at another address: the certificate is not for that.
+    pub fn start_tls_at(address: IpAddr, port: u16) -> Self {
+        let tls = tls::generate();
+        Self::listen(SocketAddr::new(address, port), Some(Arc::clone(tls.acceptor.config())), tls.authority_pem)
+    }
+
+    fn listen(at: SocketAddr, tls: Option<Arc<ServerConfig>>, authority_pem: String) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        let listener = listener.unwrap_or_else(|error| panic!("binding port {port}: {error}"));
-        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let listener = TcpListener::bind(at).unwrap_or_else(|error| panic!("binding {at}: {error}"));
+        let at = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared::default());
         let for_thread = Arc::clone(&shared);
         let thread = std::thread::spawn(move || accept_all(&for_thread, &listener, tls.as_ref()));
         let folder = TempDir::new().expect("a temporary folder");
         std::fs::write(folder.path().join("authority.pem"), &authority_pem).expect("writing the authority's certificate");
-        Self { shared, port, scheme, authority_pem, folder, thread: Some(thread) }
+        Self { shared, at, scheme, authority_pem, folder, thread: Some(thread) }
     }
 
     /// `http://127.0.0.1:PORT`: what URL_ALLOW and URL_CREDENTIAL_ORIGINS list.
     pub fn origin(&self) -> String {
-        format!("{}://127.0.0.1:{}", self.scheme, self.port)
+        format!("{}://{}", self.scheme, self.at)
     }
 
     /// The URL of a path, which begins with a slash.
@@ -167,7 +176,7 @@ impl WebServer {
 
     /// The port.
     pub fn port(&self) -> u16 {
-        self.port
+        self.at.port()
     }
 
     /// The authority's certificate as PEM; empty without TLS.
@@ -249,7 +258,7 @@ impl Drop for WebServer {
         self.shared.end.notify_all();
         self.drop_connections();
         // Wakes the thread that accepts; if it cannot be reached it has ended.
-        drop(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)));
+        drop(TcpStream::connect(self.at));
         // A thread that ended by a panic has told so; the join would repeat it while we unwind.
         drop(self.thread.take().map(JoinHandle::join));
         self.drop_connections();

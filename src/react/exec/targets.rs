@@ -1,8 +1,10 @@
-//! Which pods a command runs in. Of a pod only the little is read that decides.
+//! Which pods a command runs in, or are asked. Of a pod only the little is read that decides.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
-use crate::config::exec::Exec;
+use crate::config::exec::{AskedPods, Exec};
+use crate::core::selector::Selector;
 use crate::source::api::{self, ApiServer, BODY_BYTES_MAX, encoded};
 use crate::source::decode::condition;
 use crate::source::failure::Failure;
@@ -13,6 +15,30 @@ const PAGE: &str = "50";
 /// By which annotation kubectl, too, picks a container.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
+/// Which pods are targets.
+#[derive(Clone, Copy)]
+pub struct Which<'a> {
+    labels: &'a Selector,
+    namespace: &'a str,
+    /// The container, if one is named.
+    container: Option<&'a str>,
+    only_ready: bool,
+}
+
+impl<'a> From<&'a Exec> for Which<'a> {
+    fn from(exec: &'a Exec) -> Self {
+        let Exec { labels, namespace, container, only_ready, .. } = exec;
+        Self { labels, namespace, container: container.as_deref(), only_ready: *only_ready }
+    }
+}
+
+impl<'a> From<&'a AskedPods> for Which<'a> {
+    fn from(asked: &'a AskedPods) -> Self {
+        let AskedPods { labels, namespace, only_ready, .. } = asked;
+        Self { labels, namespace, container: None, only_ready: *only_ready }
+    }
+}
+
 /// A container that the command is to run in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Target {
@@ -22,6 +48,8 @@ pub struct Target {
     pub pod: String,
     /// Name of the container; empty where the pod tells none.
     pub container: String,
+    /// Its address; none where it has no network of its own, but that of its node.
+    pub address: Option<IpAddr>,
 }
 
 /// One page of a list.
@@ -36,9 +64,9 @@ struct Page {
 ///
 /// # Errors
 /// The server's refusal, or an outage.
-pub async fn targets(api: &ApiServer, exec: &Exec) -> Result<(Vec<Target>, usize), Failure> {
-    let path = format!("/api/v1/namespaces/{}/pods", encoded(&exec.namespace));
-    let selector = exec.labels.to_string();
+pub async fn targets(api: &ApiServer, which: Which<'_>) -> Result<(Vec<Target>, usize), Failure> {
+    let path = format!("/api/v1/namespaces/{}/pods", encoded(which.namespace));
+    let selector = which.labels.to_string();
     let mut all = Page::default();
     loop {
         let mut query = vec![("labelSelector", selector.as_str()), ("limit", PAGE)];
@@ -49,7 +77,7 @@ pub async fn targets(api: &ApiServer, exec: &Exec) -> Result<(Vec<Target>, usize
         let unreadable = |column| Failure::Decode { what: "the list of pods", line: 1, column };
         let text = str::from_utf8(&body).map_err(|error| unreadable(error.valid_up_to()))?;
         all.next.clear();
-        read(text, exec, &mut all).map_err(|error| unreadable(error.at))?;
+        read(text, which, &mut all).map_err(|error| unreadable(error.at))?;
         if all.next.is_empty() {
             return Ok((all.targets, all.skipped));
         }
@@ -57,7 +85,7 @@ pub async fn targets(api: &ApiServer, exec: &Exec) -> Result<(Vec<Target>, usize
 }
 
 /// Adds what a page holds.
-fn read(text: &str, exec: &Exec, all: &mut Page) -> Result<(), Unreadable> {
+fn read(text: &str, which: Which<'_>, all: &mut Page) -> Result<(), Unreadable> {
     let mut cursor = Cursor::new(text);
     cursor.object(|cursor, key| match &*key {
         "metadata" => cursor.object(|cursor, key| match &*key {
@@ -65,7 +93,7 @@ fn read(text: &str, exec: &Exec, all: &mut Page) -> Result<(), Unreadable> {
             _ => cursor.skip().map(drop),
         }),
         "items" => cursor.items(|cursor| {
-            match pod(cursor, exec)? {
+            match pod(cursor, which)? {
                 Some(target) => all.targets.push(target),
                 None => all.skipped += 1,
             }
@@ -77,9 +105,10 @@ fn read(text: &str, exec: &Exec, all: &mut Page) -> Result<(), Unreadable> {
 }
 
 /// A pod, if it is a target.
-fn pod(cursor: &mut Cursor<'_>, exec: &Exec) -> Result<Option<Target>, Unreadable> {
+fn pod(cursor: &mut Cursor<'_>, which: Which<'_>) -> Result<Option<Target>, Unreadable> {
     let (mut name, mut uid, mut annotated, mut first) = (None, None, None, None);
     let (mut terminating, mut runs, mut ready) = (false, false, None);
+    let (mut address, mut is_in_node) = (None, false);
     cursor.object(|cursor, key| match &*key {
         "metadata" => cursor.object(|cursor, key| match &*key {
             "name" => cursor.text().map(|text| name = text),
@@ -92,6 +121,7 @@ fn pod(cursor: &mut Cursor<'_>, exec: &Exec) -> Result<Option<Target>, Unreadabl
             _ => cursor.skip().map(drop),
         }),
         "spec" => cursor.object(|cursor, key| match &*key {
+            "hostNetwork" => cursor.skip().map(|value| is_in_node = value == "true"),
             "containers" => cursor.items(|cursor| {
                 cursor.object(|cursor, key| match &*key {
                     "name" if first.is_none() => cursor.text().map(|text| first = text),
@@ -101,15 +131,17 @@ fn pod(cursor: &mut Cursor<'_>, exec: &Exec) -> Result<Option<Target>, Unreadabl
             _ => cursor.skip().map(drop),
         }),
         "status" => cursor.object(|cursor, key| match &*key {
+            "podIP" => cursor.text().map(|text| address = text.and_then(|text| text.parse().ok())),
             "phase" => cursor.text().map(|phase| runs = phase.as_deref() == Some("Running")),
             "conditions" => cursor.items(|cursor| condition(cursor, &mut ready)),
             _ => cursor.skip().map(drop),
         }),
         _ => cursor.skip().map(drop),
     })?;
-    let container = exec.container.as_deref().map(Cow::Borrowed).or(annotated).or(first);
-    let target = || Target { uid: owned(uid), pod: owned(name), container: owned(container) };
-    Ok((!terminating && runs && (ready.is_some() || !exec.only_ready)).then(target))
+    let container = which.container.map(Cow::Borrowed).or(annotated).or(first);
+    let address = address.filter(|_| !is_in_node);
+    let target = || Target { uid: owned(uid), pod: owned(name), container: owned(container), address };
+    Ok((!terminating && runs && (ready.is_some() || !which.only_ready)).then(target))
 }
 
 fn owned(text: Option<Cow<'_, str>>) -> String {
@@ -126,12 +158,12 @@ mod tests {
     /// What a page of pods holds: its targets, how many are none, the token of the next.
     fn page(pods: &Value, exec: &Exec) -> (Vec<Target>, usize, String) {
         let mut page = Page::default();
-        read(&json!({"kind": "PodList", "metadata": {"continue": "t"}, "items": pods}).to_string(), exec, &mut page).unwrap();
+        read(&json!({"kind": "PodList", "metadata": {"continue": "t"}, "items": pods}).to_string(), exec.into(), &mut page).unwrap();
         (page.targets, page.skipped, page.next)
     }
 
     fn target(container: &str) -> Target {
-        Target { uid: "u".to_owned(), pod: "a".to_owned(), container: container.to_owned() }
+        Target { uid: "u".to_owned(), pod: "a".to_owned(), container: container.to_owned(), address: None }
     }
 
     fn running(ready: &str) -> Value {
@@ -177,10 +209,23 @@ mod tests {
     }
 
     #[test]
+    fn the_address_is_the_pods_own() {
+        let with = |status: &str, spec: &Value| {
+            let mut pod = running("True");
+            pod["status"]["podIP"] = status.into();
+            pod["spec"]["hostNetwork"] = spec.clone();
+            page(&json!([pod]), &exec()).0.remove(0).address.map(|address| address.to_string())
+        };
+        assert_eq!(with("10.0.0.1", &Value::Null).as_deref(), Some("10.0.0.1"));
+        assert_eq!(with("fd00::1", &json!(false)).as_deref(), Some("fd00::1"));
+        assert_eq!((with("10.0.0.1", &json!(true)), with("", &Value::Null), with("web.example", &Value::Null)), (None, None, None));
+    }
+
+    #[test]
     fn lists_without_pods_have_no_items() {
         assert_eq!(page(&Value::Null, &exec()), (vec![], 0, "t".to_owned()));
         for text in ["", "{\"items\": [{]}", "{} x"] {
-            assert!(read(text, &exec(), &mut Page::default()).is_err(), "{text}");
+            assert!(read(text, (&exec()).into(), &mut Page::default()).is_err(), "{text}");
         }
     }
 }

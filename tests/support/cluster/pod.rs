@@ -80,6 +80,12 @@ impl PodDraft<'_> {
         self
     }
 
+    /// A field of its spec.
+    pub fn spec(mut self, field: &str, value: Value) -> Self {
+        self.draft.object["spec"][field] = value;
+        self
+    }
+
     /// It runs, and is ready or not.
     pub fn ready(self, ready: bool) -> Self {
         Self { status: running(ready), ..self }
