@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,6 +21,10 @@ const BINARY: Option<&str> = option_env!("CARGO_BIN_EXE_kube-projector");
 
 /// How long a busy machine may take to write a few lines that wait.
 const PRINTING: Duration = Duration::from_secs(5);
+
+/// The lowest port that is taken, and how many there are: all below `ip_local_port_range`, by default.
+const FIRST_PORT: u16 = 12_000;
+const PORTS: u32 = 20_000;
 
 /// What to launch, and how. Only variables given here are set, and `HEALTH_PORT` (a free port).
 #[derive(Clone)]
@@ -330,8 +335,15 @@ impl Drop for Projector {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, and that nobody gets by chance: not one of those that the kernel gives to connections.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Test processes that run side by side begin far from each other.
+        let at = std::process::id().wrapping_mul(223).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let port = FIRST_PORT + u16::try_from(at).expect("fewer than there are");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

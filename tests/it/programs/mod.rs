@@ -127,9 +127,8 @@ impl<'a> Told<'a> {
             let led = complaint.iter().all(|words| output.contains(words)) && is_told.iter().all(|words| failure.contains(words));
             if led { Ok(()) } else { Err((complaint, failure, output)) }
         });
-        for _ in 0..20 {
-            assert_eq!(self.program.version(), Ok(2), "the last good configuration serves on");
-        }
+        // The last good configuration serves on; a process that ends meanwhile, as Dovecot's for logins do, may leave one question open.
+        (0..20).for_each(|_| answers(self.program, 2));
         self.edit(3);
         self.is_content();
         assert_eq!(self.projector.terminate().code(), Some(0));
