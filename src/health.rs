@@ -51,6 +51,7 @@ struct State {
     reload_failure: Option<String>,
     owed: Vec<Owed>,
     unanswered: Option<String>,
+    dead_child: Option<DeadChild>,
     loops: Vec<LoopRow>,
     watches: Vec<WatchRow>,
 }
@@ -81,6 +82,15 @@ pub enum Readiness {
     Ready,
     /// What is waited for.
     Waiting(String),
+}
+
+/// A child that ended, and is to be started again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DeadChild {
+    /// Its exit code.
+    pub code: u8,
+    /// When it is started again.
+    pub due: Instant,
 }
 
 /// What a watch looks at; neither part for a folder of manifests.
@@ -152,6 +162,7 @@ impl Health {
             reload_failure: None,
             owed: Vec::new(),
             unanswered: None,
+            dead_child: None,
             loops: Vec::new(),
             watches: Vec::new(),
         };
@@ -217,6 +228,11 @@ impl Health {
     /// Says what the application was told and never answered; the text must not hold values of objects.
     pub fn set_unanswered(&self, what: Option<String>) {
         self.lock().unanswered = what.map(shortened);
+    }
+
+    /// Says that the child ended and when it is started again, or that it runs.
+    pub fn set_dead_child(&self, dead: Option<DeadChild>) {
+        self.lock().dead_child = dead;
     }
 
     /// From now on nothing has to advance: what there was to do is done, and only the end of the child is waited for.

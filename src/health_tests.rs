@@ -161,3 +161,18 @@ async fn r10_what_the_application_is_still_to_be_told_stands_in_the_body() {
     let body = serde_json::to_value(health.report()).unwrap();
     assert_eq!((body.get("owed"), body.get("unanswered")), (None, None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn r13_a_dead_child_is_told_with_its_code_and_its_next_start() {
+    let health = Health::new(None);
+    let told = || serde_json::to_value(health.report()).unwrap()["dead_child"].clone();
+    assert_eq!(told(), serde_json::Value::Null);
+    health.set_dead_child(Some(DeadChild { code: 3, due: Instant::now() + Duration::from_secs(8) }));
+    advance(Duration::from_secs(3)).await;
+    assert_eq!(told(), serde_json::json!({"exit_code": 3, "next_start_seconds": 5}));
+    advance(Duration::from_secs(30)).await;
+    assert_eq!(told()["next_start_seconds"], 0);
+    assert!(health.report().is_alive());
+    health.set_dead_child(None);
+    assert_eq!(told(), serde_json::Value::Null);
+}

@@ -14,7 +14,9 @@ use crate::app::sources::{End, Sources};
 use crate::app::{Tasks, place, settings, sweep, triggers};
 use crate::config::child::Start as ChildStart;
 use crate::config::{Config, Method};
+use crate::core::discretion::Discretion;
 use crate::core::object::ObjectKey;
+use crate::core::pace::Debt;
 use crate::core::project::Urls;
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
@@ -83,6 +85,8 @@ pub struct EngineLoop {
     health: Health,
     beat: Beat,
     publisher: Publisher,
+    /// What may be repeated of what others say.
+    discretion: Discretion,
     /// Asks servers other than the API, where any are asked.
     web: Option<Client>,
     runner: Option<Runner>,
@@ -123,6 +127,7 @@ impl EngineLoop {
             health,
             beat,
             publisher,
+            discretion: Discretion::new(config.react_output),
             runner: None,
             child: None,
             web,
@@ -143,7 +148,8 @@ impl EngineLoop {
     /// Runs to the end.
     pub async fn run(mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Ended {
         let (client, api, child) = (self.web.as_ref(), self.api.as_ref(), self.child.as_ref());
-        self.runner = reactions::start(config, Means { client, api, events: self.publisher.events(), child, health: &self.health });
+        let (events, health, discretion) = (self.publisher.events(), &self.health, &self.discretion);
+        self.runner = reactions::start(config, Means { client, api, events, child, health, discretion });
         if config.child.as_ref().is_some_and(|child| child.start == ChildStart::Now) {
             self.start_child();
         }
@@ -152,7 +158,7 @@ impl EngineLoop {
         }
         let mut sources = Sources::start(config, self.api.clone(), &self.mailbox, &self.health, false);
         if let Some(client) = self.web.take().filter(|_| config.urls != Urls::Plain) {
-            sources = sources.with_downloads(config, client, &self.mailbox);
+            sources = sources.with_downloads(config, client, &self.mailbox, self.discretion.clone());
         }
         if let (Some(api), Some(runner)) = (&self.api, &self.runner) {
             triggers::start(config, api, runner, &self.health, tasks);
@@ -218,7 +224,9 @@ impl EngineLoop {
     /// Notes in the ledger that the application was told of everything, or what a next process has to know of attempts to tell it.
     async fn note_reacted(&mut self, shutdown: &mut Shutdown) {
         let Some((runner, engine)) = self.runner.as_ref().zip(self.engine.as_ref().filter(|engine| engine.owes_reaction())) else { return };
-        let (told, debt) = (runner.is_idle(), runner.debt());
+        let (told, mut debt) = (runner.is_idle(), runner.debt());
+        // What holds nothing else needs no record.
+        debt.clean = debt != Debt::default() && self.discretion.is_clean();
         // A disk that hangs is noticed by the next commit.
         if told {
             let _ = self.on_disk(shutdown, Engine::reacted).await;

@@ -25,6 +25,7 @@ use crate::app::publish::Publisher;
 use crate::app::reactions::Means;
 use crate::app::shutdown::Shutdown;
 use crate::config::{Config, LedgerPlace, Method, Origin, Wording};
+use crate::core::discretion::Discretion;
 use crate::core::path::Roots;
 use crate::core::project::Rules;
 use crate::core::store::Store;
@@ -78,13 +79,14 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     let (stop, stopped) = watch::channel(false);
     let status = api.as_ref().map(|api| Status::start(&config, api, &stopped, &mut tasks));
     let events = status.as_ref().and_then(|status| status.events.clone());
-    let child = config.child.clone().map(child::own).transpose()?;
+    let child = config.child.clone().map(|settings| child::own(settings, health.clone())).transpose()?;
     if let Some(child) = &child {
         shutdown.follow(child.ended());
     }
     let ended = match &api {
         Some(api) if !config.projects() => {
-            let means = Means { client: None, api: Some(api), events, child: None, health: &health };
+            let discretion = &Discretion::new(config.react_output);
+            let means = Means { client: None, api: Some(api), events, child: None, health: &health, discretion };
             let runner = reactions::start(&config, means).context("nothing is projected, and nobody is to be told of anything")?;
             triggers::run(&config, runner, api, &health, &mut shutdown, &mut tasks).await
         }

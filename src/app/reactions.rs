@@ -1,13 +1,17 @@
 //! From the configuration to running reactions.
 
 use crate::app::sources;
+use crate::config::reload::{self, Environment};
+use crate::config::web::Credentials;
 use crate::config::{Config, Method};
+use crate::core::discretion::Discretion;
 use crate::core::retry::Retry;
 use crate::health::Health;
 use crate::react::Reaction;
 use crate::react::child;
 use crate::react::exec::Exec;
-use crate::react::http::Request;
+use crate::react::herald::Herald;
+use crate::react::http::{Asker, Request};
 use crate::react::pods::Pods;
 use crate::react::runner::{self, Runner, Setup, Triggers};
 use crate::react::script::Script;
@@ -28,14 +32,18 @@ pub struct Means<'a> {
     pub child: Option<&'a child::Handle>,
     /// Where it is told that a reload failed.
     pub health: &'a Health,
+    /// What may be repeated of what is said.
+    pub discretion: &'a Discretion,
 }
 
 /// Starts what follows a change, if anything does: the script, the signal, the child, the request, then the command in pods.
 pub fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
-    let Means { client, api, events, child, health } = means;
+    let Means { client, api, events, child, health, discretion } = means;
+    let herald = events.clone().zip(api.and_then(ApiServer::pod)).and_then(|(events, pod)| Herald::new(events, pod));
     let mut reactions: Vec<Box<dyn Reaction>> = Vec::new();
     if let Some(script) = &config.script {
-        reactions.push(Box::new(Script::new(script.clone(), config.wording).with_backoff(config.web.retry.backoff)));
+        let listener = discretion.listener().of_who_knows_more(inherits_secrets(config, script));
+        reactions.push(Box::new(Script::new(script.clone(), config.wording, listener).with_backoff(config.web.retry.backoff)));
     }
     if let Some(signal) = &config.signal {
         reactions.push(Box::new(Signal::new(signal.clone())));
@@ -51,12 +59,15 @@ pub fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
             retry = Retry { connect: retry.connect.min(retry.total), ..retry };
         }
         reactions.push(match (&config.asked_pods, api) {
-            (Some(pods), Some(api)) => Box::new(Pods::new(call, pods.clone(), api.clone(), client.clone(), (retry, config.wording))),
-            _ => Box::new(Request::new(call, client.clone(), retry, config.wording)),
+            (Some(pods), Some(api)) => {
+                let asker = Asker::new(call, client.clone(), config.wording, discretion.listener());
+                Box::new(Pods::new(asker, pods.clone(), api.clone(), retry))
+            }
+            _ => Box::new(Request::new(Asker::new(call, client.clone(), config.wording, discretion.listener()), retry)),
         });
     }
     if let (Some(exec), Some(api)) = (&config.exec, api) {
-        let exec = Exec::new(exec.clone(), api.clone(), events, config.web.retry.backoff);
+        let exec = Exec::new(exec.clone(), api.clone(), events, discretion.listener(), config.web.retry.backoff);
         reactions.push(Box::new(if config.triggers.files { exec } else { exec.without_files() }));
     }
     if reactions.is_empty() {
@@ -68,5 +79,12 @@ pub fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
     };
     let roots = super::settings(config).rules.roots;
     let (groups, health) = (sources::groups(config), Some(health.clone()));
-    Some(runner::start(reactions, Setup { batching: config.batching, triggers, groups, roots, wall: runner::wall(), health }))
+    Some(runner::start(reactions, Setup { batching: config.batching, triggers, groups, roots, wall: runner::wall(), health, herald }))
+}
+
+/// Whether a script has secrets in its environment, which it prints as soon as it prints what it runs.
+fn inherits_secrets(config: &Config, script: &reload::Script) -> bool {
+    let Credentials { username, password, .. } = &config.web.credentials;
+    let (payload, url) = config.call.as_ref().map(|call| (call.payload.is_some(), call.url.0.contains(['@', '?']))).unwrap_or_default();
+    script.environment == Environment::All && (username.text.is_some() || password.text.is_some() || payload || url)
 }

@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::aside;
 use crate::config::{Config, LedgerPlace, Method, Origin};
+use crate::core::discretion::Discretion;
 use crate::core::object::{Kind, NamedObject, ObjectKey, SourceId, Wanted};
 use crate::core::store::{SourceScope, Store};
 use crate::engine::outcome::Outcome;
@@ -208,13 +209,14 @@ impl Sources {
 
     /// From now on what keys name by their URLs is fetched too.
     #[must_use]
-    pub fn with_downloads(mut self, config: &Config, client: Client, mailbox: &Mailbox) -> Self {
+    pub fn with_downloads(mut self, config: &Config, client: Client, mailbox: &Mailbox, discretion: Discretion) -> Self {
         let downloader = Downloader {
             client,
             settings: config.downloads.clone(),
             retry: config.web.retry,
             wording: config.wording,
             mailbox: mailbox.clone(),
+            discretion,
         };
         let (orders, wanted) = mpsc::unbounded_channel();
         self.helpers.spawn(download::download(downloader, wanted).boxed());

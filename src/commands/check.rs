@@ -229,10 +229,15 @@ fn needs(config: &Config) -> Vec<Need> {
         needs.push(Need { verb: "get", group: "", resource: "namespaces", namespace: Some(own.to_owned()), name: Some(own.to_owned()) });
     }
     if config.event_logging {
-        // Events about a pod are in its namespace.
-        let projected = config.places().1.each();
-        let others = exec.filter(|namespace| projected.iter().all(|known| known.is_some() && known != namespace));
-        for namespace in projected.into_iter().chain(others) {
+        // Events about a pod are in its namespace, our own one too.
+        let own = config.own_namespace.clone().filter(|_| config.reacts() || exec.is_some());
+        let mut namespaces = config.places().1.each();
+        for other in exec.into_iter().chain(own.map(Some)) {
+            if namespaces.iter().all(|known| known.is_some() && *known != other) {
+                namespaces.push(other);
+            }
+        }
+        for namespace in namespaces {
             let need = |verb| Need { verb, group: "events.k8s.io", resource: "events", namespace: namespace.clone(), name: None };
             needs.extend(["create", "patch"].map(need));
         }

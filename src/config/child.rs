@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use crate::config::parse::{self, Expected};
 use crate::config::read::Reader;
 use crate::config::{Method, numbers, reload};
+use crate::core::discretion::Output;
 
 /// The application as a child of ours.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -95,9 +96,18 @@ impl Reader<'_> {
         }))
     }
 
+    pub fn react_output(&mut self) -> Option<Output> {
+        self.value("REACT_OUTPUT", &self.raw.react_output, react_output)
+    }
+
     pub fn on_reload_failure(&mut self) -> Option<OnReloadFailure> {
         self.value("ON_RELOAD_FAILURE", &self.raw.on_reload_failure, on_reload_failure)
     }
+}
+
+/// What is repeated of what the application says.
+fn react_output(text: &str) -> Result<Output, Expected> {
+    parse::choice(text, &[("guarded", Output::Guarded), ("always", Output::Always)])
 }
 
 /// A signal that a process can handle.
@@ -174,6 +184,13 @@ mod tests {
     fn one_list_and_a_command_do_not_go_together() {
         let why = "METHOD: LIST ends after one list, so that nothing would follow for the command: it needs WATCH or SLEEP";
         assert_eq!(child(&[("METHOD", "LIST")]), Err(vec![why.to_owned()]));
+    }
+
+    #[test]
+    fn r13_what_is_said_is_repeated_with_care_unless_always_is_asked_for() {
+        let output = |vars: &[(&str, &str)]| exactly(&[vars, &LEAST].concat(), &Flags::default()).map(|config| config.react_output);
+        assert_eq!(output(&[]), Ok(Output::Guarded));
+        assert_eq!(output(&[("REACT_OUTPUT", "Always")]), Ok(Output::Always));
     }
 
     #[test]

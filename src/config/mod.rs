@@ -65,6 +65,7 @@ use crate::config::read::Reader;
 use crate::config::reload::{Script, Signalling};
 use crate::config::triggers::Triggers;
 use crate::config::web::{Call, Downloads, Web};
+use crate::core::discretion::Output;
 use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey};
 use crate::core::policy::{Adopt, Batching, Durability, OnDelete, Order};
 use crate::core::project::{FileNames, Urls};
@@ -134,6 +135,8 @@ pub struct Config {
     pub triggers: Triggers,
     /// The application as our child.
     pub child: Option<Child>,
+    /// What is repeated of what the application says.
+    pub react_output: Output,
     /// What a reload that fails means for health.
     pub on_reload_failure: OnReloadFailure,
     /// How often script and request run.
@@ -306,32 +309,6 @@ impl Config {
         reader.finish(config)
     }
 
-    /// What is projected from where, as one line: source, label, namespaces, kinds, objects. Equal for two runs that want the same
-    /// objects.
-    pub fn selection(&self) -> String {
-        let source = match &self.origin {
-            Origin::Cluster { .. } => "cluster".to_owned(),
-            Origin::Manifests(folder) => folder.display().to_string(),
-        };
-        let namespaces = match &self.namespaces {
-            Namespaces::All => "ALL".to_owned(),
-            Namespaces::Only(names) => names.join(","),
-        };
-        let kinds: Vec<_> = self.kinds.iter().map(|kind| kind.as_str()).collect();
-        let mut selection = format!("source={source}");
-        if let Some(selector) = &self.selector {
-            selection.push_str(&format!(" label={selector} namespaces={namespaces} kinds={}", kinds.join(",")));
-        }
-        for ObjectKey { kind, namespace, name } in &self.objects {
-            selection.push_str(&format!(" object={}/{namespace}/{name}", kind.lower()));
-        }
-        for NamedObject { namespace, kind, name } in &self.named {
-            let kind = kind.map(Kind::lower).unwrap_or_default();
-            selection.push_str(&format!(" name={}/{kind}/{name}", namespace.as_deref().unwrap_or_default()));
-        }
-        selection
-    }
-
     /// Whether anything is projected. If not, all that is said of objects and files means nothing.
     pub fn projects(&self) -> bool {
         self.selector.is_some() || !self.objects.is_empty()
@@ -404,7 +381,7 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
     let (exec, asked_pods) = reader.exec(context, scope.as_ref().map(|scope| &scope.origin), web.as_ref()).unzip();
     let triggers = reader.triggers(method.map(|(method, _)| method));
     let child = reader.child(&flags.child, method.map(|(method, _)| method));
-    let on_reload_failure = reader.on_reload_failure();
+    let (react_output, on_reload_failure) = (reader.react_output(), reader.on_reload_failure());
     reader.tells_of_files();
     let told_otherwise = context.only_looks || !flags.child.is_empty() || matches!(exec, Some(Some(_)));
     reader.somebody_is_told(reactions.as_ref().filter(|_| !told_otherwise));
@@ -444,6 +421,7 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
         script: reactions.script,
         triggers: triggers?,
         child: child?,
+        react_output: react_output?,
         on_reload_failure: on_reload_failure?,
         batching: reactions.batching,
         verify: connection?,

@@ -5,8 +5,8 @@ use crate::config::names;
 use crate::config::parse::{self, Expected};
 use crate::config::read::Reader;
 use crate::config::settings::{self, Fallback};
-use crate::config::{Config, FINALIZER_DOMAIN, Method, selection_hash};
-use crate::core::object::{Kind, Namespaces, ObjectKey};
+use crate::config::{Config, FINALIZER_DOMAIN, Method, Origin, selection_hash};
+use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey};
 use crate::core::policy::OnDelete;
 use crate::core::selector::Selector;
 
@@ -19,6 +19,32 @@ pub struct Objects {
 }
 
 impl Config {
+    /// What is projected from where, as one line: source, label, namespaces, kinds, objects. Equal for two runs that want the same
+    /// objects.
+    pub fn selection(&self) -> String {
+        let source = match &self.origin {
+            Origin::Cluster { .. } => "cluster".to_owned(),
+            Origin::Manifests(folder) => folder.display().to_string(),
+        };
+        let namespaces = match &self.namespaces {
+            Namespaces::All => "ALL".to_owned(),
+            Namespaces::Only(names) => names.join(","),
+        };
+        let kinds: Vec<_> = self.kinds.iter().map(|kind| kind.as_str()).collect();
+        let mut selection = format!("source={source}");
+        if let Some(selector) = &self.selector {
+            selection.push_str(&format!(" label={selector} namespaces={namespaces} kinds={}", kinds.join(",")));
+        }
+        for ObjectKey { kind, namespace, name } in &self.objects {
+            selection.push_str(&format!(" object={}/{namespace}/{name}", kind.lower()));
+        }
+        for NamedObject { namespace, kind, name } in &self.named {
+            let kind = kind.map(Kind::lower).unwrap_or_default();
+            selection.push_str(&format!(" name={}/{kind}/{name}", namespace.as_deref().unwrap_or_default()));
+        }
+        selection
+    }
+
     /// Whether an object, whose labels `value_of` looks up, is one that we follow.
     pub fn follows<'a>(&self, key: &ObjectKey, value_of: impl Fn(&str) -> Option<&'a str>) -> bool {
         let is_within = self.kinds.contains(&key.kind) && self.namespaces.contains(&key.namespace);

@@ -108,7 +108,7 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 109] = [
+    const BAD: [(&str, &str); 110] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
@@ -195,6 +195,7 @@ mod tests {
         ("KILL_SIGNAL", "0"),
         ("KILL_TIMEOUT", "-1"),
         ("CHILD_RESTART", "maybe"),
+        ("REACT_OUTPUT", "never"),
         ("ON_RELOAD_FAILURE", "end"),
         ("REACT_WINDOW", "soon"),
         ("REQ_ONCE_PER_BATCH", "on"),

@@ -100,6 +100,7 @@ pub struct Raw {
     pub kill_signal: Option<String>,
     pub kill_timeout: Option<String>,
     pub child_restart: Option<String>,
+    pub react_output: Option<String>,
     pub on_reload_failure: Option<String>,
     pub react_window: Option<String>,
     pub req_once_per_batch: Option<String>,

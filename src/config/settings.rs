@@ -408,6 +408,7 @@ pub const SETTINGS: &[Setting] = &[
         Value("never"),
         "What follows when the child ends by itself: never, which ends us with its code, or always, which starts it again after a pause that grows from 1 to 60 seconds.",
     ),
+    setting(Reactions, "REACT_OUTPUT", Value("guarded"), "When what it says is logged: guarded, not with files of Secrets; or always."),
     setting(
         Reactions,
         "ON_RELOAD_FAILURE",
@@ -469,7 +470,7 @@ pub const SETTINGS: &[Setting] = &[
         Unset,
         "Names of finalizers that this deployment used before, with commas between them. They are removed, never added.",
     ),
-    setting(Cluster, "EVENT_LOGGING", Value("false"), "Whether outcomes are told as Kubernetes Events on the objects."),
+    setting(Cluster, "EVENT_LOGGING", Value("false"), "Whether outcomes are told as Kubernetes Events on objects and on our pod."),
     setting(Log, "LOG_LEVEL", Value("info"), "error, warn, info, debug or trace."),
     setting(Log, "LOG_FORMAT", Described("json, or text if stderr is a terminal"), "text or json; logfmt, too, with PROFILE=k8s-sidecar."),
     setting(Log, "LOG_TZ", Value("LOCAL"), "Zone of the times in PROFILE=k8s-sidecar: UTC, or the local one."),

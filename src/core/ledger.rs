@@ -368,7 +368,7 @@ mod tests {
 
     #[test]
     fn r10_what_is_known_of_attempts_is_the_last_that_was_noted_until_it_is_done() {
-        let debt = |unanswered| Debt { since: 7, unanswered, last: 8, refused: 1, refusals: vec![(9, 200)] };
+        let debt = |unanswered| Debt { since: 7, unanswered, last: 8, refused: 1, refusals: vec![(9, 200)], clean: true };
         let noted = |unanswered| line(&Record::Debt(debt(unanswered)));
         let before = contents(&[line(&Record::Owed), noted(1), noted(2)]);
         assert_eq!((&before.debt, before.garbage, before.skipped), (&debt(2), 1, 0));

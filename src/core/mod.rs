@@ -3,6 +3,7 @@
 pub mod annotations;
 pub mod cause;
 pub mod digest;
+pub mod discretion;
 pub mod entry;
 pub mod folded;
 pub mod held;

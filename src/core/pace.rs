@@ -89,6 +89,13 @@ pub struct Debt {
     /// When credentials were refused, and one byte that tells most of them apart.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<(u64, u8)>,
+    /// Whether no file of a Secret was there that whoever is told may still know.
+    #[serde(skip_serializing_if = "is_false")]
+    pub clean: bool,
+}
+
+const fn is_false(is_so: &bool) -> bool {
+    !*is_so
 }
 
 const fn is_zero(count: &u32) -> bool {
@@ -335,6 +342,7 @@ impl Pace {
             last: if self.unanswered > 0 { seconds(self.ended) } else { 0 },
             refused: self.refused,
             refusals: self.refusals.iter().map(|refusal| (seconds(refusal.at), refusal.tag)).collect(),
+            clean: false,
         }
     }
 

@@ -6,6 +6,7 @@ mod contests;
 mod fold;
 mod lasting;
 mod room;
+mod secrets;
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{self, AtomicU64};
 
 use crate::core::digest::Digester;
+use crate::core::discretion::Secrets;
 use crate::core::entry::{Content, Live, ObjectEntry, OnDisk, PathEntry};
 use crate::core::object::{Kind, ObjectKey, SourceId};
 use crate::core::path::TargetPath;
@@ -93,6 +95,8 @@ pub struct Store {
     lasting: usize,
     /// Whether there ever was an object whose files are to stay when it goes.
     knows_lasting: bool,
+    /// Files that may hold what a Secret said.
+    secrets: Secrets,
     /// Files of objects that do not live stay, whoever is absent.
     holds_back: bool,
     /// See [`Store::looked`]. Atomic only so that a shared store can count.
@@ -121,6 +125,7 @@ impl Store {
             withheld: HashSet::new(),
             lasting: 0,
             knows_lasting: false,
+            secrets: Secrets::default(),
             holds_back: false,
             looked: AtomicU64::new(0),
         }
@@ -301,6 +306,7 @@ impl Store {
         if let Some(entry) = self.paths.get_mut(path) {
             entry.set_disk(disk);
         }
+        self.clear_former(path);
     }
 
     /// Forgets what stands on disk everywhere: FOLDER was replaced under us.
@@ -310,7 +316,8 @@ impl Store {
 
     /// Notes whom the ledger gives a path to.
     pub fn own(&mut self, path: &TargetPath, owner: &ObjectKey) {
-        self.disown(path);
+        self.note_secret(path, owner);
+        self.release(path);
         let owner = self.intern(owner);
         self.object_entry(&owner).owned += 1;
         self.owned += 1;
@@ -318,6 +325,7 @@ impl Store {
         for folder in path.ancestors() {
             self.count_beneath(folder, |beneath| beneath.owned += 1);
         }
+        self.clear_former(path);
     }
 
     /// Notes that an object may be let go although files of it are left.
@@ -330,8 +338,13 @@ impl Store {
         std::mem::take(&mut self.idle)
     }
 
-    /// Notes that the ledger gives the path to nobody.
+    /// Notes that the ledger gives the path to nobody: nothing of ours is there.
     pub fn disown(&mut self, path: &TargetPath) {
+        self.release(path);
+        self.secrets.clear(path);
+    }
+
+    fn release(&mut self, path: &TargetPath) {
         let Some(entry) = self.paths.get_mut(path) else { return };
         let (former, lasts) = (entry.owner.take(), entry.lasts());
         entry.set_lasts(false);
@@ -339,6 +352,9 @@ impl Store {
         let Some(former) = former else { return };
         self.owned -= 1;
         self.lasting -= usize::from(lasts);
+        if former.kind == Kind::Secret {
+            self.secrets.lost();
+        }
         for folder in path.ancestors() {
             self.count_beneath(folder, |beneath| beneath.owned -= 1);
         }

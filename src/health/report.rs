@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use crate::config::child::OnReloadFailure;
 use crate::core::object::Kind;
-use crate::health::{Owed, Readiness, State, WatchState};
+use crate::health::{DeadChild, Owed, Readiness, State, WatchState};
 
 /// The body of `/healthz` and `/readyz`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -34,6 +34,9 @@ pub struct Report {
     /// What it was told and never answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     unanswered: Option<String>,
+    /// The child, while it does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_child: Option<ChildReport>,
     #[serde(skip)]
     synced: bool,
 }
@@ -62,6 +65,12 @@ enum Status {
 struct LoopReport {
     name: &'static str,
     ok: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+struct ChildReport {
+    exit_code: u8,
+    next_start_seconds: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -182,6 +191,10 @@ impl State {
             reload_failure: self.reload_failure.clone(),
             owed: self.owed.iter().map(|owed| owed.report(now)).collect(),
             unanswered: self.unanswered.clone(),
+            dead_child: self.dead_child.map(|DeadChild { code, due }| ChildReport {
+                exit_code: code,
+                next_start_seconds: due.saturating_duration_since(now).as_secs(),
+            }),
             synced: self.readiness == Readiness::Ready,
         }
     }

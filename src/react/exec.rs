@@ -1,11 +1,11 @@
 //! EXEC_LABELS and EXEC_COMMAND: runs a command in other pods.
 //!
 //! A pod in which it worked is not asked again for the same change; one that is not ready, terminates or went is no target.
-//! Never knows what the command prints: its last kilobyte goes to the log and to an Event on the pod, because people need it there.
+//! Never knows what the command prints: its last kilobyte goes to the log, where that is safe, and an Event on the pod says so.
 
 pub mod targets;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -15,22 +15,27 @@ use tracing::{debug, info, warn};
 
 use crate::config::exec::Exec as Settings;
 use crate::core::cause::Cause;
+use crate::core::discretion::{Frankness, Listener, Since};
 use crate::core::object::{Kind, ObjectKey};
 use crate::core::retry::{Retry, Trouble};
 use crate::react::exec::targets::{Target, targets};
-use crate::react::{Fault, Fired, Reaction};
+use crate::react::herald::Failing;
+use crate::react::{Fault, Fired, Reaction, words};
 use crate::source::api::ApiServer;
-use crate::source::exec::{Command, Exit, Output, run};
+use crate::source::exec::{Command, Exit, Output, Tail, run};
 use crate::source::failure::Failure;
 use crate::status::access::{self, Need, Verdict};
 use crate::status::events::{EventSender, Report};
-use crate::status::reason::{RELOAD_FAILED, RELOAD_SUCCEEDED};
+use crate::status::reason::{RELOAD_FAILED, RELOAD_SUCCEEDED, Reason};
 
 /// See the module's header.
 pub struct Exec {
     settings: Settings,
     api: ApiServer,
-    events: Option<EventSender>,
+    listener: Listener,
+    /// What was known before the first attempt since something was new.
+    first: Option<Since>,
+    tellings: Tellings,
     backoff: Duration,
     /// Whether it follows changes of files.
     heeds_files: bool,
@@ -38,6 +43,16 @@ pub struct Exec {
     done: HashSet<String>,
     /// Whether there was no pod the last time.
     alone: bool,
+}
+
+/// Where it is told how it went in each pod.
+struct Tellings {
+    events: Option<EventSender>,
+    namespace: String,
+    /// What Events have told of pods, by their uids.
+    failing: Failing,
+    /// What the log has told last of them for this change.
+    told: HashMap<String, [String; 3]>,
 }
 
 /// How it went in one pod.
@@ -49,8 +64,9 @@ enum End {
 
 impl Exec {
     /// A reaction that runs a command, and tells of it by `events`, if anywhere.
-    pub fn new(settings: Settings, api: ApiServer, events: Option<EventSender>, backoff: Duration) -> Self {
-        Self { settings, api, events, backoff, heeds_files: true, done: HashSet::new(), alone: false }
+    pub fn new(settings: Settings, api: ApiServer, events: Option<EventSender>, listener: Listener, backoff: Duration) -> Self {
+        let tellings = Tellings { events, namespace: settings.namespace.clone(), failing: Failing::default(), told: HashMap::new() };
+        Self { settings, api, listener, first: None, tellings, backoff, heeds_files: true, done: HashSet::new(), alone: false }
     }
 
     /// The same, but changes of files do not matter: EXEC_ON=none.
@@ -60,6 +76,8 @@ impl Exec {
     }
 
     async fn run(&mut self) -> Result<(), Fault> {
+        let since = self.listener.begins();
+        let first = *self.first.get_or_insert(since);
         let (found, skipped) = match targets(&self.api, (&self.settings).into()).await {
             Ok(found) => found,
             Err(failure) if failure.code() == Some(403) => return Err(later(None, self.missing(&["list"], "pods").await)),
@@ -70,6 +88,7 @@ impl Exec {
             let Settings { labels, namespace, .. } = &self.settings;
             warn!(%labels, %namespace, skipped, "there is no pod to run the command in");
         }
+        self.tellings.told.retain(|uid, _| found.iter().any(|target| target.uid == *uid));
         let all = found.len();
         let left: Vec<Target> = found.into_iter().filter(|target| !self.done.contains(&target.uid)).collect();
         let mut failed = Failed::default();
@@ -81,15 +100,15 @@ impl Exec {
             while let Some((target, end, output)) = ends.next().await {
                 match end {
                     End::Exit(Exit::Done) => {
-                        self.tell_done(&target, &output);
+                        self.tellings.done(&target, &output, self.listener.frankness(since));
                         self.done.insert(target.uid);
                     }
                     End::Refused(failure) if failure.code() == Some(403) => forbidden.push(target),
                     End::Refused(failure) if failure.code() == Some(404) => debug!(pod = target.pod, "the pod is gone"),
                     end => {
                         let why = why(&end, settings);
-                        self.tell_failed(&target, &why, &output);
-                        failed.add(&target, &why, wish(&end));
+                        self.tellings.failed(&target, &why, &output, self.listener.frankness(since));
+                        failed.add(&target, &note(&why, &output), wish(&end));
                     }
                 }
             }
@@ -97,11 +116,14 @@ impl Exec {
         if !forbidden.is_empty() {
             let why = self.missing(&["get", "create"], "pods/exec").await;
             for target in forbidden {
-                self.tell_failed(&target, &why, &Output::default());
+                self.tellings.failed(&target, &why, &Output::default(), Frankness::Silent);
                 failed.add(&target, &why, None);
             }
         }
-        failed.fault(all)
+        failed.fault(all)?;
+        // It may have worked in some of them before others.
+        self.listener.told(first);
+        Ok(())
     }
 
     /// Which of these verbs we may not use.
@@ -115,25 +137,34 @@ impl Exec {
             false => format!("not permitted: {} (see rbac/exec.yaml)", denied.join(", ")),
         }
     }
+}
 
-    fn tell_done(&self, target: &Target, output: &Output) {
-        let (stdout, stderr) = (output.stdout.text(), output.stderr.text());
+impl Tellings {
+    fn done(&mut self, target: &Target, output: &Output, frankness: Frankness) {
+        let (stdout, stderr) = (shown(&output.stdout, frankness), shown(&output.stderr, frankness));
         info!(pod = target.pod, container = target.container, code = 0, stdout, stderr, "the command ran in the pod");
-        if let Some(events) = &self.events {
-            events.send(Report::new(self.key(target), &*target.uid, &RELOAD_SUCCEEDED, note("exit code 0", &stdout, &stderr)));
+        self.failing.works(&target.uid);
+        self.event(target, &RELOAD_SUCCEEDED, note("exit code 0", output));
+    }
+
+    /// Once for the same reason and words, however often it is tried.
+    fn failed(&mut self, target: &Target, why: &str, output: &Output, frankness: Frankness) {
+        let said = [why.to_owned(), shown(&output.stdout, frankness), shown(&output.stderr, frankness)];
+        let [_, stdout, stderr] = &said;
+        match self.told.get(&target.uid) == Some(&said) {
+            false => warn!(pod = target.pod, container = target.container, why, stdout, stderr, "the command failed in the pod"),
+            true => debug!(pod = target.pod, container = target.container, why, stdout, stderr, "the command failed in the pod"),
+        }
+        self.told.insert(target.uid.clone(), said);
+        if self.failing.is_news(&target.uid, why) {
+            self.event(target, &RELOAD_FAILED, note(why, output));
         }
     }
 
-    fn tell_failed(&self, target: &Target, why: &str, output: &Output) {
-        let (stdout, stderr) = (output.stdout.text(), output.stderr.text());
-        warn!(pod = target.pod, container = target.container, why, stdout, stderr, "the command failed in the pod");
-        if let Some(events) = &self.events {
-            events.send(Report::new(self.key(target), &*target.uid, &RELOAD_FAILED, note(why, &stdout, &stderr)));
-        }
-    }
-
-    fn key(&self, target: &Target) -> ObjectKey {
-        ObjectKey::new(Kind::Pod, self.settings.namespace.as_str(), target.pod.as_str())
+    fn event(&self, target: &Target, reason: &'static Reason, note: String) {
+        let Some(events) = &self.events else { return };
+        let key = ObjectKey::new(Kind::Pod, self.namespace.as_str(), target.pod.as_str());
+        events.send(Report::new(key, &*target.uid, reason, note));
     }
 }
 
@@ -162,6 +193,8 @@ impl Reaction for Exec {
 
     fn renew(&mut self) {
         self.done.clear();
+        self.tellings.told.clear();
+        self.first = None;
     }
 
     fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {
@@ -228,28 +261,11 @@ fn later(wish: Option<Duration>, why: String) -> Fault {
     Fault::Transient { trouble: Trouble::Later, wish, why }
 }
 
-/// What an Event says: the errors first, for a note is short.
-fn note(what: &str, stdout: &str, stderr: &str) -> String {
-    let mut note = what.to_owned();
-    for (name, text) in [("stderr", stderr), ("stdout", stdout)] {
-        let from = text.len().saturating_sub(400);
-        let end = (from..=text.len()).find(|from| text.is_char_boundary(*from)).and_then(|from| text.get(from..)).unwrap_or_default();
-        if !end.is_empty() {
-            note.push_str(&format!("; {name}: {end}"));
-        }
-    }
-    note
+fn shown(tail: &Tail, frankness: Frankness) -> String {
+    words::repeated(tail.text(), tail.bytes(), frankness)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn notes_hold_the_ends_of_both_outputs() {
-        assert_eq!(note("exit code 3", "", ""), "exit code 3");
-        assert_eq!(note("exit code 3", "out", "err"), "exit code 3; stderr: err; stdout: out");
-        let long = format!("ä{}", "b".repeat(399));
-        assert_eq!(note("x", &long, ""), format!("x; stdout: {}", "b".repeat(399)));
-    }
+/// What an Event says.
+fn note(what: &str, output: &Output) -> String {
+    words::told(what.to_owned(), output.stdout.bytes().saturating_add(output.stderr.bytes()))
 }

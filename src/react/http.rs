@@ -2,70 +2,137 @@
 
 use crate::config::Wording;
 use crate::config::web::{Call, CredentialOrigins};
+use crate::core::discretion::{Frankness, Listener, Since};
 use crate::core::pace::Fingerprint;
 use crate::core::retry::Retry;
-use crate::react::{Fault, Fired, Reaction, Shown};
-use crate::web::address::{Secrecy, origin, quoted};
+use crate::react::{Fault, Fired, Reaction, Shown, words};
+use crate::web::address::{Secrecy, origin, quoted, scrubbed, shown};
 use crate::web::error::WebError;
-use crate::web::{Ask, Client, Question, Reach, Rules, tell};
+use crate::web::{Answer, Ask, Client, Question, Reach, Rules, tell};
+
+/// Asks whoever is to be told.
+pub struct Asker {
+    pub(super) call: Call,
+    pub(super) client: Client,
+    pub(super) wording: Wording,
+    pub(super) listener: Listener,
+}
 
 /// Asks one URL.
 pub struct Request {
-    call: Call,
-    client: Client,
+    asker: Asker,
     rules: Rules,
     retry: Retry,
-    wording: Wording,
     /// Why the last attempt failed.
     failure: String,
+    /// Code and words of the last answer that was no success, so that they are told once.
+    answered: Option<(u16, String)>,
 }
 
-impl Request {
-    /// Credentials go to the URL's own origin; no address is refused, for an administrator chose it.
-    pub fn new(call: Call, client: Client, retry: Retry, wording: Wording) -> Self {
-        let credentials = CredentialOrigins::Only(origin(&call.url.0).into_iter().collect());
-        Self { call, client, rules: Rules { reach: Reach::Anywhere, credentials }, retry, wording, failure: String::new() }
-    }
-
-    async fn ask(&self) -> Result<(), Failed> {
-        ask(&self.client, &self.call, self.call.url.0.trim(), &self.rules, self.wording).await
-    }
-}
-
-/// Why an attempt failed, and the credentials that were shown.
+/// Why an attempt failed.
 pub(super) struct Failed {
     error: WebError,
+    /// The same for people, without a word of the application's.
+    why: String,
+    /// The words of the application, as far as the log may have them and has not.
+    pub(super) answer: String,
+    /// The credentials that were shown.
     credentials: Option<Fingerprint>,
 }
 
-impl Failed {
-    /// Before anybody was shown anything.
-    pub(super) const fn early(error: WebError) -> Self {
-        Self { error, credentials: None }
+impl Asker {
+    /// By this client.
+    pub const fn new(call: Call, client: Client, wording: Wording, listener: Listener) -> Self {
+        Self { call, client, wording, listener }
     }
 
-    /// What it means for the next attempt.
-    pub(super) fn fault(&self, client: &Client) -> Fault {
-        let Self { error, credentials } = self;
-        let (why, wish) = (error.to_string(), error.wish());
+    /// Asks once, and says what the answer is worth.
+    pub(super) async fn ask(&self, url: &str, rules: &Rules, since: Since) -> Result<(), Failed> {
+        let Self { call, client, wording, listener } = self;
+        // As the original has it, a GET carries nothing.
+        let json = call.payload.as_ref().filter(|_| call.method != "GET").map(|payload| payload.0.as_str());
+        let question = Question::Call { method: &call.method, json };
+        let answer = client.ask(&Ask { url, question, rules }).await.map_err(|error| Failed::unasked(url, error))?;
+        let frankness = listener.frankness(since);
+        tell(*wording, url, Secrecy::Open, &answer, frankness);
+        client.judge(url, &answer).map_err(|error| Failed {
+            why: words::told(error.to_string(), answer.length),
+            error,
+            answer: self.repeated(url, &answer, frankness),
+            credentials: answer.credentials,
+        })
+    }
+
+    /// What the application answered, for whoever has to correct something. What the line of the original shows is not told again.
+    fn repeated(&self, url: &str, answer: &Answer, frankness: Frankness) -> String {
+        match answer.secrecy(frankness) {
+            _ if answer.body.is_empty() => String::new(),
+            Some(why) => format!("withheld, as {why}: {} bytes", answer.length),
+            None if self.wording == Wording::Sidecar => String::new(),
+            None => answer.excerpt(|body| scrubbed(body, url)),
+        }
+    }
+
+    /// What a failure means for the next attempt.
+    pub(super) fn fault(&self, failed: &Failed) -> Fault {
+        let Failed { error, why, credentials, .. } = failed;
+        let (why, wish) = (why.clone(), error.wish());
         match (error, error.trouble()) {
             (WebError::Unanswered { .. }, _) => Fault::Unanswered(why),
             (WebError::Status { code: 401 | 403, .. }, _) => Fault::Refused { credentials: *credentials, wish, why },
-            (error, _) if client.is_final(error) => Fault::Permanent(why),
+            (error, _) if self.client.is_final(error) => Fault::Permanent(why),
             (_, Some(trouble)) => Fault::Transient { trouble, wish, why },
             (_, None) => Fault::Answered { wish, why },
         }
     }
 }
 
-/// Asks once, and says what the answer is worth.
-pub(super) async fn ask(client: &Client, call: &Call, url: &str, rules: &Rules, wording: Wording) -> Result<(), Failed> {
-    // As the original has it, a GET carries nothing.
-    let json = call.payload.as_ref().filter(|_| call.method != "GET").map(|payload| payload.0.as_str());
-    let question = Question::Call { method: &call.method, json };
-    let answer = client.ask(&Ask { url, question, rules }).await.map_err(Failed::early)?;
-    tell(wording, url, Secrecy::Open, &answer);
-    client.judge(url, &answer).map_err(|error| Failed { error, credentials: answer.credentials })
+impl Failed {
+    /// Before there was an answer. Where a redirect leads to is what the application said.
+    pub(super) fn unasked(url: &str, error: WebError) -> Self {
+        let asked = shown(url);
+        let why = match error.url() {
+            Some(url) if url != asked => format!("{asked}: after a redirect: {}", error.why()),
+            _ => error.to_string(),
+        };
+        Self { error, why, answer: String::new(), credentials: None }
+    }
+}
+
+impl Request {
+    /// Credentials go to the URL's own origin; no address is refused, for an administrator chose it.
+    pub fn new(asker: Asker, retry: Retry) -> Self {
+        let credentials = CredentialOrigins::Only(origin(&asker.call.url.0).into_iter().collect());
+        let rules = Rules { reach: Reach::Anywhere, credentials };
+        Self { asker, rules, retry, failure: String::new(), answered: None }
+    }
+
+    fn url(&self) -> &str {
+        self.asker.call.url.0.trim()
+    }
+
+    async fn ask(&mut self) -> Result<(), Fault> {
+        let since = self.asker.listener.begins();
+        let Err(failed) = self.asker.ask(self.url(), &self.rules, since).await else {
+            self.asker.listener.told(since);
+            return Ok(());
+        };
+        let fault = self.asker.fault(&failed);
+        self.failure = failed.error.why();
+        let answered = match &failed.error {
+            WebError::Status { code, .. } if !failed.answer.is_empty() => Some((*code, failed.answer)),
+            _ => None,
+        };
+        if let Some((code, answer)) = &answered {
+            let url = shown(self.url());
+            match self.answered == answered {
+                false => tracing::warn!(url, code, answer, "the application answered"),
+                true => tracing::debug!(url, code, answer, "the application answered"),
+            }
+        }
+        self.answered = answered;
+        Err(fault)
+    }
 }
 
 impl Reaction for Request {
@@ -74,7 +141,7 @@ impl Reaction for Request {
     }
 
     fn skips_initial(&self) -> bool {
-        self.call.skips_initial
+        self.asker.call.skips_initial
     }
 
     fn is_remembered(&self) -> bool {
@@ -82,29 +149,28 @@ impl Reaction for Request {
     }
 
     fn credentials(&mut self) -> Shown<'_> {
-        Box::pin(self.client.credentials_shown(self.call.url.0.trim(), &self.rules.credentials))
+        Box::pin(self.asker.client.credentials_shown(self.url(), &self.rules.credentials))
     }
 
     fn retry(&self) -> Retry {
         self.retry
     }
 
+    fn renew(&mut self) {
+        self.answered = None;
+    }
+
     fn exhausted(&self) -> String {
-        match self.wording {
+        match self.asker.wording {
             Wording::Own => "the application was not told, trying again later".to_owned(),
             Wording::Sidecar => {
-                format!("Max retries exceeded for URL {}: {}", quoted(&self.call.url.0, Secrecy::Open), self.failure)
+                format!("Max retries exceeded for URL {}: {}", quoted(&self.asker.call.url.0, Secrecy::Open), self.failure)
             }
         }
     }
 
     fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {
-        Box::pin(async {
-            self.ask().await.map_err(|failed| {
-                self.failure = failed.error.why();
-                failed.fault(&self.client)
-            })
-        })
+        Box::pin(self.ask())
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::web::{Credentials, Encoding, Given, Headers, Redacted, Web};
+use crate::core::discretion::{Discretion, Output};
 use crate::core::retry::Trouble;
 use crate::web::stub::{Lines, Reply, server};
 
@@ -30,7 +31,7 @@ fn request(url: &str, method: &str, payload: Option<&str>) -> Request {
 fn request_with(web: &Web, url: &str, method: &str, payload: Option<&str>, wording: Wording) -> Request {
     let payload = payload.map(|payload| Redacted(payload.to_owned()));
     let call = Call { url: Redacted(url.to_owned()), method: method.to_owned(), payload, skips_initial: true };
-    Request::new(call, Client::new(web).unwrap(), RETRY, wording)
+    Request::new(Asker::new(call, Client::new(web).unwrap(), wording, Discretion::default().listener()), RETRY)
 }
 
 #[tokio::test]
@@ -105,7 +106,7 @@ async fn faults_say_whether_another_attempt_helps() {
     for (code, trouble) in [(429, Some(Trouble::Later)), (503, Some(Trouble::Later)), (404, None), (401, None)] {
         let fault = request(&stub.url(&format!("/{code}?canary")), "POST", None).fire(&[]).await.unwrap_err();
         let name = http::StatusCode::from_u16(code).unwrap().canonical_reason().unwrap();
-        let why = format!("{}: answered {code} {name}", stub.url(""));
+        let why = format!("{}: answered {code} {name}, 6 bytes said: see the log", stub.url(""));
         let expected = match trouble {
             Some(trouble) => Fault::Transient { trouble, wish: Some(Duration::from_secs(3)), why },
             None if code == 401 => Fault::Refused { credentials: None, wish: Some(Duration::from_secs(3)), why },
@@ -160,7 +161,7 @@ async fn s7_c2_the_line_at_the_bounds_of_retries_has_the_path_and_says_why() {
     let url = stub.url("/a?canary").replace("http://", "http://u:canary@");
     let mut request = request_with(&web("", Encoding::Latin1), &url, "GET", None, Wording::Sidecar);
     let fault = request.fire(&[]).await.unwrap_err();
-    assert_eq!(fault.why(), format!("{}: answered 503 Service Unavailable", stub.url("")));
+    assert_eq!(fault.why(), format!("{}: answered 503 Service Unavailable, 6 bytes said: see the log", stub.url("")));
     assert_eq!(request.exhausted(), format!("Max retries exceeded for URL {}: answered 503 Service Unavailable", stub.url("/a")));
 }
 
@@ -192,4 +193,50 @@ async fn r11_a_request_that_is_not_answered_was_told() {
     let web = Web { answer_timeout: Duration::from_millis(50), timeout: Duration::from_millis(50), ..web("", Encoding::Latin1) };
     let fault = request_with(&web, &stub.url("/a?canary"), "POST", None, Wording::Own).fire(&[]).await.unwrap_err();
     assert_eq!(fault, Fault::Unanswered(format!("{}: no answer within 0.05 s (REQ_ANSWER_TIMEOUT)", stub.url(""))));
+}
+
+/// What the log says of answers with these words to a request of this form, in our own words.
+async fn repeated(path: &str, payload: Option<&str>, user: &str, body: &str, output: Output) -> Vec<String> {
+    let (lines, _guard) = Lines::collect();
+    let body = body.to_owned();
+    let stub = server(move |_| Reply::new("400 Bad Request", "", body.clone())).await;
+    let mut request = request_with(&web(user, Encoding::Latin1), &stub.url(path), "POST", payload, Wording::Own);
+    request.asker.listener = Discretion::new(output).listener();
+    for _ in 0..3 {
+        let _ = request.fire(&[]).await;
+    }
+    lines.with("the application answered")
+}
+
+#[tokio::test]
+async fn r13_what_the_application_answers_is_told_once_and_cut() {
+    let lines = repeated("/-/reload", None, "", &"ä".repeat(300), Output::Guarded).await;
+    assert_eq!(lines.iter().filter(|line| line.starts_with("WARN ")).count(), 1, "{lines:?}");
+    assert!(lines[0].contains(&"ä".repeat(256)) && !lines[0].contains(&"ä".repeat(257)), "{lines:?}");
+}
+
+#[tokio::test]
+async fn r13_an_answer_that_may_repeat_what_was_sent_is_repeated_only_if_that_was_asked_for() {
+    for (path, payload, user) in [("/a", Some("\"canary\""), ""), ("/a", None, "canary"), ("/a?canary", None, "")] {
+        let lines = repeated(path, payload, user, "who asked: canary", Output::Guarded).await;
+        assert!(!lines.is_empty() && lines.iter().all(|line| line.contains("withheld") && !line.contains("canary")), "{lines:?}");
+        let lines = repeated(path, payload, user, "who asked: canary", Output::Always).await;
+        let is_shown = lines.iter().any(|line| line.contains("canary"));
+        assert_eq!(is_shown, !path.contains('?'), "of a URL no more than its origin is shown, whatever is set: {lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn r13_the_path_of_the_url_is_not_shown_in_our_own_words() {
+    let lines = repeated("/hooks/canary-in-path", None, "", "no /hooks/canary-in-path: canary-in-path", Output::Guarded).await;
+    assert!(lines[0].contains("no …: …"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn r13_where_a_redirect_leads_to_is_not_told() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let stub = server(move |_| Reply::redirect(302, &format!("http://{nobody}/canary"))).await;
+    let fault = request(&stub.url("/a"), "POST", None).fire(&[]).await.unwrap_err();
+    assert!(fault.why().starts_with(&format!("{}: after a redirect: ", stub.url(""))), "{fault:?}");
+    assert!(!fault.why().contains(&nobody.to_string()), "{fault:?}");
 }

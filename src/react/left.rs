@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::core::pace::{Next, Pace};
 use crate::core::react::Job;
-use crate::react::{Fault, Reaction};
+use crate::react::{Fault, Reaction, words};
 
 /// What is said of an attempt that is still to come, and of one whose end is.
 const WAITS: &str = "it waits for its turn";
@@ -22,7 +22,7 @@ pub struct Left {
     pub why: String,
     /// Whether there is nothing left to do.
     pub is_over: bool,
-    /// The reason that people were told last.
+    /// The reason that people were told last, without lengths.
     told: Option<String>,
 }
 
@@ -81,8 +81,9 @@ impl Left {
         let verdict = match pace.failed(ended, now, &reaction.retry()) {
             Next::Quick => Verdict::Quick,
             Next::Slow { first } => {
-                if first || self.told.as_deref() != Some(why) {
-                    self.told = Some(why.to_owned());
+                let reason = words::without_lengths(why);
+                if first || self.told.as_ref() != Some(&reason) {
+                    self.told = Some(reason);
                     let words = match fault {
                         Fault::Transient { .. } => reaction.exhausted(),
                         _ => "the application was not told, trying again later".to_owned(),

@@ -5,6 +5,7 @@
 pub mod child;
 pub mod exec;
 mod group;
+pub mod herald;
 pub mod http;
 mod left;
 pub mod pods;
@@ -14,6 +15,7 @@ pub mod script;
 pub mod signal;
 #[cfg(test)]
 mod told_tests;
+pub mod words;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -13,28 +13,29 @@ use tracing::{debug, warn};
 
 use crate::config::Wording;
 use crate::config::exec::AskedPods;
-use crate::config::web::{Call, CredentialOrigins};
+use crate::config::web::CredentialOrigins;
+use crate::core::discretion::Since;
 use crate::core::retry::{Retry, Trouble};
 use crate::react::exec::targets::{Target, targets};
-use crate::react::http::{self, Failed};
+use crate::react::http::{Asker, Failed};
 use crate::react::{Fault, Fired, Reaction, Shown};
 use crate::source::api::ApiServer;
 use crate::web::address::{Secrecy, at_pod, origin, quoted};
 use crate::web::error::WebError;
-use crate::web::{Client, Reach, Rules};
+use crate::web::{Reach, Rules};
 
 /// See the module's header.
 pub struct Pods {
-    call: Call,
+    asker: Asker,
     settings: AskedPods,
     api: ApiServer,
-    client: Client,
     retry: Retry,
-    wording: Wording,
+    /// What was known before the first attempt since something was new.
+    first: Option<Since>,
     /// Uids of the pods that are asked no more since something was new: they were told, or it is of no use.
     done: HashSet<String>,
-    /// Of others that were asked since then in vain: how often they did not answer.
-    unwell: HashMap<String, u32>,
+    /// Of others that were asked since then in vain.
+    unwell: HashMap<String, Unwell>,
     /// Of what the first one that is asked no more and was not told failed.
     lost: Option<String>,
     /// How many there were the last time, and how many of them in their node's network.
@@ -43,30 +44,42 @@ pub struct Pods {
     failure: String,
 }
 
+/// A pod that was asked in vain.
+#[derive(Default)]
+struct Unwell {
+    /// How often it did not answer.
+    unanswered: u32,
+    /// Why it was not told the last time, and what it said.
+    told: (String, String),
+}
+
 impl Pods {
     /// A reaction that asks these pods.
-    pub fn new(call: Call, settings: AskedPods, api: ApiServer, client: Client, (retry, wording): (Retry, Wording)) -> Self {
+    pub fn new(asker: Asker, settings: AskedPods, api: ApiServer, retry: Retry) -> Self {
         let (done, unwell, failure) = (HashSet::new(), HashMap::new(), String::new());
-        Self { call, settings, api, client, retry, wording, done, unwell, lost: None, last: (usize::MAX, 0), failure }
+        Self { asker, settings, api, retry, first: None, done, unwell, lost: None, last: (usize::MAX, 0), failure }
     }
 
     async fn run(&mut self) -> Result<(), Fault> {
+        let since = self.asker.listener.begins();
+        let first = *self.first.get_or_insert(since);
         let all = self.found().await?;
         let left: Vec<(&Target, IpAddr)> = all
             .iter()
             .filter(|target| !self.done.contains(&target.uid))
             .filter_map(|target| target.address.map(|address| (target, address)))
             .collect();
-        let asked: Vec<_> = left.into_iter().map(async |(target, address)| (target, self.ask_at(address).await)).collect();
+        let asked: Vec<_> = left.into_iter().map(async |(target, address)| (target, self.ask_at(address, since).await)).collect();
         let ends: Vec<(&Target, Result<(), Failed>)> = stream::iter(asked).buffer_unordered(self.settings.concurrency).collect().await;
         let mut failed: Vec<(&Target, Fault)> = Vec::new();
         for (target, end) in ends {
-            let Err(fault) = end.map_err(|failed| failed.fault(&self.client)) else {
+            let Err(failure) = end else {
                 debug!(pod = target.pod, "the pod was told");
                 self.done.insert(target.uid.clone());
                 continue;
             };
-            if self.is_lost(target, &fault) {
+            let fault = self.asker.fault(&failure);
+            if self.is_lost(target, &fault, failure.answer) {
                 self.done.insert(target.uid.clone());
                 self.lost.get_or_insert_with(|| format!("{}: {}", target.pod, fault.why()));
             } else {
@@ -74,23 +87,30 @@ impl Pods {
             }
         }
         let count = failed.len();
-        let Some((first, fault)) = failed.first() else {
-            return self.lost.take().map_or(Ok(()), |why| Err(Fault::Permanent(why)));
+        let Some((one, fault)) = failed.first() else {
+            if let Some(why) = self.lost.take() {
+                return Err(Fault::Permanent(why));
+            }
+            // Some may have been told before others.
+            self.asker.listener.told(first);
+            return Ok(());
         };
-        let why = format!("in {count} of {} pods, {}: {}", all.len(), first.pod, fault.why());
+        let why = format!("in {count} of {} pods, {}: {}", all.len(), one.pod, fault.why());
         Err(failed.iter().skip(1).fold(fault.clone(), |one, (_, other)| one.and(other)).because(why))
     }
 
     /// Whether it is of no use to ask this pod again for what there is to tell.
-    fn is_lost(&mut self, Target { uid, pod, .. }: &Target, fault: &Fault) -> bool {
-        if self.unwell.contains_key(uid) {
-            debug!(%pod, why = fault.why(), "the pod was not told");
+    fn is_lost(&mut self, Target { uid, pod, .. }: &Target, fault: &Fault, answer: String) -> bool {
+        let (why, unwell) = (fault.why(), self.unwell.entry(uid.clone()).or_default());
+        let told = (why.to_owned(), answer);
+        if unwell.told == told {
+            debug!(%pod, why, answer = told.1, "the pod was not told");
         } else {
-            warn!(%pod, why = fault.why(), "the pod was not told");
+            warn!(%pod, why, answer = told.1, "the pod was not told");
         }
-        let unanswered = self.unwell.entry(uid.clone()).or_default();
-        *unanswered += u32::from(matches!(fault, Fault::Unanswered(_)));
-        matches!(fault, Fault::Permanent(_)) || *unanswered > self.retry.read
+        unwell.told = told;
+        unwell.unanswered += u32::from(matches!(fault, Fault::Unanswered(_)));
+        matches!(fault, Fault::Permanent(_)) || unwell.unanswered > self.retry.read
     }
 
     /// The pods to ask now.
@@ -116,15 +136,15 @@ impl Pods {
         Ok(found)
     }
 
-    async fn ask_at(&self, address: IpAddr) -> Result<(), Failed> {
-        let (url, credentials) = self.addressed(address).map_err(Failed::early)?;
+    async fn ask_at(&self, address: IpAddr, since: Since) -> Result<(), Failed> {
+        let (url, credentials) = self.addressed(address).map_err(|error| Failed::unasked(&self.asker.call.url.0, error))?;
         let rules = Rules { reach: Reach::Pod { address, name: self.settings.server_name.clone() }, credentials };
-        http::ask(&self.client, &self.call, &url, &rules, self.wording).await
+        self.asker.ask(&url, &rules, since).await
     }
 
     /// The URL of the pod that has this address, and that it gets our credentials.
     fn addressed(&self, address: IpAddr) -> Result<(String, CredentialOrigins), WebError> {
-        let url = at_pod(&self.call.url.0, address, self.settings.server_name.as_deref())?;
+        let url = at_pod(&self.asker.call.url.0, address, self.settings.server_name.as_deref())?;
         let credentials = CredentialOrigins::Only(origin(&url).into_iter().collect());
         Ok((url, credentials))
     }
@@ -136,7 +156,7 @@ impl Reaction for Pods {
     }
 
     fn skips_initial(&self) -> bool {
-        self.call.skips_initial
+        self.asker.call.skips_initial
     }
 
     fn is_remembered(&self) -> bool {
@@ -147,7 +167,7 @@ impl Reaction for Pods {
         Box::pin(async {
             // Each of them is shown the same.
             let (url, origins) = self.addressed(Ipv4Addr::UNSPECIFIED.into()).ok()?;
-            self.client.credentials_shown(&url, &origins).await
+            self.asker.client.credentials_shown(&url, &origins).await
         })
     }
 
@@ -156,10 +176,10 @@ impl Reaction for Pods {
     }
 
     fn exhausted(&self) -> String {
-        match self.wording {
+        match self.asker.wording {
             Wording::Own => "not every pod was told, trying again later".to_owned(),
             Wording::Sidecar => {
-                format!("Max retries exceeded for URL {}: {}", quoted(&self.call.url.0, Secrecy::Open), self.failure)
+                format!("Max retries exceeded for URL {}: {}", quoted(&self.asker.call.url.0, Secrecy::Open), self.failure)
             }
         }
     }
@@ -168,6 +188,7 @@ impl Reaction for Pods {
         self.done.clear();
         self.unwell.clear();
         self.lost = None;
+        self.first = None;
     }
 
     fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {

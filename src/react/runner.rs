@@ -5,7 +5,7 @@
 //!
 //! ```ignore
 //! let roots = settings.rules.roots.clone();
-//! let setup = Setup { batching: config.batching, triggers: Triggers::Events, roots, wall: runner::wall(), health };
+//! let setup = Setup { batching: config.batching, triggers: Triggers::Events, roots, wall: runner::wall(), health, herald };
 //! let runner = runner::start(vec![Box::new(script), Box::new(request)], setup);
 //! // After Engine::open, with Settings { reacts: true, .. }:
 //! if start.owed { runner.inherit(start.debt); runner.owe(engine.store().paths().filter_map(|(path, entry)| Some((roots.show(path.as_str()), entry.owner.clone()?)))); }
@@ -38,6 +38,7 @@ use crate::core::react::{Changed, Queue, Trigger};
 use crate::engine::outcome::{Difference, Outcome};
 use crate::health::Health;
 use crate::react::Reaction;
+use crate::react::herald::Herald;
 use crate::react::runner::task::Task;
 
 /// The time since 1970, as [`Setup::wall`] wants it.
@@ -59,6 +60,8 @@ pub struct Setup {
     pub wall: Duration,
     /// Is told which reactions fail.
     pub health: Option<Health>,
+    /// Tells of them on our own pod, where there is one.
+    pub herald: Option<Herald>,
 }
 
 /// What a change belongs to after the initial pass.
@@ -136,7 +139,7 @@ impl Occasions {
 }
 
 /// Starts the runner.
-pub fn start(reactions: Vec<Box<dyn Reaction>>, setup: Setup) -> Runner {
+pub fn start(reactions: Vec<Box<dyn Reaction>>, mut setup: Setup) -> Runner {
     let figures = reactions.iter().map(|reaction| Figures { name: reaction.name(), ..Figures::default() }).collect();
     let queue = Queue::new(setup.batching);
     let state =
@@ -144,7 +147,7 @@ pub fn start(reactions: Vec<Box<dyn Reaction>>, setup: Setup) -> Runner {
     let (started, wall) = (Instant::now(), setup.wall);
     let shared = Arc::new(Shared { state, put: Notify::new(), settled: Notify::new(), figures, started, wall });
     let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(Task::new(shared.clone(), reactions, stopped, setup.health.clone()).run().boxed());
+    let task = tokio::spawn(Task::new(shared.clone(), reactions, stopped, (setup.health.clone(), setup.herald.take())).run().boxed());
     Runner { shared, setup, ready: AtomicBool::new(false), stop, task }
 }
 

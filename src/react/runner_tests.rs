@@ -118,8 +118,15 @@ impl Bench {
 
     fn start(self) -> (Runner, Log) {
         let roots = Roots::new("/folder", []);
-        let setup =
-            Setup { batching: Batching::Each, triggers: Triggers::Events, groups: Vec::new(), roots, wall: WALL, health: self.health };
+        let setup = Setup {
+            batching: Batching::Each,
+            triggers: Triggers::Events,
+            groups: Vec::new(),
+            roots,
+            wall: WALL,
+            health: self.health,
+            herald: None,
+        };
         (start(self.fakes, setup), self.log)
     }
 }
@@ -291,8 +298,15 @@ async fn sources_of_one_kind_and_namespace_are_told_as_one() {
     let mut bench = Bench::new();
     bench = bench.with("script", []);
     let groups = [0, 0, 2].map(SourceId).to_vec();
-    let setup =
-        Setup { batching: Batching::Each, triggers: Triggers::Lists, groups, roots: Roots::new("/folder", []), wall: WALL, health: None };
+    let setup = Setup {
+        batching: Batching::Each,
+        triggers: Triggers::Lists,
+        groups,
+        roots: Roots::new("/folder", []),
+        wall: WALL,
+        health: None,
+        herald: None,
+    };
     let (runner, told) = (start(bench.fakes, setup), bench.log);
     let round = |path: &str, source: u16| {
         let mut outcome = outcome(&[path], false);

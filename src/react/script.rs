@@ -18,16 +18,17 @@ use std::time::Duration;
 use rustix::fs::{Access, AtFlags, CWD, MemfdFlags, accessat, memfd_create};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::process::Pid;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::aside;
 use crate::config::{Wording, reload};
+use crate::core::discretion::{Frankness, Listener};
 use crate::core::react::Fate;
 use crate::core::retry::{Retry, Trouble};
 use crate::react::group::Group;
+use crate::react::words::{self, Said};
 use crate::react::{Fault, Fired, Reaction, withhold_secrets};
 
 /// The variable that names the file with the changed paths, one per line. It can be read while the script runs.
@@ -37,8 +38,6 @@ const CHANGED: &str = "PROJECTOR_CHANGED";
 const CHANGES: &str = "PROJECTOR_CHANGES";
 /// The descriptors of those files have this number or a greater one: shells and scripts number their own from below.
 const CHANGED_FD_MIN: i32 = 100;
-/// How much is kept of each output.
-const KEPT_BYTES: usize = 4096;
 /// Children that a script leaves behind may hold its outputs open: they are read for this long after its end.
 const LINGER: Duration = Duration::from_millis(500);
 /// How long a killed script may take to be gone.
@@ -48,6 +47,9 @@ const GONE: Duration = Duration::from_secs(1);
 pub struct Script {
     settings: reload::Script,
     wording: Wording,
+    listener: Listener,
+    /// What was told last of a failure, so that it is told once.
+    told: Option<[String; 3]>,
     /// REQ_RETRY_BACKOFF_FACTOR.
     backoff: Duration,
     /// Held by whoever starts it: a file system that hangs would keep one thread after the other.
@@ -66,14 +68,14 @@ struct Lists {
 struct Ended {
     /// Nothing when its time was up.
     status: Option<ExitStatus>,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
+    stdout: Said,
+    stderr: Said,
 }
 
 impl Script {
     /// A reaction that runs SCRIPT.
-    pub fn new(settings: reload::Script, wording: Wording) -> Self {
-        Self { settings, wording, backoff: Duration::ZERO, starts: Arc::new(Semaphore::new(1)), fates: Vec::new() }
+    pub fn new(settings: reload::Script, wording: Wording, listener: Listener) -> Self {
+        Self { settings, wording, listener, told: None, backoff: Duration::ZERO, starts: Arc::new(Semaphore::new(1)), fates: Vec::new() }
     }
 
     /// The same with the pauses between quick retries that this gives.
@@ -89,17 +91,22 @@ impl Script {
         }
     }
 
-    async fn run(&self, changed: &[String]) -> Result<(), Fault> {
+    async fn run(&mut self, changed: &[String]) -> Result<(), Fault> {
+        let since = self.listener.begins();
         let ended =
             self.execute(changed).await.map_err(|error| self.fault(format!("SCRIPT: {}: {error}", self.settings.path.display())))?;
-        self.log(&ended);
+        self.log(&ended, self.listener.frankness(since));
         let script = self.settings.path.display();
-        match ended.status {
-            Some(status) if status.success() => Ok(()),
+        let why = match ended.status {
+            Some(status) if status.success() => {
+                self.listener.told(since);
+                return Ok(());
+            }
             // `exit status: 3`, or `signal: 9 (SIGKILL)`.
-            Some(status) => Err(self.fault(format!("{script}: {status}"))),
-            None => Err(self.fault(format!("{script}: killed after {} s (SCRIPT_TIMEOUT)", self.settings.timeout.as_secs_f32()))),
-        }
+            Some(status) => format!("{script}: {status}"),
+            None => format!("{script}: killed after {} s (SCRIPT_TIMEOUT)", self.settings.timeout.as_secs_f32()),
+        };
+        Err(self.fault(words::told(why, ended.said())))
     }
 
     /// Runs the script to its end, or to the end of its time.
@@ -107,10 +114,10 @@ impl Script {
         let paths = changed.iter().flat_map(|path| [path, "\n"]).collect();
         let lists = Lists { changed: list("changed", paths)?, changes: list("changes", lines(&self.fates))? };
         let (mut child, group) = self.start(lists).await?;
-        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let (mut stdout, mut stderr) = (Said::default(), Said::default());
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let status = {
-            let mut outputs = pin!(async { tokio::join!(keep(out, &mut stdout), keep(err, &mut stderr)) });
+            let mut outputs = pin!(async { tokio::join!(stdout.hear(out), stderr.hear(err)) });
             let mut open = true;
             // Outputs are read while it runs: it must not wait for us. Both arms are cancel-safe: the outputs are pinned outside.
             let end = async {
@@ -155,25 +162,37 @@ impl Script {
         started.await.map_err(|_| hangs())?
     }
 
-    fn log(&self, ended: &Ended) {
-        if !tracing::enabled!(tracing::Level::DEBUG) {
-            return;
-        }
-        match self.wording {
-            Wording::Own => {
-                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
-                let exit = ended.status.as_ref().map(ToString::to_string).unwrap_or_default();
-                let (stdout, stderr) = (text(&ended.stdout), text(&ended.stderr));
-                tracing::debug!(script = %self.settings.path.display(), exit, stdout, stderr, "script ended");
+    /// Where it failed, people need to know why, once for the same words.
+    fn log(&mut self, ended: &Ended, frankness: Frankness) {
+        let failed = !ended.status.is_some_and(|status| status.success());
+        let (script, exit) = (self.settings.path.display(), ended.status.as_ref().map(ToString::to_string).unwrap_or_default());
+        let (stdout, stderr) = words::outputs(&ended.stdout, &ended.stderr, frankness);
+        if failed && ended.said() > 0 {
+            let said = [exit, stdout, stderr];
+            let [exit, stdout, stderr] = &said;
+            match self.told.as_ref() == Some(&said) {
+                false => tracing::warn!(%script, exit, stdout, stderr, "the script failed"),
+                true => tracing::debug!(%script, exit, stdout, stderr, "the script failed"),
             }
-            Wording::Sidecar => {
-                tracing::debug!("Script stdout: {}", python_bytes(&ended.stdout));
-                tracing::debug!("Script stderr: {}", python_bytes(&ended.stderr));
-                if let Some(status) = &ended.status {
-                    tracing::debug!("Script exit code: {}", python_code(status));
-                }
+            self.told = Some(said);
+        } else if self.wording == Wording::Own {
+            tracing::debug!(%script, exit, stdout, stderr, "script ended");
+        }
+        if self.wording == Wording::Sidecar && tracing::enabled!(tracing::Level::DEBUG) {
+            let shown = |said: &Said| words::repeated(python_bytes(&said.kept), said.bytes, frankness);
+            tracing::debug!("Script stdout: {}", shown(&ended.stdout));
+            tracing::debug!("Script stderr: {}", shown(&ended.stderr));
+            if let Some(status) = &ended.status {
+                tracing::debug!("Script exit code: {}", python_code(status));
             }
         }
+    }
+}
+
+impl Ended {
+    /// How much it said.
+    const fn said(&self) -> usize {
+        self.stdout.bytes.saturating_add(self.stderr.bytes)
     }
 }
 
@@ -193,6 +212,10 @@ impl Reaction for Script {
 
     fn exhausted(&self) -> String {
         format!("{}: the script failed, trying again later", self.settings.path.display())
+    }
+
+    fn renew(&mut self) {
+        self.told = None;
     }
 
     fn learn(&mut self, fates: &dyn Fn() -> Vec<(Arc<str>, Fate)>) {
@@ -282,16 +305,6 @@ fn list(name: &str, lines: String) -> io::Result<OwnedFd> {
     file.write_all(lines.as_bytes())?;
     // A low limit on descriptors leaves it the number that it has.
     Ok(fcntl_dupfd_cloexec(&file, CHANGED_FD_MIN).unwrap_or_else(|_| file.into()))
-}
-
-/// Reads to the end, keeps the beginning.
-async fn keep(output: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
-    let Some(mut output) = output else { return };
-    let mut buffer = [0; KEPT_BYTES];
-    while let Ok(read @ 1..) = output.read(&mut buffer).await {
-        let room = KEPT_BYTES - kept.len();
-        kept.extend(buffer.iter().take(read.min(room)));
-    }
 }
 
 /// Bytes as Python shows them: `b'…'`.

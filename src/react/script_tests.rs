@@ -6,6 +6,9 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::*;
+use crate::core::discretion::Discretion;
+use crate::react::words::KEPT_BYTES;
+use crate::web::stub::Lines;
 
 /// A process that another test forks holds the script that this one writes open for a moment, and no such file can be executed.
 static ONE: Mutex<()> = Mutex::const_new(());
@@ -28,7 +31,8 @@ impl Place {
         let path = self.path("script");
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        Script::new(reload::Script { path, timeout: limit, environment: reload::Environment::All, retries: 0 }, Wording::Own)
+        let settings = reload::Script { path, timeout: limit, environment: reload::Environment::All, retries: 0 };
+        Script::new(settings, Wording::Own, Discretion::default().listener())
     }
 
     /// Runs a script of /bin/sh; `$D` is the test's folder.
@@ -90,7 +94,7 @@ async fn a_script_reads_what_became_of_each_file() {
     let ended = script.execute(&["/a b".to_owned()]).await.unwrap();
     let lines = "written\t/a b\tConfigMap\tshop\trules\nremoved\t/a\\tb\\\\t\\nwritten\\t\\r\tSecret\tshop\tx\n";
     let expected = format!("{lines}rules|shop|ConfigMap|/a b|written\n{odd}");
-    assert_eq!((String::from_utf8(ended.stdout).unwrap(), &ended.stderr[..]), (expected, &b"/a b\n"[..]));
+    assert_eq!((String::from_utf8(ended.stdout.kept).unwrap(), &ended.stderr.kept[..]), (expected, &b"/a b\n"[..]));
     assert!(script.fire(&[]).await.is_ok() && script.fates.is_empty(), "nothing is kept");
 }
 
@@ -98,7 +102,7 @@ async fn a_script_reads_what_became_of_each_file() {
 async fn the_outputs_and_the_exit_code_are_kept() {
     let place = Place::new().await;
     let ended = place.run("echo out; echo err >&2; exit 3", LONG).await.unwrap();
-    assert_eq!((ended.status.unwrap().code(), &ended.stdout[..], &ended.stderr[..]), (Some(3), &b"out\n"[..], &b"err\n"[..]));
+    assert_eq!((ended.status.unwrap().code(), &ended.stdout.kept[..], &ended.stderr.kept[..]), (Some(3), &b"out\n"[..], &b"err\n"[..]));
     let failure = why(place.script("exit 3", 0o644, LONG).run(&[]).await);
     assert!(failure.ends_with("script: exit status: 3"), "{failure}");
 }
@@ -108,7 +112,7 @@ async fn of_long_outputs_the_beginning_is_kept_and_the_rest_read() {
     let place = Place::new().await;
     let ended = place.run("echo start; head -c 1048576 /dev/zero; head -c 1048576 /dev/zero >&2", LONG).await.unwrap();
     assert!(ended.status.unwrap().success());
-    assert_eq!((ended.stdout.len(), ended.stderr.len(), &ended.stdout[..6]), (KEPT_BYTES, KEPT_BYTES, &b"start\n"[..]));
+    assert_eq!((ended.stdout.kept.len(), ended.stderr.kept.len(), &ended.stdout.kept[..6]), (KEPT_BYTES, KEPT_BYTES, &b"start\n"[..]));
 }
 
 #[tokio::test]
@@ -118,7 +122,7 @@ async fn a_script_whose_time_is_up_is_killed_with_all_its_children() {
     let before = Instant::now();
     let ended = place.run(text, SHORT).await.unwrap();
     assert!(ended.status.is_none() && before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
-    assert_eq!(ended.stdout, b"before\n");
+    assert_eq!(ended.stdout.kept, b"before\n");
     assert!(!runs(&place.read("self")), "it is gone");
     until("its child is gone", || !runs(&place.read("child"))).await;
     let failure = why(place.script("sleep 100", 0o644, SHORT).run(&[]).await);
@@ -140,7 +144,7 @@ async fn children_that_hold_the_outputs_open_are_neither_waited_for_nor_killed()
     let before = Instant::now();
     let ended = place.run("sleep 100 & echo $! > $D/child; echo done", LONG).await.unwrap();
     assert!(ended.status.unwrap().success() && before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
-    assert_eq!(ended.stdout, b"done\n");
+    assert_eq!(ended.stdout.kept, b"done\n");
     let child = place.read("child");
     assert!(runs(&child), "it is left behind on purpose");
     let pid = Pid::from_raw(child.trim().parse().unwrap()).unwrap();
@@ -159,10 +163,8 @@ async fn a_script_that_cannot_be_executed_is_run_by_sh() {
 #[tokio::test]
 async fn what_cannot_be_run_is_explained() {
     let place = Place::new().await;
-    let missing = Script::new(
-        reload::Script { path: place.path("none"), timeout: LONG, environment: reload::Environment::All, retries: 0 },
-        Wording::Own,
-    );
+    let settings = reload::Script { path: place.path("none"), timeout: LONG, environment: reload::Environment::All, retries: 0 };
+    let mut missing = Script::new(settings, Wording::Own, Discretion::default().listener());
     assert!(why(missing.run(&[]).await).ends_with("none: No such file or directory (os error 2)"));
     let failure = why(place.script("#!/no/such/interpreter\n", 0o755, LONG).run(&[]).await);
     assert!(failure.contains("script: its interpreter is not there"), "{failure}");
@@ -172,7 +174,7 @@ async fn what_cannot_be_run_is_explained() {
 async fn a_script_is_in_a_process_group_of_its_own_with_our_environment() {
     let place = Place::new().await;
     let ended = place.run("cut -d' ' -f5 /proc/$$/stat; echo $$; echo $PATH", LONG).await.unwrap();
-    let text = String::from_utf8(ended.stdout).unwrap();
+    let text = String::from_utf8(ended.stdout.kept).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!((lines[0], lines[2]), (lines[1], std::env::var("PATH").unwrap().as_str()));
 }
@@ -201,4 +203,19 @@ async fn r10_a_script_that_fails_is_tried_again_unless_its_exit_code_is_final() 
         assert_eq!((matches!(fault, Fault::Permanent(_)), matches!(fault, Fault::Transient { .. })), (retries == 0, retries > 0));
         assert_eq!((script.retry().total, script.retry().backoff), (retries, Duration::from_secs(1)));
     }
+}
+
+#[tokio::test]
+async fn r13_what_a_failing_script_says_again_and_again_is_a_warning_once_for_each_change() {
+    let place = Place::new().await;
+    let (lines, _guard) = Lines::collect();
+    let mut script = place.script("echo 'line 7: no such thing' >&2; exit 3", 0o755, LONG);
+    for _ in 0..2 {
+        script.renew();
+        for _ in 0..3 {
+            assert!(script.fire(&[]).await.is_err());
+        }
+    }
+    let said = lines.with("line 7: no such thing");
+    assert_eq!((said.len(), said.iter().filter(|line| line.starts_with("WARN ")).count()), (6, 2), "{said:?}");
 }

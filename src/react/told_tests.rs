@@ -10,6 +10,7 @@ use tokio::time::{Instant, advance};
 
 use crate::config::Wording;
 use crate::config::web::{Call, Credentials, Encoding, Given, Headers, Redacted, Web};
+use crate::core::discretion::Discretion;
 use crate::core::object::{Kind, ObjectKey, SourceId};
 use crate::core::pace::Debt;
 use crate::core::path::Roots;
@@ -17,7 +18,7 @@ use crate::core::policy::Batching;
 use crate::core::retry::Retry;
 use crate::engine::outcome::{Difference, Outcome};
 use crate::health::Health;
-use crate::react::http::Request;
+use crate::react::http::{Asker, Request};
 use crate::react::runner::{Runner, Setup, Triggers, start};
 use crate::web::Client;
 use crate::web::stub::{Asked, Reply, Stub, server};
@@ -123,7 +124,8 @@ impl Bench {
     /// Starts a runner that knows what a former one left.
     fn start(&mut self, is_known: bool, former: Option<Debt>) {
         let call = Call { url: Redacted(self.stub.url("/reload")), method: "POST".to_owned(), payload: None, skips_initial: false };
-        let request = Request::new(call, Client::new(&self.web(is_known)).unwrap(), RETRY, Wording::Own);
+        let client = Client::new(&self.web(is_known)).unwrap();
+        let request = Request::new(Asker::new(call, client, Wording::Own, Discretion::default().listener()), RETRY);
         let setup = Setup {
             batching: self.batching,
             triggers: Triggers::Events,
@@ -131,6 +133,7 @@ impl Bench {
             roots: Roots::new("/folder", []),
             wall: WALL + self.clock.began.elapsed(),
             health: Some(self.health.clone()),
+            herald: None,
         };
         let runner = start(vec![Box::new(request)], setup);
         if let Some(debt) = former {

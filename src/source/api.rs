@@ -35,7 +35,7 @@ use crate::source::failure::Failure;
 use crate::source::found::{self, Server};
 use crate::source::plugin::Plugin;
 use crate::source::route::Route;
-use crate::source::token::TokenFile;
+use crate::source::token::{Pod, TokenFile};
 
 /// The body of a response: read it frame by frame.
 pub type ResponseBody = hyper::body::Incoming;
@@ -171,12 +171,17 @@ impl ApiServer {
         self.context.as_deref()
     }
 
-    /// The uid of the pod that our token was issued to, if it says so. Nothing is verified.
-    pub fn pod_uid(&self) -> Option<String> {
+    /// The pod that our token was issued to, if it says so. Nothing is verified.
+    pub fn pod(&self) -> Option<Pod> {
         match self.credentials.as_ref()? {
-            Credentials::Token(token) => token.pod_uid(),
+            Credentials::Token(token) => token.pod(),
             Credentials::Plugin(_) => None,
         }
+    }
+
+    /// The uid of that pod.
+    pub fn pod_uid(&self) -> Option<String> {
+        self.pod().map(|pod| pod.uid)
     }
 
     /// Sends a request and returns once a successful answer has begun; its body has no deadline.

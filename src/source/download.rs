@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::Wording;
 use crate::config::web::Downloads;
+use crate::core::discretion::Discretion;
 use crate::core::object::{ObjectKey, SourceEvent};
 use crate::core::path::TargetPath;
 use crate::core::remote::{Arrival, RemoteFiles};
@@ -55,6 +56,8 @@ pub struct Downloader {
     pub wording: Wording,
     /// Where arrivals go.
     pub mailbox: Mailbox,
+    /// What may be repeated of answers.
+    pub discretion: Discretion,
 }
 
 /// One attempt that has ended.
@@ -93,11 +96,19 @@ struct State {
 
 impl State {
     fn new(downloader: Downloader) -> Self {
-        let Downloader { client, settings, retry, wording, mailbox } = downloader;
+        let Downloader { client, settings, retry, wording, mailbox, discretion } = downloader;
         let Downloads { bytes_max, credential_origins, allow, .. } = settings.clone();
         let rules = Rules { reach: Reach::Guarded { allow }, credentials: credential_origins };
         Self {
-            attempt: Arc::new(Attempt { client, rules, bytes_max, wording, mailbox, gate: Gate::default() }),
+            attempt: Arc::new(Attempt {
+                client,
+                rules,
+                bytes_max,
+                wording,
+                mailbox,
+                gate: Gate::default(),
+                listener: discretion.listener(),
+            }),
             settings,
             // A server that is not there costs the file no more attempts than one that is unwell.
             retry: Retry { connect: retry.connect.min(retry.total), ..retry },

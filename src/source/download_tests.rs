@@ -64,6 +64,7 @@ fn bench(settings: Settings) -> Bench {
         settings: downloads,
         retry: retry(settings),
         wording: settings.wording,
+        discretion: Discretion::default(),
         mailbox: mailbox.clone(),
     };
     Bench { mailbox, orders, task: tokio::spawn(download(downloader, receiver)) }
@@ -331,8 +332,16 @@ async fn a_large_body_keeps_its_turn_until_the_engine_has_it() {
     let client = Client::new(&web_of(SETTINGS)).unwrap();
     let rules = Rules { reach: Reach::Guarded { allow: None }, credentials: CredentialOrigins::Any };
     let (wording, bytes_max) = (Wording::Own, 4 << 20);
-    let attempt =
-        Attempt { client: client.clone(), rules: rules.clone(), bytes_max, wording, mailbox: mailbox.clone(), gate: gate.clone() };
+    let listener = Discretion::default().listener();
+    let attempt = Attempt {
+        client: client.clone(),
+        rules: rules.clone(),
+        bytes_max,
+        wording,
+        mailbox: mailbox.clone(),
+        gate: gate.clone(),
+        listener,
+    };
     let mut book = Book::default();
     let files = vec![Remote { path: path("a"), url: Payload(stub.url("/large").into()), ticket: 1 }];
     book.want(RemoteFiles { key: Arc::new(ObjectKey::new(Kind::ConfigMap, "ns", "object")), files }, false, Instant::now());

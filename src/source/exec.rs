@@ -58,17 +58,26 @@ pub struct Output {
 
 /// The end of a text, at most a kilobyte. Without `Debug`: nobody knows what a command prints.
 #[derive(Default)]
-pub struct Tail(Vec<u8>);
+pub struct Tail {
+    kept: Vec<u8>,
+    bytes: usize,
+}
 
 impl Tail {
     fn push(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-        self.0.drain(..self.0.len().saturating_sub(TAIL_BYTES));
+        self.bytes = self.bytes.saturating_add(bytes.len());
+        self.kept.extend_from_slice(bytes);
+        self.kept.drain(..self.kept.len().saturating_sub(TAIL_BYTES));
+    }
+
+    /// How long the whole text is.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The text without white space around it. What is no text is shown as the replacement character.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0).trim().to_owned()
+        String::from_utf8_lossy(&self.kept).trim().to_owned()
     }
 }
 
@@ -192,7 +201,7 @@ mod tests {
         let mut tail = Tail::default();
         tail.push(&[b'a'; 3000]);
         tail.push(b"end\n");
-        assert_eq!(tail.text(), format!("{}end", "a".repeat(TAIL_BYTES - 4)));
+        assert_eq!((tail.text(), tail.bytes()), (format!("{}end", "a".repeat(TAIL_BYTES - 4)), 3004));
     }
 
     #[test]

@@ -58,9 +58,9 @@ impl TokenFile {
     }
 
     /// The pod that the token was issued to, from its claims. Nothing is verified: for naming, not for deciding.
-    pub fn pod_uid(&self) -> Option<String> {
+    pub fn pod(&self) -> Option<Pod> {
         let header = self.lock().header.clone()?;
-        pod_uid(header.to_str().ok()?.strip_prefix("Bearer ")?)
+        pod(header.to_str().ok()?.strip_prefix("Bearer ")?)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -90,8 +90,19 @@ async fn read(file: &SmallFile) -> Result<HeaderValue, Arc<io::Error>> {
     Ok(header)
 }
 
-/// The claim `kubernetes.io/pod/uid` of a JSON Web Token.
-fn pod_uid(token: &str) -> Option<String> {
+/// A pod, as a token names it. What it does not say is empty, but for the uid.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pod {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// The claims `kubernetes.io/pod` and `kubernetes.io/namespace` of a JSON Web Token.
+fn pod(token: &str) -> Option<Pod> {
     #[derive(Deserialize)]
     struct Claims {
         #[serde(rename = "kubernetes.io")]
@@ -99,15 +110,19 @@ fn pod_uid(token: &str) -> Option<String> {
     }
     #[derive(Deserialize)]
     struct Kubernetes {
-        pod: Pod,
+        #[serde(default)]
+        namespace: String,
+        pod: Named,
     }
     #[derive(Deserialize)]
-    struct Pod {
+    struct Named {
+        #[serde(default)]
+        name: String,
         uid: String,
     }
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    let claims: Claims = serde_json::from_slice(&claims).ok()?;
-    Some(claims.kubernetes.pod.uid).filter(|uid| !uid.is_empty())
+    let Claims { kubernetes: Kubernetes { namespace, pod: Named { name, uid } } } = serde_json::from_slice(&claims).ok()?;
+    Some(Pod { namespace, name, uid }).filter(|pod| !pod.uid.is_empty())
 }
 
 #[cfg(test)]
@@ -121,11 +136,13 @@ mod tests {
     }
 
     #[test]
-    fn pod_uid_is_read_from_the_claims() {
+    fn the_pod_is_read_from_the_claims() {
+        let read = |claims: &str| pod(&token(claims)).map(|pod| format!("{} {} {}", pod.namespace, pod.name, pod.uid));
         let claims = r#"{"aud":["x"],"kubernetes.io":{"namespace":"a","pod":{"name":"p","uid":"u-1"}}}"#;
-        assert_eq!(pod_uid(&token(claims)).as_deref(), Some("u-1"));
+        assert_eq!(read(claims).as_deref(), Some("a p u-1"));
+        assert_eq!(read(r#"{"kubernetes.io":{"pod":{"uid":"u-1"}}}"#).as_deref(), Some("  u-1"));
         for other in ["", "admintoken", "a.b.c", &token("{}"), &token(r#"{"kubernetes.io":{"namespace":"a"}}"#), &token("[")] {
-            assert_eq!(pod_uid(other), None, "{other}");
+            assert_eq!(pod(other), None, "{other}");
         }
     }
 

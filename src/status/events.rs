@@ -1,4 +1,4 @@
-//! Kubernetes Events on the objects that we project and the pods that we run commands in, for `kubectl describe`.
+//! Kubernetes Events on the objects that we project, on our own pod and on those that we run commands in, for `kubectl describe`.
 //!
 //! Best effort by design: a bounded queue that drops the oldest, a rate per object, no promise of delivery. Owns every
 //! Event that we write; never blocks a sender and never sees content. Reports go in through [`EventSender::send`].
@@ -50,7 +50,7 @@ impl Report {
     /// A report. The note is cut to 1 kB; `uid` may be empty, but then `kubectl describe` does not show the Event.
     ///
     /// # Assumptions
-    /// The note holds paths, names and numbers, never content; about a command in a pod also the end of what it printed.
+    /// The note holds paths, names and numbers, never content.
     pub fn new(key: ObjectKey, uid: impl Into<Box<str>>, reason: &'static Reason, mut note: String) -> Self {
         let end = (0..=NOTE_BYTES_MAX.min(note.len())).rev().find(|&end| note.is_char_boundary(end));
         note.truncate(end.unwrap_or_default());
@@ -159,7 +159,9 @@ impl EventWriter {
 
     async fn publish(&mut self, report: &Report, tries: u32) {
         let now = Instant::now();
-        if self.muted.until(&report.key.namespace, now).is_some() || self.buckets.take(&report.key, now) == Bucket::Empty {
+        if self.muted.until(&report.key.namespace, now).is_some()
+            || self.buckets.take(&report.key, report.reason.severity, now) == Bucket::Empty
+        {
             return self.queue.drop_one();
         }
         for failures in 1..=tries {

@@ -79,14 +79,17 @@ pub static FOREIGN_FILE_REPLACED: Reason =
 /// A foreign file was kept.
 pub static FOREIGN_FILE_KEPT: Reason =
     warning("ForeignFileKept", "Write", "a file that is not ours stands at a wanted path and was kept (ADOPT)");
-/// A command ran in a pod.
-pub static RELOAD_SUCCEEDED: Reason =
-    normal("ReloadSucceeded", "Exec", "EXEC_COMMAND ran in this pod with exit code 0; the note holds the end of what it printed");
-/// A command failed in a pod.
+/// The application was told.
+pub static RELOAD_SUCCEEDED: Reason = normal(
+    "ReloadSucceeded",
+    "Reload",
+    "on our own pod: a script, a signal, the child, a request or a command in pods told the application; on another pod: EXEC_COMMAND ran there with exit code 0",
+);
+/// The application was not told.
 pub static RELOAD_FAILED: Reason = warning(
     "ReloadFailed",
-    "Exec",
-    "EXEC_COMMAND failed in this pod, or could not be run; the note holds the exit code or the reason, and the end of what it printed",
+    "Reload",
+    "on our own pod: the application could not be told, by which means and why; on another pod: EXEC_COMMAND failed there, or could not be run; the note holds the code or the reason, and the length of what was said, which is in the log",
 );
 
 /// Every reason there is.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::core::object::ObjectKey;
-use crate::status::reason::Reason;
+use crate::status::reason::{Reason, Severity};
 
-/// Events of one object at once.
+/// Events of one object and type at once.
 const BURST: u32 = 25;
 /// Time until one more is allowed.
 const REFILL: Duration = Duration::from_secs(300);
@@ -23,13 +23,13 @@ const SERIES_FOR: Duration = Duration::from_secs(360);
 pub enum Bucket {
     /// There was; it is taken.
     Token,
-    /// Too many Events of this object.
+    /// Too many such Events of this object.
     Empty,
 }
 
-/// A token bucket per object.
+/// A token bucket per object and type: what went well again and again keeps no failure from being told.
 #[derive(Default)]
-pub struct Buckets(HashMap<ObjectKey, Tokens>);
+pub struct Buckets(HashMap<(ObjectKey, Severity), Tokens>);
 
 struct Tokens {
     left: u32,
@@ -38,12 +38,13 @@ struct Tokens {
 }
 
 impl Buckets {
-    /// Takes a token of this object: 25 at once, then one in five minutes.
-    pub fn take(&mut self, key: &ObjectKey, now: Instant) -> Bucket {
-        if !self.0.contains_key(key) {
+    /// Takes a token of this object and type: 25 at once, then one in five minutes.
+    pub fn take(&mut self, key: &ObjectKey, severity: Severity, now: Instant) -> Bucket {
+        let key = (key.clone(), severity);
+        if !self.0.contains_key(&key) {
             make_room(&mut self.0, |tokens| tokens.used);
         }
-        let tokens = self.0.entry(key.clone()).or_insert(Tokens { left: BURST, since: now, used: now });
+        let tokens = self.0.entry(key).or_insert(Tokens { left: BURST, since: now, used: now });
         while tokens.left < BURST && now.duration_since(tokens.since) >= REFILL {
             tokens.left += 1;
             tokens.since += REFILL;
@@ -127,19 +128,20 @@ mod tests {
     #[test]
     fn bucket_gives_a_burst_and_then_one_in_five_minutes() {
         let (mut buckets, start) = (Buckets::default(), Instant::now());
-        let mut taken = |at: Duration| (0..40).filter(|_| buckets.take(&key("a"), start + at) == Bucket::Token).count();
+        let mut taken = |at: Duration| (0..40).filter(|_| buckets.take(&key("a"), Severity::Normal, start + at) == Bucket::Token).count();
         assert_eq!(taken(Duration::ZERO), 25);
         assert_eq!(taken(REFILL - Duration::from_secs(1)), 0);
         assert_eq!(taken(REFILL), 1);
         assert_eq!(taken(REFILL * 3), 2);
         assert_eq!(taken(REFILL * 1000), 25);
+        assert_eq!(buckets.take(&key("a"), Severity::Warning, start + REFILL * 1000), Bucket::Token, "a failure has its own");
     }
 
     #[test]
     fn objects_have_buckets_of_their_own_and_few_are_remembered() {
         let (mut buckets, start) = (Buckets::default(), Instant::now());
         for number in 0..REMEMBERED_MAX * 2 {
-            assert_eq!(buckets.take(&key(&number.to_string()), start), Bucket::Token);
+            assert_eq!(buckets.take(&key(&number.to_string()), Severity::Normal, start), Bucket::Token);
         }
         assert_eq!(buckets.0.len(), REMEMBERED_MAX);
     }

@@ -161,6 +161,18 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
+/// A server's words without the path of the URL, and without parts of it that are long enough to be a secret.
+pub(crate) fn scrubbed(mut words: String, url: &str) -> String {
+    const LONG: usize = 12;
+    let Ok(url) = parse(url.trim()) else { return words };
+    let whole = Some(url.path()).filter(|path| path.len() > 1);
+    let parts = url.path_segments().into_iter().flatten().filter(|part| part.len() >= LONG);
+    for hidden in whole.into_iter().chain(parts) {
+        words = words.replace(hidden, "…");
+    }
+    words
+}
+
 /// Which addresses a name may stand for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {

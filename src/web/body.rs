@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::source::failure::retry_after;
 use crate::web::coding::{Coding, Fault, Unpacker};
 use crate::web::error::WebError;
-use crate::web::{Answer, Clock, Question, validators};
+use crate::web::{Answer, Clock, Echo, Question, validators};
 
 /// Bodies up to this size are read at any time.
 const SMALL_BYTES: usize = 1 << 20;
@@ -49,8 +49,9 @@ pub(super) async fn answer(mut response: Response, question: &Question<'_>, cloc
     let mut answer = Answer {
         code: code.as_u16(),
         reason: reason.unwrap_or_else(|| code.canonical_reason().unwrap_or_default().to_owned()),
-        is_plain: false,
+        echo: Echo::Hidden,
         body: Vec::new(),
+        length: 0,
         validators: validators(response.headers()),
         credentials: None,
         wish: retry_after(response.headers()),
@@ -115,6 +116,12 @@ async fn whole(response: &mut Response, answer: &mut Answer, clock: &mut Clock, 
 /// Reads the beginning. Whatever goes wrong with it, the answer was given.
 async fn beginning(response: &mut Response, answer: &mut Answer, clock: &Clock) {
     let Ok(coding) = Coding::of(response.headers()) else { return };
+    let announced = response.content_length().filter(|_| coding == Coding::Plain);
+    read_beginning(response, answer, clock, coding).await;
+    answer.length = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default().max(answer.body.len());
+}
+
+async fn read_beginning(response: &mut Response, answer: &mut Answer, clock: &Clock, coding: Coding) {
     let mut unpacker = Unpacker::new(coding);
     let mut sent = 0;
     while sent < EXCERPT_BYTES

@@ -92,14 +92,14 @@ async fn headers_go_to_origins_that_are_named_and_never_to_any() {
         let url = stub.url("/");
         let question = Question::Call { method: "GET", json: None };
         let answer = client.ask(&Ask { url: &url, question, rules }).await.unwrap();
-        (String::from_utf8(answer.body).unwrap(), answer.is_plain)
+        (String::from_utf8(answer.body).unwrap(), answer.echo)
     };
     let only = rules(&[&named]);
     // What a server says that knows them may repeat them.
-    assert_eq!(ask(&named, &only).await, ("canary".to_owned(), false));
-    assert_eq!(ask(&foreign, &only).await, ("nothing".to_owned(), true));
+    assert_eq!(ask(&named, &only).await, ("canary".to_owned(), Echo::Hidden));
+    assert_eq!(ask(&foreign, &only).await, ("nothing".to_owned(), Echo::Nothing));
     let any = Rules { credentials: CredentialOrigins::Any, ..only };
-    assert_eq!(ask(&named, &any).await, ("nothing".to_owned(), true));
+    assert_eq!(ask(&named, &any).await, ("nothing".to_owned(), Echo::Nothing));
 }
 
 #[tokio::test]

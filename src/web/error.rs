@@ -175,7 +175,8 @@ impl WebError {
         self.url().and_then(|url| text.strip_prefix(url)?.strip_prefix(": ")).map_or(text.clone(), str::to_owned)
     }
 
-    fn url(&self) -> Option<&str> {
+    /// The server that it is about, if it is about one.
+    pub fn url(&self) -> Option<&str> {
         match self {
             Self::Scheme { url }
             | Self::NotAllowed { url }

@@ -42,6 +42,7 @@ use tokio::time::{Instant, error::Elapsed, timeout_at};
 use crate::aside;
 use crate::config::Wording;
 use crate::config::web::{CredentialOrigins, Origin, Web};
+use crate::core::discretion::Frankness;
 use crate::core::pace::Fingerprint;
 use crate::core::retry::Trouble;
 use crate::lookup::{self, Lookup};
@@ -129,17 +130,38 @@ pub struct Validators {
     pub last_modified: Option<HeaderValue>,
 }
 
+/// What a server's words may repeat of what it was asked, least first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Echo {
+    /// Nothing but a path that is known to whoever knows the URL's.
+    Nothing,
+    /// Credentials, headers or a body too.
+    Sent,
+    /// What is shown nowhere: more of a URL than its origin and path, and headers of REQ_TOKEN_FILE and REQ_HEADERS.
+    Hidden,
+}
+
+impl Echo {
+    /// What a request carries besides its URL. Headers that say nothing of their own are few, and listed, so that no other is forgotten.
+    fn of(request: &Request) -> Self {
+        let silent = [CONTENT_LENGTH, IF_NONE_MATCH, IF_MODIFIED_SINCE];
+        let is_bare = request.body().is_none() && request.headers().keys().all(|name| silent.contains(name));
+        if is_bare { Self::Nothing } else { Self::Sent }
+    }
+}
+
 /// What a server said in the end. Without `Debug`: it holds content.
 pub struct Answer {
     /// The status code.
     pub code: u16,
     /// The reason phrase.
     pub reason: String,
-    /// Whether the server was asked for nothing but a path that is known to whoever knows the URL's, so that its words cannot repeat
-    /// anything else.
-    pub is_plain: bool,
+    /// What its words may repeat of what it was asked.
+    pub echo: Echo,
     /// The body: all of a download that succeeded, else the beginning or nothing.
     pub body: Vec<u8>,
+    /// How long the body is, as far as it was announced or read.
+    pub length: usize,
     /// By what the server knows it again.
     pub validators: Validators,
     /// The credentials that a server was shown on the way to it, if any was.
@@ -217,6 +239,7 @@ impl Client {
         let mut clock = Clock { step: self.timeout, ends: Instant::now() + self.timeout * WHOLE + patience };
         let mut credentials = None;
         let (mut method, mut json) = ask.question.request();
+        let mut echo = Echo::Nothing;
         for _ in 0..=REDIRECTS_MAX {
             let client = self.client_for(&url, &ask.rules.reach)?;
             let mut request = request(url.clone(), &method, json, &ask.question);
@@ -229,6 +252,7 @@ impl Client {
             if let Some(roots) = self.roots.as_ref().filter(|_| url.scheme() == "https") {
                 roots.load().await;
             }
+            echo = echo.max(Echo::of(&request));
             // The client bounds the connection itself; what remains is for the head of the answer.
             let sent = clock.within(self.timeout + patience, client.execute(request)).await;
             let response =
@@ -237,7 +261,7 @@ impl Client {
             let Some(next) = next else {
                 let is_plain = is_anybody && url == first && url.query().is_none();
                 let answer = body::answer(response, &ask.question, &mut clock, shown_url(&url)).await?;
-                return Ok(Answer { is_plain, credentials, ..answer });
+                return Ok(Answer { echo: if is_plain { echo } else { Echo::Hidden }, credentials, ..answer });
             };
             (method, json) = after_redirect(response.status().as_u16(), method, json);
             url = next;
@@ -332,22 +356,32 @@ fn is_named(url: &Url, origins: &CredentialOrigins) -> bool {
 }
 
 impl Answer {
-    /// The first 256 characters of the body.
-    fn excerpt(&self) -> String {
-        String::from_utf8_lossy(&self.body).chars().take(256).collect()
+    /// The first 256 characters of the body, as it is or as `change` makes it.
+    pub fn excerpt(&self, change: impl FnOnce(String) -> String) -> String {
+        change(String::from_utf8_lossy(&self.body).into_owned()).chars().take(256).collect()
+    }
+
+    /// Why its words may not be repeated, if they may not.
+    pub fn secrecy(&self, frankness: Frankness) -> Option<&'static str> {
+        match (self.echo, frankness) {
+            (_, Frankness::Silent) => Some("files of ours may be a Secret's (REACT_OUTPUT)"),
+            (Echo::Hidden, _) => Some("it may repeat what is shown nowhere"),
+            (Echo::Sent, Frankness::Guarded) => Some("it may repeat what it was sent (REACT_OUTPUT)"),
+            (Echo::Sent, Frankness::Open) | (Echo::Nothing, Frankness::Guarded | Frankness::Open) => None,
+        }
     }
 }
 
 /// Logs an answer in these words. The body is shown only where it is no success and the original showed it, and like any of the
-/// server's own words only where they cannot repeat what is not shown of the URL.
-pub fn tell(wording: Wording, url: &str, secrecy: Secrecy, answer: &Answer) {
+/// server's own words only where they cannot repeat what may not be shown.
+pub fn tell(wording: Wording, url: &str, secrecy: Secrecy, answer: &Answer, frankness: Frankness) {
     let code = answer.code;
     if wording == Wording::Own {
         return tracing::debug!(url = shown(url), code, "a server answered");
     }
-    let words = match answer.is_plain && secrecy == Secrecy::Open {
+    let words = match secrecy == Secrecy::Open && answer.secrecy(frankness).is_none() {
         true if (200..=299).contains(&code) => answer.reason.clone(),
-        true => format!("{} {}", answer.reason, answer.excerpt()),
+        true => format!("{} {}", answer.reason, answer.excerpt(|body| body)),
         false => StatusCode::from_u16(code).ok().and_then(|code| code.canonical_reason()).unwrap_or_default().to_owned(),
     };
     tracing::info!("{}", format!("Request sent to {}. Response: {code} {words}", quoted(url, secrecy)).trim_end());

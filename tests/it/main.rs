@@ -42,3 +42,4 @@ mod sidecar_urls;
 mod signal;
 mod standby;
 mod tell;
+mod words;

@@ -38,7 +38,8 @@ impl EngineLoop {
         let mut told = String::new();
         let mut standby = None;
         loop {
-            let (settings, place, store) = (self.settings.clone(), self.place.clone(), store(config));
+            let store = store(config).discreet(self.discretion.clone());
+            let (settings, place) = (self.settings.clone(), self.place.clone());
             // Whoever keeps the ledger elsewhere has a reader of every file, dot-files too.
             let apart = matches!(config.ledger, LedgerPlace::Path(_) | LedgerPlace::In(_));
             let (durability, folder_mode) = (config.durability, u16::try_from(config.folder_mode).unwrap_or(0o755));
@@ -66,6 +67,10 @@ impl EngineLoop {
                     self.greet(&start);
                     // What changed while another instance held the ledger was told to its application, not to ours.
                     if let Some(runner) = self.runner.as_ref().filter(|_| start.owed || standby.is_some()) {
+                        // A Secret's file may have been among what went meanwhile.
+                        if !start.debt.clean {
+                            self.discretion.doubt();
+                        }
                         let shown = |path: &str| self.settings.rules.roots.show(path);
                         let owned = engine.store().paths().filter_map(|(path, entry)| Some((shown(path.as_str()), entry.owner.clone()?)));
                         runner.inherit(start.debt);

@@ -16,7 +16,8 @@ use tokio::time::Instant;
 
 use crate::config::child::Child as Settings;
 use crate::core::retry::Retry;
-use crate::react::child::owner::{Owner, Signals};
+use crate::health::Health;
+use crate::react::child::owner::{Owner, Signals, Tellings};
 use crate::react::{Fault, Fired, RETRY_HERE, Reaction};
 
 use rustix::process::Signal;
@@ -29,13 +30,22 @@ enum Control {
     /// The files are there: start it, unless it was started.
     Start,
     /// The files have changed; answers when it knows.
-    Reload(oneshot::Sender<Result<(), Fault>>),
+    Reload(Change, oneshot::Sender<Result<(), Fault>>),
     /// Pass on a signal that we got.
     Forward(Signal),
     /// End it: TERM, and KILL when its time is up.
     Stop,
     /// End it now.
     Hurry,
+}
+
+/// Whether a child that ended is told of something new.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Change {
+    /// It may be what the child needs: it is started again earlier.
+    New,
+    /// It was told before, in vain.
+    Known,
 }
 
 /// The child and the task that owns it.
@@ -54,17 +64,20 @@ pub struct Handle {
 }
 
 /// Tells the child of changes.
-pub struct Reload(Handle);
+pub struct Reload {
+    handle: Handle,
+    change: Change,
+}
 
 /// Begins to own a child, which is not started yet. From now on the signals that are passed on do not end us.
 ///
 /// # Errors
 /// When the system refuses a handler.
-pub fn own(settings: Settings) -> std::io::Result<Child> {
+pub fn own(settings: Settings, health: Health) -> std::io::Result<Child> {
     let (controls, mailbox) = mpsc::channel(MAILBOX);
     let started = Arc::new(watch::Sender::new(None));
     let (end, ended) = watch::channel(None);
-    let owner = Owner::new(settings, mailbox, Signals::heard()?, started.clone(), end);
+    let owner = Owner::new(settings, mailbox, Signals::heard()?, Tellings { started: started.clone(), ended: end, health });
     Ok(Child { handle: Handle { controls, started }, ended, task: tokio::spawn(owner.run().boxed()) })
 }
 
@@ -96,10 +109,10 @@ impl Handle {
         let _ = self.controls.try_send(Control::Start);
     }
 
-    async fn reload(&self) -> Result<(), Fault> {
+    async fn reload(&self, change: Change) -> Result<(), Fault> {
         let (answer, answered) = oneshot::channel();
         let gone = || Fault::later("the child has ended".to_owned());
-        self.controls.send(Control::Reload(answer)).await.map_err(|_| gone())?;
+        self.controls.send(Control::Reload(change, answer)).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 }
@@ -107,7 +120,7 @@ impl Handle {
 impl Reload {
     /// A reaction that tells this child.
     pub const fn new(handle: Handle) -> Self {
-        Self(handle)
+        Self { handle, change: Change::New }
     }
 }
 
@@ -122,7 +135,7 @@ impl Reaction for Reload {
     }
 
     fn knows(&self, newest: Instant) -> bool {
-        self.0.started.borrow().is_some_and(|started| started >= newest)
+        self.handle.started.borrow().is_some_and(|started| started >= newest)
     }
 
     fn retry(&self) -> Retry {
@@ -133,7 +146,12 @@ impl Reaction for Reload {
         "the child was not told, trying again later".to_owned()
     }
 
+    fn renew(&mut self) {
+        self.change = Change::New;
+    }
+
     fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {
-        Box::pin(self.0.reload())
+        let change = std::mem::replace(&mut self.change, Change::Known);
+        Box::pin(self.handle.reload(change))
     }
 }

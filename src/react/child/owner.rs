@@ -14,10 +14,12 @@ use tokio::time::{Instant, sleep_until};
 use crate::aside;
 use crate::config::child::{Child as Settings, Reload, Restart};
 use crate::config::reload::signal_name;
+use crate::core::retry::Trouble;
+use crate::health::{DeadChild, Health};
 use crate::react::Fault;
-use crate::react::child::Control;
-use crate::react::child::backoff::Backoff;
+use crate::react::child::backoff::{Backoff, FIRST};
 use crate::react::child::process::Process;
+use crate::react::child::{Change, Control};
 
 /// A process that was killed is gone within this, or hangs in the kernel.
 const GONE: Duration = Duration::from_secs(5);
@@ -28,6 +30,8 @@ const TWICE: Duration = Duration::from_millis(500);
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTED: u8 = 126;
 
+const DEAD: &str = "the child ended, and is not started again yet";
+
 type Answer = oneshot::Sender<Result<(), Fault>>;
 
 /// See the module's header.
@@ -35,10 +39,19 @@ pub(super) struct Owner {
     settings: Settings,
     mailbox: mpsc::Receiver<Control>,
     signals: Signals,
-    started: Arc<watch::Sender<Option<Instant>>>,
-    ended: watch::Sender<Option<u8>>,
+    tellings: Tellings,
     backoff: Backoff,
     phase: Phase,
+}
+
+/// Where the owner tells how the child is.
+pub(super) struct Tellings {
+    /// When it was started last.
+    pub(super) started: Arc<watch::Sender<Option<Instant>>>,
+    /// With what code it ended for good.
+    pub(super) ended: watch::Sender<Option<u8>>,
+    /// Whether it is dead for now.
+    pub(super) health: Health,
 }
 
 /// Where the child is.
@@ -54,8 +67,15 @@ enum Phase {
         killed: bool,
         then: Then,
     },
-    /// It ended by itself, and is started again at this time.
-    Resting(Instant),
+    /// It ended by itself.
+    Resting {
+        /// Its exit code.
+        code: u8,
+        /// When it may be started again because of a change.
+        earliest: Instant,
+        /// When it is started again.
+        due: Instant,
+    },
     Ended,
 }
 
@@ -74,14 +94,8 @@ enum Input {
 }
 
 impl Owner {
-    pub(super) fn new(
-        settings: Settings,
-        mailbox: mpsc::Receiver<Control>,
-        signals: Signals,
-        started: Arc<watch::Sender<Option<Instant>>>,
-        ended: watch::Sender<Option<u8>>,
-    ) -> Self {
-        Self { settings, mailbox, signals, started, ended, backoff: Backoff::default(), phase: Phase::Waiting }
+    pub(super) fn new(settings: Settings, mailbox: mpsc::Receiver<Control>, signals: Signals, tellings: Tellings) -> Self {
+        Self { settings, mailbox, signals, tellings, backoff: Backoff::default(), phase: Phase::Waiting }
     }
 
     /// Runs until the child has ended for good.
@@ -91,7 +105,7 @@ impl Owner {
             let phase = std::mem::replace(&mut self.phase, Phase::Ended);
             self.phase = match input {
                 Input::Control(Control::Start) => self.start(phase).await,
-                Input::Control(Control::Reload(answer)) => self.reload(phase, answer).await,
+                Input::Control(Control::Reload(change, answer)) => self.reload(phase, change, answer).await,
                 Input::Control(Control::Forward(signal)) => forward(phase, signal),
                 Input::Control(Control::Stop) => self.stop(phase),
                 Input::Control(Control::Hurry) => hurry(phase),
@@ -104,12 +118,12 @@ impl Owner {
     /// Every arm is cancel-safe.
     async fn input(&mut self) -> Input {
         let due = match &self.phase {
-            Phase::Stopping { due, .. } | Phase::Resting(due) => Some(*due),
+            Phase::Stopping { due, .. } | Phase::Resting { due, .. } => Some(*due),
             Phase::Waiting | Phase::Running(_) | Phase::Ended => None,
         };
         let process = match &mut self.phase {
             Phase::Running(process) | Phase::Stopping { process, .. } => Some(process),
-            Phase::Waiting | Phase::Resting(_) | Phase::Ended => None,
+            Phase::Waiting | Phase::Resting { .. } | Phase::Ended => None,
         };
         let exit = async {
             match process {
@@ -129,13 +143,13 @@ impl Owner {
     async fn start(&mut self, phase: Phase) -> Phase {
         match phase {
             Phase::Waiting => self.launch().await,
-            started @ (Phase::Running(_) | Phase::Stopping { .. } | Phase::Resting(_) | Phase::Ended) => started,
+            started @ (Phase::Running(_) | Phase::Stopping { .. } | Phase::Resting { .. } | Phase::Ended) => started,
         }
     }
 
     async fn launch(&mut self) -> Phase {
         // It reads what is on disk now.
-        self.started.send_replace(Some(Instant::now()));
+        self.tellings.started.send_replace(Some(Instant::now()));
         let program = self.settings.command.first().map(|program| program.display().to_string()).unwrap_or_default();
         let command = self.settings.command.clone();
         // Aside: where the program's file system hangs, so does whoever starts it.
@@ -150,6 +164,7 @@ impl Owner {
         match started {
             Ok(process) => {
                 tracing::info!(program, pid = process.pid(), "child started");
+                self.tellings.health.set_dead_child(None);
                 Phase::Running(process)
             }
             Err(error) => {
@@ -168,7 +183,7 @@ impl Owner {
             };
             match control {
                 Control::Stop | Control::Hurry => return,
-                Control::Reload(answer) => {
+                Control::Reload(_, answer) => {
                     // Whoever asked may have gone.
                     let _ = answer.send(Err(Fault::later("the child is being started".to_owned())));
                 }
@@ -185,22 +200,35 @@ impl Owner {
                     0 => tracing::info!(code, "the child ended, and so do we"),
                     _ => tracing::error!(code, "the child ended, and so do we"),
                 }
-                self.ended.send_replace(Some(code));
+                self.tellings.ended.send_replace(Some(code));
                 Phase::Ended
             }
             Restart::Always => {
                 let pause = self.backoff.after(ran);
                 tracing::warn!(code, pause_seconds = pause.as_secs(), "the child ended, it is started again");
-                Phase::Resting(Instant::now() + pause)
+                let now = Instant::now();
+                self.rest(code, now + FIRST, now + pause)
             }
         }
     }
 
-    async fn reload(&mut self, phase: Phase, answer: Answer) -> Phase {
+    fn rest(&self, code: u8, earliest: Instant, due: Instant) -> Phase {
+        self.tellings.health.set_dead_child(Some(DeadChild { code, due }));
+        Phase::Resting { code, earliest, due }
+    }
+
+    async fn reload(&mut self, phase: Phase, change: Change, answer: Answer) -> Phase {
         let (answered, phase) = match (phase, self.settings.reload) {
             // It reads the files when it starts.
             (Phase::Waiting, _) => (Ok(()), Phase::Waiting),
-            (phase @ Phase::Resting(_), _) => (Err(Fault::later("the child ended, and is not started again yet".to_owned())), phase),
+            // What changed may be what it ended by.
+            (Phase::Resting { code, earliest, due }, _) if change == Change::New && earliest < due => {
+                tracing::info!("the files have changed: the child is started again without the rest of its pause");
+                let wish = Some(earliest.saturating_duration_since(Instant::now()));
+                let fault = Fault::Transient { trouble: Trouble::Connect, wish, why: DEAD.to_owned() };
+                (Err(fault), self.rest(code, earliest, earliest))
+            }
+            (phase @ Phase::Resting { .. }, _) => (Err(Fault::later(DEAD.to_owned())), phase),
             (Phase::Running(process), Reload::Signal(signal)) => (process.tell(signal).await, Phase::Running(process)),
             (Phase::Running(process), Reload::Restart) => {
                 return self.ask_to_end(process, self.settings.kill_signal, Then::Again(Some(answer)));
@@ -219,7 +247,7 @@ impl Owner {
 
     fn stop(&self, phase: Phase) -> Phase {
         match phase {
-            Phase::Waiting | Phase::Resting(_) | Phase::Ended => Phase::Ended,
+            Phase::Waiting | Phase::Resting { .. } | Phase::Ended => Phase::Ended,
             Phase::Running(process) => self.ask_to_end(process, Signal::TERM, Then::End),
             Phase::Stopping { process, due, killed, then: Then::Again(_) } => {
                 ask(&process, Signal::TERM);
@@ -258,13 +286,13 @@ impl Owner {
                 tracing::info!(code, "child ended");
                 Phase::Ended
             }
-            phase @ (Phase::Waiting | Phase::Resting(_) | Phase::Ended) => phase,
+            phase @ (Phase::Waiting | Phase::Resting { .. } | Phase::Ended) => phase,
         }
     }
 
     async fn due(&mut self, phase: Phase) -> Phase {
         match phase {
-            Phase::Resting(_) => self.launch().await,
+            Phase::Resting { .. } => self.launch().await,
             Phase::Stopping { process, killed: false, then, .. } => {
                 let seconds = self.settings.kill_timeout.as_secs_f32();
                 tracing::warn!(pid = process.pid(), seconds, "the child does not end, it is killed (KILL_TIMEOUT)");
@@ -286,7 +314,7 @@ impl Owner {
 
 fn hurry(phase: Phase) -> Phase {
     match phase {
-        Phase::Waiting | Phase::Resting(_) | Phase::Ended => Phase::Ended,
+        Phase::Waiting | Phase::Resting { .. } | Phase::Ended => Phase::Ended,
         Phase::Running(process) | Phase::Stopping { process, .. } => {
             tracing::warn!(pid = process.pid(), "asked to stop again: the child is killed");
             kill(process, Then::End)

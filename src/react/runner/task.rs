@@ -12,6 +12,7 @@ use crate::core::pace::{Debt, Ended, Pace};
 use crate::core::react::{Job, Next};
 use crate::health::{Health, Owed};
 use crate::react::Reaction;
+use crate::react::herald::Herald;
 use crate::react::left::{Left, Verdict};
 use crate::react::runner::Shared;
 
@@ -34,6 +35,7 @@ pub(super) struct Task {
     /// Why each reaction failed, until it works again. What is tried again within the bounds of retries has not failed.
     failing: Vec<Option<String>>,
     health: Option<Health>,
+    herald: Option<Herald>,
 }
 
 /// The runner was asked to stop.
@@ -44,11 +46,11 @@ impl Task {
         shared: Arc<Shared>,
         reactions: Vec<Box<dyn Reaction>>,
         stopped: watch::Receiver<bool>,
-        health: Option<Health>,
+        (health, herald): (Option<Health>, Option<Herald>),
     ) -> Self {
         let failing = reactions.iter().map(|_| None).collect();
         let paces = reactions.iter().map(|_| Pace::default()).collect();
-        Self { shared, reactions, stopped, paces, since: None, failing, health }
+        Self { shared, reactions, stopped, paces, since: None, failing, health, herald }
     }
 
     pub(super) async fn run(mut self) {
@@ -159,6 +161,7 @@ impl Task {
             let (Some(reaction), Some(pace)) = (self.reactions.get_mut(index), self.paces.get_mut(index)) else { continue };
             if reaction.knows(newest) {
                 pace.told();
+                self.herald.iter_mut().for_each(|herald| herald.tell_known(reaction.name()));
                 self.judged(index, None);
                 left.get_mut(at).into_iter().for_each(|left| left.is_over = true);
                 continue;
@@ -208,6 +211,8 @@ impl Task {
         if one.is_over {
             figures.owed.store(0, Ordering::Relaxed);
         }
+        let owed_for = self.shared.wall().saturating_sub(one.since);
+        self.herald.iter_mut().for_each(|herald| herald.tell(reaction.name(), verdict, why.as_deref().unwrap_or_default(), owed_for));
         let unanswered = why.clone().filter(|_| verdict == Verdict::Unanswered);
         if let Some(health) = self.health.as_ref().filter(|_| reaction.is_remembered()) {
             health.set_unanswered(unanswered.map(|why| format!("{}: told, never answered: {why}", reaction.name())));

@@ -1,6 +1,7 @@
 //! One attempt to bring one file.
 
 use crate::config::Wording;
+use crate::core::discretion::Listener;
 use crate::core::object::{Payload, SourceEvent};
 use crate::core::remote::Arrival;
 use crate::source::download::book::{Name, Question};
@@ -18,6 +19,8 @@ pub(super) struct Attempt {
     pub wording: Wording,
     pub mailbox: Mailbox,
     pub gate: Gate,
+    /// Says how much of answers may be repeated.
+    pub listener: Listener,
 }
 
 /// What the engine was told.
@@ -31,11 +34,11 @@ pub(super) enum Brought {
 impl Attempt {
     /// Asks, and hands what comes to the engine once there is room for it.
     pub async fn run(&self, name: &Name, asked: &Question) -> Result<Brought, WebError> {
-        let url = asked.url()?;
+        let (url, since) = (asked.url()?, self.listener.begins());
         let known = asked.validators.as_ref();
         let question = web::Question::Download { known, bytes_max: self.bytes_max, gate: &self.gate };
         let mut answer = self.client.ask(&Ask { url, question, rules: &self.rules }).await?;
-        web::tell(self.wording, url, Secrecy::of(name.0.kind), &answer);
+        web::tell(self.wording, url, Secrecy::of(name.0.kind), &answer, self.listener.frankness(since));
         if answer.code == 304 && known.is_some() {
             self.push(name, asked.ticket, Arrival::Unchanged);
             return Ok(Brought::Unchanged);

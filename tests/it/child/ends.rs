@@ -135,3 +135,39 @@ fn a_child_that_does_not_end_is_killed_before_it_is_started_again() {
     bench.noted(&["up 1", "up 2"]);
     assert!(projector.is_running());
 }
+
+/// What health tells of a child that is dead.
+fn dead_child(projector: &Projector) -> serde_json::Value {
+    projector.health().1["dead_child"].clone()
+}
+
+#[test]
+fn r13_health_tells_a_dead_child_with_its_code_and_its_next_start() {
+    let bench = Bench::new();
+    let mut projector = bench.child("note up; [ -e $D/good ] || exit 3; idle").env("CHILD_RESTART", "always").start();
+    let within = |most: u64| {
+        let dead = dead_child(&projector);
+        let next = dead["next_start_seconds"].as_u64();
+        if dead["exit_code"] == 3 && next.is_some_and(|next| next <= most) { Ok(()) } else { Err(dead) }
+    };
+    wait_until("the dead child", DEADLINE, || within(1));
+    touch(&bench.setup.beside("good"));
+    wait_until("the living child", DEADLINE, || if dead_child(&projector).is_null() { Ok(()) } else { Err(dead_child(&projector)) });
+    assert_eq!(projector.terminate().code(), Some(0));
+}
+
+#[test]
+fn r13_a_change_cuts_the_pause_of_a_dead_child_short() {
+    let bench = Bench::new();
+    let mut projector = bench.child("note $(cat $A); [ $(cat $A) = good ] || exit 1; idle").env("CHILD_RESTART", "always").start();
+    // The pauses were 1, 2 and 4 seconds: the next one is of eight.
+    bench.noted(&["1", "1", "1", "1"]);
+    projector.wait_output("\"pause_seconds\":8");
+    let left = || dead_child(&projector)["next_start_seconds"].as_u64().unwrap_or_default();
+    wait_for("the long pause", DEADLINE, || left() >= 5);
+    bench.set("good");
+    bench.noted(&["1", "1", "1", "1", "good"]);
+    projector.wait_output("without the rest of its pause");
+    wait_until("the living child", DEADLINE, || if dead_child(&projector).is_null() { Ok(()) } else { Err(dead_child(&projector)) });
+    assert_eq!(projector.terminate().code(), Some(0));
+}
