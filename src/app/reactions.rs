@@ -1,9 +1,10 @@
 //! From the configuration to running reactions.
 
+use std::env;
+
 use crate::app::sources;
 use crate::config::reload::{self, Environment};
-use crate::config::web::Credentials;
-use crate::config::{Config, Method};
+use crate::config::{Config, Method, settings};
 use crate::core::discretion::Discretion;
 use crate::core::retry::Retry;
 use crate::health::Health;
@@ -42,7 +43,7 @@ pub fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
     let herald = events.clone().zip(api.and_then(ApiServer::pod)).and_then(|(events, pod)| Herald::new(events, pod));
     let mut reactions: Vec<Box<dyn Reaction>> = Vec::new();
     if let Some(script) = &config.script {
-        let listener = discretion.listener().of_who_knows_more(inherits_secrets(config, script));
+        let listener = discretion.listener().of_who_knows_more(inherits_secrets(script));
         reactions.push(Box::new(Script::new(script.clone(), config.wording, listener).with_backoff(config.web.retry.backoff)));
     }
     if let Some(signal) = &config.signal {
@@ -82,9 +83,12 @@ pub fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
     Some(runner::start(reactions, Setup { batching: config.batching, triggers, groups, roots, wall: runner::wall(), health, herald }))
 }
 
-/// Whether a script has secrets in its environment, which it prints as soon as it prints what it runs.
-fn inherits_secrets(config: &Config, script: &reload::Script) -> bool {
-    let Credentials { username, password, .. } = &config.web.credentials;
-    let (payload, url) = config.call.as_ref().map(|call| (call.payload.is_some(), call.url.0.contains(['@', '?']))).unwrap_or_default();
-    script.environment == Environment::All && (username.text.is_some() || password.text.is_some() || payload || url)
+/// Whether a script has secrets of ours in its environment, which it prints as soon as it prints what it runs.
+fn inherits_secrets(script: &reload::Script) -> bool {
+    let is_told = |name: &&str| match env::var_os(name) {
+        // The script may know where the application listens, but not with what it is asked there.
+        Some(value) if name.ends_with("_URL") => value.to_string_lossy().contains(['@', '?']),
+        value => value.is_some_and(|value| !value.is_empty()),
+    };
+    script.environment == Environment::All && settings::SECRETS.iter().any(is_told)
 }

@@ -8,7 +8,7 @@ mod pod;
 
 use serde_json::{Value, json};
 
-use crate::common::{Setup, started, two_seconds_after};
+use crate::common::{Setup, put, started, two_seconds_after};
 use crate::sidecar_hooks::{text, write_by_child};
 use crate::support::projector::Builder;
 use crate::support::*;
@@ -189,11 +189,16 @@ fn r13_a_file_that_passes_from_a_secret_to_a_config_map_is_not_said_while_it_hol
 }
 
 #[test]
-fn r13_a_script_that_knows_our_password_says_nothing_either() {
-    let bench = Bench::new();
-    let builder = bench.script("env; exit 3").env("SCRIPT_ENV", "all").env("REQ_USERNAME", "u").env("REQ_PASSWORD", CANARY);
-    let projector = started(&builder.env("LOG_LEVEL", "trace"));
-    bench.ended(&projector, 1);
-    projector.assert_no_leak(&[CANARY]);
-    assert!(projector.output().contains(WITHHELD), "{}", projector.output());
+fn r13_a_script_that_knows_our_password_or_our_headers_says_nothing_either() {
+    let headers = format!("X-Token: {CANARY}");
+    let known: [&[(&str, &str)]; 2] = [&[("REQ_USERNAME", "u"), ("REQ_PASSWORD", CANARY)], &[("REQ_HEADERS", &headers)]];
+    for variables in known {
+        let bench = Bench::new();
+        let web = WebServer::start();
+        let builder = bench.script("env; exit 3").env("SCRIPT_ENV", "all").env("REQ_URL", &web.url("/reload")).env("LOG_LEVEL", "trace");
+        let projector = started(&variables.iter().fold(builder, |builder, (name, value)| builder.env(name, value)));
+        bench.ended(&projector, 1);
+        projector.assert_no_leak(&[CANARY]);
+        assert!(projector.output().contains(WITHHELD), "{}", projector.output());
+    }
 }

@@ -75,6 +75,27 @@ fn r13_an_answer_that_may_repeat_credentials_or_the_payload_is_not_repeated() {
 }
 
 #[test]
+fn r13_an_answer_that_may_repeat_a_token_or_headers_is_repeated_never() {
+    for is_sidecar in [false, true] {
+        let bench = Bench::new();
+        let (token, lines) = (bench.setup.beside("token"), bench.setup.beside("lines"));
+        put(&token, CANARY);
+        let header = format!("X-Token: {CANARY}");
+        put(&lines, &header);
+        for (name, value) in [("REQ_TOKEN_FILE", &*text(&token)), ("REQ_HEADERS_FILE", &text(&lines)), ("REQ_HEADERS", &header)] {
+            let web = WebServer::start();
+            web.on("/reload", Answer::status(400).body(format!("you sent {CANARY}")));
+            let builder = quick(bench.plain(), &web).env("LOG_LEVEL", "DEBUG").env("REACT_OUTPUT", "always").env(name, value);
+            let mut projector = if is_sidecar { bench.as_sidecar(builder) } else { builder }.start();
+            projector.wait_output("withheld, as it may repeat what is shown nowhere: 32 bytes");
+            projector.assert_no_leak(&[CANARY]);
+            assert_no_leak("health and Events", bench.told(&projector), &[CANARY]);
+            projector.terminate();
+        }
+    }
+}
+
+#[test]
 fn r13_what_servers_of_url_keys_answer_is_not_repeated_while_a_secret_is_ours() {
     let bench = Bench::new();
     bench.secret();
