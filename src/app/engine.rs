@@ -199,6 +199,9 @@ impl EngineLoop {
                     return self.interrupted(shutdown);
                 };
                 wake = outcome.wake.map(|wake| self.started + wake);
+                if config.timing.on_start && outcome.ready && !self.ready {
+                    self.owe_start(shutdown).await;
+                }
                 self.publish(&outcome, &mut sources, config, tasks);
                 if let (Input::Resync, Some(engine)) = (&input, &self.engine) {
                     self.publisher.verified(&outcome, engine.store());
@@ -211,6 +214,14 @@ impl EngineLoop {
             if once && sources.all_ended() && self.mailbox.is_empty() && (is_given_up() || self.ready && !awaits()) {
                 return self.complete(&mut sources, shutdown, config).await;
             }
+        }
+    }
+
+    /// The application is to be told of all files once, whatever changed. That is owed like a change, through restarts.
+    async fn owe_start(&mut self, shutdown: &mut Shutdown) {
+        let _ = self.on_disk(shutdown, Engine::owe).await;
+        if let Some((runner, engine)) = self.runner.as_ref().zip(self.engine.as_ref()) {
+            runner.owe_all(self.owned(engine));
         }
     }
 

@@ -7,6 +7,7 @@ use crate::config::reload::{self, Environment};
 use crate::config::{Config, Method, settings};
 use crate::core::discretion::Discretion;
 use crate::core::retry::Retry;
+use crate::core::spread::Spread;
 use crate::health::Health;
 use crate::react::Reaction;
 use crate::react::child;
@@ -18,6 +19,7 @@ use crate::react::runner::{self, Runner, Setup, Triggers};
 use crate::react::script::Script;
 use crate::react::signal::Signal;
 use crate::source::api::ApiServer;
+use crate::status;
 use crate::status::events::EventSender;
 use crate::web::Client;
 
@@ -80,7 +82,10 @@ pub fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
     };
     let roots = super::settings(config).rules.roots;
     let (groups, health) = (sources::groups(config), Some(health.clone()));
-    Some(runner::start(reactions, Setup { batching: config.batching, triggers, groups, roots, wall: runner::wall(), health, herald }))
+    let setup = Setup { batching: config.timing.batching, triggers, groups, roots, wall: runner::wall(), health, herald };
+    let runner = runner::start(reactions, setup);
+    runner.spread_by(Spread::new(config.timing.jitter, status::random()));
+    Some(runner)
 }
 
 /// Whether a script has secrets of ours in its environment, which it prints as soon as it prints what it runs.

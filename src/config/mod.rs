@@ -62,12 +62,12 @@ use crate::config::problems::{Problem, Problems};
 use crate::config::profile::Profile;
 use crate::config::raw::Given;
 use crate::config::read::Reader;
-use crate::config::reload::{Script, Signalling};
+use crate::config::reload::{Script, Signalling, Timing};
 use crate::config::triggers::Triggers;
 use crate::config::web::{Call, Downloads, Web};
 use crate::core::discretion::Output;
 use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey};
-use crate::core::policy::{Adopt, Batching, Durability, OnDelete, Order};
+use crate::core::policy::{Adopt, Durability, OnDelete, Order};
 use crate::core::project::{FileNames, Urls};
 use crate::core::retry::Retry;
 use crate::core::selector::Selector;
@@ -139,8 +139,8 @@ pub struct Config {
     pub react_output: Output,
     /// What a reload that fails means for health.
     pub on_reload_failure: OnReloadFailure,
-    /// How often script and request run.
-    pub batching: Batching,
+    /// How often and when the application is told.
+    pub timing: Timing,
     /// Bounds of METHOD=LIST while the API server cannot be reached; `None`: it is waited for.
     pub list_retry: Option<Retry>,
     /// Whether METHOD=LIST has done its part when a file cannot be written.
@@ -423,7 +423,7 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
         child: child?,
         react_output: react_output?,
         on_reload_failure: on_reload_failure?,
-        batching: reactions.batching,
+        timing: reactions.timing,
         verify: connection?,
         folder: files.folder,
         allowed_folders: files.allowed_folders,

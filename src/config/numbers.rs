@@ -23,7 +23,7 @@ const YEAR: u32 = 365 * DAY;
 const RETRIES: u32 = 1_000_000;
 
 /// The bounds of every setting that is a number. Ports and modes have forms of their own.
-const BOUNDS: [(&str, Bounds); 22] = [
+const BOUNDS: [(&str, Bounds); 23] = [
     ("SOURCE_SETTLE", Bounds { least: 0, most: DAY }),
     ("SLEEP_TIME", Bounds { least: 1, most: YEAR }),
     ("RESYNC", Bounds { least: 0, most: YEAR }),
@@ -43,6 +43,7 @@ const BOUNDS: [(&str, Bounds); 22] = [
     ("EXEC_SECRET_DELAY", Bounds { least: 0, most: DAY }),
     ("KILL_TIMEOUT", Bounds { least: 0, most: YEAR }),
     ("REACT_WINDOW", Bounds { least: 0, most: DAY }),
+    ("REACT_JITTER", Bounds { least: 0, most: DAY }),
     ("WATCH_SERVER_TIMEOUT", Bounds { least: 1, most: YEAR }),
     ("WATCH_CLIENT_TIMEOUT", Bounds { least: 1, most: YEAR }),
     ("HEALTH_STALE_AFTER", Bounds { least: 0, most: YEAR }),

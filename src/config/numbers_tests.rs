@@ -55,7 +55,7 @@ fn decimal_numbers_have_a_fraction_or_an_exponent() {
 #[test]
 fn s12_a_number_that_is_too_large_is_cut_with_one_warning_that_names_it() {
     let config = read(&[("REACT_WINDOW", "9e18"), ("SLEEP_TIME", &"9".repeat(99))]).unwrap();
-    assert_eq!((config.batching, config.poll), (Batching::Window(Duration::from_secs(86_400)), Duration::from_secs(31_536_000)));
+    assert_eq!((config.timing.batching, config.poll), (Batching::Window(Duration::from_secs(86_400)), Duration::from_secs(31_536_000)));
     let expected = [
         "SLEEP_TIME=999999999999999999999999… is more than 31536000, which is used",
         "REACT_WINDOW=9e18 is more than 86400, which is used",
@@ -90,7 +90,7 @@ fn times(config: &Config) -> Vec<Duration> {
     times.extend(child.as_ref().map(|child| child.kill_timeout));
     times.extend(config.health.and_then(|health| health.stale_after));
     times.extend(config.exec.as_ref().map(|Exec { timeout, .. }| *timeout));
-    times.extend(match config.batching {
+    times.extend(match config.timing.batching {
         Batching::Window(window) => Some(window),
         Batching::Each => None,
     });

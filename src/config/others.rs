@@ -7,17 +7,13 @@ use crate::config::Verify;
 use crate::config::parse::{self, Expected};
 use crate::config::profile::Reading;
 use crate::config::read::Reader;
-use crate::config::reload::{self, Script, Signalling};
+use crate::config::reload::{self, Script, Signalling, Timing};
 use crate::config::web::{Call, CredentialOrigins, Credentials, Downloads, Encoding, Given, Origin, Redacted, Web};
 use crate::config::{numbers, paths};
 use crate::core::object::{Kind, NamedObject, Namespaces};
-use crate::core::policy::Batching;
 use crate::core::project::Urls;
 use crate::core::retry::Retry;
 use crate::web::address::origin;
-
-/// The window that REQ_ONCE_PER_BATCH stands for.
-const WINDOW: Duration = Duration::from_millis(200);
 
 /// What files behind URLs need.
 pub struct UrlSettings {
@@ -30,7 +26,7 @@ pub struct Reactions {
     pub signal: Option<Signalling>,
     pub call: Option<Call>,
     pub script: Option<Script>,
-    pub batching: Batching,
+    pub timing: Timing,
 }
 
 impl Reader<'_> {
@@ -124,20 +120,18 @@ impl Reader<'_> {
         let environment = self.value("SCRIPT_ENV", &self.raw.script_env, reload::environment);
         let retries = self.number("SCRIPT_RETRIES", &self.raw.script_retries, numbers::count);
         let signal = self.signalling(current_dir);
-        let window = self.defaulted_number("REACT_WINDOW", &self.raw.react_window, numbers::decimal_seconds);
-        let per_batch = self.value("REQ_ONCE_PER_BATCH", &self.raw.req_once_per_batch, parse::boolean);
+        let timing = self.timing();
         let (url, method, payload, skips_initial) = (url?, method?, payload?, skips_initial?);
         let (timeout, environment, retries) = (timeout?, environment?, retries?);
-        let batching = match (window?, per_batch?) {
-            (Some(Duration::ZERO), _) | (None, false) => Batching::Each,
-            (Some(window), _) => Batching::Window(window),
-            (None, true) => Batching::Window(WINDOW),
-        };
+        let timing = timing?;
+        if skips_initial && timing.on_start && url.is_some() {
+            self.warnings.push("REQ_SKIP_INIT has no effect with REACT_ON_START=true".to_owned());
+        }
         Some(Reactions {
             signal: signal?,
             call: url.zip(method).map(|(url, method)| Call { url, method, payload, skips_initial }),
             script: script?.map(|path| Script { path, timeout, environment, retries }),
-            batching,
+            timing,
         })
     }
 

@@ -108,7 +108,7 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 110] = [
+    const BAD: [(&str, &str); 112] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
@@ -199,6 +199,8 @@ mod tests {
         ("ON_RELOAD_FAILURE", "end"),
         ("REACT_WINDOW", "soon"),
         ("REQ_ONCE_PER_BATCH", "on"),
+        ("REACT_ON_START", "on"),
+        ("REACT_JITTER", "1m"),
         ("WATCH_SERVER_TIMEOUT", "0"),
         ("WATCH_CLIENT_TIMEOUT", "1s"),
         ("SKIP_TLS_VERIFY", "on"),

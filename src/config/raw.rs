@@ -104,6 +104,8 @@ pub struct Raw {
     pub on_reload_failure: Option<String>,
     pub react_window: Option<String>,
     pub req_once_per_batch: Option<String>,
+    pub react_on_start: Option<String>,
+    pub react_jitter: Option<String>,
     pub watch_server_timeout: Option<String>,
     pub watch_client_timeout: Option<String>,
     pub skip_tls_verify: Option<String>,

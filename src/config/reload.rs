@@ -6,8 +6,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::config::parse::{self, Expected};
-use crate::config::paths;
 use crate::config::read::Reader;
+use crate::config::{numbers, paths};
+use crate::core::policy::Batching;
 
 /// The script that follows a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +32,20 @@ pub enum Environment {
     Clean,
 }
 
+/// The window that REQ_ONCE_PER_BATCH stands for.
+const WINDOW: Duration = Duration::from_millis(200);
+
+/// How often and when the application is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timing {
+    /// How often script and request run.
+    pub batching: Batching,
+    /// REACT_ON_START: once when all files are there, whatever changed.
+    pub on_start: bool,
+    /// REACT_JITTER: at most so much later.
+    pub jitter: Duration,
+}
+
 /// The signal that follows a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Signalling {
@@ -50,6 +65,23 @@ pub enum SignalTarget {
 }
 
 impl Reader<'_> {
+    pub fn timing(&mut self) -> Option<Timing> {
+        let window = self.defaulted_number("REACT_WINDOW", &self.raw.react_window, numbers::decimal_seconds);
+        let per_batch = self.value("REQ_ONCE_PER_BATCH", &self.raw.req_once_per_batch, parse::boolean);
+        let on_start = self.value("REACT_ON_START", &self.raw.react_on_start, parse::boolean);
+        let jitter = self.number("REACT_JITTER", &self.raw.react_jitter, numbers::decimal_seconds);
+        let (on_start, jitter) = (on_start?, jitter?);
+        if on_start && !self.projects() {
+            self.warnings.push("REACT_ON_START has no effect where nothing is projected".to_owned());
+        }
+        let batching = match (window?, per_batch?) {
+            (Some(Duration::ZERO), _) | (None, false) => Batching::Each,
+            (Some(window), _) => Batching::Window(window),
+            (None, true) => Batching::Window(WINDOW),
+        };
+        Some(Timing { batching, on_start, jitter })
+    }
+
     pub fn signalling(&mut self, current_dir: &Path) -> Option<Option<Signalling>> {
         let process = self.optional("SIGNAL_PROCESS", &self.raw.signal_process, |text| Ok(text.to_owned()));
         let pidfile = self.optional("SIGNAL_PIDFILE", &self.raw.signal_pidfile, |text| Ok(paths::path(text, current_dir)));

@@ -290,7 +290,12 @@ pub const SETTINGS: &[Setting] = &[
         Unset,
         "Body of that request: JSON as it is, other text as a JSON string. Unset: an empty body without a type.",
     ),
-    setting(Reactions, "REQ_SKIP_INIT", Value("false"), "Whether there is no request after the first pass with METHOD=WATCH or SLEEP."),
+    setting(
+        Reactions,
+        "REQ_SKIP_INIT",
+        Value("false"),
+        "Whether there is no request after the first pass with METHOD=WATCH or SLEEP. What changed since an earlier process had all files there is told all the same.",
+    ),
     setting(
         Reactions,
         "SCRIPT",
@@ -426,6 +431,13 @@ pub const SETTINGS: &[Setting] = &[
         "REQ_ONCE_PER_BATCH",
         Value("false"),
         "The same as REACT_WINDOW=0.2, unless REACT_WINDOW is set. Without both, the application is told once per changed object.",
+    ),
+    setting(Reactions, "REACT_ON_START", Value("false"), "Whether the application is told once after each start, whatever changed."),
+    setting(
+        Reactions,
+        "REACT_JITTER",
+        Value("0"),
+        "Seconds by which whatever is to be told is delayed at most, by chance, so that replicas do not all reload at once. Not before retries, nor with METHOD=LIST.",
     ),
     setting(Watches, "WATCH_SERVER_TIMEOUT", Value("600"), "Seconds after which the API server ends a watch."),
     setting(

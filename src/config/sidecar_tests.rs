@@ -2,7 +2,9 @@
 
 use super::tests::*;
 use super::*;
+use crate::config::reload::Timing;
 use crate::config::web::CredentialOrigins;
+use crate::core::policy::Batching;
 /// Reads these variables with PROFILE=k8s-sidecar.
 fn sidecar(vars: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     exactly(&[vars, &[("PROFILE", "k8s-sidecar"), ("FOLDER", "/rules")]].concat(), &Flags::default())
@@ -20,7 +22,7 @@ fn sidecar_config() -> Config {
         watch_client_timeout: Duration::from_secs(66),
         urls: Urls::Follow { empty_at_first_failure: true },
         downloads: Downloads { refresh: Some(Duration::from_secs(60)), ..default.downloads.clone() },
-        batching: Batching::Each,
+        timing: Timing { batching: Batching::Each, ..default.timing },
         list_retry: Some(default.web.retry),
         excuses_files: true,
         conflict: Order::Newest,
@@ -106,7 +108,7 @@ fn k8s_sidecar_words_are_read_as_it_reads_them() {
 
 #[test]
 fn k8s_sidecar_hooks_run_per_object_unless_a_window_is_asked_for() {
-    let batching = |vars: &[(&str, &str)]| sidecar(&[vars, &[("LABEL", "l")]].concat()).map(|config| config.batching);
+    let batching = |vars: &[(&str, &str)]| sidecar(&[vars, &[("LABEL", "l")]].concat()).map(|config| config.timing.batching);
     assert_eq!(batching(&[]), Ok(Batching::Each));
     assert_eq!(batching(&[("REQ_ONCE_PER_BATCH", "true")]), Ok(Batching::Window(Duration::from_millis(200))));
     assert_eq!(batching(&[("REACT_WINDOW", "1.5")]), Ok(Batching::Window(Duration::from_millis(1500))));

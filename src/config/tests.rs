@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use rustix::process::Signal;
 
 use super::*;
-use crate::config::reload::{Environment, SignalTarget};
+use crate::config::reload::{Environment, SignalTarget, Timing};
 use crate::config::settings::{Fallback, SETTINGS};
 use crate::config::triggers::{PodTrigger, SecretTrigger};
 use crate::config::web::{CredentialOrigins, Credentials, Encoding, Headers, Redacted};
+use crate::core::policy::Batching;
 
 pub const LEAST: [(&str, &str); 2] = [("LABEL", "findme"), ("FOLDER", "/rules")];
 
@@ -91,7 +92,7 @@ pub fn default_config() -> Config {
         child: None,
         react_output: Output::Guarded,
         on_reload_failure: OnReloadFailure::Report,
-        batching: Batching::Window(Duration::from_millis(200)),
+        timing: Timing { batching: Batching::Window(Duration::from_millis(200)), on_start: false, jitter: Duration::ZERO },
         list_retry: None,
         excuses_files: false,
         verify: Verify::AsConfigured,
@@ -199,6 +200,7 @@ fn every_setting_can_be_set() {
         ("REACT_OUTPUT", "always"),
         ("ON_RELOAD_FAILURE", "unready"),
         ("REACT_WINDOW", "3"),
+        ("REACT_JITTER", "0.5"),
         ("SKIP_TLS_VERIFY", "true"),
         ("DEFAULT_FILE_MODE", "0440"),
         ("FOLDER_MODE", "700"),
@@ -288,7 +290,7 @@ fn every_setting_can_be_set() {
         child: None,
         react_output: Output::Always,
         on_reload_failure: OnReloadFailure::Unready,
-        batching: Batching::Window(Duration::from_secs(3)),
+        timing: Timing { batching: Batching::Window(Duration::from_secs(3)), on_start: false, jitter: Duration::from_millis(500) },
         list_retry: None,
         excuses_files: false,
         verify: Verify::Nothing,
@@ -333,6 +335,14 @@ fn a_set_but_empty_label_value_selects_the_empty_value() {
     let selector = |vars| read(vars).map(|config| config.selector);
     assert_eq!(selector(&[("LABEL_VALUE", "")]), Ok(Some(Selector::label("findme", Some("")))));
     assert_eq!(selector(&[]), Ok(Some(Selector::label("findme", None))));
+}
+
+#[test]
+fn r14_telling_at_the_start_beats_what_would_be_left_out_and_says_so() {
+    let told = |vars: &[(&str, &str)]| read(vars).map(|config| (config.timing.on_start, config.warnings));
+    let (on_start, skips, url) = (("REACT_ON_START", "true"), ("REQ_SKIP_INIT", "true"), ("REQ_URL", "http://a/"));
+    assert_eq!(told(&[on_start, url]), Ok((true, vec![])));
+    assert_eq!(told(&[on_start, url, skips]), Ok((true, vec!["REQ_SKIP_INIT has no effect with REACT_ON_START=true".to_owned()])));
 }
 
 #[test]

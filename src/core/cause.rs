@@ -23,6 +23,8 @@ pub enum Cause {
 /// What happened of one cause since it was last told.
 pub(super) struct Happening {
     pub(super) cause: Cause,
+    /// How much later than others it is told.
+    spread: Duration,
     delay: Duration,
     first: Duration,
     last: Duration,
@@ -30,8 +32,8 @@ pub(super) struct Happening {
 }
 
 impl Happening {
-    pub(super) const fn new(cause: Cause, now: Duration) -> Self {
-        Self { cause, delay: Duration::ZERO, first: now, last: now, names: BTreeSet::new() }
+    pub(super) const fn new(cause: Cause, spread: Duration, now: Duration) -> Self {
+        Self { cause, spread, delay: Duration::ZERO, first: now, last: now, names: BTreeSet::new() }
     }
 
     /// It happened, once more: the delay begins anew.
@@ -40,9 +42,9 @@ impl Happening {
         name_one(&mut self.names, name.into());
     }
 
-    /// When it is to be told.
-    pub(super) fn due(&self) -> Duration {
-        (self.last + self.delay).min(self.first + self.delay * WINDOWS_MAX)
+    /// When it is to be told, by somebody who could tell since then.
+    pub(super) fn due(&self, since: Duration) -> Duration {
+        (self.last + self.delay).min(self.first + self.delay * WINDOWS_MAX).max(since) + self.spread
     }
 }
 

@@ -69,6 +69,8 @@ pub enum Record {
     Done,
     /// What is known of attempts to tell it. Whoever skips this tells it too often at worst.
     Debt(Debt),
+    /// All files were there once: who comes after that goes on with them.
+    Finished,
 }
 
 impl Record {
@@ -86,7 +88,7 @@ impl Record {
     pub const fn since(&self) -> u32 {
         match self {
             Self::Own(..) | Self::Disown(_) | Self::Folder(_) | Self::Unfolder(_) => FIRST,
-            Self::Sibling(_) | Self::Owed | Self::Done | Self::Debt(_) => FIRST,
+            Self::Sibling(_) | Self::Owed | Self::Done | Self::Debt(_) | Self::Finished => FIRST,
             Self::Keep(..) => KEEPS,
         }
     }
@@ -114,6 +116,8 @@ pub struct Contents {
     pub owed: bool,
     /// What is known of attempts to tell it.
     pub debt: Debt,
+    /// Whether all files were there once.
+    pub finished: bool,
     /// Lines that are torn, broken or name a path outside our roots.
     pub skipped: usize,
     /// Lines that are needed no more.
@@ -135,6 +139,8 @@ pub struct Kept<'a> {
     pub owed: bool,
     /// What is known of attempts to tell it.
     pub debt: &'a Debt,
+    /// Whether all files were there once.
+    pub finished: bool,
 }
 
 impl Kept<'_> {
@@ -159,7 +165,8 @@ impl Kept<'_> {
         let record = |(path, key)| if self.lasting.contains(path) { Record::keep(path, key) } else { Record::own(path, key) };
         let owned = self.owned.iter().map(record);
         let debt = (self.owed && *self.debt != Debt::default()).then(|| Record::Debt(self.debt.clone()));
-        siblings.chain(self.owed.then_some(Record::Owed)).chain(debt).chain(folders).chain(owned)
+        let flags = [self.owed.then_some(Record::Owed), self.finished.then_some(Record::Finished)];
+        siblings.chain(flags.into_iter().flatten()).chain(debt).chain(folders).chain(owned)
     }
 }
 
@@ -202,8 +209,8 @@ pub fn read(bytes: &[u8], roots: &Roots) -> Result<Contents, FormatError> {
             None => contents.skipped += 1,
         }
     }
-    let debt = usize::from(contents.debt != Debt::default());
-    let needed = contents.owned.len() + contents.folders.len() + contents.siblings.len() + usize::from(contents.owed) + debt;
+    let flags = usize::from(contents.owed) + usize::from(contents.finished) + usize::from(contents.debt != Debt::default());
+    let needed = contents.owned.len() + contents.folders.len() + contents.siblings.len() + flags;
     contents.garbage = read - needed;
     Ok(contents)
 }
@@ -219,6 +226,7 @@ impl Contents {
             siblings: BTreeSet::new(),
             owed: false,
             debt: Debt::default(),
+            finished: false,
             skipped: 0,
             garbage: 0,
         }
@@ -227,7 +235,7 @@ impl Contents {
     /// What is kept when it is written anew.
     pub const fn kept(&self) -> Kept<'_> {
         let Self { owned, lasting, folders, siblings, debt, .. } = self;
-        Kept { owned, lasting, folders, siblings, owed: self.owed, debt }
+        Kept { owned, lasting, folders, siblings, owed: self.owed, debt, finished: self.finished }
     }
 
     /// Takes over the paths of another ledger that are not ours already.
@@ -274,6 +282,7 @@ impl Contents {
             Record::Owed => self.owed = true,
             Record::Done => (self.owed, self.debt) = (false, Debt::default()),
             Record::Debt(debt) => self.debt = debt,
+            Record::Finished => self.finished = true,
         }
         Some(())
     }
@@ -418,6 +427,16 @@ mod tests {
         ours.inherit(theirs.owned, theirs.lasting);
         assert_eq!(ours.owned.len(), 4);
         assert_eq!(ours.lasting.iter().map(TargetPath::as_str).collect::<Vec<_>>(), ["a", "c"]);
+    }
+
+    #[test]
+    fn r14_that_all_files_were_there_is_never_forgotten() {
+        let finished = line(&Record::Finished);
+        let before = contents(&[line(&Record::Owed), finished.clone(), finished, line(&Record::Done)]);
+        assert_eq!((before.finished, before.owed, before.garbage, before.skipped), (true, false, 3, 0));
+        let (version, lines) = before.kept().lines();
+        assert_eq!((version, contents(&[lines])), (FIRST, Contents { garbage: 0, ..before }));
+        assert!(!contents(&[]).finished);
     }
 
     #[test]

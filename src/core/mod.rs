@@ -26,6 +26,7 @@ pub mod room;
 pub mod schedule;
 pub mod selector;
 pub mod settle;
+pub mod spread;
 pub mod store;
 pub mod trigger;
 pub mod trust;

@@ -31,6 +31,8 @@
 //! assert!(queue.is_idle());
 //! ```
 
+mod waiting;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +40,9 @@ use std::time::Duration;
 use crate::core::cause::{Cause, Happening, WINDOWS_MAX, name_one};
 use crate::core::object::{ObjectKey, SourceId};
 use crate::core::policy::Batching;
+use crate::core::react::waiting::{Entry, Owed, Waiting};
 use crate::core::room::give_back;
+use crate::core::spread::Spread;
 
 /// Digest of content that nobody knows: it equals nothing, not even itself.
 pub const UNKNOWN: u128 = 0;
@@ -114,29 +118,8 @@ impl Job {
     }
 }
 
-/// What a path of a waiting job was and is.
-struct Entry {
-    /// What reactions last acted on.
-    acted: Option<u128>,
-    /// What it is now, and for whom.
-    fate: Fate,
-    /// The epoch in which `acted` was certain.
-    epoch: u64,
-}
-
-/// Changes that are told together.
-struct Waiting {
-    /// Nothing: the job of the window.
-    trigger: Option<Trigger>,
-    initial: bool,
-    /// The list that it belongs to is not complete.
-    open: bool,
-    first: Duration,
-    last: Duration,
-    paths: BTreeMap<Arc<str>, Entry>,
-}
-
 /// What is being delivered, or could not be.
+#[derive(Default)]
 struct Delivery {
     paths: BTreeMap<Arc<str>, Fate>,
     initial: bool,
@@ -145,13 +128,8 @@ struct Delivery {
     files: bool,
     /// When the last of it changed.
     newest: Duration,
-}
-
-/// Whether a waiting job may be delivered.
-enum Due {
-    Now,
-    At(Duration),
-    Held,
+    /// Whoever has read the files since then needs not be told, whatever changed before.
+    enough_since: Duration,
 }
 
 /// See the module's header.
@@ -171,8 +149,15 @@ pub struct Queue {
     by_path: HashMap<Arc<str>, u64>,
     /// What happened otherwise: at most one entry a cause.
     happened: Vec<Happening>,
-    /// What a former process may have left untold: it goes with the first job.
-    owed: Option<BTreeMap<Arc<str>, Arc<ObjectKey>>>,
+    /// What is told although nobody knows that it changed: it goes with the first job.
+    owed: Option<Owed>,
+    /// Whether an earlier process had all files there: what the first pass of ours changes is no beginning for the application.
+    continues: bool,
+    spread: Spread,
+    /// How much later than it could be the application is told of files. What waits together waits for one time.
+    later: Duration,
+    /// When somebody first could be told.
+    since: Option<Duration>,
     running: Option<Delivery>,
     failed: Option<Delivery>,
     /// What is due next is told as one: it waited for an application that is slow.
@@ -197,6 +182,10 @@ impl Queue {
             by_path: HashMap::new(),
             happened: Vec::new(),
             owed: None,
+            continues: false,
+            spread: Spread::default(),
+            later: Duration::ZERO,
+            since: None,
             running: None,
             failed: None,
             gathers: false,
@@ -208,7 +197,25 @@ impl Queue {
     /// Notes that a former process changed some of these files, nobody knows which, and told nobody.
     /// They go with the first job, which then is not an initial one, or by themselves when there is none. Each comes with its owner.
     pub fn owe(&mut self, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>) {
-        self.owed.get_or_insert_default().extend(paths.into_iter().map(|(path, owner)| (Arc::from(path), owner)));
+        self.draw();
+        let owed = self.owed.get_or_insert_default();
+        owed.paths.extend(paths.into_iter().map(|(path, owner)| (Arc::from(path), owner)));
+    }
+
+    /// The application is to be told of these files once, whatever changed, and of the whole initial pass with them.
+    pub fn owe_all(&mut self, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>, now: Duration) {
+        self.owe(paths);
+        self.owed.iter_mut().for_each(|owed| owed.all_since = Some(now));
+    }
+
+    /// An earlier process had all files there, and the application may have begun with those: no job is an initial one.
+    pub fn continues(&mut self) {
+        self.continues = true;
+    }
+
+    /// Everything is told so much later.
+    pub fn spread_by(&mut self, spread: Spread) {
+        self.spread = spread;
     }
 
     /// Notes a change. All changes of a list come before [`Self::flush`] of its source, those of the initial pass before [`Self::ready`].
@@ -262,6 +269,7 @@ impl Queue {
         if let Some(known) = self.by_trigger.get(&trigger) {
             return *known;
         }
+        self.draw();
         self.numbers += 1;
         self.by_trigger.insert(trigger.clone(), self.numbers);
         self.jobs.insert(self.numbers, Waiting { trigger, initial: true, open, first: now, last: now, paths: BTreeMap::new() });
@@ -272,7 +280,7 @@ impl Queue {
     /// happened, and at the latest after ten times the delay. What is due together is told as one.
     pub fn happened(&mut self, cause: Cause, name: &str, delay: Duration, now: Duration) {
         if !self.happened.iter().any(|happening| happening.cause == cause) {
-            self.happened.push(Happening::new(cause, now));
+            self.happened.push(Happening::new(cause, self.spread.draw(), now));
         }
         let waiting = self.happened.iter_mut().filter(|happening| happening.cause == cause);
         waiting.for_each(|happening| happening.happened(name, delay, now));
@@ -323,26 +331,27 @@ impl Queue {
         if !self.ready || self.running.is_some() {
             return Next::Wait(None);
         }
+        let gate = self.open(now);
         let all = self.failed.is_some();
-        let gathers = all || self.gathers;
+        // What is told of all that is there is told once.
+        let together = all || self.gathers || self.owed.as_ref().is_some_and(|owed| owed.all_since.is_some());
         let mut numbers = Vec::new();
         let mut wake: Option<Duration> = None;
         for (number, job) in &self.jobs {
-            match self.due(job, now) {
-                Due::Now => numbers.push(*number),
-                Due::At(time) => wake = Some(wake.map_or(time, |wake| wake.min(time))),
-                Due::Held => {}
+            match self.time(job).map(|time| time.max(gate)) {
+                Some(time) if time <= now => numbers.push(*number),
+                Some(time) => wake = Some(wake.map_or(time, |wake| wake.min(time))),
+                None => {}
             }
-            if !gathers && !numbers.is_empty() {
+            if !together && !numbers.is_empty() {
                 break;
             }
         }
-        let (happened, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.happened).into_iter().partition(|happening| self.closed || happening.due() <= now);
-        self.happened = later;
-        let wake = self.happened.iter().map(Happening::due).chain(wake).min();
-        // What is owed goes with the initial pass, which may still wait for downloads.
-        let owed = self.owed.is_some() && (!numbers.is_empty() || self.jobs.values().all(|job| !job.initial));
+        let happened = self.take_happened(now);
+        let wake = self.happened.iter().map(|happening| self.happening_time(happening)).chain(wake).min();
+        let alone = self.owed_time().map(|time| time.max(gate));
+        let owed = self.owed.is_some() && (!numbers.is_empty() || alone.is_some_and(|time| time <= now));
+        let wake = wake.into_iter().chain(alone).min();
         let files = owed || !numbers.is_empty();
         if !files && happened.is_empty() && !all {
             return Next::Wait(wake);
@@ -354,8 +363,7 @@ impl Queue {
     fn delivery(&mut self, numbers: Vec<u64>, happened: Vec<Happening>, owed: bool, files: bool) -> Job {
         self.gathers = false;
         let mut fresh = Vec::new();
-        let new = Delivery { paths: BTreeMap::new(), initial: true, names: BTreeSet::new(), files: false, newest: Duration::ZERO };
-        let mut delivery = self.failed.take().unwrap_or(new);
+        let mut delivery = self.failed.take().unwrap_or_else(|| Delivery { initial: !self.continues, ..Delivery::default() });
         if files {
             delivery.files = true;
             fresh.push(Cause::Files);
@@ -373,7 +381,8 @@ impl Queue {
         }
         if let Some(owed) = self.owed.take_if(|_| owed) {
             delivery.initial = false;
-            for (path, owner) in owed {
+            delivery.enough_since = delivery.enough_since.max(owed.all_since.unwrap_or_default());
+            for (path, owner) in owed.paths {
                 delivery.paths.entry(path).or_insert(Fate { owner, is_gone: false });
             }
         }
@@ -387,29 +396,27 @@ impl Queue {
 
     /// While a delivery has failed: when there is more to deliver than what failed. `None`: nothing yet.
     pub fn news(&self, now: Duration) -> Option<Duration> {
-        let due = |job: &Waiting| match self.due(job, now) {
-            Due::Now => Some(now),
-            Due::At(time) => Some(time),
-            Due::Held => None,
-        };
-        let happened = self.happened.iter().map(|happening| if self.closed { now } else { happening.due().max(now) });
-        self.jobs.values().filter_map(due).chain(happened).min()
+        let gate = self.gate().unwrap_or_default();
+        let files = self.jobs.values().filter_map(|job| self.time(job)).chain(self.owed_time()).map(|time| time.max(gate));
+        let happened = self.happened.iter().map(|happening| self.happening_time(happening));
+        files.chain(happened).min().map(|time| time.max(now))
     }
 
-    fn due(&self, job: &Waiting, now: Duration) -> Due {
+    /// When a job can be told; nothing while it is held.
+    fn time(&self, job: &Waiting) -> Option<Duration> {
         if self.closed {
-            return Due::Now;
+            return Some(Duration::ZERO);
         }
         let held = job.open || (!self.downloading.is_empty() && self.downloads_for(job));
-        match self.batching {
-            Batching::Each if held => Due::Held,
-            Batching::Each => Due::Now,
+        let time = match self.batching {
+            Batching::Each if held => return None,
+            Batching::Each => job.first,
             Batching::Window(length) => {
                 let latest = job.first + length * WINDOWS_MAX;
-                let time = if held { latest } else { latest.min(job.last + length) };
-                if time <= now { Due::Now } else { Due::At(time) }
+                if held { latest } else { latest.min(job.last + length) }
             }
-        }
+        };
+        Some(time.max(self.since.unwrap_or_default()))
     }
 
     /// Whether downloads are under way that belong to a job.
@@ -439,6 +446,12 @@ impl Queue {
     /// When the last of what is being delivered, or could not be, changed; zero for what a former process owed.
     pub fn newest(&self) -> Duration {
         self.running.as_ref().or(self.failed.as_ref()).map(|delivery| delivery.newest).unwrap_or_default()
+    }
+
+    /// Whoever has read all files since then needs not be told of what is being delivered, or could not be.
+    pub fn enough_since(&self) -> Duration {
+        let enough = self.running.as_ref().or(self.failed.as_ref()).map(|delivery| delivery.enough_since).unwrap_or_default();
+        enough.max(self.newest())
     }
 
     /// The application was told, or will never be told of this.

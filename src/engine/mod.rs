@@ -138,6 +138,8 @@ impl<F: Fs> Engine<F> {
             let _ = disk.set_folder_mode(folder);
         }
         disk.end_batch();
+        // A ledger from before that note has files, and one that cannot be read may have said so.
+        let continues = opened.contents.finished || !opened.contents.owned.is_empty() || opened.unreadable.is_some();
         let start = Start {
             owned: opened.contents.owned.len(),
             swept,
@@ -146,6 +148,7 @@ impl<F: Fs> Engine<F> {
             skipped: opened.contents.skipped,
             owed: opened.contents.owed,
             debt: opened.contents.debt.clone(),
+            continues,
             marked: opened.found.marked,
             cut: opened.found.cut,
             unkeepable,
@@ -161,7 +164,7 @@ impl<F: Fs> Engine<F> {
             left_out: opened.left_out,
             unmarked: opened.found.unmarked,
             owed: Vec::new(),
-            reacting: reacting::Reacting::new(opened.contents.owed, opened.contents.debt),
+            reacting: reacting::Reacting::new(opened.contents.owed, opened.contents.debt, opened.contents.finished),
             retries: Schedule::default(),
             degraded: None,
             ledger_lost: false,
@@ -312,6 +315,7 @@ impl<F: Fs> Engine<F> {
         }
         if !self.ready && self.store.settled() && self.attempted() {
             self.ready = true;
+            self.finished();
             let roots = self.disk.roots().clone();
             // Others who started with us have theirs by now.
             outcome.unheld = unheld(&mut self.disk.fs, &self.place, &roots).unwrap_or_default();
@@ -419,6 +423,7 @@ impl<F: Fs> Engine<F> {
             self.left_out.extend(opened.left_out);
             self.disk.guard_ledger(&self.place);
             self.reacting.owed |= opened.contents.owed;
+            self.reacting.finished |= opened.contents.finished;
             self.disk.sweep("", &opened.ids);
             self.disk.identify(opened.file.id());
             self.ledger = opened.file;
@@ -441,7 +446,8 @@ impl<F: Fs> Engine<F> {
     fn rewrite(&mut self, write: impl FnOnce(&mut LedgerFile<F>, &mut F, &Kept<'_>) -> io::Result<()>) -> io::Result<()> {
         let owned = self.store.paths().filter_map(|(path, entry)| Some((path.clone(), (**entry.owner.as_ref()?).clone()))).collect();
         let (lasting, folders, siblings) = (lasting::paths(&self.store), &self.folders, &self.siblings);
-        let kept = Kept { owned: &owned, lasting: &lasting, folders, siblings, owed: self.reacting.owed, debt: &self.reacting.debt };
+        let reacting::Reacting { owed, debt, finished, .. } = &self.reacting;
+        let kept = Kept { owned: &owned, lasting: &lasting, folders, siblings, owed: *owed, debt, finished: *finished };
         write(&mut self.ledger, &mut self.disk.fs, &kept)?;
         self.owed = Vec::new();
         Ok(())
@@ -465,6 +471,8 @@ pub struct Start {
     pub owed: bool,
     /// What is known of attempts to tell it.
     pub debt: Debt,
+    /// Whether all files were there before: the application may have begun with those.
+    pub continues: bool,
     /// Files that a new ledger took for ours by their marks.
     pub marked: usize,
     /// Whether FOLDER holds too much to look for all marks.

@@ -1,6 +1,6 @@
 //! What reactions must know of commits: that they are owed, before a file changes, and which files differ.
 //!
-//! All of it is skipped where nothing reacts.
+//! All of it is skipped where nothing reacts, but for the note that all files are there.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ pub(super) struct Reacting {
     pub(super) owed: bool,
     /// What the ledger says, or is about to say, of attempts to tell the application.
     pub(super) debt: Debt,
+    /// Whether the ledger says that all files were there once. It matters although nothing reacts: an init container tells a sidecar so.
+    pub(super) finished: bool,
     /// Sources that were complete before the commit in hand.
     listed: BTreeSet<SourceId>,
     /// Whether every source was settled before the commit in hand.
@@ -29,8 +31,8 @@ pub(super) struct Reacting {
 }
 
 impl Reacting {
-    pub(super) const fn new(owed: bool, debt: Debt) -> Self {
-        Self { owed, debt, listed: BTreeSet::new(), settled: false }
+    pub(super) const fn new(owed: bool, debt: Debt, finished: bool) -> Self {
+        Self { owed, debt, finished, listed: BTreeSet::new(), settled: false }
     }
 }
 
@@ -38,6 +40,13 @@ impl<F: Fs> Engine<F> {
     /// Whether the ledger says that the application is to be told of something.
     pub const fn owes_reaction(&self) -> bool {
         self.reacting.owed
+    }
+
+    /// Notes that the application is to be told although no file changed.
+    pub fn owe(&mut self) {
+        if self.settings.reacts && !std::mem::replace(&mut self.reacting.owed, true) {
+            self.append_or_owe(vec![Record::Owed]);
+        }
     }
 
     /// Notes that the application was told of every outcome so far. If the ledger cannot take it now it will with the next records.
@@ -58,6 +67,13 @@ impl<F: Fs> Engine<F> {
         if self.reacting.owed && self.reacting.debt != debt {
             self.reacting.debt = debt.clone();
             self.append_or_owe(vec![Record::Debt(debt)]);
+        }
+    }
+
+    /// Notes that all files are there, unless the ledger says so already.
+    pub(super) fn finished(&mut self) {
+        if !std::mem::replace(&mut self.reacting.finished, true) {
+            self.append_or_owe(vec![Record::Finished]);
         }
     }
 

@@ -9,6 +9,7 @@
 //! let runner = runner::start(vec![Box::new(script), Box::new(request)], setup);
 //! // After Engine::open, with Settings { reacts: true, .. }:
 //! if start.owed { runner.inherit(start.debt); runner.owe(engine.store().paths().filter_map(|(path, entry)| Some((roots.show(path.as_str()), entry.owner.clone()?)))); }
+//! if start.continues { runner.continues(); }
 //! // After each commit, between those who begin and those who end to wait for downloads (runner.waiting):
 //! runner.tell(&outcome);
 //! // In the engine's select!: going = runner.settled_or_ended() => Input::Told if it goes on; then, and after each commit:
@@ -17,6 +18,7 @@
 //! // METHOD=LIST, at its end: a failure unless runner.drain().await; at a stop: runner.stop(grace).await; then as above.
 //! ```
 
+pub mod occasions;
 mod task;
 
 use std::collections::BTreeSet;
@@ -29,7 +31,6 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::core::cause::Cause;
 use crate::core::object::{ObjectKey, SourceId};
 use crate::core::pace::Debt;
 use crate::core::path::Roots;
@@ -126,18 +127,6 @@ struct State {
     under_way: Option<Debt>,
 }
 
-/// Tells the runner what happened that is no change of files. Cheap to clone.
-#[derive(Clone)]
-pub struct Occasions(Arc<Shared>);
-
-impl Occasions {
-    /// Notes that something happened: see [`Queue::happened`]. Never waits.
-    pub fn happened(&self, cause: Cause, name: &str, delay: Duration) {
-        let now = self.0.now();
-        self.0.put(|queue| queue.happened(cause, name, delay, now));
-    }
-}
-
 /// Starts the runner.
 pub fn start(reactions: Vec<Box<dyn Reaction>>, mut setup: Setup) -> Runner {
     let figures = reactions.iter().map(|reaction| Figures { name: reaction.name(), ..Figures::default() }).collect();
@@ -219,16 +208,6 @@ impl Runner {
     pub fn waiting(&self, object: &Arc<ObjectKey>, source: Option<SourceId>, downloads: bool) {
         let group = source.map(|source| self.group(source));
         self.shared.put(|queue| queue.waiting(object, group, downloads));
-    }
-
-    /// There are no files to wait for: what happens is told.
-    pub fn without_files(&self) {
-        self.shared.put(Queue::ready);
-    }
-
-    /// Where to tell what happened otherwise.
-    pub fn occasions(&self) -> Occasions {
-        Occasions(self.shared.clone())
     }
 
     /// Whether the application was told of every change of its files.

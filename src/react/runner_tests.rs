@@ -3,6 +3,7 @@ use std::collections::VecDeque;
 use serde_json::json;
 
 use super::*;
+use crate::core::cause::Cause;
 use crate::core::object::Kind;
 use crate::core::retry::{Retry, Trouble};
 use crate::react::{Fault, Fired};
@@ -443,3 +444,6 @@ async fn s13_the_end_of_the_task_is_told_to_whoever_waits_for_news() {
     // A stop afterwards asks no more of it.
     runner.stop(Duration::from_secs(3)).await;
 }
+
+#[path = "runner/occasions_tests.rs"]
+mod occasions;

@@ -1,5 +1,7 @@
 //! R10, R11, R12: the runner with the real client against scripted servers, by a clock that the test moves.
 
+mod starts;
+
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -16,8 +18,10 @@ use crate::core::pace::Debt;
 use crate::core::path::Roots;
 use crate::core::policy::Batching;
 use crate::core::retry::Retry;
+use crate::core::spread::Spread;
 use crate::engine::outcome::{Difference, Outcome};
 use crate::health::Health;
+use crate::react::Reaction;
 use crate::react::http::{Asker, Request};
 use crate::react::runner::{Runner, Setup, Triggers, start};
 use crate::web::Client;
@@ -70,12 +74,44 @@ impl Clock {
 struct Bench {
     clock: Clock,
     stub: Stub,
-    /// Seconds since the start and the code of each answer, rounded.
+    /// Whole seconds since the start, and the code of each answer: on a busy machine the clock is moved a little too early.
     log: Arc<Mutex<Vec<(f64, u16)>>>,
     health: Health,
     password: tempfile::TempDir,
     batching: Batching,
     runner: Option<Runner>,
+    /// How the next runner starts.
+    next: Next,
+}
+
+/// How a runner starts.
+#[derive(Default)]
+struct Next {
+    skips_initial: bool,
+    /// All files are told of, whatever changed: at a restart.
+    on_start: bool,
+    spread: Spread,
+    /// A file that the first pass changes.
+    finds: Option<&'static str>,
+    /// What else reacts.
+    others: Vec<Box<dyn Reaction>>,
+}
+
+/// What changed of the file of an object.
+fn difference(object: &str, content: u128, initial: bool) -> Difference {
+    Difference {
+        path: Roots::new("/folder", []).recorded(object).unwrap(),
+        object: Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", object)),
+        source: Some(SourceId(0)),
+        initial,
+        before: Some(content - 1),
+        after: Some(content),
+    }
+}
+
+/// The files that are there.
+fn files() -> [(String, Arc<ObjectKey>); 1] {
+    [("/folder/a".to_owned(), Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", "a")))]
 }
 
 /// The code after this time.
@@ -96,13 +132,13 @@ impl Bench {
         let stub = server(move |asked| {
             let now = began.elapsed().as_secs_f64();
             let reply = script(now, asked);
-            noted.lock().unwrap().push(((now * 10.0).round() / 10.0, code(&reply)));
+            noted.lock().unwrap().push((now.floor(), code(&reply)));
             reply
         })
         .await;
         let password = tempfile::tempdir().unwrap();
         std::fs::write(password.path().join("password"), "one").unwrap();
-        Self { clock, stub, log, health: Health::new(None), password, batching: Batching::Each, runner: None }
+        Self { clock, stub, log, health: Health::new(None), password, batching: Batching::Each, runner: None, next: Next::default() }
     }
 
     fn web(&self, is_known: bool) -> Web {
@@ -123,7 +159,8 @@ impl Bench {
 
     /// Starts a runner that knows what a former one left.
     fn start(&mut self, is_known: bool, former: Option<Debt>) {
-        let call = Call { url: Redacted(self.stub.url("/reload")), method: "POST".to_owned(), payload: None, skips_initial: false };
+        let Next { skips_initial, on_start, spread, finds, others } = std::mem::take(&mut self.next);
+        let call = Call { url: Redacted(self.stub.url("/reload")), method: "POST".to_owned(), payload: None, skips_initial };
         let client = Client::new(&self.web(is_known)).unwrap();
         let request = Request::new(Asker::new(call, client, Wording::Own, Discretion::default().listener()), RETRY);
         let setup = Setup {
@@ -135,14 +172,24 @@ impl Bench {
             health: Some(self.health.clone()),
             herald: None,
         };
-        let runner = start(vec![Box::new(request)], setup);
+        let reactions = [Box::new(request) as Box<dyn Reaction>].into_iter().chain(others);
+        let runner = start(reactions.collect(), setup);
+        runner.spread_by(spread);
         if let Some(debt) = former {
             // As through the ledger.
             runner.inherit(serde_json::from_str(&serde_json::to_string(&debt).unwrap()).unwrap());
-            runner.owe([("/folder/a".to_owned(), Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", "a")))]);
+            runner.owe(files());
         }
-        runner.tell(&Outcome { ready: true, ..Outcome::default() });
         self.runner = Some(runner);
+        if !on_start {
+            self.is_ready(finds);
+        }
+    }
+
+    /// All files are there, of which the first pass has changed this one.
+    fn is_ready(&self, finds: Option<&str>) {
+        let differences = finds.iter().map(|object| difference(object, 2, true)).collect();
+        self.runner.as_ref().unwrap().tell(&Outcome { differences, listed: vec![SourceId(0)], ready: true, ..Outcome::default() });
     }
 
     /// Ends the runner as a restart does, and starts the next one.
@@ -151,20 +198,20 @@ impl Bench {
         assert!(!former.is_idle(), "nothing is owed");
         former.stop(Duration::ZERO).await;
         let debt = former.debt();
+        let (on_start, finds) = (self.next.on_start, self.next.finds);
         self.start(is_known, Some(debt));
+        if on_start {
+            // It takes a moment.
+            self.clock.pass(STEP).await;
+            self.runner.as_ref().unwrap().owe_all(files());
+            self.is_ready(finds);
+        }
     }
 
     /// The file of this object has this content now.
     fn edit(&self, object: &str, content: u128) {
-        let difference = Difference {
-            path: Roots::new("/folder", []).recorded(object).unwrap(),
-            object: Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", object)),
-            source: Some(SourceId(0)),
-            initial: false,
-            before: Some(content - 1),
-            after: Some(content),
-        };
-        self.runner.as_ref().unwrap().tell(&Outcome { differences: vec![difference], ready: true, ..Outcome::default() });
+        let differences = vec![difference(object, content, false)];
+        self.runner.as_ref().unwrap().tell(&Outcome { differences, ready: true, ..Outcome::default() });
     }
 
     fn log(&self) -> Vec<(f64, u16)> {

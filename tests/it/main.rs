@@ -41,5 +41,6 @@ mod sidecar_hooks;
 mod sidecar_urls;
 mod signal;
 mod standby;
+mod starts;
 mod tell;
 mod words;

@@ -97,7 +97,10 @@ fn s12_numbers_without_end_are_cut_and_neither_start_nor_change_nor_stop_fails()
           EXEC_CONCURRENCY WATCH_SERVER_TIMEOUT WATCH_CLIENT_TIMEOUT HEALTH_STALE_AFTER",
             "99999999999999999999999999",
         ),
-        ("REQ_TIMEOUT REQ_ANSWER_TIMEOUT REQ_RETRY_BACKOFF_FACTOR EXEC_DELAY EXEC_SECRET_DELAY KILL_TIMEOUT REACT_WINDOW", "1e300"),
+        (
+            "REQ_TIMEOUT REQ_ANSWER_TIMEOUT REQ_RETRY_BACKOFF_FACTOR EXEC_DELAY EXEC_SECRET_DELAY KILL_TIMEOUT REACT_WINDOW REACT_JITTER",
+            "1e300",
+        ),
     ];
     let numbers: Vec<(&str, &str)> = names.iter().flat_map(|(names, value)| names.split_whitespace().map(|name| (name, *value))).collect();
     for method in ["WATCH", "SLEEP"] {

@@ -77,3 +77,22 @@ fn s14_the_application_is_told_at_the_takeover() {
     wait_for("the application to be told", DEADLINE, || told.exists());
     assert_eq!(second.terminate().code(), Some(0));
 }
+
+#[test]
+fn r10_what_could_not_be_told_at_the_takeover_is_owed_through_a_restart() {
+    let setup = Setup::new();
+    setup.cluster.configmap("a", &[("a", "1")]).create();
+    let mut first = setup.start();
+    let web = WebServer::start();
+    web.on("/reload", Answer::status(404));
+    let builder = setup.projector().env("REQ_URL", &web.url("/reload"));
+    let mut second = builder.start();
+    second.wait_ready();
+    first.terminate();
+    web.wait_for("/reload", 1);
+    assert_eq!(second.terminate().code(), Some(0));
+    web.clear_requests();
+    web.on("/reload", Answer::ok(""));
+    let _third = crate::common::started(&builder);
+    web.wait_for("/reload", 1);
+}

@@ -31,3 +31,4 @@ mod programs;
 mod sharing;
 mod sidecar;
 mod signal;
+mod starts;

@@ -1,5 +1,6 @@
 //! How the loop gets its engine: FOLDER and ledger are opened, and waited for, however long it takes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
@@ -9,6 +10,8 @@ use crate::app::shutdown::Shutdown;
 use crate::app::standby::{Seen, Standby};
 use crate::app::{Tasks, store};
 use crate::config::{Config, LedgerPlace, Method};
+use crate::core::object::ObjectKey;
+use crate::core::path::TargetPath;
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::LedgerError;
@@ -71,12 +74,17 @@ impl EngineLoop {
                         if !start.debt.clean {
                             self.discretion.doubt();
                         }
-                        let shown = |path: &str| self.settings.rules.roots.show(path);
-                        let owned = engine.store().paths().filter_map(|(path, entry)| Some((shown(path.as_str()), entry.owner.clone()?)));
                         runner.inherit(start.debt);
-                        runner.owe(owned);
+                        runner.owe(self.owned(&engine));
+                    }
+                    if let Some(runner) = self.runner.as_ref().filter(|_| start.continues) {
+                        runner.continues();
                     }
                     self.engine = Some(engine);
+                    if standby.is_some() {
+                        // A disk that hangs is noticed by the next commit.
+                        let _ = self.on_disk(shutdown, Engine::owe).await;
+                    }
                     return Ok(());
                 }
                 Ok(Err(error)) => error,
@@ -104,6 +112,12 @@ impl EngineLoop {
                 () = shutdown.asked() => return Err(Ended::Done),
             }
         }
+    }
+
+    /// The files that are ours, as they are told, each with its owner.
+    pub(super) fn owned(&self, engine: &Engine<Kernel>) -> impl Iterator<Item = (String, Arc<ObjectKey>)> {
+        let shown = |path: &TargetPath| self.settings.rules.roots.show(path.as_str());
+        engine.store().paths().filter_map(move |(path, entry)| Some((shown(path), entry.owner.clone()?)))
     }
 
     /// While another instance holds the ledger.

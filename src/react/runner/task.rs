@@ -117,7 +117,9 @@ impl Task {
 
     /// Everything there is to fire for a job that grew: each reaction that heeds what is new, and those that failed.
     fn renewed(&mut self, failed: Vec<Left>, job: &Job) -> Vec<Left> {
-        self.take_inherited();
+        if job.fresh.contains(&Cause::Files) {
+            self.take_inherited();
+        }
         // What only a former process owed is the state that it told of.
         let is_other = self.newest() > self.shared.started || job.fresh.iter().any(|cause| *cause != Cause::Files);
         let (now, since) = (self.shared.wall(), self.since.take());
@@ -151,7 +153,7 @@ impl Task {
 
     /// Fires every reaction that is due, in order. Those that are to be fired again stay. Whether the application is slow.
     async fn attempt(&mut self, left: &mut Vec<Left>, job: &Job) -> Result<bool, Stopped> {
-        let (mut is_slow, newest) = (false, self.newest());
+        let (mut is_slow, enough) = (false, self.enough_since());
         for at in 0..left.len() {
             let Some(one) = left.get(at) else { break };
             let index = one.reaction;
@@ -159,7 +161,7 @@ impl Task {
                 return Err(Stopped);
             }
             let (Some(reaction), Some(pace)) = (self.reactions.get_mut(index), self.paces.get_mut(index)) else { continue };
-            if reaction.knows(newest) {
+            if reaction.knows(enough) {
                 pace.told();
                 self.herald.iter_mut().for_each(|herald| herald.tell_known(reaction.name()));
                 self.judged(index, None);
@@ -252,7 +254,8 @@ impl Task {
         let remembered = slow().find(|(left, _)| is_remembered(left)).map(|(_, pace)| pace.debt(since));
         let debt = remembered.unwrap_or_else(|| Debt { since: since.as_secs(), ..Debt::default() });
         let mut state = self.shared.state();
-        if state.debt != debt {
+        // What a former process owed may still be to come: what that knew counts until then.
+        if state.inherited.is_none() && state.debt != debt {
             state.debt = debt;
             self.shared.settled.notify_one();
         }
@@ -277,10 +280,15 @@ impl Task {
         self.shared.started + self.shared.state().queue.newest()
     }
 
+    /// Whoever has read all files since then needs not be told.
+    fn enough_since(&self) -> Instant {
+        self.shared.started + self.shared.state().queue.enough_since()
+    }
+
     /// Whether one of those that could not be told has found out by itself.
     fn one_knows(&self, left: &[Left]) -> bool {
-        let newest = self.newest();
-        left.iter().any(|left| self.reactions.get(left.reaction).is_some_and(|reaction| reaction.knows(newest)))
+        let enough = self.enough_since();
+        left.iter().any(|left| self.reactions.get(left.reaction).is_some_and(|reaction| reaction.knows(enough)))
     }
 
     /// Looks whether there are other credentials than those that were refused.
