@@ -8,6 +8,7 @@ mod reaper;
 pub mod shutdown;
 pub mod sources;
 mod standby;
+pub mod told;
 mod triggers;
 
 use std::path::{Path, PathBuf};

@@ -9,10 +9,12 @@ use tokio::time::sleep;
 use crate::app::Tasks;
 use crate::app::engine::{Ended, GRACE, LOOK, RUNNER_ENDED, SLACK};
 use crate::app::shutdown::Shutdown;
+use crate::app::told::{self, Keeper};
 use crate::config::Config;
+use crate::config::exec::Exec;
 use crate::config::triggers::SecretTrigger;
 use crate::core::cause::Cause;
-use crate::core::object::{Kind, SourceId};
+use crate::core::object::{Kind, ObjectKey, SourceId};
 use crate::core::trigger::{News, Watched};
 use crate::health::{Health, Readiness, WatchName};
 use crate::react::runner::Runner;
@@ -23,6 +25,9 @@ use crate::source::cluster::ClusterSource;
 use crate::source::mailbox::Mailbox;
 use crate::source::scope::{After, Ends, Manner, Scope, Timeouts, Which};
 use crate::status;
+
+/// What a run after the start is named by.
+const START: &str = "the start";
 
 /// From watches to the runner.
 struct Follower {
@@ -35,6 +40,11 @@ struct Follower {
     occasions: Occasions,
     /// Whose readiness waits for the first lists.
     health: Option<Health>,
+    exec: Exec,
+    /// Whether the first lists lead to a run.
+    on_start: bool,
+    /// What was told outlives us.
+    keeper: Option<Keeper>,
 }
 
 /// Starts the watches that are asked for. They go on whatever METHOD says.
@@ -64,6 +74,9 @@ pub fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &Health,
         });
     }
     if relist.is_empty() {
+        if config.triggers.start {
+            runner.occasions().happened(Cause::Start, START, Duration::ZERO);
+        }
         return;
     }
     let follower = Follower {
@@ -74,35 +87,77 @@ pub fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &Health,
         secrets_delay: secrets.as_ref().map(|secrets| secrets.delay).unwrap_or_default(),
         occasions: runner.occasions(),
         health: (!config.projects()).then(|| health.clone()),
+        exec: exec.clone(),
+        on_start: config.triggers.start,
+        keeper: told::place(config).map(Keeper::new),
     };
     tasks.spawn("that tells of pods and Secrets", follower.follow());
 }
 
 impl Follower {
     async fn follow(mut self) {
+        if let Some(keeper) = &self.keeper {
+            let told = keeper.read(&self.exec).await;
+            self.watched = self.watched.after(told);
+        }
         loop {
-            self.mailbox.arrived().await;
-            for event in self.mailbox.take() {
-                match self.watched.fold(event) {
-                    News::Nothing => {}
-                    News::Happened(cause, key) => {
-                        let delay = if cause == Cause::Pods { self.pods_delay } else { self.secrets_delay };
-                        tracing::debug!(object = %key, ?delay, "worth telling of");
-                        self.occasions.happened(cause, &key.to_string(), delay);
-                    }
-                    News::Lost(source) => {
-                        // What does not fit is asked for already.
-                        let _ = self.relist.get(usize::from(source.0)).map(|sender| sender.try_send(Request::Relist(source)));
+            // Every arm is cancel-safe.
+            tokio::select! {
+                () = self.mailbox.arrived() => self.fold(),
+                () = self.occasions.delivered() => {
+                    [Cause::Pods, Cause::Secrets].into_iter().for_each(|cause| self.watched.told(cause, self.occasions.told(cause)));
+                }
+                kept = kept(self.keeper.as_mut()) => {
+                    if !kept {
+                        self.watched.lost();
                     }
                 }
             }
-            if self.watched.is_settled()
-                && let Some(health) = self.health.take()
-            {
-                health.set_readiness(Readiness::Ready);
-                tracing::info!("watching");
+            if let Some(keeper) = &mut self.keeper {
+                keeper.begin(&mut self.watched);
             }
         }
+    }
+
+    /// What happened at once is told as one.
+    fn happened(&mut self, cause: Cause, keys: &[ObjectKey]) {
+        let delay = if cause == Cause::Pods { self.pods_delay } else { self.secrets_delay };
+        let names: Vec<String> = keys.iter().map(ObjectKey::to_string).collect();
+        names.iter().for_each(|object| tracing::debug!(object, ?delay, "worth telling of"));
+        let number = self.occasions.all_happened(cause, &names, delay);
+        keys.iter().for_each(|key| self.watched.expect(key, number));
+    }
+
+    fn fold(&mut self) {
+        for event in self.mailbox.take() {
+            match self.watched.fold(event) {
+                News::Nothing => {}
+                News::Happened(cause, key) => self.happened(cause, &[key]),
+                News::Untold(cause, keys) => self.happened(cause, &keys),
+                News::Lost(source) => {
+                    // What does not fit is asked for already.
+                    let _ = self.relist.get(usize::from(source.0)).map(|sender| sender.try_send(Request::Relist(source)));
+                }
+            }
+        }
+        if !self.watched.is_settled() {
+            return;
+        }
+        if std::mem::take(&mut self.on_start) {
+            self.occasions.happened(Cause::Start, START, Duration::ZERO);
+        }
+        if let Some(health) = self.health.take() {
+            health.set_readiness(Readiness::Ready);
+            tracing::info!("watching");
+        }
+    }
+}
+
+/// Resolves when the keeper may begin to write: false if what it began is lost.
+async fn kept(keeper: Option<&mut Keeper>) -> bool {
+    match keeper {
+        Some(keeper) => keeper.ended().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::app::sources::{Followed, apart, followed, manifest_rules};
+use crate::app::told;
 use crate::cli::Output;
 use crate::commands::say;
 use crate::config::exec::AskedPods;
@@ -99,6 +100,9 @@ pub async fn check(config: Config, output: Output) -> ExitCode {
     if config.projects() {
         folder(&config, &mut findings);
     }
+    if let Some(folder) = told::place(&config).and_then(|place| place.path().parent().map(Path::to_path_buf)) {
+        written("LEDGER", &folder, &mut findings);
+    }
     if let Some(script) = &config.script {
         // What it does is not for us to find out.
         match std::fs::metadata(&script.path) {
@@ -166,15 +170,19 @@ async fn asked(pods: &AskedPods, api: &ApiServer, findings: &mut Findings) {
 
 /// Tries a file in FOLDER, or in the nearest parent that exists, as FOLDER is made when it is missing.
 fn folder(config: &Config, findings: &mut Findings) {
-    let existing = config.folder.ancestors().find(|folder| folder.exists()).unwrap_or(&config.folder);
+    written("FOLDER", config.folder.ancestors().find(|folder| folder.exists()).unwrap_or(&config.folder), findings);
+}
+
+/// Whether a folder that a setting names can be written.
+fn written(setting: &str, existing: &Path, findings: &mut Findings) {
     let probe = existing.join(format!("{}check.{:x}.tmp", crate::core::path::RESERVED_PREFIX, crate::status::random()));
     match std::fs::File::create_new(&probe) {
         Ok(_) => {
             // Made a moment ago by us.
             let _ = std::fs::remove_file(&probe);
-            findings.ok(format!("FOLDER: {} can be written", existing.display()));
+            findings.ok(format!("{setting}: {} can be written", existing.display()));
         }
-        Err(error) => findings.problem(format!("FOLDER: {} cannot be written: {error}", existing.display())),
+        Err(error) => findings.problem(format!("{setting}: {} cannot be written: {error}", existing.display())),
     }
 }
 

@@ -394,6 +394,7 @@ fn read_config(reader: &mut Reader<'_>, flags: &Flags, context: &Context) -> Opt
     let cluster_writes = reader.cluster_writes(scope.as_ref());
     let log = reader.log(context);
     reader.staging_is_apart(files.as_ref(), ownership.as_ref());
+    reader.ledger_is_of_use(ownership.as_ref());
     let (scope, files, ownership) = (scope?, files?, ownership?);
     let (method, poll) = method?;
     let (watch_server_timeout, watch_client_timeout) = watch_timeouts?;

@@ -108,7 +108,7 @@ mod tests {
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
-    const BAD: [(&str, &str); 112] = [
+    const BAD: [(&str, &str); 113] = [
         ("PROFILE", "other"),
         ("LABEL", "a=1"),
         ("LABEL_VALUE", "a b"),
@@ -184,6 +184,7 @@ mod tests {
         ("EXEC_ONLY_READY", "on"),
         ("EXEC_CONCURRENCY", "0"),
         ("EXEC_ON", "pods"),
+        ("EXEC_ON_START", "on"),
         ("EXEC_DELAY", "soon"),
         ("WATCH_PODS_LABELS", "a b"),
         ("WATCH_SECRET_TYPE", "a=b"),

@@ -89,6 +89,7 @@ pub struct Raw {
     pub exec_only_ready: Option<String>,
     pub exec_concurrency: Option<String>,
     pub exec_on: Option<String>,
+    pub exec_on_start: Option<String>,
     pub exec_delay: Option<String>,
     pub watch_pods_labels: Option<String>,
     pub watch_secret_type: Option<String>,

@@ -233,6 +233,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Where nothing is projected there is no FOLDER for a ledger to lie in.
+    pub fn ledger_is_of_use(&mut self, ownership: Option<&Ownership>) {
+        if !self.projects() && ownership.is_some_and(|ownership| matches!(ownership.ledger, LedgerPlace::Name(_))) {
+            self.warnings.push("LEDGER has no effect without FOLDER, unless it is a path: expected one on a volume that lasts".to_owned());
+        }
+    }
+
     /// Timeouts of the server and of the client. The client's is raised where it would end watches that the server still holds.
     pub fn watch_timeouts(&mut self) -> Option<(Duration, Duration)> {
         let server = self.number("WATCH_SERVER_TIMEOUT", &self.raw.watch_server_timeout, numbers::seconds);

@@ -72,7 +72,7 @@ impl Reader<'_> {
         let jitter = self.number("REACT_JITTER", &self.raw.react_jitter, numbers::decimal_seconds);
         let (on_start, jitter) = (on_start?, jitter?);
         if on_start && !self.projects() {
-            self.warnings.push("REACT_ON_START has no effect where nothing is projected".to_owned());
+            self.warnings.push("REACT_ON_START has no effect where nothing is projected: EXEC_ON_START is for that".to_owned());
         }
         let batching = match (window?, per_batch?) {
             (Some(Duration::ZERO), _) | (None, false) => Batching::Each,

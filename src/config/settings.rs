@@ -192,7 +192,7 @@ pub const SETTINGS: &[Setting] = &[
         Ownership,
         "LEDGER",
         Described("a dot-file in FOLDER"),
-        "Where the list of the files that are ours is kept: a name in FOLDER, or a path if it contains a slash.",
+        "Where the list of the files that are ours is kept: a name in FOLDER, or a path if it contains a slash. With a path, what was told of pods and Secrets is kept beside it, also without FOLDER.",
     ),
     setting(
         Ownership,
@@ -362,6 +362,7 @@ pub const SETTINGS: &[Setting] = &[
         Described("files, where anything is projected"),
         "Whether the command runs in pods after files have changed: files or none.",
     ),
+    setting(Reactions, "EXEC_ON_START", Value("false"), "Whether the command runs once after each start. Not with METHOD=LIST."),
     setting(
         Reactions,
         "EXEC_DELAY",

@@ -19,6 +19,8 @@ const SECRET_DELAY: u32 = 70;
 pub struct Triggers {
     /// EXEC_ON: changes of the projection.
     pub files: bool,
+    /// EXEC_ON_START: the start, once everything has been listed, whatever changed.
+    pub start: bool,
     /// WATCH_PODS_LABELS: pods that become ready.
     pub pods: Option<PodTrigger>,
     /// WATCH_SECRET_TYPE: Secrets whose data change.
@@ -64,12 +66,13 @@ impl Reader<'_> {
 
     pub fn triggers(&mut self, method: Option<Method>) -> Option<Triggers> {
         let files = self.defaulted("EXEC_ON", &self.raw.exec_on, |text| parse::choice(text, &[("files", true), ("none", false)]));
+        let start = self.value("EXEC_ON_START", &self.raw.exec_on_start, parse::boolean);
         let delay = self.number("EXEC_DELAY", &self.raw.exec_delay, numbers::decimal_seconds);
         let secret_delay = self.secret_delay();
         let pods = self.optional("WATCH_PODS_LABELS", &self.raw.watch_pods_labels, some_selector);
         let of_type = self.defaulted("WATCH_SECRET_TYPE", &self.raw.watch_secret_type, secret_type);
         let labels = self.optional("WATCH_SECRET_LABELS", &self.raw.watch_secret_labels, parse::selector);
-        let (files, delay, secret_delay) = (files?.unwrap_or(true), delay?, secret_delay?);
+        let (files, start, delay, secret_delay) = (files?.unwrap_or(true), start?, delay?, secret_delay?);
         let selector = labels?.or_else(|| Selector::parse("").ok())?;
         let pods = pods?.map(|selector| PodTrigger { selector, delay });
         let secrets = of_type?.map(|of_type| SecretTrigger { of_type, selector, delay: secret_delay });
@@ -95,8 +98,9 @@ impl Reader<'_> {
             }
             self.warnings.extend(once.then(|| format!("{name} has no effect with METHOD=LIST")));
         }
-        let watches = (!once).then_some(());
-        is_good.then_some(Triggers { files: files && self.projects(), pods: watches.and(pods), secrets: watches.and(secrets) })
+        self.warnings.extend((once && start).then(|| "EXEC_ON_START has no effect with METHOD=LIST".to_owned()));
+        let (files, watches) = (files && self.projects(), (!once).then_some(()));
+        is_good.then_some(Triggers { files, start: start && !once, pods: watches.and(pods), secrets: watches.and(secrets) })
     }
 
     /// EXEC_SECRET_DELAY, and SYNC_FREQUENCY_DURATION as its program reads it.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::cli::Flags;
 use crate::config::tests::{context, default_config, exactly, owned, read};
-use crate::config::{Config, Context, Origin};
+use crate::config::{Config, Context, LedgerPlace, Origin};
 
 const DOVECOT: [(&str, &str); 3] =
     [("DOVECOT_NAMESPACE", "mail"), ("DOVECOT_LABELS", "app=dovecot"), ("DOVECOT_DIRECTOR_LABELS", "app in (director)")];
@@ -34,6 +34,7 @@ fn pods_and_secrets_are_watched_when_they_are_named() {
         ("EXEC_SECRET_DELAY", "5"),
     ];
     let expected = Triggers {
+        start: false,
         files: true,
         pods: Some(PodTrigger { selector: selector("app=dovecot,!old"), delay: Duration::from_millis(500) }),
         secrets: Some(SecretTrigger { of_type: "kubernetes.io/tls".into(), selector: selector("for=mail"), delay: seconds(5) }),
@@ -102,6 +103,7 @@ fn director(vars: &[(&str, &str)]) -> Result<Config, Vec<String>> {
 fn the_variables_of_the_dovecot_director_controller_are_enough() {
     let config = director(&[]).unwrap();
     let expected = Triggers {
+        start: false,
         files: false,
         pods: Some(PodTrigger { selector: selector("app=dovecot"), delay: Duration::ZERO }),
         secrets: Some(SecretTrigger { of_type: "kubernetes.io/tls".into(), selector: selector(""), delay: seconds(70) }),
@@ -173,4 +175,26 @@ fn a_kubeconfig_is_given_as_the_original_takes_it() {
     let home = Context { home_kubeconfig: Some("/home/k".into()), ..context() };
     let config = Config::from_vars(owned(&DOVECOT), &Flags::default(), &home);
     assert_eq!(config.map(|config| config.origin), Ok(Origin::Cluster { kubeconfig: Some("/home/k".into()) }));
+}
+
+#[test]
+fn r15_where_nothing_is_projected_a_ledger_is_a_path_and_a_start_is_that_of_the_command() {
+    let warnings = |vars: &[(&str, &str)]| {
+        let vars = [&[TARGETS, COMMAND, ("WATCH_PODS_LABELS", "app=dovecot")], vars].concat();
+        exactly(&vars, &Flags::default()).map(|config| (config.ledger, config.warnings))
+    };
+    let path = LedgerPlace::Path("/state/ledger".into());
+    assert_eq!(warnings(&[("LEDGER", "/state/ledger"), ("EXEC_ON_START", "true")]), Ok((path, vec![])));
+    let (ledger, told) = warnings(&[("LEDGER", "ledger")]).unwrap();
+    let expected = "LEDGER has no effect without FOLDER, unless it is a path: expected one on a volume that lasts";
+    assert_eq!((ledger, told), (LedgerPlace::Name("ledger".into()), vec![expected.to_owned()]));
+    let (_, told) = warnings(&[("REACT_ON_START", "true")]).unwrap();
+    assert_eq!(told, ["REACT_ON_START has no effect where nothing is projected: EXEC_ON_START is for that"]);
+}
+
+#[test]
+fn r15_one_list_has_no_start_to_tell_of() {
+    let config = read(&[TARGETS, COMMAND, ("METHOD", "LIST"), ("EXEC_ON_START", "true")]).unwrap();
+    assert!(!config.triggers.start);
+    assert_eq!(config.warnings, ["EXEC_ON_START has no effect with METHOD=LIST"]);
 }

@@ -18,11 +18,20 @@ pub enum Cause {
     Pods,
     /// A Secret is new, or its data changed.
     Secrets,
+    /// We have started, and whatever came before that is not known.
+    Start,
+}
+
+impl Cause {
+    /// All but files.
+    pub const OTHERS: [Self; 3] = [Self::Pods, Self::Secrets, Self::Start];
 }
 
 /// What happened of one cause since it was last told.
 pub(super) struct Happening {
     pub(super) cause: Cause,
+    /// The number of the last time.
+    pub(super) number: u64,
     /// How much later than others it is told.
     spread: Duration,
     delay: Duration,
@@ -33,18 +42,43 @@ pub(super) struct Happening {
 
 impl Happening {
     pub(super) const fn new(cause: Cause, spread: Duration, now: Duration) -> Self {
-        Self { cause, spread, delay: Duration::ZERO, first: now, last: now, names: BTreeSet::new() }
+        Self { cause, number: 0, spread, delay: Duration::ZERO, first: now, last: now, names: BTreeSet::new() }
     }
 
     /// It happened, once more: the delay begins anew.
-    pub(super) fn happened(&mut self, name: &str, delay: Duration, now: Duration) {
-        (self.delay, self.last) = (delay, now);
+    pub(super) fn happened(&mut self, number: u64, name: &str, delay: Duration, now: Duration) {
+        (self.number, self.delay, self.last) = (number, delay, now);
         name_one(&mut self.names, name.into());
     }
 
     /// When it is to be told, by somebody who could tell since then.
     pub(super) fn due(&self, since: Duration) -> Duration {
         (self.last + self.delay).min(self.first + self.delay * WINDOWS_MAX).max(since) + self.spread
+    }
+}
+
+/// Up to which number everything of each cause was told.
+#[derive(Default)]
+pub(super) struct Told(Vec<(Cause, u64)>);
+
+impl Told {
+    /// All of this cause up to this number is told, or will be.
+    pub(super) fn note(&mut self, cause: Cause, number: u64) {
+        match self.0.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, known)) => *known = number.max(*known),
+            None => self.0.push((cause, number)),
+        }
+    }
+
+    /// Takes out what is noted of a cause.
+    pub(super) fn take(&mut self, cause: Cause) -> Option<u64> {
+        let at = self.0.iter().position(|(known, _)| *known == cause)?;
+        Some(self.0.swap_remove(at).1)
+    }
+
+    /// Up to where it was told.
+    pub(super) fn up_to(&self, cause: Cause) -> u64 {
+        self.0.iter().find(|(known, _)| *known == cause).map_or(0, |(_, number)| *number)
     }
 }
 

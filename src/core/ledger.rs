@@ -288,7 +288,8 @@ impl Contents {
     }
 }
 
-fn record<T: for<'a> Deserialize<'a>>(line: &[u8]) -> Option<T> {
+/// What a line says; nothing if it is torn, broken or something else.
+pub fn record<T: for<'a> Deserialize<'a>>(line: &[u8]) -> Option<T> {
     let line = line.strip_suffix(b"\n")?;
     let (sum, json) = (line.get(..8)?, line.get(9..)?);
     let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;

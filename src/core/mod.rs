@@ -28,6 +28,7 @@ pub mod selector;
 pub mod settle;
 pub mod spread;
 pub mod store;
+pub mod told;
 pub mod trigger;
 pub mod trust;
 pub mod uid;

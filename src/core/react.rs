@@ -8,8 +8,8 @@
 //! - P7: a queue that is idle has had every path delivered since it last changed, or the path is what it was at the delivery before.
 //! - Nothing is delivered before [`Queue::ready`].
 //! - Memory is bounded: a path waits in one job, an object has one waiting job, a source has one, and so has each other cause.
-//! - What is told because of files is a debt, by which [`Queue::is_idle`] goes. What is told because of something else is none: a next
-//!   start takes what it finds as it is.
+//! - What is told because of files is a debt, by which [`Queue::is_idle`] goes. What is told because of something else is none: whoever
+//!   wants to know what was told of it at a next start asks [`Queue::told`].
 //!
 //! ```
 //! use std::sync::Arc;
@@ -37,7 +37,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::cause::{Cause, Happening, WINDOWS_MAX, name_one};
+use crate::core::cause::{Cause, Happening, Told, name_one};
 use crate::core::object::{ObjectKey, SourceId};
 use crate::core::policy::Batching;
 use crate::core::react::waiting::{Entry, Owed, Waiting};
@@ -124,6 +124,8 @@ struct Delivery {
     paths: BTreeMap<Arc<str>, Fate>,
     initial: bool,
     names: BTreeSet<Arc<str>>,
+    /// Up to where what happened otherwise is told by it.
+    happened: Told,
     /// Whether it is about files.
     files: bool,
     /// When the last of it changed.
@@ -149,6 +151,9 @@ pub struct Queue {
     by_path: HashMap<Arc<str>, u64>,
     /// What happened otherwise: at most one entry a cause.
     happened: Vec<Happening>,
+    /// How many times anything happened otherwise, and which of these were told.
+    times: u64,
+    told: Told,
     /// What is told although nobody knows that it changed: it goes with the first job.
     owed: Option<Owed>,
     /// Whether an earlier process had all files there: what the first pass of ours changes is no beginning for the application.
@@ -181,6 +186,8 @@ impl Queue {
             by_trigger: HashMap::new(),
             by_path: HashMap::new(),
             happened: Vec::new(),
+            times: 0,
+            told: Told::default(),
             owed: None,
             continues: false,
             spread: Spread::default(),
@@ -277,13 +284,27 @@ impl Queue {
     }
 
     /// Notes that something happened that is no change of files: it is told after this delay, counted from the last time that it
-    /// happened, and at the latest after ten times the delay. What is due together is told as one.
-    pub fn happened(&mut self, cause: Cause, name: &str, delay: Duration, now: Duration) {
+    /// happened, and at the latest after ten times the delay. What is due together is told as one. Returns its number: see
+    /// [`Self::told`].
+    pub fn happened(&mut self, cause: Cause, name: &str, delay: Duration, now: Duration) -> u64 {
+        self.times += 1;
         if !self.happened.iter().any(|happening| happening.cause == cause) {
             self.happened.push(Happening::new(cause, self.spread.draw(), now));
         }
         let waiting = self.happened.iter_mut().filter(|happening| happening.cause == cause);
-        waiting.for_each(|happening| happening.happened(name, delay, now));
+        waiting.for_each(|happening| happening.happened(self.times, name, delay, now));
+        self.times
+    }
+
+    /// Everybody who heeds this cause was told of what happened of it, as far as that is being delivered. Whether there was anything.
+    pub fn heard(&mut self, cause: Cause) -> bool {
+        let number = self.running.as_mut().and_then(|running| running.happened.take(cause));
+        number.inspect(|number| self.told.note(cause, *number)).is_some()
+    }
+
+    /// Up to which number what happened of this cause was told.
+    pub fn told(&self, cause: Cause) -> u64 {
+        self.told.up_to(cause)
     }
 
     /// The list of a source is complete, and so is the job of its changes.
@@ -347,12 +368,11 @@ impl Queue {
                 break;
             }
         }
-        let happened = self.take_happened(now);
-        let wake = self.happened.iter().map(|happening| self.happening_time(happening)).chain(wake).min();
         let alone = self.owed_time().map(|time| time.max(gate));
         let owed = self.owed.is_some() && (!numbers.is_empty() || alone.is_some_and(|time| time <= now));
-        let wake = wake.into_iter().chain(alone).min();
         let files = owed || !numbers.is_empty();
+        let happened = self.take_happened(files, now);
+        let wake = self.happened.iter().filter_map(|happening| self.happening_alone(happening)).chain(wake).chain(alone).min();
         if !files && happened.is_empty() && !all {
             return Next::Wait(wake);
         }
@@ -370,6 +390,7 @@ impl Queue {
         }
         for happening in happened {
             fresh.push(happening.cause);
+            delivery.happened.note(happening.cause, happening.number);
             happening.names.into_iter().for_each(|name| name_one(&mut delivery.names, name));
         }
         for number in numbers {
@@ -398,32 +419,8 @@ impl Queue {
     pub fn news(&self, now: Duration) -> Option<Duration> {
         let gate = self.gate().unwrap_or_default();
         let files = self.jobs.values().filter_map(|job| self.time(job)).chain(self.owed_time()).map(|time| time.max(gate));
-        let happened = self.happened.iter().map(|happening| self.happening_time(happening));
+        let happened = self.happened.iter().filter_map(|happening| self.happening_alone(happening));
         files.chain(happened).min().map(|time| time.max(now))
-    }
-
-    /// When a job can be told; nothing while it is held.
-    fn time(&self, job: &Waiting) -> Option<Duration> {
-        if self.closed {
-            return Some(Duration::ZERO);
-        }
-        let held = job.open || (!self.downloading.is_empty() && self.downloads_for(job));
-        let time = match self.batching {
-            Batching::Each if held => return None,
-            Batching::Each => job.first,
-            Batching::Window(length) => {
-                let latest = job.first + length * WINDOWS_MAX;
-                if held { latest } else { latest.min(job.last + length) }
-            }
-        };
-        Some(time.max(self.since.unwrap_or_default()))
-    }
-
-    /// Whether downloads are under way that belong to a job.
-    fn downloads_for(&self, job: &Waiting) -> bool {
-        let of_list = |source| self.downloading.values().any(|late| *late == Some(source));
-        matches!(job.trigger, Some(Trigger::Batch(source)) if of_list(source))
-            || job.paths.values().any(|entry| self.downloading.contains_key(&entry.fate.owner))
     }
 
     fn take(&mut self, number: u64) -> Option<Waiting> {

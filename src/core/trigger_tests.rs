@@ -53,8 +53,13 @@ fn see(watched: &mut Watched, generation: u32, object: Object) -> bool {
 fn list(watched: &mut Watched, generation: u32, objects: Vec<Object>) -> usize {
     watched.fold(SourceEvent::ListBegin { source: SOURCE, generation, consistent: false });
     let told = objects.into_iter().filter(|object| see(watched, generation, object.clone())).count();
-    watched.fold(SourceEvent::ListEnd { source: SOURCE, generation });
-    told
+    match watched.fold(SourceEvent::ListEnd { source: SOURCE, generation }) {
+        News::Untold(_, keys) => told + keys.len(),
+        news => {
+            assert_eq!(news, News::Nothing);
+            told
+        }
+    }
 }
 
 fn gone(watched: &mut Watched, object: Object) -> News {
@@ -182,4 +187,120 @@ fn s15_nothing_is_left_of_pods_that_came_and_went() {
     list(&mut watched, 2, (0..10_000).map(|number| object(Kind::Pod, &number.to_string(), 1, &[])).collect());
     list(&mut watched, 3, Vec::new());
     assert!(watched.known.capacity() < 100, "room for {}", watched.known.capacity());
+}
+
+/// What follows a former process that told this.
+fn after(told: &Told) -> Watched {
+    watched().after(told.clone())
+}
+
+/// What was told when a process ends that saw these objects first and told of everything.
+fn told_of(objects: Vec<Object>) -> Told {
+    let mut watched = after(&Told::nothing("us".to_owned()));
+    tell_all(&mut watched, 1, objects);
+    kept(&mut watched).unwrap()
+}
+
+/// Lists, and tells of what that brings.
+fn tell_all(watched: &mut Watched, generation: u32, objects: Vec<Object>) {
+    let keys: Vec<ObjectKey> = objects.iter().map(|object| object.key.clone()).collect();
+    list(watched, generation, objects);
+    for key in keys {
+        watched.expect(&key, 1);
+    }
+    watched.told(Cause::Pods, 1);
+    watched.told(Cause::Secrets, 1);
+}
+
+/// What is to be kept, if it is newer than before.
+fn kept(watched: &mut Watched) -> Option<Told> {
+    watched.take_changed().map(|bytes| Told::read(&bytes, "us".to_owned()))
+}
+
+fn edited(mut secret: Object, version: u64) -> Object {
+    secret.resource_version = version;
+    secret
+}
+
+#[test]
+fn r15_what_was_told_is_not_told_again_and_all_else_is() {
+    let told = told_of(vec![secret("a", &[("k", "v")]), secret("b", &[("k", "v")]), pod(1, "10.0.0.1", "t")]);
+    let again = |objects| list(&mut after(&told), 1, objects);
+    assert_eq!(again(vec![secret("a", &[("k", "v")]), pod(1, "10.0.0.1", "t")]), 0);
+    assert_eq!(again(vec![edited(secret("a", &[("k", "other")]), 2)]), 1, "renewed");
+    assert_eq!(again(vec![edited(secret("a", &[("k", "v")]), 2)]), 1, "nobody knows what was changed of it");
+    assert_eq!(again(vec![Object { uid: 2, ..secret("a", &[("k", "v")]) }]), 1, "another of the name");
+    assert_eq!(again(vec![secret("c", &[("k", "v")])]), 1, "new");
+    assert_eq!(again(vec![pod(2, "10.0.0.1", "t")]), 1, "another pod");
+    assert_eq!(again(vec![pod(1, "10.0.0.1", "later")]), 1, "ready anew");
+    assert_eq!(again(vec![unready()]), 0);
+    assert_eq!(list(&mut after(&Told::nothing("us".to_owned())), 1, vec![secret("a", &[("k", "v")])]), 1, "nothing was told before");
+}
+
+#[test]
+fn r15_only_what_was_told_is_kept() {
+    let mut watched = after(&Told::nothing("us".to_owned()));
+    assert_eq!(list(&mut watched, 1, vec![secret("a", &[("k", "v")]), secret("b", &[("k", "v")])]), 2);
+    watched.told(Cause::Secrets, 9);
+    assert_eq!(kept(&mut watched), None, "they have no number");
+    let (a, b) = (secret("a", &[]).key, secret("b", &[]).key);
+    watched.expect(&a, 1);
+    watched.expect(&b, 2);
+    watched.told(Cause::Pods, 9);
+    assert_eq!(kept(&mut watched), None);
+    watched.told(Cause::Secrets, 1);
+    let told = kept(&mut watched).unwrap();
+    assert_eq!((told.state(&a).is_some(), told.state(&b).is_some()), (true, false));
+    // What happens while it is told is told by another run.
+    assert!(see(&mut watched, 1, edited(secret("b", &[("k", "other")]), 2)));
+    watched.expect(&b, 3);
+    watched.told(Cause::Secrets, 2);
+    assert_eq!(kept(&mut watched), None);
+    watched.told(Cause::Secrets, 3);
+    assert_eq!(kept(&mut watched).unwrap().state(&b), State::of(&edited(secret("b", &[]), 2)).as_ref());
+    assert_eq!(kept(&mut watched), None, "taken");
+    watched.lost();
+    assert!(kept(&mut watched).is_some(), "it did not get there");
+}
+
+#[test]
+fn r15_an_edit_that_is_not_told_is_kept_and_not_told_by_a_next_start() {
+    let mut watched = after(&told_of(vec![secret("a", &[("k", "v")])]));
+    assert_eq!(list(&mut watched, 1, vec![secret("a", &[("k", "v")])]), 0);
+    assert_eq!(kept(&mut watched), None);
+    let annotated = edited(secret("a", &[("k", "v")]), 2);
+    assert!(!see(&mut watched, 1, annotated.clone()));
+    let told = kept(&mut watched).unwrap();
+    assert_eq!(list(&mut after(&told), 1, vec![annotated]), 0);
+}
+
+#[test]
+fn r15_an_edit_of_what_is_still_to_be_told_does_not_make_it_told() {
+    let mut watched = after(&Told::nothing("us".to_owned()));
+    assert_eq!(list(&mut watched, 1, vec![secret("a", &[("k", "v")])]), 1);
+    watched.expect(&secret("a", &[]).key, 1);
+    assert!(!see(&mut watched, 1, edited(secret("a", &[("k", "v")]), 2)));
+    assert_eq!(kept(&mut watched), None);
+}
+
+#[test]
+fn r15_what_goes_or_is_not_ready_any_more_is_forgotten() {
+    let all = vec![secret("a", &[("k", "v")]), pod(1, "10.0.0.1", "t")];
+    let told = told_of(all.clone());
+    let states = |told: &Told| all.iter().map(|object| told.state(&object.key).is_some()).collect::<Vec<_>>();
+    assert_eq!(states(&told), [true, true]);
+    let mut watched = after(&told);
+    list(&mut watched, 1, all.clone());
+    gone(&mut watched, secret("a", &[]));
+    assert_eq!(states(&kept(&mut watched).unwrap()), [false, true]);
+    assert!(!see(&mut watched, 1, unready()));
+    assert_eq!(states(&kept(&mut watched).unwrap()), [false, false]);
+    // What a list lacks went while nobody watched, once every list is there.
+    let mut watched = after(&told);
+    list(&mut watched, 1, vec![]);
+    assert_eq!(states(&kept(&mut watched).unwrap()), [false, false]);
+    let mut watched = Watched::new([SOURCE, SourceId(1)].into(), (1, 2)).after(told);
+    list(&mut watched, 1, vec![]);
+    watched.fold(SourceEvent::Refused { source: SourceId(1) });
+    assert_eq!(kept(&mut watched), None);
 }

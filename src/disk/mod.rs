@@ -10,6 +10,7 @@ pub mod ledger;
 mod marks;
 pub mod mount;
 pub mod staging;
+pub mod told;
 
 use std::collections::HashMap;
 use std::io;

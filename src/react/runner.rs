@@ -107,6 +107,8 @@ struct Shared {
     put: Notify,
     /// The queue became idle, or the bounds of retries are reached.
     settled: Notify,
+    /// Something was told that is no change of files: for whoever follows that.
+    delivered: Notify,
     figures: Vec<Figures>,
     started: Instant,
     /// The time since 1970 when it was started.
@@ -134,7 +136,7 @@ pub fn start(reactions: Vec<Box<dyn Reaction>>, mut setup: Setup) -> Runner {
     let state =
         Mutex::new(State { queue, listed: BTreeSet::new(), exhausted: false, inherited: None, debt: Debt::default(), under_way: None });
     let (started, wall) = (Instant::now(), setup.wall);
-    let shared = Arc::new(Shared { state, put: Notify::new(), settled: Notify::new(), figures, started, wall });
+    let shared = Arc::new(Shared { state, put: Notify::new(), settled: Notify::new(), delivered: Notify::new(), figures, started, wall });
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(Task::new(shared.clone(), reactions, stopped, (setup.health.clone(), setup.herald.take())).run().boxed());
     Runner { shared, setup, ready: AtomicBool::new(false), stop, task }

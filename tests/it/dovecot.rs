@@ -6,6 +6,7 @@
 mod beside;
 mod broken;
 mod example;
+mod kept;
 mod pods;
 mod secrets;
 

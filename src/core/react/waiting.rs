@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::cause::Happening;
+use crate::core::cause::{Cause, Happening, WINDOWS_MAX};
 use crate::core::object::ObjectKey;
+use crate::core::policy::Batching;
 use crate::core::react::{Fate, Queue, Trigger};
 
 /// What a path of a waiting job was and is.
@@ -40,6 +41,30 @@ pub(super) struct Owed {
 }
 
 impl Queue {
+    /// When a job can be told; nothing while it is held.
+    pub(super) fn time(&self, job: &Waiting) -> Option<Duration> {
+        if self.closed {
+            return Some(Duration::ZERO);
+        }
+        let held = job.open || (!self.downloading.is_empty() && self.downloads_for(job));
+        let time = match self.batching {
+            Batching::Each if held => return None,
+            Batching::Each => job.first,
+            Batching::Window(length) => {
+                let latest = job.first + length * WINDOWS_MAX;
+                if held { latest } else { latest.min(job.last + length) }
+            }
+        };
+        Some(time.max(self.since.unwrap_or_default()))
+    }
+
+    /// Whether downloads are under way that belong to a job.
+    fn downloads_for(&self, job: &Waiting) -> bool {
+        let of_list = |source| self.downloading.values().any(|late| *late == Some(source));
+        matches!(job.trigger, Some(Trigger::Batch(source)) if of_list(source))
+            || job.paths.values().any(|entry| self.downloading.contains_key(&entry.fate.owner))
+    }
+
     /// Files are about to wait: draws how much later they are told, unless others wait already. Those that are held do not count, once
     /// what was drawn for them is over.
     pub(super) fn draw(&mut self) {
@@ -77,15 +102,25 @@ impl Queue {
         Some(if self.closed { Duration::ZERO } else { self.since.unwrap_or_default() })
     }
 
-    /// When what happened otherwise is told.
-    pub(super) fn happening_time(&self, happening: &Happening) -> Duration {
+    /// When what happened otherwise is told by itself. A start goes with the initial pass where that brings anything, and with
+    /// what is owed.
+    pub(super) fn happening_alone(&self, happening: &Happening) -> Option<Duration> {
+        let goes_with = happening.cause == Cause::Start && (self.owed.is_some() || self.jobs.values().any(|job| job.initial));
+        (!goes_with).then(|| self.happening_time(happening))
+    }
+
+    fn happening_time(&self, happening: &Happening) -> Duration {
         if self.closed { Duration::ZERO } else { happening.due(self.since.unwrap_or_default()) }
     }
 
-    /// Takes out what happened otherwise and is due.
-    pub(super) fn take_happened(&mut self, now: Duration) -> Vec<Happening> {
+    /// Takes out what happened otherwise and is due, beside files or by itself.
+    pub(super) fn take_happened(&mut self, with_files: bool, now: Duration) -> Vec<Happening> {
         let all = std::mem::take(&mut self.happened);
-        let (due, later) = all.into_iter().partition(|happening| self.happening_time(happening) <= now);
+        let (due, later) = all.into_iter().partition(|happening| {
+            // Files wait by chance, and so does a start: it goes with them when they go.
+            let goes_along = with_files && happening.cause == Cause::Start;
+            goes_along || self.happening_alone(happening).is_some_and(|time| time <= now)
+        });
         self.happened = later;
         due
     }
@@ -94,9 +129,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::cause::Cause;
     use crate::core::object::{Kind, SourceId};
-    use crate::core::policy::Batching;
     use crate::core::react::{Changed, Job, Next};
     use crate::core::spread::Spread;
 
@@ -283,5 +316,61 @@ mod tests {
         queue.happened(Cause::Pods, "pod", Duration::ZERO, seconds(50));
         let both: Vec<_> = (50..2000).flat_map(|now| due(&mut queue, now)).map(|(paths, _)| paths).collect();
         assert!(both == ["o", "pod"] || both == ["pod", "o"], "{both:?}");
+    }
+
+    #[test]
+    fn r15_a_start_is_told_with_what_the_first_pass_brings_or_by_itself() {
+        let start = |queue: &mut Queue| queue.happened(Cause::Start, "start", Duration::ZERO, seconds(0));
+        let mut queue = Queue::new(Batching::Window(seconds(1)));
+        start(&mut queue);
+        change(&mut queue, "a", Some(0), 3);
+        queue.flush(SourceId(0));
+        queue.ready();
+        assert_eq!(wake(&mut queue, seconds(3)), Some(seconds(4)));
+        assert_eq!(due(&mut queue, 4), jobs(&[("a start", true)]));
+        let mut queue = Queue::new(Batching::Window(seconds(1)));
+        start(&mut queue);
+        queue.ready();
+        assert_eq!(due(&mut queue, 3), jobs(&[("start", true)]));
+    }
+
+    #[test]
+    fn r15_a_start_is_told_with_what_is_owed_however_late_that_is() {
+        for seed in 0..20 {
+            let mut queue = Queue::new(Batching::Each);
+            queue.spread_by(Spread::new(seconds(100), seed));
+            queue.owe(all(["o"]));
+            queue.happened(Cause::Start, "start", Duration::ZERO, seconds(0));
+            queue.ready();
+            let told: Vec<_> = (0..200).flat_map(|now| due(&mut queue, now)).collect();
+            assert_eq!(told, jobs(&[("o start", false)]));
+        }
+    }
+
+    #[test]
+    fn r15_what_was_told_is_known_by_its_number() {
+        let mut queue = Queue::new(Batching::Each);
+        queue.ready();
+        let happened = |queue: &mut Queue, cause, delay, now| queue.happened(cause, "x", seconds(delay), seconds(now));
+        let (pod, secret) = (happened(&mut queue, Cause::Pods, 0, 0), happened(&mut queue, Cause::Secrets, 70, 0));
+        assert!(matches!(queue.next(seconds(0)), Next::Job(_)));
+        let during = happened(&mut queue, Cause::Pods, 0, 1);
+        assert_eq!((queue.told(Cause::Pods), queue.told(Cause::Secrets)), (0, 0), "it is being told");
+        queue.failed();
+        assert_eq!(queue.told(Cause::Pods), 0);
+        assert!(!queue.heard(Cause::Pods), "nobody is being told");
+        assert!(matches!(queue.next(seconds(1)), Next::Job(_)));
+        assert_eq!((queue.heard(Cause::Pods), queue.heard(Cause::Pods), queue.heard(Cause::Secrets)), (true, false, false));
+        queue.delivered();
+        assert!(pod < during);
+        assert_eq!((queue.told(Cause::Pods), queue.told(Cause::Secrets)), (during, 0));
+        assert!(matches!(queue.next(seconds(70)), Next::Job(_)));
+        assert!(queue.heard(Cause::Secrets));
+        queue.delivered();
+        assert_eq!((queue.told(Cause::Pods), queue.told(Cause::Secrets)), (during, secret));
+        happened(&mut queue, Cause::Pods, 0, 80);
+        assert!(matches!(queue.next(seconds(80)), Next::Job(_)));
+        queue.delivered();
+        assert_eq!(queue.told(Cause::Pods), during, "somebody gave up");
     }
 }

@@ -15,9 +15,31 @@ pub struct Occasions(Arc<Shared>);
 
 impl Occasions {
     /// Notes that something happened: see [`Queue::happened`]. Never waits.
-    pub fn happened(&self, cause: Cause, name: &str, delay: Duration) {
+    pub fn happened(&self, cause: Cause, name: &str, delay: Duration) -> u64 {
+        self.all_happened(cause, &[name.to_owned()], delay)
+    }
+
+    /// As [`Self::happened`], to each of these at once. The number of the last.
+    pub fn all_happened(&self, cause: Cause, names: &[String], delay: Duration) -> u64 {
         let now = self.0.now();
-        self.0.put(|queue| queue.happened(cause, name, delay, now));
+        let mut state = self.0.state();
+        let number = names.iter().map(|name| state.queue.happened(cause, name, delay, now)).last();
+        drop(state);
+        self.0.put.notify_one();
+        number.unwrap_or_default()
+    }
+
+    /// Up to which number what happened of this cause was told.
+    pub fn told(&self, cause: Cause) -> u64 {
+        self.0.state().queue.told(cause)
+    }
+
+    /// Waits until something was delivered since the last time: look at [`Self::told`] then. For one waiter.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn delivered(&self) {
+        self.0.delivered.notified().await;
     }
 }
 

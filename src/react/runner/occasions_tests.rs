@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::core::spread::Spread;
+use crate::react::runner::occasions::Occasions;
 
 /// Tells of one file in each of these runs by chance, and says when it was told, in whole seconds.
 async fn told_by_chance(most: Duration, seed: u64, answers: impl IntoIterator<Item = Result<(), Fault>>) -> Vec<u64> {
@@ -61,4 +62,62 @@ async fn r14_all_files_are_told_once_by_who_skips_the_initial_pass_too() {
     runner.tell(&outcome(&["a"], true));
     idle(&runner).await;
     assert_eq!(log(&told), ["0 request /folder/a /folder/b"]);
+}
+
+/// A request, and something that follows Secrets.
+fn with_exec(
+    request: impl IntoIterator<Item = Result<(), Fault>>,
+    exec: impl IntoIterator<Item = Result<(), Fault>>,
+) -> (Runner, Log, Occasions) {
+    let mut bench = Bench::new().with("request", request);
+    let mut exec = bench.fake("exec", exec);
+    exec.heeds = &[Cause::Secrets];
+    bench.fakes.push(Box::new(exec));
+    let (runner, told) = bench.start();
+    runner.without_files();
+    let occasions = runner.occasions();
+    (runner, told, occasions)
+}
+
+#[tokio::test(start_paused = true)]
+async fn r15_what_happened_is_told_when_it_worked() {
+    let (_runner, told, occasions) = with_exec([], [later(), later()]);
+    let number = occasions.happened(Cause::Secrets, "Secret/mail/tls", Duration::from_secs(70));
+    tokio::time::sleep(Duration::from_secs(69)).await;
+    assert_eq!(occasions.told(Cause::Secrets), 0);
+    occasions.delivered().await;
+    assert_eq!((occasions.told(Cause::Secrets), occasions.told(Cause::Pods)), (number, 0));
+    assert_eq!(log(&told), ["70 exec ", "70 exec ", "72 exec "]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r15_a_run_that_failed_is_never_noted_as_told() {
+    // For hours, at the slow pace.
+    let (runner, told, occasions) = with_exec([], (0..100).map(|_| later()));
+    occasions.happened(Cause::Secrets, "Secret/mail/tls", Duration::ZERO);
+    for hour in 1..3 {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(occasions.told(Cause::Secrets), 0, "hour {hour}");
+        // What files it is told of beside that changes nothing.
+        runner.tell(&outcome(&[&format!("a{hour}")], false));
+    }
+    assert!(log(&told).iter().filter(|line| line.contains("exec")).count() > 20);
+    // For ever.
+    let (_runner, told, occasions) = with_exec([], [never()]);
+    occasions.happened(Cause::Secrets, "Secret/mail/tls", Duration::ZERO);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!((log(&told), occasions.told(Cause::Secrets)), (vec!["0 exec ".to_owned()], 0));
+    // The next run that works is one for both.
+    let number = occasions.happened(Cause::Secrets, "Secret/mail/other", Duration::ZERO);
+    occasions.delivered().await;
+    assert_eq!(occasions.told(Cause::Secrets), number);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r15_a_run_that_worked_is_noted_although_another_reaction_is_still_owed() {
+    let (runner, _, occasions) = with_exec((0..40).map(|_| later()), [later()]);
+    runner.tell(&outcome(&["a"], false));
+    let number = occasions.happened(Cause::Secrets, "Secret/mail/tls", Duration::ZERO);
+    occasions.delivered().await;
+    assert_eq!((occasions.told(Cause::Secrets), runner.is_idle()), (number, false));
 }

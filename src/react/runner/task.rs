@@ -93,6 +93,7 @@ impl Task {
                 self.reactions.iter_mut().filter(|reaction| heeds(reaction.as_ref(), &job)).for_each(|reaction| reaction.renew());
             }
             let is_slow = self.attempt(&mut left, &job).await?;
+            self.note_heard(&left);
             self.tell_owed(&left, &job);
             self.remember(&left);
             if left.is_empty() {
@@ -223,6 +224,21 @@ impl Task {
             Verdict::Told | Verdict::Unanswered => self.judged(at, None),
             Verdict::Final | Verdict::Slow => self.judged(at, why),
             Verdict::Quick => {}
+        }
+    }
+
+    /// Notes what everybody was told of who heeds it, for whoever follows what is no change of a file. Who gave up was not told.
+    fn note_heard(&self, left: &[Left]) {
+        let is_told = |cause| {
+            let heeding = self.reactions.iter().zip(&self.failing).enumerate().filter(|(_, (reaction, _))| reaction.heeds(cause));
+            let mut over = heeding.map(|(at, (_, failing))| failing.is_none() && left.iter().all(|left| left.reaction != at));
+            over.all(|is_told| is_told)
+        };
+        let mut state = self.shared.state();
+        let heard = Cause::OTHERS.into_iter().filter(|cause| is_told(*cause) && state.queue.heard(*cause)).count();
+        drop(state);
+        if heard > 0 {
+            self.shared.delivered.notify_one();
         }
     }
 

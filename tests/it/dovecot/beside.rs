@@ -6,7 +6,7 @@ use crate::support::projector::Builder;
 use crate::support::*;
 
 /// A projection, and the command that follows it and pods.
-fn projecting(bench: &Bench) -> Builder {
+pub fn projecting(bench: &Bench) -> Builder {
     let command = format!("echo \"$POD_NAME 0\" >> {}", bench.log_file().display());
     let namespace = bench.cluster().namespace();
     let builder = bench.setup.projector().env("EXEC_NAMESPACE", namespace).env("EXEC_LABELS", "app=director").env("EXEC_COMMAND", &command);
