@@ -93,6 +93,30 @@ enum Input {
     Due,
 }
 
+/// What was meant for a child that was just being started: it may run before we know.
+#[derive(Default)]
+struct Meant {
+    /// By when it has to have started, to be asked to end then.
+    stop: Option<Instant>,
+    signals: Vec<Signal>,
+}
+
+impl Meant {
+    fn hear(&mut self, control: Control, kill_timeout: Duration) {
+        match control {
+            Control::Stop => self.stop = self.stop.or_else(|| Some(Instant::now() + kill_timeout)),
+            Control::Hurry => self.stop = Some(Instant::now()),
+            Control::Forward(signal) if self.signals.contains(&signal) => {}
+            Control::Forward(signal) => self.signals.push(signal),
+            Control::Reload(_, answer) => {
+                // Whoever asked may have gone.
+                let _ = answer.send(Err(Fault::later("the child is being started".to_owned())));
+            }
+            Control::Start => {}
+        }
+    }
+}
+
 impl Owner {
     pub(super) fn new(settings: Settings, mailbox: mpsc::Receiver<Control>, signals: Signals, tellings: Tellings) -> Self {
         Self { settings, mailbox, signals, tellings, backoff: Backoff::default(), phase: Phase::Waiting }
@@ -153,41 +177,32 @@ impl Owner {
         let program = self.settings.command.first().map(|program| program.display().to_string()).unwrap_or_default();
         let command = self.settings.command.clone();
         // Aside: where the program's file system hangs, so does whoever starts it.
-        let starting = aside::spawn(move || Process::start(&command));
-        let started = tokio::select! {
-            started = starting => started.unwrap_or_else(|error| Err(io::Error::other(error))),
-            () = self.asked_to_end() => {
-                tracing::warn!(program, "stopped while the child is being started");
-                return Phase::Ended;
+        let mut starting = aside::spawn(move || Process::start(&command));
+        let mut meant = Meant::default();
+        let started = loop {
+            let due = meant.stop;
+            tokio::select! {
+                biased;
+                started = &mut starting => break started.unwrap_or_else(|error| Err(io::Error::other(error))),
+                control = self.signals.next() => meant.hear(control, self.settings.kill_timeout),
+                Some(control) = self.mailbox.recv() => meant.hear(control, self.settings.kill_timeout),
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    tracing::warn!(program, "stopped while the child is being started");
+                    return Phase::Ended;
+                }
             }
         };
         match started {
             Ok(process) => {
                 tracing::info!(program, pid = process.pid(), "child started");
                 self.tellings.health.set_dead_child(None);
-                Phase::Running(process)
+                let phase = meant.signals.into_iter().fold(Phase::Running(process), forward);
+                if meant.stop.is_some() { self.stop(phase) } else { phase }
             }
+            Err(_) if meant.stop.is_some() => Phase::Ended,
             Err(error) => {
                 tracing::error!(program, %error, "the child cannot be started");
                 self.gone(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTED }, Duration::ZERO)
-            }
-        }
-    }
-
-    /// Resolves when the child is to end before it has begun; it hears no other signal then.
-    async fn asked_to_end(&mut self) {
-        loop {
-            let control = tokio::select! {
-                control = self.signals.next() => control,
-                Some(control) = self.mailbox.recv() => control,
-            };
-            match control {
-                Control::Stop | Control::Hurry => return,
-                Control::Reload(_, answer) => {
-                    // Whoever asked may have gone.
-                    let _ = answer.send(Err(Fault::later("the child is being started".to_owned())));
-                }
-                Control::Start | Control::Forward(_) => {}
             }
         }
     }

@@ -26,3 +26,21 @@ fn without_a_child_hup_ends_us_as_ever() {
     projector.signal(Signal::HUP);
     assert_eq!(projector.wait_exit(DEADLINE).signal(), Some(Signal::HUP.as_raw()));
 }
+
+/// Whoever starts a process may learn of it only when it has run for a while. strace makes that while a long one.
+#[test]
+fn what_is_meant_for_a_child_that_is_just_being_started_reaches_it() {
+    let bench = Bench::on(Setup::in_process());
+    let late = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "inject=clone,clone3,vfork:delay_exit=1000000"];
+    let script = "trap 'note usr1' USR1; trap 'note term; exit 9' TERM; note up; idle";
+    let mut projector = bench.child(script).wrapper(&late).start();
+    bench.noted(&["up"]);
+    projector.signal(Signal::USR1);
+    bench.noted(&["up", "usr1"]);
+    assert_eq!(projector.terminate().code(), Some(0));
+    bench.noted(&["up", "usr1", "term"]);
+    let mut projector = bench.child(script).wrapper(&late).start();
+    bench.noted(&["up", "usr1", "term", "up"]);
+    assert_eq!(projector.terminate().code(), Some(0));
+    bench.noted(&["up", "usr1", "term", "up", "term"]);
+}
