@@ -90,7 +90,7 @@ fn lost_link_costs_no_file_and_no_restart() {
     drop(cut);
 
     let wanted = files(&[("kept", "1"), ("edited", "2"), ("made", "1")]);
-    until("the changes of the gap to arrive", SOON, || {
+    until("the changes of the gap to arrive", PATIENCE, || {
         let seen = pod.files()?;
         assert!(seen.contains_key("edited"), "a file that is still wanted went missing");
         equal(&seen, &wanted)

@@ -8,6 +8,7 @@ mod foreign;
 mod fuse;
 mod inject;
 mod kill;
+mod lost;
 mod marks;
 mod mount;
 mod owner;
