@@ -65,12 +65,10 @@ pub enum Record {
     Sibling(String),
     /// Files are about to change, and the application is to be told.
     Owed,
-    /// The application was told of everything.
+    /// All files are there, and the application was told of everything: who comes after that goes on with them.
     Done,
     /// What is known of attempts to tell it. Whoever skips this tells it too often at worst.
     Debt(Debt),
-    /// All files were there once: who comes after that goes on with them.
-    Finished,
 }
 
 impl Record {
@@ -88,7 +86,7 @@ impl Record {
     pub const fn since(&self) -> u32 {
         match self {
             Self::Own(..) | Self::Disown(_) | Self::Folder(_) | Self::Unfolder(_) => FIRST,
-            Self::Sibling(_) | Self::Owed | Self::Done | Self::Debt(_) | Self::Finished => FIRST,
+            Self::Sibling(_) | Self::Owed | Self::Done | Self::Debt(_) => FIRST,
             Self::Keep(..) => KEEPS,
         }
     }
@@ -165,7 +163,7 @@ impl Kept<'_> {
         let record = |(path, key)| if self.lasting.contains(path) { Record::keep(path, key) } else { Record::own(path, key) };
         let owned = self.owned.iter().map(record);
         let debt = (self.owed && *self.debt != Debt::default()).then(|| Record::Debt(self.debt.clone()));
-        let flags = [self.owed.then_some(Record::Owed), self.finished.then_some(Record::Finished)];
+        let flags = [self.finished.then_some(Record::Done), self.owed.then_some(Record::Owed)];
         siblings.chain(flags.into_iter().flatten()).chain(debt).chain(folders).chain(owned)
     }
 }
@@ -280,9 +278,8 @@ impl Contents {
                 self.siblings.insert(id);
             }
             Record::Owed => self.owed = true,
-            Record::Done => (self.owed, self.debt) = (false, Debt::default()),
+            Record::Done => (self.finished, self.owed, self.debt) = (true, false, Debt::default()),
             Record::Debt(debt) => self.debt = debt,
-            Record::Finished => self.finished = true,
         }
         Some(())
     }
@@ -360,8 +357,9 @@ mod tests {
             (vec![], false, 0),
             (vec![owed.clone()], true, 0),
             (vec![owed.clone(), owed.clone()], true, 1),
-            (vec![owed.clone(), done.clone()], false, 2),
-            (vec![owed.clone(), done, owed], true, 2),
+            (vec![owed.clone(), done.clone()], false, 1),
+            (vec![owed.clone(), done.clone(), owed.clone()], true, 1),
+            (vec![owed.clone(), done.clone(), owed, done], false, 3),
         ];
         for (records, owed, garbage) in cases {
             let contents = contents(&records);
@@ -432,11 +430,16 @@ mod tests {
 
     #[test]
     fn r14_that_all_files_were_there_is_never_forgotten() {
-        let finished = line(&Record::Finished);
-        let before = contents(&[line(&Record::Owed), finished.clone(), finished, line(&Record::Done)]);
-        assert_eq!((before.finished, before.owed, before.garbage, before.skipped), (true, false, 3, 0));
-        let (version, lines) = before.kept().lines();
-        assert_eq!((version, contents(&[lines])), (FIRST, Contents { garbage: 0, ..before }));
+        for (records, owed, garbage) in [
+            (vec![Record::Done], false, 0),
+            (vec![Record::Done, Record::Owed], true, 0),
+            (vec![Record::Owed, Record::Done, Record::Done], false, 2),
+        ] {
+            let before = contents(&records.iter().map(line).collect::<Vec<_>>());
+            assert_eq!((before.finished, before.owed, before.garbage, before.skipped), (true, owed, garbage, 0));
+            let (version, lines) = before.kept().lines();
+            assert_eq!((version, contents(&[lines])), (FIRST, Contents { garbage: 0, ..before }));
+        }
         assert!(!contents(&[]).finished);
     }
 

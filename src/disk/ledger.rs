@@ -211,7 +211,7 @@ impl<F: Fs> LedgerFile<F> {
                 Record::Disown(_) => (self.live, self.garbage) = (self.live.saturating_sub(1), self.garbage + 2),
                 Record::Unfolder(_) | Record::Done => self.garbage += 2,
                 Record::Debt(_) => self.garbage += 1,
-                Record::Folder(_) | Record::Sibling(_) | Record::Owed | Record::Finished => {}
+                Record::Folder(_) | Record::Sibling(_) | Record::Owed => {}
             }
         }
         Ok(())

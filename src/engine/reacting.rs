@@ -52,7 +52,7 @@ impl<F: Fs> Engine<F> {
     /// Notes that the application was told of every outcome so far. If the ledger cannot take it now it will with the next records.
     pub fn reacted(&mut self) {
         if std::mem::take(&mut self.reacting.owed) {
-            self.reacting.debt = Debt::default();
+            (self.reacting.finished, self.reacting.debt) = (true, Debt::default());
             self.append_or_owe(vec![Record::Done]);
         }
     }
@@ -70,10 +70,10 @@ impl<F: Fs> Engine<F> {
         }
     }
 
-    /// Notes that all files are there, unless the ledger says so already.
+    /// Notes that all files are there, unless the ledger says so already, or is to say so when the application was told.
     pub(super) fn finished(&mut self) {
-        if !std::mem::replace(&mut self.reacting.finished, true) {
-            self.append_or_owe(vec![Record::Finished]);
+        if !self.reacting.owed && !std::mem::replace(&mut self.reacting.finished, true) {
+            self.append_or_owe(vec![Record::Done]);
         }
     }
 
