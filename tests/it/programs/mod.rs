@@ -120,6 +120,9 @@ impl<'a> Told<'a> {
     /// `is_told` are parts of what health says of the mistake. There are none where a signal told the program: nobody answers a signal.
     fn lives_through_a_mistake(mut self, is_told: &[&str]) {
         self.edit(2);
+        // Not while it is still at the reload, nor before the process that reads the files for those that come later has read them.
+        self.is_content();
+        (0..20).for_each(|_| self.answers(2));
         self.place.put(&self.program.broken());
         wait_until("the complaint", DEADLINE, || {
             let (output, failure) = (self.output(), self.failure());
@@ -128,7 +131,7 @@ impl<'a> Told<'a> {
             if led { Ok(()) } else { Err((complaint, failure, output)) }
         });
         // The last good configuration serves on; a process that ends meanwhile, as Dovecot's for logins do, may leave one question open.
-        (0..20).for_each(|_| answers(self.program, 2));
+        (0..20).for_each(|_| self.answers(2));
         self.edit(3);
         self.is_content();
         assert_eq!(self.projector.terminate().code(), Some(0));
