@@ -28,6 +28,8 @@ use crate::core::retry::{Attempts, RETRY_AFTER_MAX, Retry, Trouble};
 const APART: Duration = Duration::from_secs(1);
 /// The same from the third such attempt in a row on: somebody edits all the time.
 const FURTHER_APART: Duration = Duration::from_secs(2);
+/// A change brings no attempt nearer than this to one that was refused without our having said who we are.
+const ANONYMOUS_APART: Duration = Duration::from_secs(5);
 /// Credentials that are refused are shown at most so often …
 const REFUSALS_MAX: usize = 3;
 /// … within this time: others lock an account after a few.
@@ -52,6 +54,13 @@ pub enum Ended {
         credentials: Option<Fingerprint>,
         /// How long we are asked to wait.
         wish: Option<Duration>,
+    },
+    /// It was not permitted to some of several, each of whom is spared by itself: a change is worth an attempt, as it is for the others.
+    Spared {
+        /// Who we said that we are.
+        credentials: Fingerprint,
+        /// Whether any of them was shown that now.
+        shown: bool,
     },
     /// It was asked for, and nobody knows what came of it.
     Unanswered,
@@ -266,7 +275,7 @@ impl Pace {
     pub fn failed(&mut self, ended: Ended, now: Duration, bounds: &Retry) -> Next {
         self.ended = now;
         self.hurried = if std::mem::take(&mut self.hurries) { self.hurried.saturating_add(1) } else { 0 };
-        self.is_refused = matches!(ended, Ended::Refused { .. });
+        self.is_refused = matches!(ended, Ended::Refused { .. } | Ended::Spared { .. });
         match ended {
             Ended::Trouble(trouble, wish) => {
                 let pause = if self.is_slow() { None } else { self.attempts.failed(trouble, wish, bounds) };
@@ -279,10 +288,19 @@ impl Pace {
             Ended::Refused { credentials: None, wish } => {
                 (self.refused, self.spares) = (0, None);
                 let next = self.slower(wish, now);
-                self.held = self.due;
+                // Nobody is locked out, but somebody who edits all the time is no reason to insist.
+                self.held = self.held.max(now + ANONYMOUS_APART).min(self.due);
                 next
             }
             Ended::Refused { credentials: Some(credentials), wish } => self.refused(credentials, wish, now),
+            Ended::Spared { credentials, shown } => {
+                let refusal = Refusal { at: now, tag: credentials.tag(), credentials: Some(credentials) };
+                if shown {
+                    self.note(refusal);
+                }
+                self.spares = Some(refusal);
+                self.slower(None, now)
+            }
             Ended::Unanswered => {
                 self.unanswered = self.unanswered.saturating_add(1);
                 if self.unanswered > bounds.read { Next::Enough } else { self.slower(None, now) }
@@ -302,17 +320,21 @@ impl Pace {
     fn refused(&mut self, credentials: Fingerprint, wish: Option<Duration>, now: Duration) -> Next {
         let are_same = self.refusals.last().is_some_and(|refusal| refusal.is_of(credentials));
         self.refused = if are_same { self.refused.saturating_add(1) } else { 1 };
-        if self.refusals.len() >= REMEMBERED {
-            self.refusals.remove(0);
-        }
         let refusal = Refusal { at: now, tag: credentials.tag(), credentials: Some(credentials) };
-        self.refusals.push(refusal);
+        self.note(refusal);
         self.spares = Some(refusal);
         self.slow.get_or_insert_default();
         self.asked = now + capped(wish);
         self.due = (now + refused_pause(self.refused)).max(self.asked).max(self.spared(credentials));
         self.held = self.due;
         Next::Slow { first: self.refused == 1 }
+    }
+
+    fn note(&mut self, refusal: Refusal) {
+        if self.refusals.len() >= REMEMBERED {
+            self.refusals.remove(0);
+        }
+        self.refusals.push(refusal);
     }
 
     /// When these credentials may be shown again.

@@ -160,6 +160,34 @@ fn edited(ended: Ended, takes: Duration) -> Vec<f64> {
 }
 
 #[test]
+fn r12_a_change_ends_the_pause_after_a_refusal_where_nobody_said_who_we_are() {
+    let (mut pace, mut now) = (begun(), START);
+    for _ in 0..9 {
+        now = now.max(pace.due());
+        pace.failed(Ended::Refused { credentials: None, wish: None }, now, &BOUNDS);
+    }
+    assert_eq!(pace.due(), now + Duration::from_secs(30));
+    pace.changed(now);
+    assert_eq!(pace.due(), now + ANONYMOUS_APART);
+}
+
+#[test]
+fn r10_who_spares_each_of_several_by_itself_is_held_back_by_nothing_but_what_a_former_process_showed() {
+    let (mut pace, mut now, known) = (begun(), START, Fingerprint::new(1));
+    for shown in [true, false, true, true] {
+        now = now.max(pace.due());
+        pace.failed(Ended::Spared { credentials: known, shown }, now, &BOUNDS);
+        let mut edited = pace.clone();
+        edited.changed(now);
+        assert_eq!(edited.due(), now + APART);
+        assert!(pace.is_refused() && !pace.would_show(Some(known), now), "others would be worth an attempt");
+    }
+    let mut next = Pace::inherited(&pace.debt(now), now);
+    next.begin(now);
+    assert!(next.due() <= now && !next.may_show(Some(known), now) && next.may_show(Some(Fingerprint::new(2)), now));
+}
+
+#[test]
 fn r12_three_hundred_edits_in_three_seconds_are_few_requests() {
     let none = Duration::ZERO;
     let storms = [
@@ -279,7 +307,7 @@ proptest! {
                     }
                     spare = match fails {
                         Ended::Trouble(_, wish) | Ended::Answered(wish) | Ended::Refused { wish, .. } => now + capped(wish),
-                        Ended::Unanswered => now,
+                        Ended::Spared { .. } | Ended::Unanswered => now,
                     };
                     let mut edited = pace.clone();
                     edited.changed(now);

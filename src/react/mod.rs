@@ -76,6 +76,11 @@ pub trait Reaction: Send {
         Box::pin(std::future::ready(None))
     }
 
+    /// Whether it knows who refused its credentials, and spares each of them by itself.
+    fn spares_credentials(&self) -> bool {
+        false
+    }
+
     /// How often it is tried again quickly.
     fn retry(&self) -> Retry;
 
@@ -120,6 +125,15 @@ pub enum Fault {
         /// For people.
         why: String,
     },
+    /// Some of several refuse who we are, and are spared each by itself; the others were told.
+    Spared {
+        /// Who we said that we are.
+        credentials: Fingerprint,
+        /// Whether any of them was shown that now.
+        shown: bool,
+        /// For people.
+        why: String,
+    },
     /// It was told, and may be at work: no answer came in time.
     Unanswered(String),
     /// Final: somebody wants no other attempt.
@@ -135,7 +149,7 @@ impl Fault {
     /// For people.
     pub fn why(&self) -> &str {
         match self {
-            Self::Transient { why, .. } | Self::Answered { why, .. } | Self::Refused { why, .. } => why,
+            Self::Transient { why, .. } | Self::Answered { why, .. } | Self::Refused { why, .. } | Self::Spared { why, .. } => why,
             Self::Unanswered(why) | Self::Permanent(why) => why,
         }
     }
@@ -143,7 +157,9 @@ impl Fault {
     /// The same for this reason.
     fn because(mut self, reason: String) -> Self {
         match &mut self {
-            Self::Transient { why, .. } | Self::Answered { why, .. } | Self::Refused { why, .. } => *why = reason,
+            Self::Transient { why, .. } | Self::Answered { why, .. } | Self::Refused { why, .. } | Self::Spared { why, .. } => {
+                *why = reason
+            }
             Self::Unanswered(why) | Self::Permanent(why) => *why = reason,
         }
         self
@@ -170,7 +186,7 @@ impl Fault {
     const fn wish(&self) -> Option<Duration> {
         match self {
             Self::Transient { wish, .. } | Self::Answered { wish, .. } | Self::Refused { wish, .. } => *wish,
-            Self::Unanswered(_) | Self::Permanent(_) => None,
+            Self::Spared { .. } | Self::Unanswered(_) | Self::Permanent(_) => None,
         }
     }
 
@@ -180,6 +196,7 @@ impl Fault {
             Self::Transient { trouble, wish, .. } => Some(Ended::Trouble(*trouble, *wish)),
             Self::Answered { wish, .. } => Some(Ended::Answered(*wish)),
             Self::Refused { credentials, wish, .. } => Some(Ended::Refused { credentials: *credentials, wish: *wish }),
+            Self::Spared { credentials, shown, .. } => Some(Ended::Spared { credentials: *credentials, shown: *shown }),
             Self::Unanswered(_) => Some(Ended::Unanswered),
             Self::Permanent(_) => None,
         }

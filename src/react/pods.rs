@@ -6,15 +6,18 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream;
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::config::Wording;
 use crate::config::exec::AskedPods;
 use crate::config::web::CredentialOrigins;
 use crate::core::discretion::Since;
+use crate::core::pace::{Ended, Fingerprint, Pace};
 use crate::core::retry::{Retry, Trouble};
 use crate::react::exec::targets::{Target, targets};
 use crate::react::http::{Asker, Failed};
@@ -36,6 +39,9 @@ pub struct Pods {
     done: HashSet<String>,
     /// Of others that were asked since then in vain.
     unwell: HashMap<String, Unwell>,
+    /// Those that refused who we are, and when each of them is asked again.
+    refusing: HashMap<String, Pace>,
+    began: Instant,
     /// Of what the first one that is asked no more and was not told failed.
     lost: Option<String>,
     /// How many there were the last time, and how many of them in their node's network.
@@ -56,47 +62,89 @@ struct Unwell {
 impl Pods {
     /// A reaction that asks these pods.
     pub fn new(asker: Asker, settings: AskedPods, api: ApiServer, retry: Retry) -> Self {
-        let (done, unwell, failure) = (HashSet::new(), HashMap::new(), String::new());
-        Self { asker, settings, api, retry, first: None, done, unwell, lost: None, last: (usize::MAX, 0), failure }
+        Self {
+            asker,
+            settings,
+            api,
+            retry,
+            first: None,
+            done: HashSet::new(),
+            unwell: HashMap::new(),
+            refusing: HashMap::new(),
+            began: Instant::now(),
+            lost: None,
+            last: (usize::MAX, 0),
+            failure: String::new(),
+        }
     }
 
     async fn run(&mut self) -> Result<(), Fault> {
         let since = self.asker.listener.begins();
         let first = *self.first.get_or_insert(since);
         let all = self.found().await?;
-        let left: Vec<(&Target, IpAddr)> = all
-            .iter()
-            .filter(|target| !self.done.contains(&target.uid))
-            .filter_map(|target| target.address.map(|address| (target, address)))
-            .collect();
+        let (shown, now) = (self.credentials().await, self.began.elapsed());
+        let mut refusing = self.spared(&all, shown, now);
+        let left = all.iter().filter(|target| !self.done.contains(&target.uid) && !refusing.contains(&target.uid));
+        let left: Vec<(&Target, IpAddr)> = left.filter_map(|target| target.address.map(|address| (target, address))).collect();
         let asked: Vec<_> = left.into_iter().map(async |(target, address)| (target, self.ask_at(address, since).await)).collect();
         let ends: Vec<(&Target, Result<(), Failed>)> = stream::iter(asked).buffer_unordered(self.settings.concurrency).collect().await;
-        let mut failed: Vec<(&Target, Fault)> = Vec::new();
+        let (mut failed, mut was_shown) = (Vec::new(), false);
         for (target, end) in ends {
-            let Err(failure) = end else {
-                debug!(pod = target.pod, "the pod was told");
-                self.done.insert(target.uid.clone());
-                continue;
-            };
-            let fault = self.asker.fault(&failure);
-            if self.is_lost(target, &fault, failure.answer) {
-                self.done.insert(target.uid.clone());
-                self.lost.get_or_insert_with(|| format!("{}: {}", target.pod, fault.why()));
+            let Some(fault) = self.judge(target, end) else { continue };
+            if let Fault::Refused { credentials: credentials @ Some(_), wish, .. } = fault {
+                was_shown = true;
+                refusing.insert(target.uid.clone());
+                self.refusing.entry(target.uid.clone()).or_default().failed(Ended::Refused { credentials, wish }, now, &self.retry);
             } else {
                 failed.push((target, fault));
             }
         }
-        let count = failed.len();
-        let Some((one, fault)) = failed.first() else {
-            if let Some(why) = self.lost.take() {
-                return Err(Fault::Permanent(why));
-            }
-            // Some may have been told before others.
-            self.asker.listener.told(first);
-            return Ok(());
+        let count = failed.len() + refusing.len();
+        let because = |pod: &str, why: &str| format!("in {count} of {} pods, {pod}: {why}", all.len());
+        if let Some((one, fault)) = failed.first() {
+            let why = because(&one.pod, fault.why());
+            return Err(failed.iter().skip(1).fold(fault.clone(), |one, (_, other)| one.and(other)).because(why));
+        }
+        if let Some(one) = all.iter().find(|target| refusing.contains(&target.uid)) {
+            let why = because(&one.pod, self.unwell.get(&one.uid).map_or("our credentials were refused before", |unwell| &unwell.told.0));
+            return Err(match shown {
+                Some(credentials) => Fault::Spared { credentials, shown: was_shown, why },
+                None => Fault::Refused { credentials: None, wish: None, why },
+            });
+        }
+        if let Some(why) = self.lost.take() {
+            return Err(Fault::Permanent(why));
+        }
+        // Some may have been told before others.
+        self.asker.listener.told(first);
+        Ok(())
+    }
+
+    /// Those of these pods that are not told yet, and are not to be shown again now what they refused.
+    fn spared(&mut self, all: &[Target], shown: Option<Fingerprint>, now: Duration) -> HashSet<String> {
+        self.refusing.retain(|uid, _| all.iter().any(|target| target.uid == *uid));
+        let spared = self.refusing.iter_mut().filter_map(|(uid, pace)| {
+            pace.would_show(shown, now);
+            (!self.done.contains(uid) && (pace.due() > now || !pace.may_show(shown, now))).then(|| uid.clone())
+        });
+        spared.collect()
+    }
+
+    /// Notes what became of asking a pod; nothing where it is not to be asked again for this.
+    fn judge(&mut self, target: &Target, end: Result<(), Failed>) -> Option<Fault> {
+        let Err(failure) = end else {
+            debug!(pod = target.pod, "the pod was told");
+            self.done.insert(target.uid.clone());
+            self.refusing.remove(&target.uid);
+            return None;
         };
-        let why = format!("in {count} of {} pods, {}: {}", all.len(), one.pod, fault.why());
-        Err(failed.iter().skip(1).fold(fault.clone(), |one, (_, other)| one.and(other)).because(why))
+        let fault = self.asker.fault(&failure);
+        if self.is_lost(target, &fault, failure.answer) {
+            self.done.insert(target.uid.clone());
+            self.lost.get_or_insert_with(|| format!("{}: {}", target.pod, fault.why()));
+            return None;
+        }
+        Some(fault)
     }
 
     /// Whether it is of no use to ask this pod again for what there is to tell.
@@ -169,6 +217,10 @@ impl Reaction for Pods {
             let (url, origins) = self.addressed(Ipv4Addr::UNSPECIFIED.into()).ok()?;
             self.asker.client.credentials_shown(&url, &origins).await
         })
+    }
+
+    fn spares_credentials(&self) -> bool {
+        !self.refusing.is_empty()
     }
 
     fn retry(&self) -> Retry {

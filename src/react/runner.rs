@@ -37,7 +37,7 @@ use crate::core::path::Roots;
 use crate::core::policy::Batching;
 use crate::core::react::{Changed, Queue, Trigger};
 use crate::engine::outcome::{Difference, Outcome};
-use crate::health::Health;
+use crate::health::{Health, Owed};
 use crate::react::Reaction;
 use crate::react::herald::Herald;
 use crate::react::runner::task::Task;
@@ -129,6 +129,9 @@ struct State {
     under_way: Option<Debt>,
 }
 
+/// Why a reaction is owed that this process has not tried yet.
+const FORMER: &str = "a former process did not tell it, it waits for its turn";
+
 /// Starts the runner.
 pub fn start(reactions: Vec<Box<dyn Reaction>>, mut setup: Setup) -> Runner {
     let figures = reactions.iter().map(|reaction| Figures { name: reaction.name(), ..Figures::default() }).collect();
@@ -189,8 +192,16 @@ impl Runner {
         }
     }
 
-    /// Notes that a former process may have changed these files and told nobody.
+    /// Notes that a former process may have changed these files and told nobody. Health tells so until the first attempt does.
     pub fn owe(&self, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>) {
+        let paths: Vec<_> = paths.into_iter().collect();
+        let ago = self.shared.wall.saturating_sub(Duration::from_secs(self.debt().since));
+        let since = self.shared.started.checked_sub(ago).filter(|_| self.debt().since > 0).unwrap_or(self.shared.started);
+        let owed = self.shared.figures.iter().map(|figures| {
+            let (reaction, files, why) = (figures.name, paths.len(), FORMER.to_owned());
+            Owed { reaction, files, since, attempts: 0, why }
+        });
+        self.setup.health.iter().for_each(|health| health.set_owed(owed.clone().collect()));
         self.shared.put(|queue| queue.owe(paths));
     }
 

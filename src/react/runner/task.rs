@@ -173,7 +173,7 @@ impl Task {
             if pace.has_refusals() {
                 let credentials = reaction.credentials().await;
                 pace.would_show(credentials, now);
-                if pace.due() <= now && !pace.may_show(credentials, now) {
+                if pace.due() <= now && !reaction.spares_credentials() && !pace.may_show(credentials, now) {
                     continue;
                 }
             }
