@@ -234,26 +234,27 @@ impl Projector {
         self.child.try_wait().expect("waiting for a child").is_none()
     }
 
-    /// Everything printed so far, also what still waited to be written when this was asked.
+    /// Everything printed so far, also what followed from what was seen before this was asked: a file is there before it is told of.
     pub fn output(&self) -> String {
         let end = Instant::now() + PRINTING;
-        while self.prints() && Instant::now() < end {
+        while (0..3).any(|_| self.is_at_work()) && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(1));
         }
         String::from_utf8_lossy(&fs::read(self.output.path().join("output")).unwrap_or_default()).into_owned()
     }
 
-    /// Whether the thread that writes the log has something to write. One that has not sleeps, and whoever logs wakes it. One that has
-    /// not begun yet has no name.
-    fn prints(&self) -> bool {
+    /// Whether any thread has something to do, as far as one look at each of them tells: one that wakes another sleeps only then. The one
+    /// that writes the log has no name before it has begun.
+    fn is_at_work(&self) -> bool {
         let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).into_iter().flatten().flatten();
         let stats: Vec<_> = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok()).collect();
         // "7 (log) S 1 ...": the fields that follow are of no interest.
-        let runs = |name: &str, still: &[&str]| {
-            let states = stats.iter().filter_map(|stat| stat.split_once(name)).filter_map(|(_, state)| state.get(..1));
-            states.map(|state| !still.contains(&state)).reduce(|one, other| one || other)
+        let states = || stats.iter().filter_map(|stat| stat.rsplit_once(") ")).filter_map(|(_, state)| state.get(..1));
+        let is_starting = || {
+            let lives = |stat: &String| stat.contains(" (kube-projector) ") && !stat.contains(") Z") && !stat.contains(") X");
+            stats.iter().any(lives) && !stats.iter().any(|stat| stat.contains(" (log) "))
         };
-        runs(" (log) ", &["S", "Z", "X"]).or_else(|| runs(" (kube-projector) ", &["Z", "X"])).unwrap_or_default()
+        states().any(|state| !matches!(state, "S" | "Z" | "X")) || is_starting()
     }
 
     /// Waits until the output contains a text.
