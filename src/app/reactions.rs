@@ -61,12 +61,10 @@ pub fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
             call.skips_initial = false;
             retry = Retry { connect: retry.connect.min(retry.total), ..retry };
         }
+        let asker = Asker::new(call, client.clone(), config.wording, discretion.listener());
         reactions.push(match (&config.asked_pods, api) {
-            (Some(pods), Some(api)) => {
-                let asker = Asker::new(call, client.clone(), config.wording, discretion.listener());
-                Box::new(Pods::new(asker, pods.clone(), api.clone(), retry))
-            }
-            _ => Box::new(Request::new(Asker::new(call, client.clone(), config.wording, discretion.listener()), retry)),
+            (Some(pods), Some(api)) => Box::new(Pods::new(asker, pods.clone(), api.clone(), retry)),
+            _ => Box::new(Request::new(asker, retry)),
         });
     }
     if let (Some(exec), Some(api)) = (&config.exec, api) {

@@ -73,6 +73,14 @@ impl Asker {
         }
     }
 
+    /// What the log says when the bounds of quick retries are reached: `own`, unless somebody else's words are used.
+    pub(super) fn exhausted(&self, own: &str, failure: &str) -> String {
+        match self.wording {
+            Wording::Own => own.to_owned(),
+            Wording::Sidecar => format!("Max retries exceeded for URL {}: {failure}", quoted(&self.call.url.0, Secrecy::Open)),
+        }
+    }
+
     /// What a failure means for the next attempt.
     pub(super) fn fault(&self, failed: &Failed) -> Fault {
         let Failed { error, why, credentials, .. } = failed;
@@ -85,6 +93,11 @@ impl Asker {
             (_, None) => Fault::Answered { wish, why },
         }
     }
+}
+
+/// Only who is asked gets our credentials.
+pub(super) fn only(url: &str) -> CredentialOrigins {
+    CredentialOrigins::Only(origin(url).into_iter().collect())
 }
 
 impl Failed {
@@ -102,8 +115,7 @@ impl Failed {
 impl Request {
     /// Credentials go to the URL's own origin; no address is refused, for an administrator chose it.
     pub fn new(asker: Asker, retry: Retry) -> Self {
-        let credentials = CredentialOrigins::Only(origin(&asker.call.url.0).into_iter().collect());
-        let rules = Rules { reach: Reach::Anywhere, credentials };
+        let rules = Rules { reach: Reach::Anywhere, credentials: only(&asker.call.url.0) };
         Self { asker, rules, retry, failure: String::new(), answered: None }
     }
 
@@ -161,12 +173,7 @@ impl Reaction for Request {
     }
 
     fn exhausted(&self) -> String {
-        match self.asker.wording {
-            Wording::Own => "the application was not told, trying again later".to_owned(),
-            Wording::Sidecar => {
-                format!("Max retries exceeded for URL {}: {}", quoted(&self.asker.call.url.0, Secrecy::Open), self.failure)
-            }
-        }
+        self.asker.exhausted("the application was not told, trying again later", &self.failure)
     }
 
     fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {

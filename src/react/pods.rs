@@ -13,17 +13,15 @@ use futures::stream;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use crate::config::Wording;
 use crate::config::exec::AskedPods;
-use crate::config::web::CredentialOrigins;
 use crate::core::discretion::Since;
 use crate::core::pace::{Ended, Fingerprint, Pace};
 use crate::core::retry::{Retry, Trouble};
 use crate::react::exec::targets::{Target, targets};
-use crate::react::http::{Asker, Failed};
+use crate::react::http::{self, Asker, Failed};
 use crate::react::{Fault, Fired, Reaction, Shown};
 use crate::source::api::ApiServer;
-use crate::web::address::{Secrecy, at_pod, origin, quoted};
+use crate::web::address::at_pod;
 use crate::web::error::WebError;
 use crate::web::{Reach, Rules};
 
@@ -185,16 +183,14 @@ impl Pods {
     }
 
     async fn ask_at(&self, address: IpAddr, since: Since) -> Result<(), Failed> {
-        let (url, credentials) = self.addressed(address).map_err(|error| Failed::unasked(&self.asker.call.url.0, error))?;
-        let rules = Rules { reach: Reach::Pod { address, name: self.settings.server_name.clone() }, credentials };
+        let url = self.addressed(address).map_err(|error| Failed::unasked(&self.asker.call.url.0, error))?;
+        let rules = Rules { reach: Reach::Pod { address, name: self.settings.server_name.clone() }, credentials: http::only(&url) };
         self.asker.ask(&url, &rules, since).await
     }
 
-    /// The URL of the pod that has this address, and that it gets our credentials.
-    fn addressed(&self, address: IpAddr) -> Result<(String, CredentialOrigins), WebError> {
-        let url = at_pod(&self.asker.call.url.0, address, self.settings.server_name.as_deref())?;
-        let credentials = CredentialOrigins::Only(origin(&url).into_iter().collect());
-        Ok((url, credentials))
+    /// The URL of the pod that has this address.
+    fn addressed(&self, address: IpAddr) -> Result<String, WebError> {
+        at_pod(&self.asker.call.url.0, address, self.settings.server_name.as_deref())
     }
 }
 
@@ -214,8 +210,8 @@ impl Reaction for Pods {
     fn credentials(&mut self) -> Shown<'_> {
         Box::pin(async {
             // Each of them is shown the same.
-            let (url, origins) = self.addressed(Ipv4Addr::UNSPECIFIED.into()).ok()?;
-            self.asker.client.credentials_shown(&url, &origins).await
+            let url = self.addressed(Ipv4Addr::UNSPECIFIED.into()).ok()?;
+            self.asker.client.credentials_shown(&url, &http::only(&url)).await
         })
     }
 
@@ -228,12 +224,7 @@ impl Reaction for Pods {
     }
 
     fn exhausted(&self) -> String {
-        match self.asker.wording {
-            Wording::Own => "not every pod was told, trying again later".to_owned(),
-            Wording::Sidecar => {
-                format!("Max retries exceeded for URL {}: {}", quoted(&self.asker.call.url.0, Secrecy::Open), self.failure)
-            }
-        }
+        self.asker.exhausted("not every pod was told, trying again later", &self.failure)
     }
 
     fn renew(&mut self) {

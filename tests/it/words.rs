@@ -59,6 +59,15 @@ impl Bench {
         wait_for("the edit", DEADLINE, || std::fs::read(self.setup.path("a")).is_ok_and(|bytes| bytes == value.as_bytes()));
     }
 
+    /// The search finds what is there: who asks for everything gets it, in the log alone.
+    fn says_all(&self, builder: &Builder) {
+        let projector = builder.clone().env("REACT_OUTPUT", "always").start();
+        wait_for("the first pass", DEADLINE, || projector.health().0 == 200);
+        self.edit("3");
+        projector.wait_output(CANARY);
+        assert_no_leak("health and Events", self.told(&projector), &[CANARY]);
+    }
+
     /// Everything that health and Events say.
     fn told(&self, projector: &Projector) -> String {
         let events = json!(self.setup.cluster.server().list("events")).to_string();
@@ -124,12 +133,7 @@ fn r13_canary_a_script_that_prints_the_tree_says_nothing_while_an_unchanged_secr
         projector.wait_output(WITHHELD);
         assert!(projector.output().contains("bytes said: see the log"), "{}", projector.output());
         projector.terminate();
-        // The search finds what is there: who asks for everything gets it, in the log alone.
-        let projector = builder.env("REACT_OUTPUT", "always").start();
-        wait_for("the first pass", DEADLINE, || projector.health().0 == 200);
-        bench.edit("3");
-        projector.wait_output(CANARY);
-        assert_no_leak("health and Events", bench.told(&projector), &[CANARY]);
+        bench.says_all(&builder);
     }
 }
 

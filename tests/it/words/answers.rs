@@ -47,11 +47,7 @@ fn r13_canary_an_answer_that_echoes_is_not_repeated_while_an_unchanged_secret_is
             }
             projector.wait_output(WITHHELD);
             projector.terminate();
-            let projector = builder.env("REACT_OUTPUT", "always").start();
-            wait_for("the first pass", DEADLINE, || projector.health().0 == 200);
-            bench.edit("3");
-            projector.wait_output(CANARY);
-            assert_no_leak("health and Events", bench.told(&projector), &[CANARY]);
+            bench.says_all(&builder);
         }
     }
 }
