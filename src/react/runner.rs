@@ -31,6 +31,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
+use crate::core::cause::Cause;
 use crate::core::object::{ObjectKey, SourceId};
 use crate::core::pace::Debt;
 use crate::core::path::Roots;
@@ -93,6 +94,8 @@ pub struct Figures {
 pub struct Runner {
     shared: Arc<Shared>,
     setup: Setup,
+    /// Reactions that are told of files.
+    of_files: Vec<&'static str>,
     /// Whether the queue knows that the files are there.
     ready: AtomicBool,
     stop: watch::Sender<bool>,
@@ -135,6 +138,7 @@ const FORMER: &str = "a former process did not tell it, it waits for its turn";
 /// Starts the runner.
 pub fn start(reactions: Vec<Box<dyn Reaction>>, mut setup: Setup) -> Runner {
     let figures = reactions.iter().map(|reaction| Figures { name: reaction.name(), ..Figures::default() }).collect();
+    let of_files = reactions.iter().filter(|reaction| reaction.heeds(Cause::Files)).map(|reaction| reaction.name()).collect();
     let queue = Queue::new(setup.batching);
     let state =
         Mutex::new(State { queue, listed: BTreeSet::new(), exhausted: false, inherited: None, debt: Debt::default(), under_way: None });
@@ -142,7 +146,7 @@ pub fn start(reactions: Vec<Box<dyn Reaction>>, mut setup: Setup) -> Runner {
     let shared = Arc::new(Shared { state, put: Notify::new(), settled: Notify::new(), delivered: Notify::new(), figures, started, wall });
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(Task::new(shared.clone(), reactions, stopped, (setup.health.clone(), setup.herald.take())).run().boxed());
-    Runner { shared, setup, ready: AtomicBool::new(false), stop, task }
+    Runner { shared, setup, of_files, ready: AtomicBool::new(false), stop, task }
 }
 
 impl Runner {
@@ -195,13 +199,14 @@ impl Runner {
     /// Notes that a former process may have changed these files and told nobody. Health tells so until the first attempt does.
     pub fn owe(&self, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>) {
         let paths: Vec<_> = paths.into_iter().collect();
-        let ago = self.shared.wall.saturating_sub(Duration::from_secs(self.debt().since));
-        let since = self.shared.started.checked_sub(ago).filter(|_| self.debt().since > 0).unwrap_or(self.shared.started);
-        let owed = self.shared.figures.iter().map(|figures| {
-            let (reaction, files, why) = (figures.name, paths.len(), FORMER.to_owned());
-            Owed { reaction, files, since, attempts: 0, why }
-        });
-        self.setup.health.iter().for_each(|health| health.set_owed(owed.clone().collect()));
+        if let Some(health) = &self.setup.health {
+            let since = match self.debt().since {
+                0 => self.shared.started,
+                since => self.shared.past(Duration::from_secs(since)),
+            };
+            let owed = |reaction: &&'static str| Owed { reaction, files: paths.len(), since, attempts: 0, why: FORMER.to_owned() };
+            health.set_owed(self.of_files.iter().map(owed).collect());
+        }
         self.shared.put(|queue| queue.owe(paths));
     }
 
@@ -312,6 +317,11 @@ impl Shared {
     /// The time since 1970, by a clock that nobody sets.
     fn wall(&self) -> Duration {
         self.wall + self.now()
+    }
+
+    /// When that was; our start, where that cannot be told.
+    fn past(&self, wall: Duration) -> Instant {
+        Instant::now().checked_sub(self.wall().saturating_sub(wall)).unwrap_or(self.started)
     }
 
     fn instant(&self, wall: Duration) -> Instant {

@@ -386,6 +386,28 @@ async fn what_a_former_process_owed_is_told_when_ready() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r10_health_names_from_the_start_who_may_be_owed_files_by_a_former_process_and_nobody_else() {
+    let health = Health::new(None);
+    let mut bench = Bench { health: Some(health.clone()), ..Bench::new().with("script", []) };
+    let mut exec = bench.fake("exec", []);
+    exec.heeds = &[Cause::Pods];
+    bench.fakes.push(Box::new(exec));
+    let (runner, _) = bench.start();
+    runner.inherit(Debt { since: (WALL - Duration::from_secs(90)).as_secs(), ..Debt::default() });
+    runner.owe(owed(["/folder/a"]));
+    let owed = || serde_json::to_value(health.report()).unwrap()["owed"].clone();
+    let expected = serde_json::json!({ "reaction": "script", "files": 1, "for_seconds": 90, "attempts": 0 });
+    let found = owed();
+    assert_eq!(found.as_array().map(Vec::len), Some(1), "{found}");
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&found[0][name], value, "{found}");
+    }
+    runner.tell(&Outcome { ready: true, ..Outcome::default() });
+    idle(&runner).await;
+    assert_eq!(owed(), serde_json::Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_heeds_pods_is_fired_for_them_and_others_are_not() {
     let mut bench = Bench::new().with("script", []);
     let mut exec = bench.fake("exec", []);

@@ -247,8 +247,8 @@ impl Task {
         let Some(health) = &self.health else { return };
         let owed = left.iter().filter(|left| !left.is_over).filter_map(|left| {
             let reaction = self.reactions.get(left.reaction)?.name();
-            let since = Instant::now().checked_sub(self.shared.wall().saturating_sub(left.since)).unwrap_or(self.shared.started);
-            Some(Owed { reaction, files: job.paths.len(), since, attempts: left.tries, why: left.why.clone() })
+            let (since, why) = (self.shared.past(left.since), left.why.clone());
+            Some(Owed { reaction, files: job.paths.len(), since, attempts: left.tries, why })
         });
         health.set_owed(owed.collect());
     }
