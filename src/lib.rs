@@ -15,19 +15,22 @@
 //! ```
 //!
 //! # Where things are
-//! - [`config`]: environment and flags to a validated `Config`; every problem at once. A profile is one table of defaults there, and
-//!   nobody else knows of it. [`cli`]: the subcommands.
+//! From what everybody stands on to what stands on everybody; a module uses only what comes before it.
 //! - [`core`]: everything that decides. No tokio, no kube client, no `std::fs`, no clock; a test enforces it.
+//! - [`aside`]: reads and runs what lies outside FOLDER, and may hang. [`lookup`]: names, likewise.
+//! - [`config`]: environment and flags to a validated `Config`; every problem at once. A profile is one table of defaults there, and
+//!   nobody else knows of it.
+//! - [`health`]: what the loops say of themselves. [`telemetry`]: the log.
+//! - [`web`]: asks servers other than the API. [`api`]: asks the API server.
 //! - [`source`]: where objects come from. Drives [`core::watch`] against an API server, or reads a folder of manifests;
-//!   [`source::download`] brings what lies behind URLs.
+//!   [`source::downloads`] brings what lies behind URLs.
 //! - [`disk`]: the only module that touches FOLDER, behind [`disk::fs::Fs`] so that faults can be injected.
 //! - [`engine`]: one synchronous call is one commit: fold a batch, plan what it touched, apply the plan.
-//! - [`react`]: what the application is told, here, as a child of ours or by a command in other pods, when files changed, or pods and
-//!   Secrets that it depends on. Never blocks a file. [`web`]: asks servers other than the API.
-//! - [`status`]: what the cluster is told: Events, finalizers, `release`. Never blocks or fails a file.
-//! - [`health`], [`serve`]: `/healthz` and `/readyz`.
-//! - [`aside`]: reads and runs what lies outside FOLDER, and may hang. [`lookup`]: names, likewise.
-//! - [`app`]: the wiring of `run`. [`commands`]: `plan`, `check`, `release`, `healthcheck`.
+//! - [`report`]: what the cluster is told: Events, finalizers, `release`. Never blocks or fails a file.
+//! - [`tell`]: what the application is told, here, as a child of ours or by a command in other pods, when files changed, or pods and
+//!   Secrets that it depends on. Never blocks a file.
+//! - [`serve`]: `/healthz` and `/readyz`. [`app`]: the wiring of `run`. [`cli`]: the command line. [`commands`]: `plan`, `check`,
+//!   `release`, `healthcheck`.
 //!
 //! # Invariants
 //! - No body is kept after its file is written: memory grows with the number of files, not with their size.
@@ -42,6 +45,7 @@
 //! - A change is owed to the application, by a record in the ledger, before the first file of it changes, and until it was told.
 //! - Payloads have no `Debug`, `Display` or `Serialize`; nothing can print a value.
 
+pub mod api;
 pub mod app;
 pub mod aside;
 pub mod cli;
@@ -52,9 +56,10 @@ pub mod disk;
 pub mod engine;
 pub mod health;
 pub mod lookup;
-pub mod react;
+pub mod report;
 pub mod serve;
 pub mod source;
-pub mod status;
 pub mod telemetry;
+pub mod tell;
 pub mod web;
+pub(crate) mod yaml;

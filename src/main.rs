@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use kube_projector::api::ApiError;
+use kube_projector::api::found::context_namespace;
 use kube_projector::app::shutdown::Shutdown;
 use kube_projector::aside::{self, AT_START};
 use kube_projector::cli::{Cli, Command};
-use kube_projector::config::release::ReleaseScope;
+use kube_projector::config::read::release::ReleaseScope;
 use kube_projector::config::{self, Config, Context, Log, LogFormat, LogLevel, problems::Problems};
-use kube_projector::source::api::ApiError;
-use kube_projector::source::found::context_namespace;
 use kube_projector::source::manifests::places::Overlap;
 use kube_projector::{app, commands, telemetry};
 

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::config::child::OnReloadFailure;
+use crate::config::read::child::OnReloadFailure;
 use crate::config::{LogFormat, LogLevel};
 use crate::health::{Readiness, WatchName};
 use crate::telemetry::tests::captured;

@@ -9,20 +9,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use kube_projector::api::decode::{Event, Reader};
+use kube_projector::api::lines::Lines;
+use kube_projector::core::files::path::Roots;
+use kube_projector::core::files::project::{FileNames, Rules, Urls};
+use kube_projector::core::files::store::SourceScope;
 use kube_projector::core::object::{Kind, SourceEvent, SourceId};
-use kube_projector::core::path::Roots;
 use kube_projector::core::policy::{Adopt, Durability, Order};
-use kube_projector::core::project::{FileNames, Rules, Urls};
-use kube_projector::core::store::SourceScope;
 use kube_projector::core::watch::Machine;
-use kube_projector::core::wire::{Input, Tell};
+use kube_projector::core::watch::wire::{Input, Tell};
 use kube_projector::disk::Disk;
 use kube_projector::disk::fs::Kernel;
 use kube_projector::disk::ledger::Place;
 use kube_projector::engine::outcome::Settings;
 use kube_projector::engine::{Engine, store};
-use kube_projector::source::decode::{Event, Reader};
-use kube_projector::source::lines::Lines;
 use kube_projector::source::mailbox::Mailbox;
 
 use crate::template::Template;

@@ -21,15 +21,17 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::api::ApiServer;
+use crate::api::metadata;
 use crate::app::engine::{Ended, EngineLoop, Servers};
 use crate::app::publish::Publisher;
 use crate::app::reactions::Means;
 use crate::app::shutdown::Shutdown;
 use crate::config::{Config, LedgerPlace, Method, Origin, Wording};
-use crate::core::discretion::Discretion;
-use crate::core::path::Roots;
-use crate::core::project::Rules;
-use crate::core::store::Store;
+use crate::core::files::path::Roots;
+use crate::core::files::project::Rules;
+use crate::core::files::store::Store;
+use crate::core::tell::discretion::Discretion;
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
@@ -37,11 +39,10 @@ use crate::disk::ledger::beside::peek;
 use crate::engine::outcome::Settings;
 use crate::engine::preview::Preview;
 use crate::health::Health;
-use crate::react::child;
+use crate::report::farewell::Home;
+use crate::report::{self, events, finalizers, sweep};
 use crate::serve;
-use crate::source::api::ApiServer;
-use crate::status::farewell::Home;
-use crate::status::{self, events, finalizers, metadata, sweep};
+use crate::tell::child;
 use crate::web;
 
 /// Objects that wait for us to go are released within this when we are asked to stop.
@@ -188,7 +189,7 @@ pub fn settings(config: &Config) -> Settings {
 
 /// What the engine of this run begins with: it knows its sources, and nothing of them.
 fn store(config: &Config) -> Store {
-    crate::engine::store(sources::scopes(config), config.conflict, (status::random(), status::random())).keeping(config.kept())
+    crate::engine::store(sources::scopes(config), config.conflict, (report::random(), report::random())).keeping(config.kept())
 }
 
 /// What a commit would do, for whoever only looks, over what the ledger says. `held` tells whether one is in use. Blocking.
@@ -201,11 +202,13 @@ pub fn preview(config: &Config, place: &Place, held: impl Fn((u64, u64)) -> bool
 /// The folder that holds our ledger, and its name there.
 fn ledger_place(config: &Config) -> (PathBuf, String) {
     match &config.ledger {
-        LedgerPlace::Default => (config.folder.clone(), format!("{}{}.ledger", crate::core::path::RESERVED_PREFIX, config.identity())),
+        LedgerPlace::Default => {
+            (config.folder.clone(), format!("{}{}.ledger", crate::core::files::path::RESERVED_PREFIX, config.identity()))
+        }
         LedgerPlace::Name(name) => (config.folder.clone(), name.clone()),
         LedgerPlace::In(folder) => {
             let kept = crate::config::selection_hash(&[&config.folder.to_string_lossy()]);
-            (folder.clone(), format!("{}{}-{kept}.ledger", crate::core::path::RESERVED_PREFIX, config.identity()))
+            (folder.clone(), format!("{}{}-{kept}.ledger", crate::core::files::path::RESERVED_PREFIX, config.identity()))
         }
         LedgerPlace::Path(path) => split(path),
     }
@@ -237,7 +240,7 @@ pub fn place(config: &Config, pod: Option<String>) -> Place {
         selection: config.selection(),
         instance: config.instance.clone().unwrap_or_default(),
         pod: pod.unwrap_or_default(),
-        fresh_id: format!("{:016x}", status::random()),
+        fresh_id: format!("{:016x}", report::random()),
     }
 }
 
@@ -283,9 +286,9 @@ async fn until_stopped(run: impl Future<Output = ()>, mut stopped: watch::Receiv
 }
 
 /// Our finalizers, where there are any.
-fn ours(config: &Config) -> Option<status::patch::Finalizers> {
+fn ours(config: &Config) -> Option<report::patch::Finalizers> {
     let names = config.finalizers.as_ref()?;
-    Some(status::patch::Finalizers { name: names.name.clone(), former: names.former.clone() })
+    Some(report::patch::Finalizers { name: names.name.clone(), former: names.former.clone() })
 }
 
 /// The writers that tell the cluster what became of its objects.

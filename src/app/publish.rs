@@ -5,18 +5,18 @@ use std::collections::HashSet;
 use tracing::{debug, enabled, info, warn};
 
 use crate::config::{Config, Wording};
-use crate::core::entry::OnDisk;
-use crate::core::path::{PathError, Roots, TargetPath};
-use crate::core::plan::Barrier;
+use crate::core::files::entry::OnDisk;
+use crate::core::files::path::{PathError, Roots, TargetPath};
+use crate::core::files::plan::Barrier;
+use crate::core::files::store::Store;
+use crate::core::object::uid::uid_text;
 use crate::core::policy::Order;
-use crate::core::store::Store;
-use crate::core::uid::uid_text;
 use crate::disk::ledger::beside::Unheld;
 use crate::engine::outcome::{Act, Change, Note, Outcome, What, Wish};
-use crate::status::events::{EventSender, Report};
-use crate::status::finalizers::FinalizerSender;
-use crate::status::reason::{self, Reason};
-use crate::status::wishes;
+use crate::report::events::{EventSender, Report};
+use crate::report::finalizers::FinalizerSender;
+use crate::report::reason::{self, Reason};
+use crate::report::wishes;
 
 /// Paths named in one Event.
 const PATHS_NAMED: usize = 5;

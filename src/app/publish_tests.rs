@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cli::Flags;
 use crate::config::{Context, LogFormat, LogLevel};
-use crate::core::annotations::Annotations;
+use crate::core::object::annotations::Annotations;
 use crate::core::object::{Datum, Kind, Object, ObjectKey, Payload, SourceEvent, SourceId};
 use crate::core::policy::Order;
 use crate::disk::Disk;

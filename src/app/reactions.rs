@@ -2,25 +2,25 @@
 
 use std::env;
 
+use crate::api::ApiServer;
 use crate::app::sources;
-use crate::config::reload::{self, Environment};
-use crate::config::{Config, Method, settings};
-use crate::core::discretion::Discretion;
-use crate::core::retry::Retry;
+use crate::config::read::reload::{self, Environment};
+use crate::config::{Config, Method, table};
 use crate::core::spread::Spread;
+use crate::core::tell::discretion::Discretion;
+use crate::core::tell::retry::Retry;
 use crate::health::Health;
-use crate::react::Reaction;
-use crate::react::child;
-use crate::react::exec::Exec;
-use crate::react::herald::Herald;
-use crate::react::http::{Asker, Request};
-use crate::react::pods::Pods;
-use crate::react::runner::{self, Runner, Setup, Triggers};
-use crate::react::script::Script;
-use crate::react::signal::Signal;
-use crate::source::api::ApiServer;
-use crate::status;
-use crate::status::events::EventSender;
+use crate::report;
+use crate::report::events::EventSender;
+use crate::tell::Reaction;
+use crate::tell::child;
+use crate::tell::exec::Exec;
+use crate::tell::herald::Herald;
+use crate::tell::http::{Asker, Request};
+use crate::tell::pods::Pods;
+use crate::tell::runner::{self, Runner, Setup, Triggers};
+use crate::tell::script::Script;
+use crate::tell::signal::Signal;
 use crate::web::Client;
 
 /// By what means reactions tell whom.
@@ -82,7 +82,7 @@ pub fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
     let (groups, health) = (sources::groups(config), Some(health.clone()));
     let setup = Setup { batching: config.timing.batching, triggers, groups, roots, wall: runner::wall(), health, herald };
     let runner = runner::start(reactions, setup);
-    runner.spread_by(Spread::new(config.timing.jitter, status::random()));
+    runner.spread_by(Spread::new(config.timing.jitter, report::random()));
     Some(runner)
 }
 
@@ -93,5 +93,5 @@ fn inherits_secrets(script: &reload::Script) -> bool {
         Some(value) if name.ends_with("_URL") => value.to_string_lossy().contains(['@', '?']),
         value => value.is_some_and(|value| !value.is_empty()),
     };
-    script.environment == Environment::All && settings::SECRETS.iter().any(is_told)
+    script.environment == Environment::All && table::SECRETS.iter().any(is_told)
 }

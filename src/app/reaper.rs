@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use crate::aside::{self, WITHIN};
-use crate::react::proc;
+use crate::tell::proc;
 
 /// Much longer than a process of ours is left waiting, much shorter than zombies matter.
 const PAUSE: Duration = Duration::from_millis(100);

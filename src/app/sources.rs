@@ -9,24 +9,24 @@ use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 
+use crate::api::ApiServer;
 use crate::aside;
 use crate::config::{Config, LedgerPlace, Method, Origin};
-use crate::core::discretion::Discretion;
+use crate::core::files::store::{SourceScope, Store};
 use crate::core::object::{Kind, NamedObject, ObjectKey, SourceId, Wanted};
-use crate::core::store::{SourceScope, Store};
+use crate::core::tell::discretion::Discretion;
 use crate::engine::outcome::Outcome;
 use crate::health::{Contact, Health, WatchName};
+use crate::report;
 use crate::source::Request;
-use crate::source::api::ApiServer;
 use crate::source::cluster::ClusterSource;
-use crate::source::download::{self, Downloader, Order};
+use crate::source::downloads::{self, Downloader, Order};
 use crate::source::fetch::Fetcher;
 use crate::source::mailbox::Mailbox;
 use crate::source::manifests;
 use crate::source::manifests::places::{self, Overlap, Written};
+use crate::source::manifests::yaml::ManifestRules;
 use crate::source::scope::{After, Ends, Manner, Scope, Timeouts, Which};
-use crate::source::yaml::ManifestRules;
-use crate::status;
 use crate::web::Client;
 
 /// Requests that may wait for a source; the engine repeats what does not fit.
@@ -219,7 +219,7 @@ impl Sources {
             discretion,
         };
         let (orders, wanted) = mpsc::unbounded_channel();
-        self.helpers.spawn(download::download(downloader, wanted).boxed());
+        self.helpers.spawn(downloads::download(downloader, wanted).boxed());
         self.orders = Some(orders);
         self
     }
@@ -256,7 +256,7 @@ impl Sources {
             scopes.push((scope.clone(), contact.clone()));
             let (sender, requests) = mpsc::channel(4);
             relist.push((SourceId(id), sender));
-            let seed = u32::try_from(status::random() >> 32).unwrap_or_default();
+            let seed = u32::try_from(report::random() >> 32).unwrap_or_default();
             let source = ClusterSource::new(
                 api.clone(),
                 scope,

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::api::ApiServer;
 use crate::app::sources::Sources;
 use crate::app::{preview, settings};
 use crate::aside;
@@ -16,7 +17,6 @@ use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
 use crate::disk::ledger::beside::peek;
 use crate::health::Health;
-use crate::source::api::ApiServer;
 use crate::source::mailbox::Mailbox;
 
 /// Time between two looks at every file, and at least ten times what a look takes, up to this.

@@ -7,10 +7,10 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 
 use crate::aside;
-use crate::config::exec::Exec;
+use crate::config::read::exec::Exec;
 use crate::config::{Config, LedgerPlace, selection_hash};
-use crate::core::told::Told;
-use crate::core::trigger::Watched;
+use crate::core::tell::told::Told;
+use crate::core::tell::trigger::Watched;
 use crate::disk::fs::Kernel;
 use crate::disk::told::Place;
 

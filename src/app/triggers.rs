@@ -6,25 +6,25 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use crate::api::ApiServer;
 use crate::app::Tasks;
 use crate::app::engine::{Ended, GRACE, LOOK, RUNNER_ENDED, SLACK};
 use crate::app::shutdown::Shutdown;
 use crate::app::told::{self, Keeper};
 use crate::config::Config;
-use crate::config::exec::Exec;
-use crate::config::triggers::SecretTrigger;
-use crate::core::cause::Cause;
+use crate::config::read::exec::Exec;
+use crate::config::read::triggers::SecretTrigger;
 use crate::core::object::{Kind, ObjectKey, SourceId};
-use crate::core::trigger::{News, Watched};
+use crate::core::tell::cause::Cause;
+use crate::core::tell::trigger::{News, Watched};
 use crate::health::{Health, Readiness, WatchName};
-use crate::react::runner::Runner;
-use crate::react::runner::occasions::Occasions;
+use crate::report;
 use crate::source::Request;
-use crate::source::api::ApiServer;
 use crate::source::cluster::ClusterSource;
 use crate::source::mailbox::Mailbox;
 use crate::source::scope::{After, Ends, Manner, Scope, Timeouts, Which};
-use crate::status;
+use crate::tell::runner::Runner;
+use crate::tell::runner::occasions::Occasions;
 
 /// What a run after the start is named by.
 const START: &str = "the start";
@@ -66,7 +66,7 @@ pub fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &Health,
         let timeouts = Timeouts { server: config.watch_server_timeout, client: config.watch_client_timeout };
         let manner = Manner { after: After::Watch, timeouts, give_up: None, poll: config.poll };
         let ends = Ends { mailbox: mailbox.clone(), requests, contact };
-        let seed = u32::try_from(status::random() >> 32).unwrap_or_default();
+        let seed = u32::try_from(report::random() >> 32).unwrap_or_default();
         let source = ClusterSource::new(api.clone(), Scope { id: SourceId(id), ..scope }, manner, ends, seed);
         tasks.spawn("that follows what the application is told of", async {
             // A watch never ends by itself.
@@ -80,7 +80,7 @@ pub fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &Health,
         return;
     }
     let follower = Follower {
-        watched: Watched::new((0..).map(SourceId).take(relist.len()).collect(), (status::random(), status::random())),
+        watched: Watched::new((0..).map(SourceId).take(relist.len()).collect(), (report::random(), report::random())),
         mailbox,
         relist,
         pods_delay: pods.as_ref().map(|pods| pods.delay).unwrap_or_default(),

@@ -9,19 +9,19 @@ use serde::Serialize;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::api::ApiServer;
+use crate::api::access::{Need, Verdict, check as access};
 use crate::app::sources::{Followed, apart, followed, manifest_rules};
 use crate::app::told;
 use crate::cli::Output;
 use crate::commands::say;
-use crate::config::exec::AskedPods;
 use crate::config::problems::Problems;
-use crate::config::web::Call;
+use crate::config::read::exec::AskedPods;
+use crate::config::read::web::Call;
 use crate::config::{Config, Method, Origin};
 use crate::core::object::ObjectKey;
-use crate::react::exec::targets::targets;
-use crate::source::api::ApiServer;
 use crate::source::manifests;
-use crate::status::access::{Need, Verdict, check as access};
+use crate::tell::exec::targets::targets;
 use crate::web::address::{origin, shown};
 
 /// A connection must come about within this, or within REQ_TIMEOUT if that is shorter.
@@ -175,7 +175,7 @@ fn folder(config: &Config, findings: &mut Findings) {
 
 /// Whether a folder that a setting names can be written.
 fn written(setting: &str, existing: &Path, findings: &mut Findings) {
-    let probe = existing.join(format!("{}check.{:x}.tmp", crate::core::path::RESERVED_PREFIX, crate::status::random()));
+    let probe = existing.join(format!("{}check.{:x}.tmp", crate::core::files::path::RESERVED_PREFIX, crate::report::random()));
     match std::fs::File::create_new(&probe) {
         Ok(_) => {
             // Made a moment ago by us.

@@ -6,16 +6,16 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
+use crate::api::ApiServer;
 use crate::app::sources::{self, Sources};
 use crate::app::{self, place, settings};
 use crate::cli::Output;
 use crate::commands::say;
 use crate::config::{Config, Origin};
-use crate::core::plan::{Because, Replace};
+use crate::core::files::plan::{Because, Replace};
 use crate::disk::fs::Kernel;
 use crate::engine::preview::Preview;
 use crate::health::Health;
-use crate::source::api::ApiServer;
 use crate::source::mailbox::Mailbox;
 
 /// Lists must be complete within this.
@@ -101,7 +101,7 @@ fn troubles(health: &Health) -> Vec<String> {
 fn rows(preview: &mut Preview<Kernel>, place: &crate::disk::ledger::Place, config: &Config) -> Vec<Row> {
     let plan = preview.plan(place, config.adopt);
     let roots = settings(config).rules.roots;
-    let owner = |path: &crate::core::path::TargetPath| {
+    let owner = |path: &crate::core::files::path::TargetPath| {
         preview.store().path(path).and_then(|entry| entry.owner.as_ref()).map(ToString::to_string).unwrap_or_default()
     };
     let mut rows = Vec::new();

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use crate::api::ApiServer;
 use crate::commands::say;
-use crate::config::release::{Release, ReleaseScope};
-use crate::source::api::ApiServer;
-use crate::status::patch::Which;
-use crate::status::release::{Mode, release as strip};
+use crate::config::read::release::{Release, ReleaseScope};
+use crate::report::patch::Which;
+use crate::report::release::{Mode, release as strip};
 
 /// Releases, and says what became of each object that could not be.
 ///

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use crate::config::director;
 use crate::config::group::Group;
-use crate::config::numbers::bounds_of;
-use crate::config::profile::{PROFILES, Reading};
-use crate::config::settings::{Fallback, SETTINGS, Setting};
+use crate::config::profiles::dovecot_director;
+use crate::config::profiles::{PROFILES, Reading};
+use crate::config::read::numbers::bounds_of;
+use crate::config::table::{Fallback, SETTINGS, Setting};
 
 /// Columns of the help text.
 const WIDTH: usize = 96;
@@ -69,7 +69,7 @@ const fn words(reading: Reading) -> &'static str {
         Reading::Strict => "Defaults that differ:\n",
         Reading::Sidecar => SIDECAR,
         Reading::Controller => CONTROLLER,
-        Reading::Director => director::WORDS,
+        Reading::Director => dovecot_director::WORDS,
     }
 }
 
@@ -111,7 +111,7 @@ const INTRODUCTION: &str = "\
 # Configuration
 
 Settings are environment variables; the few that a person types are flags as well, and a flag beats its variable.
-This page is generated from the table in `src/config/settings.rs`, as is the end of `kube-projector --help`; `UPDATE_DOCS=1 cargo test --lib` writes it anew.
+This page is generated from the table in `src/config/table.rs`, as is the end of `kube-projector --help`; `UPDATE_DOCS=1 cargo test --lib` writes it anew.
 
 - An empty variable counts as unset, except `LABEL_VALUE`: set but empty, it selects the empty value.
 - Booleans are `true`, `false`, `1`, `0`, `yes` or `no` in any case; anything else is an error.

@@ -14,33 +14,16 @@
 //! # Ok::<(), kube_projector::config::problems::Problems>(())
 //! ```
 
-pub mod child;
-mod controller;
-mod director;
-pub mod exec;
 pub mod group;
-pub mod headers;
 pub mod help;
-pub mod log;
-pub mod log_config;
-mod names;
-mod numbers;
-mod objects;
-mod others;
-mod parse;
-mod paths;
 pub mod problems;
-pub mod profile;
+pub mod profiles;
 mod raw;
-mod read;
-pub mod release;
-pub mod reload;
-pub mod settings;
-pub mod triggers;
-pub mod web;
+pub mod read;
+pub mod table;
 
 #[cfg(test)]
-mod controller_tests;
+mod config_controller_tests;
 #[cfg(test)]
 mod sidecar_tests;
 #[cfg(test)]
@@ -54,23 +37,23 @@ use std::time::Duration;
 use siphasher::sip::SipHasher13;
 
 use crate::cli::Flags;
-use crate::config::child::{Child, OnReloadFailure};
-use crate::config::exec::{AskedPods, Exec};
-pub use crate::config::log::{Log, LogFormat, LogLevel};
-use crate::config::objects::default_finalizer;
 use crate::config::problems::{Problem, Problems};
-use crate::config::profile::Profile;
+use crate::config::profiles::Profile;
 use crate::config::raw::Given;
 use crate::config::read::Reader;
-use crate::config::reload::{Script, Signalling, Timing};
-use crate::config::triggers::Triggers;
-use crate::config::web::{Call, Downloads, Web};
-use crate::core::discretion::Output;
+use crate::config::read::child::{Child, OnReloadFailure};
+use crate::config::read::exec::{AskedPods, Exec};
+pub use crate::config::read::log::{Log, LogFormat, LogLevel};
+use crate::config::read::objects::default_finalizer;
+use crate::config::read::reload::{Script, Signalling, Timing};
+use crate::config::read::triggers::Triggers;
+use crate::config::read::web::{Call, Downloads, Web};
+use crate::core::files::project::{FileNames, Urls};
+use crate::core::object::selector::Selector;
 use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey};
 use crate::core::policy::{Adopt, Durability, OnDelete, Order};
-use crate::core::project::{FileNames, Urls};
-use crate::core::retry::Retry;
-use crate::core::selector::Selector;
+use crate::core::tell::discretion::Output;
+use crate::core::tell::retry::Retry;
 
 /// Domain of the finalizers that we name ourselves; `release --all` removes every finalizer under it.
 pub const FINALIZER_DOMAIN: &str = "kube-projector.dev";

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::config::settings::{self, Setting};
+use crate::config::table::{self, Setting};
 
 /// Longest value that a problem repeats, in characters.
 const VALUE_MAX: usize = 120;
@@ -48,7 +48,7 @@ impl std::error::Error for Problems {}
 impl Problem {
     /// A value that is not of the form that its setting takes. `subject` is the variable or flag that gave it.
     pub fn value(setting: &'static Setting, subject: &str, value: &str, expected: &str) -> Self {
-        let value = if settings::is_secret(setting.name) || holds_url(value) { "***" } else { value };
+        let value = if table::is_secret(setting.name) || holds_url(value) { "***" } else { value };
         let mut shown: String = value.chars().take(VALUE_MAX).collect();
         if shown.len() < value.len() {
             shown.push('…');
@@ -91,7 +91,7 @@ fn holds_url(value: &str) -> bool {
 }
 
 fn position(setting: &'static Setting) -> usize {
-    settings::SETTINGS.iter().position(|other| other.name == setting.name).unwrap_or(usize::MAX)
+    table::SETTINGS.iter().position(|other| other.name == setting.name).unwrap_or(usize::MAX)
 }
 
 /// The first sentence of a meaning, as a fragment: lower case, no full stop.
@@ -104,7 +104,7 @@ fn lower_fragment(meaning: &str) -> String {
 #[cfg(test)]
 mod tests {
     use crate::cli::Flags;
-    use crate::config::settings::{self, SETTINGS};
+    use crate::config::table::{self, SETTINGS};
     use crate::config::tests::{LEAST, exactly, read};
 
     /// A value that each setting with a form refuses. SOURCE, FOLDER and ALLOWED_FOLDERS take any text that is UTF-8.
@@ -237,7 +237,7 @@ mod tests {
     fn one_bad_setting_is_the_only_problem() {
         for (name, value) in BAD {
             let problems = read(&[(name, value)]).unwrap_err();
-            let shown = if settings::is_secret(name) { "***" } else { value };
+            let shown = if table::is_secret(name) { "***" } else { value };
             assert!(problems.len() == 1 && problems[0].starts_with(&format!("{name}={shown:?}: expected ")), "{problems:?}");
         }
     }

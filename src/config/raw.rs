@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::cli::Flags;
-use crate::config::controller::{self, ConfigMap};
-use crate::config::director::Director;
-use crate::config::profile::{self, Profile, Reading};
-use crate::config::settings;
+use crate::config::profiles::config_controller::{self, ConfigMap};
+use crate::config::profiles::dovecot_director::Director;
+use crate::config::profiles::{self, Profile, Reading};
+use crate::config::table;
 
 /// One optional text per setting. Field names are the variables' names in lower case; empty values are absent, but for LABEL_VALUE.
 #[derive(Deserialize, Default, PartialEq, Eq)]
@@ -154,10 +154,10 @@ pub struct Given {
 /// `program`: the name under which we were started, which names a profile too.
 pub fn gather(vars: impl Iterator<Item = (String, String)>, flags: &Flags, program: &str) -> Result<Given, envy::Error> {
     let mut values = BTreeMap::new();
-    let mut former = controller::Former::default();
+    let mut former = config_controller::Former::default();
     let mut director = Director::default();
     for (name, value) in vars {
-        match settings::find(&name).filter(|setting| setting.name == name) {
+        match table::find(&name).filter(|setting| setting.name == name) {
             Some(setting) => drop(values.entry(setting.name).or_insert(value)),
             None => {
                 director.variable(&name, &value);
@@ -167,16 +167,16 @@ pub fn gather(vars: impl Iterator<Item = (String, String)>, flags: &Flags, progr
     }
     let mut given_by = BTreeMap::new();
     for (name, value) in flag_values(flags) {
-        given_by.extend(settings::find(name).and_then(|setting| setting.flag).map(|flag| (name, flag)));
+        given_by.extend(table::find(name).and_then(|setting| setting.flag).map(|flag| (name, flag)));
         values.insert(name, value);
     }
     let profile = match values.get("PROFILE").filter(|name| !name.is_empty()) {
         Some(named) => Profile::find(named),
-        None if flags.former.are_given() => Some(&profile::CONTROLLER),
-        None if director.is_meant() => Some(&profile::DIRECTOR),
+        None if flags.former.are_given() => Some(&profiles::CONTROLLER),
+        None if director.is_meant() => Some(&profiles::DIRECTOR),
         None => Profile::of_program(program),
     };
-    let profile = profile.unwrap_or(&profile::DEFAULT);
+    let profile = profile.unwrap_or(&profiles::DEFAULT);
     values.retain(|name, value| !value.is_empty() || profile.empty_counts.contains(name));
     former.flags(&flags.former);
     let configmap = former.map_onto(&mut values, &mut given_by, profile);
@@ -185,7 +185,7 @@ pub fn gather(vars: impl Iterator<Item = (String, String)>, flags: &Flags, progr
         Reading::Strict | Reading::Sidecar | Reading::Controller => Vec::new(),
     };
     let raw = envy::from_iter(values.into_iter().map(|(name, value)| (name.to_owned(), value)))?;
-    Ok(Given { raw, given_by, missing, configmap, profile, warnings: controller::warnings(&flags.former) })
+    Ok(Given { raw, given_by, missing, configmap, profile, warnings: config_controller::warnings(&flags.former) })
 }
 
 fn flag_values(flags: &Flags) -> impl Iterator<Item = (&'static str, String)> {
@@ -222,14 +222,14 @@ mod tests {
     fn every_field_is_in_the_table_and_every_setting_has_a_field() {
         let serde_json::Value::Object(fields) = serde_json::to_value(Raw::default()).unwrap() else { panic!("a struct becomes an object") };
         let fields: BTreeSet<_> = fields.keys().cloned().collect();
-        let names: BTreeSet<_> = settings::SETTINGS.iter().map(|setting| setting.name.to_lowercase()).collect();
+        let names: BTreeSet<_> = table::SETTINGS.iter().map(|setting| setting.name.to_lowercase()).collect();
         assert_eq!(fields, names);
-        assert_eq!(names.len(), settings::SETTINGS.len(), "a name occurs twice");
+        assert_eq!(names.len(), table::SETTINGS.len(), "a name occurs twice");
     }
 
     #[test]
     fn every_setting_reaches_the_field_of_its_name() {
-        for setting in settings::SETTINGS {
+        for setting in table::SETTINGS {
             let json = serde_json::to_value(raw(&[(setting.name, "text")], &Flags::default())).unwrap();
             assert_eq!(json[setting.name.to_lowercase()], "text", "{}", setting.name);
         }
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn empty_is_unset_but_for_the_label_value() {
-        let vars: Vec<_> = settings::SETTINGS.iter().map(|setting| (setting.name, "")).collect();
+        let vars: Vec<_> = table::SETTINGS.iter().map(|setting| (setting.name, "")).collect();
         let expected = Raw { label_value: Some(String::new()), ..Raw::default() };
         assert_eq!(raw(&vars, &Flags::default()), expected);
     }

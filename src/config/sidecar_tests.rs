@@ -2,8 +2,8 @@
 
 use super::tests::*;
 use super::*;
-use crate::config::reload::Timing;
-use crate::config::web::CredentialOrigins;
+use crate::config::read::reload::Timing;
+use crate::config::read::web::CredentialOrigins;
 use crate::core::policy::Batching;
 /// Reads these variables with PROFILE=k8s-sidecar.
 fn sidecar(vars: &[(&str, &str)]) -> Result<Config, Vec<String>> {
@@ -31,7 +31,7 @@ fn sidecar_config() -> Config {
         staging: None,
         wording: Wording::Sidecar,
         health: default.health.map(|health| Health { answers: Answers::Plain, ..health }),
-        log: Log { zone: log::LogZone::Local, ..Log::to_stderr(LogLevel::Info, LogFormat::SidecarJson) },
+        log: Log { zone: crate::config::read::log::LogZone::Local, ..Log::to_stderr(LogLevel::Info, LogFormat::SidecarJson) },
         ..default
     }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use rustix::process::Signal;
 
 use super::*;
-use crate::config::reload::{Environment, SignalTarget, Timing};
-use crate::config::settings::{Fallback, SETTINGS};
-use crate::config::triggers::{PodTrigger, SecretTrigger};
-use crate::config::web::{CredentialOrigins, Credentials, Encoding, Headers, Redacted};
+use crate::config::read::reload::{Environment, SignalTarget, Timing};
+use crate::config::read::triggers::{PodTrigger, SecretTrigger};
+use crate::config::read::web::{CredentialOrigins, Credentials, Encoding, Headers, Redacted};
+use crate::config::table::{Fallback, SETTINGS};
 use crate::core::policy::Batching;
 
 pub const LEAST: [(&str, &str); 2] = [("LABEL", "findme"), ("FOLDER", "/rules")];
@@ -46,8 +46,8 @@ pub fn lines(problems: Problems) -> Vec<String> {
     problems.to_string().lines().map(str::to_owned).collect()
 }
 
-fn nothing() -> web::Given {
-    web::Given { file: None, text: None }
+fn nothing() -> crate::config::read::web::Given {
+    crate::config::read::web::Given { file: None, text: None }
 }
 
 pub fn default_config() -> Config {
@@ -259,8 +259,8 @@ fn every_setting_can_be_set() {
             server_errors_are_final: true,
             headers: Headers::default(),
             credentials: Credentials {
-                username: web::Given { file: Some("/work/user".into()), text: Some(Redacted("u".into())) },
-                password: web::Given { file: Some("/work/pass".into()), text: Some(Redacted("p".into())) },
+                username: crate::config::read::web::Given { file: Some("/work/user".into()), text: Some(Redacted("u".into())) },
+                password: crate::config::read::web::Given { file: Some("/work/pass".into()), text: Some(Redacted("p".into())) },
                 encoding: Encoding::Utf8,
             },
         },
@@ -328,8 +328,8 @@ fn every_setting_can_be_set() {
     assert_eq!(read(&vars), Ok(expected));
 }
 
-pub fn at(host: &str) -> web::Origin {
-    web::Origin { scheme: "http".into(), host: host.into(), port: 80 }
+pub fn at(host: &str) -> crate::config::read::web::Origin {
+    crate::config::read::web::Origin { scheme: "http".into(), host: host.into(), port: 80 }
 }
 
 #[test]

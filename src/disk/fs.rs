@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat, StatxFlags, XattrFlags};
 
-use crate::core::mark::ATTRIBUTE;
+use crate::core::files::mark::ATTRIBUTE;
 use crate::disk::mount::is_refusal;
 
 /// What stands at a name.

@@ -6,11 +6,11 @@
 use std::io;
 use std::path::Path;
 
-use crate::core::entry::{Content, Stamp};
-use crate::core::ledger::Contents;
-use crate::core::mark::{Made, Marker};
+use crate::core::files::entry::{Content, Stamp};
+use crate::core::files::ledger::Contents;
+use crate::core::files::mark::{Made, Marker};
+use crate::core::files::path::{Roots, TargetPath};
 use crate::core::object::ObjectKey;
-use crate::core::path::{Roots, TargetPath};
 use crate::disk::Disk;
 use crate::disk::fs::{Confine, FileKind, Fs};
 use crate::disk::ledger::Place;

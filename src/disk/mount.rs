@@ -5,7 +5,7 @@
 use std::fmt;
 use std::io;
 
-use crate::core::entry::is_coarse;
+use crate::core::files::entry::is_coarse;
 use crate::disk::fs::{Fs, Meta};
 use crate::disk::{Disk, temp_name};
 

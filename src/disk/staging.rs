@@ -7,9 +7,9 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::core::entry::{Content, Stamp};
-use crate::core::path::TargetPath;
-use crate::core::plan::Replace;
+use crate::core::files::entry::{Content, Stamp};
+use crate::core::files::path::TargetPath;
+use crate::core::files::plan::Replace;
 use crate::core::policy::Durability;
 use crate::disk::fill::{Mark, fill_named};
 use crate::disk::fs::{Fs, Meta};

@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::folded::{Fate, Seen};
+use crate::core::files::folded::{Fate, Seen};
+use crate::core::files::path::TargetPath;
+use crate::core::files::plan::{Blocked, Conflict, Plan};
+use crate::core::files::project::Rejection;
 use crate::core::object::ObjectKey;
-use crate::core::path::TargetPath;
-use crate::core::plan::{Blocked, Conflict, Plan};
-use crate::core::project::Rejection;
 use crate::disk::fs::Fs;
 use crate::disk::ledger::beside::sibling_paths;
 use crate::engine::outcome::{Act, Finalizers, Note, Outcome, What, Wish};

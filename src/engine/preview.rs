@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::core::entry::{Obstacle, OnDisk};
-use crate::core::folded::Folded;
-use crate::core::held::Held;
-use crate::core::ledger::Contents;
+use crate::core::files::entry::{Obstacle, OnDisk};
+use crate::core::files::folded::Folded;
+use crate::core::files::held::Held;
+use crate::core::files::ledger::Contents;
+use crate::core::files::path::TargetPath;
+use crate::core::files::plan::{self, Batch, Because, Plan};
+use crate::core::files::project::{Rejection, Rules};
+use crate::core::files::store::Store;
 use crate::core::object::{ObjectKey, SourceEvent, Wanted};
-use crate::core::path::TargetPath;
-use crate::core::plan::{self, Batch, Because, Plan};
 use crate::core::policy::Adopt;
-use crate::core::project::{Rejection, Rules};
-use crate::core::store::Store;
 use crate::disk::Disk;
 use crate::disk::fs::Fs;
 use crate::disk::ledger::Place;

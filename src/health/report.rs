@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::config::child::OnReloadFailure;
+use crate::config::read::child::OnReloadFailure;
 use crate::core::object::Kind;
 use crate::health::{DeadChild, Owed, Readiness, State, WatchState};
 

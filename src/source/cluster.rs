@@ -8,19 +8,19 @@ use http_body_util::BodyExt as _;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::api::decode::{Envelope, Event, Reader};
+use crate::api::failure::Failure;
+use crate::api::lines::Lines;
+use crate::api::pages::{Splitter, TooLarge};
+use crate::api::{ApiServer, ResponseBody, get};
 use crate::core::object::{Object, SourceEvent};
-use crate::core::retry::{self, Attempts, Retry};
+use crate::core::tell::retry::{self, Attempts, Retry};
 use crate::core::watch::Machine;
-use crate::core::wire::{Call, Input, Next, Tell, Then, Trouble};
+use crate::core::watch::wire::{Call, Input, Next, Tell, Then, Trouble};
 use crate::health::{Contact, Counter, WatchState};
 use crate::source::Request;
-use crate::source::api::{ApiServer, ResponseBody, get};
-use crate::source::decode::{Envelope, Event, Reader};
-use crate::source::failure::Failure;
-use crate::source::lines::Lines;
 use crate::source::mailbox::Mailbox;
 use crate::source::named::Reading;
-use crate::source::pages::{Splitter, TooLarge};
 use crate::source::scope::{After, Ends, Manner, Scope, Timeouts};
 
 /// The answer to a watch or list must begin within this; what follows has its own deadline.

@@ -8,10 +8,10 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::api::failure::Failure;
+use crate::api::{ApiServer, collection_path, get, object_path};
 use crate::core::object::{Kind, Object, ObjectKey, SourceEvent, SourceId, Wanted};
 use crate::health::Contact;
-use crate::source::api::{ApiServer, collection_path, get, object_path};
-use crate::source::failure::Failure;
 use crate::source::mailbox::Mailbox;
 use crate::source::scope::{Scope, Which};
 

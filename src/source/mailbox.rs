@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::core::merge::merge;
+use crate::core::object::merge::merge;
 use crate::core::object::{Kind, ObjectKey, SourceEvent};
 
 /// Bytes of payload that may wait for the engine.
@@ -163,7 +163,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::annotations::Annotations;
+    use crate::core::object::annotations::Annotations;
     use crate::core::object::{Datum, Object, Payload, SourceId};
 
     const SOURCE: SourceId = SourceId(0);

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::api::ApiServer;
+use crate::api::failure::Failure;
 use crate::core::object::{Object, SourceEvent};
 use crate::health::{Contact, WatchState};
-use crate::source::api::ApiServer;
-use crate::source::failure::Failure;
 use crate::source::fetch::json_of;
 use crate::source::mailbox::Mailbox;
 use crate::source::scope::Scope;
@@ -92,9 +92,9 @@ mod tests {
     use super::*;
     use crate::core::object::{Kind, SourceId};
     use crate::health::{Health, WatchName};
+    use crate::report::stub::{Answer, Asked, server};
     use crate::source::cluster::ClusterSource;
     use crate::source::scope::{After, Ends, Manner, Timeouts, Which};
-    use crate::status::stub::{Answer, Asked, server};
 
     /// The first events of a source that follows one object by its name; `answer` gets the number of the request.
     async fn events(count: usize, answer: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> Vec<String> {

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::api::collection_path;
+use crate::api::decode::Reader;
+use crate::core::object::selector::Selector;
 use crate::core::object::{Kind, ObjectKey, SourceId};
-use crate::core::retry::Retry;
-use crate::core::selector::Selector;
+use crate::core::tell::retry::Retry;
 use crate::health::Contact;
 use crate::source::Request;
-use crate::source::api::collection_path;
-use crate::source::decode::Reader;
 use crate::source::mailbox::Mailbox;
 
 /// One kind in one namespace, or in all; or one object by its name.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
-use crate::config::log::Rotation;
+use crate::config::read::log::Rotation;
 
 /// A file that lines are appended to.
 pub struct LogFile {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use crate::config::web::Origin;
+use crate::config::read::web::Origin;
 use crate::core::object::Kind;
 use crate::lookup::{Lookup, Lookups};
 use crate::web::error::WebError;
@@ -84,7 +84,7 @@ pub(crate) fn literal(url: &Url) -> Option<IpAddr> {
     origin_of(url)?.host.parse().ok()
 }
 
-/// The URL of one pod, by one in which [`PODS`](crate::config::web::PODS) is the host. `name`, where the pods' certificate has one, is
+/// The URL of one pod, by one in which [`PODS`](crate::config::read::web::PODS) is the host. `name`, where the pods' certificate has one, is
 /// its host instead of the address.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use reqwest::Response;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::source::failure::retry_after;
+use crate::api::failure::retry_after;
 use crate::web::coding::{Coding, Fault, Unpacker};
 use crate::web::error::WebError;
 use crate::web::{Answer, Clock, Echo, Question, validators};

@@ -8,8 +8,8 @@ use reqwest::dns::Resolve as _;
 
 use super::stub::{Asked, Reply, Stub, serve, server};
 use super::*;
-use crate::config::web::{Credentials, Encoding, Given, Headers, Redacted};
-use crate::core::retry::Retry;
+use crate::config::read::web::{Credentials, Encoding, Given, Headers, Redacted};
+use crate::core::tell::retry::Retry;
 use crate::web::address::origin;
 
 const BYTES_MAX: usize = 3 << 20;
@@ -84,7 +84,7 @@ async fn credentials_go_to_listed_origins_only() {
 async fn headers_go_to_origins_that_are_named_and_never_to_any() {
     let repeats = |asked: &Asked| Reply::new("403 Forbidden", "", asked.header("x-canary").unwrap_or("nothing"));
     let (named, foreign) = (server(repeats).await, server(repeats).await);
-    let given = crate::config::headers::lines("X-Canary: canary").unwrap();
+    let given = crate::config::read::headers::lines("X-Canary: canary").unwrap();
     let nobody = Given { file: None, text: None };
     let credentials = Credentials { username: nobody.clone(), password: nobody, encoding: Encoding::Latin1 };
     let client = Client::new(&Web { headers: Headers { given, ..Headers::default() }, credentials, ..web() }).unwrap();

@@ -4,7 +4,7 @@ use http::HeaderValue;
 use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
 
 use super::*;
-use crate::core::unpack::{Checksum, HEAD_MAX, gunzip};
+use crate::core::files::unpack::{Checksum, HEAD_MAX, gunzip};
 
 /// `printf 'hello\n' | gzip --best --no-name`
 const HELLO: [u8; 26] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0xe7, 2, 0, 0x20, 0x30, 0x3a, 0x36, 6, 0, 0, 0];

@@ -12,8 +12,8 @@ use reqwest::Url;
 use siphasher::sip::SipHasher13;
 
 use crate::aside::{SmallFile, WITHIN};
-use crate::config::web::{Credentials, Encoding, Given, Redacted};
-use crate::core::pace::Fingerprint;
+use crate::config::read::web::{Credentials, Encoding, Given, Redacted};
+use crate::core::tell::pace::Fingerprint;
 use crate::web::error::WebError;
 
 /// A user's name and password as they are now. Clones share their looks at files.

@@ -8,8 +8,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use crate::aside::{SmallFile, WITHIN};
-use crate::config::headers::{lines, sensitive};
-use crate::config::web::{Header, Headers};
+use crate::config::read::headers::{lines, sensitive};
+use crate::config::read::web::{Header, Headers};
 use crate::web::error::WebError;
 
 /// What was given, and the files that are read again for each request. Clones share their looks at files.
@@ -81,7 +81,7 @@ mod tests {
     use http::header::CONTENT_TYPE;
 
     use super::*;
-    use crate::core::retry::Trouble;
+    use crate::core::tell::retry::Trouble;
 
     struct Place(tempfile::TempDir);
 

@@ -5,8 +5,8 @@
 //! than its origin, but for the lines that are quoted from k8s-sidecar.
 //!
 //! ```no_run
-//! # async fn example(web: &kube_projector::config::web::Web) -> Result<(), kube_projector::web::error::WebError> {
-//! use kube_projector::config::web::CredentialOrigins;
+//! # async fn example(web: &kube_projector::config::read::web::Web) -> Result<(), kube_projector::web::error::WebError> {
+//! use kube_projector::config::read::web::CredentialOrigins;
 //! use kube_projector::web::{Ask, Client, Question, Reach, Rules};
 //!
 //! let client = Client::new(web)?;
@@ -41,10 +41,10 @@ use tokio::time::{Instant, error::Elapsed, timeout_at};
 
 use crate::aside;
 use crate::config::Wording;
-use crate::config::web::{CredentialOrigins, Origin, Web};
-use crate::core::discretion::Frankness;
-use crate::core::pace::Fingerprint;
-use crate::core::retry::Trouble;
+use crate::config::read::web::{CredentialOrigins, Origin, Web};
+use crate::core::tell::discretion::Frankness;
+use crate::core::tell::pace::Fingerprint;
+use crate::core::tell::retry::Trouble;
 use crate::lookup::{self, Lookup};
 use crate::web::address::{Resolver, Secrecy, check, is_link_local, names_metadata, origin_of, parse, quoted, shown, shown_url};
 use crate::web::body::Gate;

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use crate::aside::{self, Look, WITHIN};
-use crate::config::web::Web;
+use crate::config::read::web::Web;
 use crate::web::error::WebError;
 
 /// TLS as the settings have it, and the system's certificates, if those are believed: they are read when a server first needs them.

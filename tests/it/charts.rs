@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use kube_projector::cli::Flags;
 use kube_projector::config::{Config, Context, Method};
+use kube_projector::core::files::project::FileNames;
 use kube_projector::core::object::{Kind, Namespaces};
-use kube_projector::core::project::FileNames;
 use serde_json::Value;
 
 use crate::common::Setup;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use kube_projector::core::ledger;
+use kube_projector::core::files::ledger;
 
 use crate::common::{Setup, count, started};
 use crate::support::projector::Builder;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kube_projector::core::annotations::Annotations;
+use kube_projector::core::object::annotations::Annotations;
 use kube_projector::core::object::{Datum, Kind, Object, ObjectKey, Payload, SourceEvent};
 
 use super::{Projector, SOURCE};

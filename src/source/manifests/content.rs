@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::source::manifests::places;
 use crate::source::manifests::scan::{Failure, Identity};
-use crate::source::yaml::{self, Labelled, ManifestRules};
+use crate::source::manifests::yaml::{self, Labelled, ManifestRules};
 
 /// No object is larger than 1 MiB, so a larger file of manifests is a mistake.
 const LARGEST_BYTES: u64 = 64 << 20;

@@ -15,8 +15,8 @@ use crate::source::manifests::book::{self, Evidence, Looked, Verdict};
 use crate::source::manifests::content::{self, Content};
 use crate::source::manifests::follow::{Heard, Whole};
 use crate::source::manifests::scan::{Failure, Found, Walk};
+use crate::source::manifests::yaml::Labelled;
 use crate::source::manifests::{Reread, SOURCE, Source, Tally};
-use crate::source::yaml::Labelled;
 
 /// Paths that one warning names.
 const NAMED: usize = 5;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kube_projector::core::annotations::Annotations;
+use kube_projector::core::object::annotations::Annotations;
 use kube_projector::core::object::{Datum, Kind, Object, ObjectKey, Payload};
 
 use crate::gzip_keys::gzip;

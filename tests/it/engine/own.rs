@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kube_projector::core::annotations::{Annotations, FILE_MODE, ON_DELETE, SKIP, Said};
+use kube_projector::core::object::annotations::{Annotations, FILE_MODE, ON_DELETE, SKIP, Said};
 use kube_projector::core::object::{Kind, ObjectKey};
 use proptest::collection::{btree_map, vec};
 use proptest::option;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use kube_projector::core::annotations::{Annotations, FILE_MODE, ON_DELETE, SKIP};
 use kube_projector::core::object::Kind;
+use kube_projector::core::object::annotations::{Annotations, FILE_MODE, ON_DELETE, SKIP};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;

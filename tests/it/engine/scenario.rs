@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use kube_projector::core::annotations::Annotations;
 use kube_projector::core::object::Kind;
+use kube_projector::core::object::annotations::Annotations;
 
 use super::harness::World;
 use super::model::Thing;

@@ -160,7 +160,7 @@ fn kept_files_make_the_ledger_one_that_older_programs_leave_alone_and_only_they(
     assert_eq!(versions(&setup), [1]);
     setup.cluster.configmap("a", &[("a", "1")]).annotation(ON_DELETE, "keep").create();
     setup.holds(&tree! { "plain" => "1", "a" => "1" });
-    assert_eq!(versions(&setup), [u64::from(kube_projector::core::ledger::VERSION)]);
+    assert_eq!(versions(&setup), [u64::from(kube_projector::core::files::ledger::VERSION)]);
     setup.cluster.delete("configmaps", "a");
     setup.settles_at(&tree! { "plain" => "1", "a" => "1" });
     projector.terminate();

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use kube_projector::core::ledger;
-use kube_projector::core::path::Roots;
+use kube_projector::core::files::ledger;
+use kube_projector::core::files::path::Roots;
 
 use super::mount::{Account, Mount, NOBODY, command};
 use crate::support::{Cluster, DEADLINE, Projector, assert_tree, inode, ledgers, temps, tree, wait_for, wait_tree};

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 
-use kube_projector::core::ledger::{self, Header, Record};
-use kube_projector::core::path::Roots;
+use kube_projector::core::files::ledger::{self, Header, Record};
+use kube_projector::core::files::path::Roots;
 
 use super::mount::{Account, Mount, NOBODY};
 use crate::common::{Setup, count, put, started};

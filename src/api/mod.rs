@@ -1,0 +1,377 @@
+//! One API server: TLS, authentication, deadlines.
+//!
+//! Owns how a request gets there and how long it may take; never retries (but once after a 401 with a fresh token),
+//! never prints a body or a token. Below it is kube's TLS and credential handling on a connector of our own,
+//! because a silent peer must be noticed; kube's retry and trace layers are left out on purpose.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use kube_projector::config::Verify;
+//! use kube_projector::api::{ApiServer, get};
+//! let api = ApiServer::connect(Some("/home/me/.kube/config".as_ref()), Verify::AsConfigured).await?;
+//! let version: serde_json::Value = api.call(get("/version", &[])?).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod access;
+mod connection;
+pub mod decode;
+pub mod exec;
+pub mod failure;
+pub mod found;
+pub(crate) mod json;
+pub mod lines;
+pub mod metadata;
+pub mod pages;
+mod plugin;
+mod route;
+pub mod token;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
+use kube::client::{AuthError, Body};
+use kube::config::{InClusterError, KubeconfigError};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+use tower::ServiceExt as _;
+
+use crate::api::connection::{Connection, connector};
+use crate::api::failure::Failure;
+use crate::api::found::Server;
+use crate::api::plugin::Plugin;
+use crate::api::route::Route;
+use crate::api::token::{Pod, TokenFile};
+use crate::config::Verify;
+use crate::core::object::Kind;
+
+/// The body of a response: read it frame by frame.
+pub type ResponseBody = hyper::body::Incoming;
+/// A connection that speaks another protocol by now.
+pub type Upgraded = TokioIo<hyper::upgrade::Upgraded>;
+
+/// Deadline on the headers of any answer, and on the whole of a short one.
+pub const CALL_WITHIN: Duration = Duration::from_secs(10);
+/// The most that one answer may hold: an object of 1 MiB of control characters is 6 MiB of JSON.
+pub const BODY_BYTES_MAX: usize = 16 << 20;
+/// The most that is read of an unsuccessful answer.
+const REFUSAL_BYTES_MAX: usize = 64 << 10;
+/// How long the body of an unsuccessful answer may take.
+const REFUSAL_WITHIN: Duration = Duration::from_secs(2);
+
+/// Why no API server can be asked. All of these are configuration errors.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The kubeconfig cannot be used.
+    #[error("KUBECONFIG=\"{}\": expected a readable kubeconfig", .file.display())]
+    Kubeconfig {
+        /// The file, or list of files, that was named.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: KubeconfigError,
+    },
+    /// The kubeconfig is no kubeconfig. The parser quotes what it read, which may be a token, so its words are left out.
+    #[error("KUBECONFIG=\"{}\": expected a kubeconfig in YAML or JSON, with text that looks like a number in quotes", .file.display())]
+    Syntax {
+        /// The file, or list of files, that was named.
+        file: PathBuf,
+    },
+    /// A file that the kubeconfig names.
+    #[error("KUBECONFIG=\"{}\": {what}: {named}", .file.display())]
+    Named {
+        /// The kubeconfig, or the list of them.
+        file: PathBuf,
+        /// The key that names it.
+        what: &'static str,
+        /// Its path.
+        named: String,
+        /// What is wrong with it.
+        source: std::io::Error,
+    },
+    /// A file of the pod's service account.
+    #[error("{file}")]
+    Account {
+        /// Its path.
+        file: &'static str,
+        /// What is wrong with it.
+        source: std::io::Error,
+    },
+    /// Neither a kubeconfig nor a pod.
+    #[error(
+        "no API server: set KUBECONFIG to a file, have a ~/.kube/config, or run in a pod with a service account (KUBERNETES_SERVICE_HOST, \
+         KUBERNETES_SERVICE_PORT), or set SOURCE to a folder of manifests"
+    )]
+    NotInCluster(#[source] InClusterError),
+    /// The kubeconfig names a proxy that we cannot talk to. It may carry a password, so it is left out.
+    #[error("KUBECONFIG: proxy-url: expected http://HOST:PORT or socks5://HOST:PORT")]
+    Proxy,
+    /// The credential plugin failed. What it printed may be a token and is left out.
+    #[error("getting credentials for {url}: the credential plugin of the kubeconfig failed")]
+    Plugin {
+        /// The API server.
+        url: String,
+    },
+    /// Certificates, keys or headers cannot be used.
+    #[error("preparing the connection to {url}")]
+    Client {
+        /// The API server.
+        url: String,
+        /// What is wrong.
+        source: kube::Error,
+    },
+}
+
+/// One API server. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiServer {
+    connection: Arc<Connection>,
+    credentials: Option<Credentials>,
+    url: Arc<str>,
+    context: Option<Arc<str>>,
+}
+
+/// Credentials that change under us.
+#[derive(Clone)]
+enum Credentials {
+    Token(Arc<TokenFile>),
+    Plugin(Arc<Plugin>),
+}
+
+impl ApiServer {
+    /// The server that `kubeconfig` names, else the one of the pod we run in.
+    ///
+    /// # Guarantees
+    /// Makes no request: a server that cannot be reached is no error here.
+    ///
+    /// # Errors
+    /// What a person has to correct: an unreadable kubeconfig, broken certificates, neither kubeconfig nor pod.
+    pub async fn connect(kubeconfig: Option<&Path>, verify: Verify) -> Result<Self, ApiError> {
+        let Server { mut config, context, proxy } = found::server(kubeconfig).await?;
+        config.accept_invalid_certs |= verify == Verify::Nothing;
+        let url = printable(&config.cluster_url);
+        let mut credentials = None;
+        if let Some(file) = config.auth_info.token_file.take() {
+            credentials = Some(Credentials::Token(Arc::new(TokenFile::open(file.into()).await)));
+            // As client-go has it, a token file wins over an inline token.
+            config.auth_info.token = None;
+        }
+        let route = match proxy {
+            Some(proxy) => Route::by(&proxy, &config.cluster_url, connector()).ok_or(ApiError::Proxy)?,
+            None => Route::Direct(connector()),
+        };
+        let (connection, plugin) = Connection::open(config, route).await.map_err(|error| match error {
+            kube::Error::Auth(AuthError::AuthExecRun { .. } | AuthError::AuthExecParse(_) | AuthError::AuthExec(_)) => {
+                ApiError::Plugin { url: url.clone() }
+            }
+            source => ApiError::Client { url: url.clone(), source },
+        })?;
+        let credentials = credentials.or_else(|| plugin.map(|plugin| Credentials::Plugin(Arc::new(plugin))));
+        Ok(Self { connection: Arc::new(connection), credentials, url: url.into(), context: context.map(Into::into) })
+    }
+
+    /// Where the server is: scheme, host and port, never credentials.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The context of the kubeconfig that leads there, if it is one.
+    pub fn context(&self) -> Option<&str> {
+        self.context.as_deref()
+    }
+
+    /// The pod that our token was issued to, if it says so. Nothing is verified.
+    pub fn pod(&self) -> Option<Pod> {
+        match self.credentials.as_ref()? {
+            Credentials::Token(token) => token.pod(),
+            Credentials::Plugin(_) => None,
+        }
+    }
+
+    /// The uid of that pod.
+    pub fn pod_uid(&self) -> Option<String> {
+        self.pod().map(|pod| pod.uid)
+    }
+
+    /// Sends a request and returns once a successful answer has begun; its body has no deadline.
+    ///
+    /// # Errors
+    /// Any answer but success, and no headers within ten seconds. A 401 is tried once more if the token file changed.
+    ///
+    /// # Cancel safety
+    /// The request may or may not have arrived.
+    pub async fn open(&self, request: Request<Vec<u8>>) -> Result<Response<ResponseBody>, Failure> {
+        self.answer(request, |status| status.is_success()).await
+    }
+
+    /// Sends a request for another protocol and returns the connection once the server speaks that.
+    ///
+    /// # Errors
+    /// As [`ApiServer::open`]: any answer but "switching protocols".
+    pub async fn upgrade(&self, request: Request<Vec<u8>>) -> Result<Upgraded, Failure> {
+        let response = self.answer(request, |status| status == StatusCode::SWITCHING_PROTOCOLS).await?;
+        let upgraded = timeout(CALL_WITHIN, hyper::upgrade::on(response)).await;
+        let upgraded = upgraded.map_err(|_| Failure::Timeout { what: "connection", limit: CALL_WITHIN })?;
+        upgraded.map(TokioIo::new).map_err(|error| Failure::from_transport(&error))
+    }
+
+    async fn answer(&self, request: Request<Vec<u8>>, is_wanted: fn(StatusCode) -> bool) -> Result<Response<ResponseBody>, Failure> {
+        let asked = format!("{} {}", request.method(), request.uri().path());
+        let answer = timeout(CALL_WITHIN, self.send(request)).await;
+        let response = answer.map_err(|_| Failure::Timeout { what: "answer", limit: CALL_WITHIN })??;
+        if is_wanted(response.status()) {
+            return Ok(response);
+        }
+        let (head, body) = response.into_parts();
+        // Only the reason is wanted; an answer that never ends costs us no more than that.
+        let body = match timeout(REFUSAL_WITHIN, collect(body, REFUSAL_BYTES_MAX)).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        };
+        Err(Failure::from_answer(&asked, head.status, &head.headers, &body))
+    }
+
+    /// Sends a request and decodes the answer, all within ten seconds and 16 MiB.
+    ///
+    /// # Errors
+    /// As [`ApiServer::open`], and answers that are late, too large or not a `T`.
+    pub async fn call<T: DeserializeOwned>(&self, request: Request<Vec<u8>>) -> Result<T, Failure> {
+        self.call_within(request, BODY_BYTES_MAX).await
+    }
+
+    /// As [`ApiServer::call`] with another limit on the answer.
+    ///
+    /// # Errors
+    /// As [`ApiServer::call`].
+    pub async fn call_within<T: DeserializeOwned>(&self, request: Request<Vec<u8>>, limit_bytes: usize) -> Result<T, Failure> {
+        let body = self.body_within(request, limit_bytes).await?;
+        serde_json::from_slice(&body).map_err(|error| Failure::from_decoder("the answer", &error))
+    }
+
+    /// As [`ApiServer::call_within`], but gives the bytes.
+    ///
+    /// # Errors
+    /// As [`ApiServer::call`], but for the form of the answer.
+    pub async fn body_within(&self, request: Request<Vec<u8>>, limit_bytes: usize) -> Result<Vec<u8>, Failure> {
+        let body = async { collect(self.open(request).await?.into_body(), limit_bytes).await };
+        timeout(CALL_WITHIN, body).await.map_err(|_| Failure::Timeout { what: "complete answer", limit: CALL_WITHIN })?
+    }
+
+    /// One exchange, and a second one after a 401 if the token file holds another token by now.
+    async fn send(&self, mut request: Request<Vec<u8>>) -> Result<Response<ResponseBody>, Failure> {
+        request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(concat!("kube-projector/", env!("CARGO_PKG_VERSION"))));
+        let token = match &self.credentials {
+            None => return self.exchange(request).await,
+            Some(Credentials::Plugin(plugin)) => return self.exchange(authorized(&request, plugin.header().await?.as_ref())).await,
+            Some(Credentials::Token(token)) => token,
+        };
+        let header = token.header().await;
+        let response = self.exchange(authorized(&request, header.as_ref())).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        match token.header_after_refusal(header.as_ref()).await {
+            Some(fresh) => self.exchange(authorized(&request, Some(&fresh))).await,
+            None => Ok(response),
+        }
+    }
+
+    async fn exchange(&self, request: Request<Vec<u8>>) -> Result<Response<ResponseBody>, Failure> {
+        self.connection.transport().await.oneshot(request.map(Body::from)).await.map_err(|error| Failure::from_transport(error.as_ref()))
+    }
+}
+
+/// A GET of `path` with query parameters.
+///
+/// # Errors
+/// A path that no URL can hold.
+pub fn get(path: &str, query: &[(&str, &str)]) -> Result<Request<Vec<u8>>, Failure> {
+    build(Method::GET, path, query, None)
+}
+
+/// A request with a JSON body of the given content type.
+///
+/// # Errors
+/// A path that no URL can hold.
+pub fn send_json(
+    method: Method,
+    path: &str,
+    query: &[(&str, &str)],
+    kind: &'static str,
+    body: &impl serde::Serialize,
+) -> Result<Request<Vec<u8>>, Failure> {
+    let body = serde_json::to_vec(body).map_err(|error| Failure::Request(error.to_string()))?;
+    build(method, path, query, Some((kind, body)))
+}
+
+/// Where objects of a kind are listed: in one namespace, or in all.
+pub fn collection_path(kind: Kind, namespace: Option<&str>) -> String {
+    match namespace {
+        Some(namespace) => format!("/api/v1/namespaces/{}/{}", encoded(namespace), kind.plural()),
+        None => format!("/api/v1/{}", kind.plural()),
+    }
+}
+
+/// Where one object stands.
+pub fn object_path(kind: Kind, namespace: &str, name: &str) -> String {
+    format!("{}/{}", collection_path(kind, Some(namespace)), encoded(name))
+}
+
+/// `text` as one segment of a path, or one value of a query.
+pub fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+fn build(method: Method, path: &str, query: &[(&str, &str)], body: Option<(&'static str, Vec<u8>)>) -> Result<Request<Vec<u8>>, Failure> {
+    let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+    let uri = if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) };
+    let mut request = Request::builder().method(method).uri(uri);
+    if let Some((kind, _)) = &body {
+        request = request.header(CONTENT_TYPE, *kind);
+    }
+    request.body(body.map(|(_, bytes)| bytes).unwrap_or_default()).map_err(|error| Failure::Request(error.to_string()))
+}
+
+fn authorized(request: &Request<Vec<u8>>, header: Option<&HeaderValue>) -> Request<Vec<u8>> {
+    let mut request = request.clone();
+    if let Some(header) = header {
+        request.headers_mut().insert(AUTHORIZATION, header.clone());
+    }
+    request
+}
+
+/// A whole body, unless it exceeds the limit.
+async fn collect(mut body: ResponseBody, limit_bytes: usize) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Failure::from_transport(&error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > limit_bytes {
+            return Err(Failure::TooLarge { limit_bytes });
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+/// The origin of a URL: anything else of it may hold a password or a token.
+fn printable(url: &http::Uri) -> String {
+    let port = url.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", url.scheme_str().unwrap_or("http"), url.host().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

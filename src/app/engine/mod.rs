@@ -1,0 +1,411 @@
+//! The engine's loop: waits for news, time or the end, and runs one commit at a time on the disk thread.
+
+mod opening;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::api::ApiServer;
+use crate::app::executor::Executor;
+use crate::app::publish::Publisher;
+use crate::app::reactions::{self, Means};
+use crate::app::shutdown::Shutdown;
+use crate::app::sources::{End, Sources};
+use crate::app::{Tasks, place, settings, sweep, triggers};
+use crate::config::read::child::Start as ChildStart;
+use crate::config::{Config, Method};
+use crate::core::files::project::Urls;
+use crate::core::object::ObjectKey;
+use crate::core::tell::discretion::Discretion;
+use crate::core::tell::pace::Debt;
+use crate::disk::fs::Kernel;
+use crate::disk::ledger::Place;
+use crate::engine::Engine;
+use crate::engine::outcome::{Outcome, Settings};
+use crate::health::{Beat, Health, Readiness};
+use crate::source::mailbox::Mailbox;
+use crate::tell::child;
+use crate::tell::runner::Runner;
+use crate::web::Client;
+
+/// A stop waits this long for a disk that hangs.
+const STOP_WITHIN: Duration = Duration::from_millis(1800);
+/// How late the loop may be before it counts as stuck.
+pub const SLACK: Duration = Duration::from_secs(30);
+/// A reaction that runs when we stop gets this long to end.
+pub const GRACE: Duration = Duration::from_secs(1);
+/// The loop looks around at least this often.
+pub const LOOK: Duration = Duration::from_secs(60);
+
+/// What is said when the runner is no more.
+pub const RUNNER_ENDED: &str = "the task that tells the application ended early";
+
+/// Resolves when the application may have been told of everything, or never will be.
+async fn told(runner: Option<&mut Runner>) -> Input {
+    let Some(runner) = runner else { return std::future::pending().await };
+    if runner.settled_or_ended().await { Input::Told } else { Input::Ended(RUNNER_ENDED.into()) }
+}
+
+/// How the loop ended.
+pub enum Ended {
+    /// Asked to stop, or METHOD=LIST is on disk.
+    Done,
+    /// What went wrong.
+    Failed(String),
+    /// Which setting cannot be kept here.
+    Settings(String),
+}
+
+/// What woke the loop.
+enum Input {
+    Arrived,
+    Due,
+    Resync,
+    /// The application may have been told of everything.
+    Told,
+    /// The beat that others look for.
+    Look,
+    /// The manifests have come to lie where files are written.
+    Misplaced(String),
+    /// A source has ended, as it should.
+    Listed,
+    /// A task has ended that should not.
+    Ended(String),
+    Shutdown,
+}
+
+/// See the module's header.
+pub struct EngineLoop {
+    executor: Executor,
+    settings: Settings,
+    place: Place,
+    engine: Option<Engine<Kernel>>,
+    api: Option<ApiServer>,
+    health: Health,
+    beat: Beat,
+    publisher: Publisher,
+    /// What may be repeated of what others say.
+    discretion: Discretion,
+    /// Asks servers other than the API, where any are asked.
+    web: Option<Client>,
+    runner: Option<Runner>,
+    child: Option<child::Handle>,
+    mailbox: Mailbox,
+    started: Instant,
+    ready: bool,
+    /// Whether it was told that everything is in sync.
+    in_sync: bool,
+    /// Whether objects that lost the label while nobody watched were looked for.
+    swept: bool,
+    /// Whether every wanted file was found while another instance held the ledger.
+    stood_by: bool,
+}
+
+/// Whom the loop asks.
+pub struct Servers {
+    /// The API server, unless manifests are read.
+    pub api: Option<ApiServer>,
+    /// Asks servers other than the API, where any are asked.
+    pub web: Option<Client>,
+}
+
+impl EngineLoop {
+    /// A loop that has not begun.
+    ///
+    /// # Errors
+    /// When there can be no more threads.
+    pub fn new(config: &Config, pod: Option<String>, servers: Servers, health: Health, publisher: Publisher) -> std::io::Result<Self> {
+        let beat = health.looped("engine");
+        let Servers { api, web } = servers;
+        Ok(Self {
+            executor: Executor::start()?,
+            settings: settings(config),
+            place: place(config, pod),
+            engine: None,
+            api,
+            health,
+            beat,
+            publisher,
+            discretion: Discretion::new(config.react_output),
+            runner: None,
+            child: None,
+            web,
+            mailbox: Mailbox::default(),
+            started: Instant::now(),
+            ready: false,
+            in_sync: false,
+            swept: false,
+            stood_by: false,
+        })
+    }
+
+    /// The same with a child that is started, and told of changes.
+    pub fn with_child(self, child: Option<child::Handle>) -> Self {
+        Self { child, ..self }
+    }
+
+    /// Runs to the end.
+    pub async fn run(mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Ended {
+        let (client, api, child) = (self.web.as_ref(), self.api.as_ref(), self.child.as_ref());
+        let (events, health, discretion) = (self.publisher.events(), &self.health, &self.discretion);
+        self.runner = reactions::start(config, Means { client, api, events, child, health, discretion });
+        if config.child.as_ref().is_some_and(|child| child.start == ChildStart::Now) {
+            self.start_child();
+        }
+        if let Err(ended) = self.open(config, shutdown, tasks).await {
+            return ended;
+        }
+        let mut sources = Sources::start(config, self.api.clone(), &self.mailbox, &self.health, false);
+        if let Some(client) = self.web.take().filter(|_| config.urls != Urls::Plain) {
+            sources = sources.with_downloads(config, client, &self.mailbox, self.discretion.clone());
+        }
+        if let (Some(api), Some(runner)) = (&self.api, &self.runner) {
+            triggers::start(config, api, runner, &self.health, tasks);
+        }
+        let once = config.method == Method::List;
+        let mut resync = config.resync.map(|period| Instant::now() + period);
+        let mut wake = None;
+        loop {
+            let input = self.next_input((wake, resync), shutdown, tasks, &mut sources).await;
+            let now = self.started.elapsed();
+            let outcome = match input {
+                Input::Shutdown => {
+                    self.stop_reactions(shutdown).await;
+                    return Ended::Done;
+                }
+                Input::Misplaced(why) => {
+                    self.stop_reactions(shutdown).await;
+                    return Ended::Settings(why);
+                }
+                Input::Told => {
+                    self.note_reacted(shutdown).await;
+                    None
+                }
+                Input::Ended(why) => return Ended::Failed(why),
+                Input::Listed if !once => return Ended::Failed("a source ended early".into()),
+                Input::Look | Input::Listed => None,
+                Input::Arrived | Input::Due => {
+                    let batch = self.mailbox.take();
+                    Some(self.on_disk(shutdown, move |engine| engine.converge(batch, now)).await)
+                }
+                Input::Resync => {
+                    resync = config.resync.map(|period| Instant::now() + period);
+                    Some(self.on_disk(shutdown, move |engine| engine.verify(now)).await)
+                }
+            };
+            if let Some(outcome) = outcome {
+                let Some(outcome) = outcome else {
+                    return self.interrupted(shutdown);
+                };
+                wake = outcome.wake.map(|wake| self.started + wake);
+                if config.timing.on_start && outcome.ready && !self.ready {
+                    self.owe_start(shutdown).await;
+                }
+                self.publish(&outcome, &mut sources, config, tasks);
+                if let (Input::Resync, Some(engine)) = (&input, &self.engine) {
+                    self.publisher.verified(&outcome, engine.store());
+                }
+                self.note_reacted(shutdown).await;
+            }
+            // Nothing that we wait for will come.
+            let is_given_up = || self.engine.as_ref().is_some_and(|engine| !engine.store().settled());
+            let awaits = || self.engine.as_ref().is_some_and(|engine| engine.store().remotes().pending() > 0);
+            if once && sources.all_ended() && self.mailbox.is_empty() && (is_given_up() || self.ready && !awaits()) {
+                return self.complete(&mut sources, shutdown, config).await;
+            }
+        }
+    }
+
+    /// The application is to be told of all files once, whatever changed. That is owed like a change, through restarts.
+    async fn owe_start(&mut self, shutdown: &mut Shutdown) {
+        let _ = self.on_disk(shutdown, Engine::owe).await;
+        if let Some((runner, engine)) = self.runner.as_ref().zip(self.engine.as_ref()) {
+            runner.owe_all(self.owned(engine));
+        }
+    }
+
+    /// What the runner was told before needs no telling: the child reads it.
+    fn start_child(&self) {
+        if let Some(child) = &self.child {
+            child.start();
+        }
+    }
+
+    /// Notes in the ledger that the application was told of everything, or what a next process has to know of attempts to tell it.
+    async fn note_reacted(&mut self, shutdown: &mut Shutdown) {
+        let Some((runner, engine)) = self.runner.as_ref().zip(self.engine.as_ref().filter(|engine| engine.owes_reaction())) else { return };
+        let (told, mut debt) = (runner.is_idle(), runner.debt());
+        // What holds nothing else needs no record.
+        debt.clean = debt != Debt::default() && self.discretion.is_clean();
+        // A disk that hangs is noticed by the next commit.
+        if told {
+            let _ = self.on_disk(shutdown, Engine::reacted).await;
+        } else if *engine.debt() != debt {
+            let _ = self.on_disk(shutdown, |engine| engine.note_debt(debt)).await;
+        }
+    }
+
+    /// What is not told when we stop is told at the next start.
+    async fn stop_reactions(&mut self, shutdown: &mut Shutdown) {
+        if let Some(runner) = &mut self.runner {
+            runner.stop(GRACE).await;
+        }
+        self.note_reacted(shutdown).await;
+    }
+
+    /// Every arm is cancel-safe.
+    async fn next_input(
+        &mut self,
+        (wake, resync): (Option<Instant>, Option<Instant>),
+        shutdown: &mut Shutdown,
+        tasks: &mut Tasks,
+        sources: &mut Sources,
+    ) -> Input {
+        let look = Instant::now() + LOOK;
+        self.beat.expect_within(LOOK + SLACK);
+        let far = look + LOOK;
+        tokio::select! {
+            biased;
+            () = shutdown.asked() => Input::Shutdown,
+            why = tasks.ended() => Input::Ended(why),
+            end = sources.ended() => match end {
+                End::Source => Input::Listed,
+                End::Misplaced(why) => Input::Misplaced(why),
+                End::Helper => Input::Ended("a task that reads objects or URLs ended early".into()),
+            },
+            () = self.mailbox.arrived() => Input::Arrived,
+            () = sleep_until(wake.unwrap_or(far)), if wake.is_some() => Input::Due,
+            () = sleep_until(resync.unwrap_or(far)), if resync.is_some() => Input::Resync,
+            input = told(self.runner.as_mut()) => input,
+            () = sleep_until(look) => Input::Look,
+        }
+    }
+
+    /// Runs something on the disk thread. `None` when a stop was asked for and the disk did not answer.
+    async fn on_disk<T: Send + 'static>(
+        &mut self,
+        shutdown: &mut Shutdown,
+        work: impl FnOnce(&mut Engine<Kernel>) -> T + Send + 'static,
+    ) -> Option<T> {
+        let mut engine = self.engine.take()?;
+        self.beat.waiting();
+        let mut task = self.executor.run(move || {
+            let done = work(&mut engine);
+            (engine, done)
+        });
+        let done = tokio::select! {
+            done = &mut task => done,
+            () = shutdown.asked() => timeout(STOP_WITHIN, task).await.ok()?,
+        };
+        let (engine, done) = done.ok()?;
+        self.engine = Some(engine);
+        Some(done)
+    }
+
+    /// A commit did not come back: the disk hangs while we stop, or its thread died.
+    fn interrupted(&self, shutdown: &Shutdown) -> Ended {
+        match shutdown.was_asked() {
+            true => {
+                tracing::warn!("stopped while the disk hangs");
+                Ended::Done
+            }
+            false => Ended::Failed("the disk thread died".into()),
+        }
+    }
+
+    fn publish(&mut self, outcome: &Outcome, sources: &mut Sources, config: &Config, tasks: &mut Tasks) {
+        let Some(engine) = &self.engine else { return };
+        self.publisher.publish(outcome, engine.store());
+        if !outcome.fetch.is_empty() {
+            let store = engine.store();
+            sources.fetch(outcome.fetch.iter().filter_map(|key| Some(store.object(key)?.wanted(key))));
+        }
+        sources.order(outcome);
+        sources.count(engine.store());
+        if let Some(runner) = &self.runner {
+            let touched = outcome.remotes.iter().map(|files| &files.key).chain(&outcome.answered);
+            let (begin, end): (Vec<_>, Vec<_>) = touched.partition(|key| engine.store().remotes().awaits(key));
+            begin.into_iter().for_each(|key| runner.waiting(key, engine.store().source_of(key), true));
+            runner.tell(outcome);
+            end.into_iter().for_each(|key| runner.waiting(key, None, false));
+        }
+        self.health.set_files(engine.files());
+        self.health.set_stuck(engine.stuck_paths());
+        if (outcome.ready || self.ready)
+            && !self.swept
+            && !engine.store().holds_back()
+            && let (Some(api), Some(wishes)) = (&self.api, self.publisher.wishes())
+        {
+            self.swept = true;
+            sweep(config, api, wishes, tasks);
+        }
+        self.tell_progress(outcome.ready, sources);
+        if !outcome.ready || self.ready {
+            return;
+        }
+        self.ready = true;
+        self.start_child();
+        self.health.set_readiness(Readiness::Ready);
+        let Some(engine) = &self.engine else { return };
+        let is_labelled = |key: &ObjectKey| !config.objects.contains(key);
+        if let Some(selector) = &config.selector
+            && !engine.store().refused()
+            && !engine.store().live().any(|(key, _)| is_labelled(key))
+        {
+            tracing::warn!(%selector, "no object matches: is LABEL right?");
+        }
+        for key in config.objects.iter().filter(|key| engine.store().object(key).is_none()) {
+            tracing::warn!(object = %key, "there is no such object, or it may not be read: its files come with it");
+        }
+    }
+
+    /// Says once that everything is in sync, which it is not while a wanted file is missing.
+    fn tell_progress(&mut self, ready: bool, sources: &Sources) {
+        let Some(engine) = self.engine.as_ref().filter(|_| ready && !self.in_sync) else { return };
+        let is_amiss = engine.is_amiss();
+        // What other servers have is waited for without a word here: whoever asks them tells what is wrong.
+        if (is_amiss && self.ready) || (!is_amiss && !engine.store().remotes().are_known()) {
+            return;
+        }
+        self.in_sync = !is_amiss;
+        let (objects, files, amiss) = (engine.store().live().count(), engine.files(), engine.amiss());
+        match self.in_sync {
+            true => sources.in_sync(objects, files),
+            false => tracing::warn!(objects, files, amiss, "not in sync yet: wanted files are missing or not as they should be"),
+        }
+    }
+
+    /// METHOD=LIST is through.
+    async fn complete(&mut self, sources: &mut Sources, shutdown: &mut Shutdown, config: &Config) -> Ended {
+        let mut failures = sources.failures().await;
+        // Retries may take longer than the loop promised to.
+        self.beat.waiting();
+        if let Some(runner) = &mut self.runner {
+            // An application that is not there yet finds the files when it starts: no failure.
+            tokio::select! {
+                _ = runner.drain() => {}
+                () = shutdown.asked() => {}
+            }
+            self.stop_reactions(shutdown).await;
+        }
+        if let Some(engine) = &self.engine {
+            if engine.store().refused() {
+                failures.push("not every kind or namespace could be listed".into());
+            }
+            match engine.stuck() {
+                0 => {}
+                // What waits for us may start all the same, as it did with the original.
+                files if config.excuses_files => tracing::warn!(files, "files that could not be made right"),
+                files => failures.push(format!("{files} files could not be made right")),
+            }
+        }
+        match failures.is_empty() {
+            true => Ended::Done,
+            false => Ended::Failed(failures.join("; ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! What is logged, how log lines look and where they go.
+
+use std::path::PathBuf;
+
+use crate::config::read::parse::{self, Expected};
+
+/// What is logged, and how.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Log {
+    /// Least severe level of our own lines.
+    pub level: LogLevel,
+    /// Form of a line.
+    pub format: LogFormat,
+    /// The zone of times, in the forms of the sidecar.
+    pub zone: LogZone,
+    /// Where lines go.
+    pub outputs: Vec<LogOutput>,
+}
+
+/// Severity of log lines, most severe first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum LogLevel {
+    /// Someone must act.
+    Error,
+    /// We coped; look later.
+    Warn,
+    /// A thing that the user asked for happened.
+    Info,
+    /// Decisions.
+    Debug,
+    /// Shapes of data.
+    Trace,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// One JSON object a line, as k8s-sidecar prints it: time, level, msg, then our fields.
+    SidecarJson,
+    /// `name=value` pairs, as k8s-sidecar prints them: time, level, msg, then our fields.
+    Logfmt,
+}
+
+/// The zone in which the sidecar's forms print times. Our own forms are always in UTC.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogZone {
+    /// What TZ or else /etc/localtime says; UTC where there is neither.
+    Local,
+    /// UTC.
+    Utc,
+}
+
+impl LogZone {
+    /// LOG_TZ: whatever is not `UTC` is the local zone, as in the original.
+    pub fn from_text(text: &str) -> Self {
+        if text.eq_ignore_ascii_case("utc") { Self::Utc } else { Self::Local }
+    }
+}
+
+/// One place where log lines go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogOutput {
+    /// Where.
+    pub target: LogTarget,
+    /// Form of its lines; `None`: [`Log::format`].
+    pub format: Option<LogFormat>,
+    /// Lines less severe than this stay out, whatever [`Log::level`] says.
+    pub level: LogLevel,
+}
+
+/// Where log lines can go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LogTarget {
+    /// Standard error.
+    Stderr,
+    /// Standard output.
+    Stdout,
+    /// A file that is appended to; a relative path starts in the current folder.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// When it is exchanged for an empty one.
+        rotation: Option<Rotation>,
+    },
+}
+
+/// When a log file is exchanged, and what becomes of the old one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rotation {
+    /// A line that would make the file this long goes to a new one; at least 1.
+    pub max_bytes: u64,
+    /// How many old files are kept, as `name.1` (the newest), `name.2` and so on; at least 1.
+    pub backups: u32,
+}
+
+/// What a LOG_CONFIG file says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogPlan {
+    /// Level of the root logger.
+    pub level: LogLevel,
+    /// The root logger's handlers; none: nothing is logged.
+    pub outputs: Vec<LogOutput>,
+}
+
+impl Log {
+    /// Lines to standard error, as without any profile.
+    pub fn to_stderr(level: LogLevel, format: LogFormat) -> Self {
+        let output = LogOutput { target: LogTarget::Stderr, format: None, level: LogLevel::Trace };
+        Self { level, format, zone: LogZone::Utc, outputs: vec![output] }
+    }
+
+    /// Lines as a LOG_CONFIG file says; handlers that name no form take `format`.
+    pub fn planned(plan: LogPlan, format: LogFormat, zone: LogZone) -> Self {
+        Self { level: plan.level, format, zone, outputs: plan.outputs }
+    }
+}
+
+/// A level as Python's logging names it, in any case.
+///
+/// # Errors
+/// What would have been accepted.
+pub fn python_level(text: &str) -> Result<LogLevel, Expected> {
+    parse::choice(
+        text,
+        &[
+            // We have nothing more severe than errors.
+            ("CRITICAL", LogLevel::Error),
+            ("FATAL", LogLevel::Error),
+            ("ERROR", LogLevel::Error),
+            ("WARN", LogLevel::Warn),
+            ("WARNING", LogLevel::Warn),
+            ("INFO", LogLevel::Info),
+            ("DEBUG", LogLevel::Debug),
+            ("NOTSET", LogLevel::Trace),
+        ],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_pythons_in_any_case() {
+        let good = [
+            ("CRITICAL", LogLevel::Error),
+            ("fatal", LogLevel::Error),
+            ("Error", LogLevel::Error),
+            ("WARN", LogLevel::Warn),
+            ("warning", LogLevel::Warn),
+            ("INFO", LogLevel::Info),
+            ("debug", LogLevel::Debug),
+            ("NotSet", LogLevel::Trace),
+        ];
+        parse::tests::check(python_level, &good, &["", "TRACE", "20", " INFO"]);
+        assert_eq!(python_level("x"), Err("CRITICAL, FATAL, ERROR, WARN, WARNING, INFO, DEBUG or NOTSET".into()));
+    }
+
+    #[test]
+    fn every_zone_but_utc_is_the_local_one() {
+        let zones = ["UTC", "utc", "LOCAL", "", "Europe/Berlin"].map(LogZone::from_text);
+        assert_eq!(zones, [LogZone::Utc, LogZone::Utc, LogZone::Local, LogZone::Local, LogZone::Local]);
+    }
+}

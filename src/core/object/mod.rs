@@ -1,0 +1,396 @@
+//! Objects as the rest of the program sees them: neutral, decoded, without Kubernetes types.
+//!
+//! A source turns API traffic or local YAML into an [`Object`]; nothing behind it knows where the object came from.
+//! Payloads have neither `Debug` nor `Display`, so no log line can print one.
+
+pub mod annotations;
+pub mod merge;
+pub mod selector;
+pub mod uid;
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use crate::core::files::path::TargetPath;
+use crate::core::files::remote::Arrival;
+use crate::core::object::annotations::Annotations;
+
+/// The kinds of object that are read.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Kind {
+    /// `v1/ConfigMap`
+    ConfigMap,
+    /// `v1/Secret`
+    Secret,
+    /// `v1/Pod`, which is watched but never projected.
+    Pod,
+}
+
+impl Kind {
+    /// Both kinds that are projected, in the order in which they break ties.
+    pub const ALL: [Self; 2] = [Self::ConfigMap, Self::Secret];
+
+    /// The kind as the API spells it: `ConfigMap`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+            Self::Pod => "Pod",
+        }
+    }
+
+    /// The resource in URLs and RBAC rules: `configmaps`.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "configmaps",
+            Self::Secret => "secrets",
+            Self::Pod => "pods",
+        }
+    }
+
+    /// The kind in lower case, as unique file names carry it: `configmap`.
+    pub const fn lower(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "configmap",
+            Self::Secret => "secret",
+            Self::Pod => "pod",
+        }
+    }
+
+    /// The kind named as the API spells it, if it is one that we project.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Which object: kind, namespace and name. Ordered as ties between objects of one age are broken.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ObjectKey {
+    /// Its kind.
+    pub kind: Kind,
+    /// Namespace of the object.
+    pub namespace: Arc<str>,
+    /// Name of the object.
+    pub name: Box<str>,
+}
+
+impl ObjectKey {
+    /// A key from its three parts.
+    pub fn new(kind: Kind, namespace: impl Into<Arc<str>>, name: impl Into<Box<str>>) -> Self {
+        Self { kind, namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl Hash for ObjectKey {
+    /// As derived but for lengths and padding: every change looks keys up many times, and each write to a hasher costs.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        hasher.write(self.namespace.as_bytes());
+        hasher.write(self.name.as_bytes());
+        hasher.write_u8(u8::from(self.kind == Kind::Secret));
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+/// The bytes of one data key. Deliberately without `Debug`, `Display` and `Serialize`.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Payload(pub Vec<u8>);
+
+/// One data key.
+#[derive(Clone)]
+pub struct Datum {
+    /// The key.
+    pub key: String,
+    /// Its bytes; `None` where the value could not be decoded.
+    pub payload: Option<Payload>,
+    /// Whether the API carries the value in base64: `binaryData`, and everything in a Secret.
+    pub encoded: bool,
+}
+
+/// One ConfigMap or Secret, decoded. `data` and `binaryData` are one list here: the API server keeps their keys apart.
+/// Of a pod the list holds, while it is ready, by what one notices that it became so, or that another one has its place:
+/// `podIP` and `Ready`, the time since when.
+#[derive(Clone)]
+pub struct Object {
+    /// Which object this is.
+    pub key: ObjectKey,
+    /// `metadata.uid`, folded to a number; 0 where the source has none (manifests).
+    pub uid: u128,
+    /// `metadata.resourceVersion` as a number (KEP-5504); 0 where the source has none.
+    pub resource_version: u64,
+    /// `metadata.creationTimestamp` in seconds since 1970; 0 where the source has none.
+    pub created: i64,
+    /// Whether `metadata.deletionTimestamp` is set.
+    pub terminating: bool,
+    /// `metadata.finalizers`, in the API's order.
+    pub finalizers: Vec<String>,
+    /// Value of the folder annotation, if the object carries it.
+    pub folder: Option<String>,
+    /// What other annotations say of its files.
+    pub annotations: Annotations,
+    /// Data keys that it had and has no more, but not for long enough to count: their files stay as they are.
+    pub held: Vec<String>,
+    /// Data keys with their bytes.
+    pub data: Vec<Datum>,
+}
+
+/// Where objects are looked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Namespaces {
+    /// The whole cluster, by one cluster-wide watch.
+    All,
+    /// These namespaces, one watch each; sorted, without duplicates, not empty.
+    Only(Vec<String>),
+}
+
+impl Namespaces {
+    /// One entry a request: each namespace, or none for the whole cluster.
+    pub fn each(&self) -> Vec<Option<String>> {
+        match self {
+            Self::All => vec![None],
+            Self::Only(names) => names.iter().cloned().map(Some).collect(),
+        }
+    }
+
+    /// Whether this namespace is one of them.
+    pub fn contains(&self, namespace: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.iter().any(|name| name == namespace),
+        }
+    }
+}
+
+/// An object that is followed by its name, whatever its labels.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamedObject {
+    /// Only in this namespace.
+    pub namespace: Option<String>,
+    /// Only of this kind.
+    pub kind: Option<Kind>,
+    /// The name.
+    pub name: String,
+}
+
+impl NamedObject {
+    /// Whether this is the object of that key.
+    pub fn is(&self, key: &ObjectKey) -> bool {
+        *self.name == *key.name && self.is_within(key.kind, &key.namespace)
+    }
+
+    /// Whether it may be of this kind and namespace.
+    pub fn is_within(&self, kind: Kind, namespace: &str) -> bool {
+        self.kind.is_none_or(|own| own == kind) && self.namespace.as_deref().is_none_or(|own| own == namespace)
+    }
+}
+
+/// Number of a source in the list that the engine was built with: one watch, or one folder of manifests.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SourceId(pub u16);
+
+/// An object to read again.
+pub struct Wanted {
+    /// Which object.
+    pub key: ObjectKey,
+    /// The source that lists it,
+    pub source: SourceId,
+    /// and the list that last named it.
+    pub generation: u32,
+}
+
+/// What a source tells the engine. Sent through the mailbox, which keeps the order per source and merges by object.
+pub enum SourceEvent {
+    /// A list begins: objects of this source that no event of this `generation` names until its end are gone.
+    ListBegin {
+        /// The source that lists.
+        source: SourceId,
+        /// Counts the lists of this source; every event below carries the number of the list it belongs to.
+        generation: u32,
+        /// Whether older resourceVersions than those seen are accepted (a consistent read decides, whatever we saw).
+        consistent: bool,
+    },
+    /// The object as it is now.
+    Apply {
+        /// The source that saw it.
+        source: SourceId,
+        /// The source's current list.
+        generation: u32,
+        /// The object with its bytes.
+        object: Box<Object>,
+    },
+    /// The object as it was when it was read again on request: counts only while the object is live and not newer.
+    Fetched {
+        /// The source that lists it.
+        source: SourceId,
+        /// The list that had named it when it was asked for. That it was read is no word of any list: a later one may leave it out.
+        generation: u32,
+        /// The object with its bytes.
+        object: Box<Object>,
+    },
+    /// The object exists, but its bytes had to be dropped: it must be read again.
+    Unread {
+        /// The source that saw it.
+        source: SourceId,
+        /// The source's current list.
+        generation: u32,
+        /// Which object.
+        key: ObjectKey,
+        /// Its uid: what is read again must be the same object,
+        uid: u128,
+        /// and not older than this.
+        resource_version: u64,
+    },
+    /// The object is known to exist unchanged; only stamps it for this list.
+    Keep {
+        /// The source that knows it.
+        source: SourceId,
+        /// The source's current list.
+        generation: u32,
+        /// Which object.
+        key: ObjectKey,
+    },
+    /// The object was asked for and could not be read: what it wants is as it was, and whoever waits for its bytes knows why.
+    Unanswered {
+        /// The source that lists it.
+        source: SourceId,
+        /// The list that had named it when it was asked for.
+        generation: u32,
+        /// Which object.
+        key: ObjectKey,
+    },
+    /// The object is gone, or out of the selector.
+    Delete {
+        /// The source that saw it.
+        source: SourceId,
+        /// The source's current list.
+        generation: u32,
+        /// The last state: its finalizers tell whether it waits for us.
+        key: ObjectKey,
+        /// `metadata.uid` of the object that went; 0 where unknown.
+        uid: u128,
+        /// A state of this object was merged into its end, so that whatever is known under its name is its predecessor: gone as well.
+        overrides: bool,
+        /// Whether it carried the deletion mark or finalizers of ours when it went.
+        finalizers: Vec<String>,
+    },
+    /// What was asked for behind a URL.
+    Arrived {
+        /// The object that wants it.
+        key: ObjectKey,
+        /// Where it goes.
+        path: TargetPath,
+        /// Which question it answers.
+        ticket: u64,
+        /// The answer.
+        arrival: Arrival,
+    },
+    /// The list that began with this generation is complete.
+    ListEnd {
+        /// The source that listed.
+        source: SourceId,
+        /// The list that ended.
+        generation: u32,
+    },
+    /// The API answered that we may not list this source (403): no absence, its files stay.
+    Refused {
+        /// The source that was refused.
+        source: SourceId,
+    },
+}
+
+impl SourceEvent {
+    /// Bytes of payload that this event keeps in memory.
+    pub fn payload_bytes(&self) -> usize {
+        match self {
+            Self::Apply { object, .. } | Self::Fetched { object, .. } => {
+                object.data.iter().map(|datum| datum.key.len() + datum.payload.as_ref().map_or(0, |p| p.0.len())).sum()
+            }
+            Self::Arrived { arrival: Arrival::Body(body), .. } => body.0.len(),
+            Self::ListBegin { .. }
+            | Self::Unread { .. }
+            | Self::Keep { .. }
+            | Self::Unanswered { .. }
+            | Self::Delete { .. }
+            | Self::Arrived { .. }
+            | Self::ListEnd { .. }
+            | Self::Refused { .. } => 0,
+        }
+    }
+
+    /// The object whose state the event tells.
+    pub fn key(&self) -> Option<&ObjectKey> {
+        match self {
+            Self::Apply { object, .. } | Self::Fetched { object, .. } => Some(&object.key),
+            Self::Unread { key, .. } | Self::Keep { key, .. } | Self::Unanswered { key, .. } | Self::Delete { key, .. } => Some(key),
+            Self::ListBegin { .. } | Self::ListEnd { .. } | Self::Refused { .. } | Self::Arrived { .. } => None,
+        }
+    }
+
+    /// The same news without the bytes: the object must be read again.
+    #[must_use]
+    pub fn without_body(mut self) -> Self {
+        self.drop_body();
+        self
+    }
+
+    /// Leaves the bytes out: the object must be read again.
+    pub fn drop_body(&mut self) {
+        match self {
+            Self::Apply { source, generation, object } => {
+                let Object { uid, resource_version, .. } = **object;
+                *self = Self::Unread { source: *source, generation: *generation, key: object.key.clone(), uid, resource_version };
+            }
+            // It was asked for once and will be asked for again.
+            Self::Fetched { source, generation, object } => {
+                *self = Self::Keep { source: *source, generation: *generation, key: object.key.clone() };
+            }
+            Self::ListBegin { .. }
+            | Self::Unread { .. }
+            | Self::Keep { .. }
+            | Self::Unanswered { .. }
+            | Self::Delete { .. }
+            | Self::Arrived { .. }
+            | Self::ListEnd { .. }
+            | Self::Refused { .. } => {}
+        }
+    }
+
+    /// The source that says it and the list that it belongs to, where it tells the state of an object.
+    pub fn of_list(&self) -> Option<(SourceId, u32)> {
+        match self {
+            Self::Apply { source, generation, .. }
+            | Self::Fetched { source, generation, .. }
+            | Self::Unread { source, generation, .. }
+            | Self::Keep { source, generation, .. }
+            | Self::Unanswered { source, generation, .. }
+            | Self::Delete { source, generation, .. } => Some((*source, *generation)),
+            Self::ListBegin { .. } | Self::ListEnd { .. } | Self::Refused { .. } | Self::Arrived { .. } => None,
+        }
+    }
+
+    /// The same as said within this list, where it tells the state of an object.
+    #[must_use]
+    pub fn stamped(mut self, with: u32) -> Self {
+        match &mut self {
+            Self::Apply { generation, .. }
+            | Self::Fetched { generation, .. }
+            | Self::Unread { generation, .. }
+            | Self::Keep { generation, .. }
+            | Self::Unanswered { generation, .. }
+            | Self::Delete { generation, .. } => *generation = with,
+            Self::ListBegin { .. } | Self::ListEnd { .. } | Self::Refused { .. } | Self::Arrived { .. } => {}
+        }
+        self
+    }
+}

@@ -1,0 +1,397 @@
+//! When a reaction that has not worked is tried again: quick retries first, then a slow pace that never ends.
+//!
+//! A new change ends a pause, but neither one that the server asked for, nor the one after refused credentials, nor the first moment
+//! after an attempt. Times are those since 1970, so that what must survive a restart ([`Debt`]) means the same afterwards. It never
+//! reads the clock: the runner says what it is, and obeys.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use kube_projector::core::tell::pace::{Ended, Next, Pace};
+//! use kube_projector::core::tell::retry::Retry;
+//!
+//! let bounds = Retry { total: 5, connect: 10, read: 5, backoff: Duration::from_secs(1) };
+//! let (mut pace, now) = (Pace::default(), Duration::from_secs(1_000));
+//! pace.begin(now);
+//! assert_eq!(pace.failed(Ended::Answered(None), now, &bounds), Next::Slow { first: true });
+//! assert_eq!(pace.due(), now + Duration::from_secs(5));
+//! ```
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::tell::retry::{Attempts, RETRY_AFTER_MAX, Retry, Trouble};
+
+/// A change brings no attempt nearer than this to the one before.
+const APART: Duration = Duration::from_secs(1);
+/// The same from the third such attempt in a row on: somebody edits all the time.
+const FURTHER_APART: Duration = Duration::from_secs(2);
+/// A change brings no attempt nearer than this to one that was refused without our having said who we are.
+const ANONYMOUS_APART: Duration = Duration::from_secs(5);
+/// Credentials that are refused are shown at most so often …
+const REFUSALS_MAX: usize = 3;
+/// … within this time: others lock an account after a few.
+const REFUSALS_WITHIN: Duration = Duration::from_secs(300);
+/// Refusals that are remembered.
+const REMEMBERED: usize = 16;
+
+/// What tells credentials apart, and them from nobody else. Lives in memory; nothing prints it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint(u64);
+
+/// How an attempt ended that was no success.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// Something that may be over in a moment, and how long we are asked to wait.
+    Trouble(Trouble, Option<Duration>),
+    /// With an answer that is no success, and how long we are asked to wait.
+    Answered(Option<Duration>),
+    /// It was not permitted.
+    Refused {
+        /// Who we said that we are, if we did.
+        credentials: Option<Fingerprint>,
+        /// How long we are asked to wait.
+        wish: Option<Duration>,
+    },
+    /// It was not permitted to some of several, each of whom is spared by itself: a change is worth an attempt, as it is for the others.
+    Spared {
+        /// Who we said that we are.
+        credentials: Fingerprint,
+        /// Whether any of them was shown that now.
+        shown: bool,
+    },
+    /// It was asked for, and nobody knows what came of it.
+    Unanswered,
+}
+
+/// What follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// A quick retry.
+    Quick,
+    /// Another attempt at the slow pace.
+    Slow {
+        /// Whether it is the first of them for this state of the files.
+        first: bool,
+    },
+    /// Nothing: it was told often enough, and never answered.
+    Enough,
+}
+
+/// What a next process has to know of a reaction that is owed. A ledger keeps it; it holds nothing secret.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Debt {
+    /// Since when it is owed, in seconds since 1970; 0 where no attempt failed yet.
+    pub since: u64,
+    /// How often this state of the files was told without an answer.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unanswered: u32,
+    /// When that was last.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub last: u64,
+    /// How often in a row the same credentials were refused.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub refused: u32,
+    /// When credentials were refused, and one byte that tells most of them apart.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<(u64, u8)>,
+    /// Whether no file of a Secret was there that whoever is told may still know.
+    #[serde(skip_serializing_if = "is_false")]
+    pub clean: bool,
+}
+
+const fn is_false(is_so: &bool) -> bool {
+    !*is_so
+}
+
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+const fn is_nothing(time: &u64) -> bool {
+    *time == 0
+}
+
+/// Credentials that were refused.
+#[derive(Clone, Copy)]
+struct Refusal {
+    at: Duration,
+    tag: u8,
+    /// Nothing where a former process showed them.
+    credentials: Option<Fingerprint>,
+}
+
+/// See the module's header.
+#[derive(Clone, Default)]
+pub struct Pace {
+    attempts: Attempts,
+    /// Pauses of the slow pace so far, once there are no quick retries any more.
+    slow: Option<u32>,
+    /// When to try again.
+    due: Duration,
+    /// Not before this, whatever changes; and what of that the server asked for.
+    held: Duration,
+    asked: Duration,
+    /// When the last attempt ended.
+    ended: Duration,
+    /// Whether a change brought the next attempt nearer, and how many in a row it brought nearer before.
+    hurries: bool,
+    hurried: u32,
+    /// How often this state of the files was told without an answer.
+    unanswered: u32,
+    /// Whether the last attempt was refused, and the credentials that the pause is for, if there are any.
+    is_refused: bool,
+    spares: Option<Refusal>,
+    /// How often in a row the same credentials were refused.
+    refused: u32,
+    refusals: Vec<Refusal>,
+}
+
+impl Fingerprint {
+    /// By a hash of the credentials.
+    pub const fn new(hash: u64) -> Self {
+        Self(hash)
+    }
+
+    const fn tag(self) -> u8 {
+        self.0.to_le_bytes()[0]
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Refusal {
+    fn is_of(&self, credentials: Fingerprint) -> bool {
+        self.credentials.map_or(self.tag == credentials.tag(), |known| known == credentials)
+    }
+}
+
+/// The pause of this number at the slow pace: 5, 10, 20 seconds, then 30 for ten minutes, then 60, 120, 240, and 300 for ever.
+pub const fn slow_pause(number: u32) -> Duration {
+    Duration::from_secs(match number {
+        0 => 5,
+        1 => 10,
+        2 => 20,
+        3..=22 => 30,
+        23 => 60,
+        24 => 120,
+        25 => 240,
+        _ => 300,
+    })
+}
+
+/// The pause after credentials were refused for this number of times in a row.
+const fn refused_pause(refused: u32) -> Duration {
+    Duration::from_secs(match refused {
+        0 | 1 => 60,
+        2 => 120,
+        3 => 240,
+        _ => 300,
+    })
+}
+
+fn capped(wish: Option<Duration>) -> Duration {
+    wish.unwrap_or_default().min(RETRY_AFTER_MAX)
+}
+
+impl Pace {
+    /// There is something to tell.
+    pub fn begin(&mut self, now: Duration) {
+        self.due = self.due.max(now);
+    }
+
+    /// When to try, or try again.
+    pub const fn due(&self) -> Duration {
+        self.due
+    }
+
+    /// Whether there are no quick retries any more.
+    pub const fn is_slow(&self) -> bool {
+        self.slow.is_some()
+    }
+
+    /// Whether other credentials would be worth an attempt at once.
+    pub const fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
+    /// There is more to tell than what failed. It is another state of the files, so it is worth an attempt soon.
+    pub fn changed(&mut self, now: Duration) {
+        self.unanswered = 0;
+        self.slow = self.slow.map(|_| 0);
+        let apart = if self.hurried < 2 { APART } else { FURTHER_APART };
+        let soon = now.max(self.ended + apart).max(self.held);
+        if soon < self.due {
+            (self.due, self.hurries) = (soon, true);
+        }
+    }
+
+    /// While it is refused: these would be shown now. Whether they are others, which are shown at once if they may be.
+    pub fn would_show(&mut self, credentials: Option<Fingerprint>, now: Duration) -> bool {
+        if !self.is_refused {
+            return false;
+        }
+        let Some(credentials) = credentials else {
+            // A file that cannot be read for a moment is no reason; a process that has none shows none.
+            let is_inherited = self.spares.take_if(|spared| spared.credentials.is_none()).is_some();
+            if is_inherited {
+                self.due = self.asked.max(now);
+                self.held = self.due;
+            }
+            return is_inherited;
+        };
+        if self.spares.is_some_and(|spared| spared.is_of(credentials)) {
+            return false;
+        }
+        self.spares = Some(Refusal { at: now, tag: credentials.tag(), credentials: Some(credentials) });
+        self.due = self.spared(credentials).max(self.asked).max(now);
+        self.held = self.due;
+        true
+    }
+
+    /// Whether any credentials were refused lately, so that [`Self::may_show`] is to be asked before an attempt.
+    pub const fn has_refusals(&self) -> bool {
+        !self.refusals.is_empty()
+    }
+
+    /// Whether these may be shown now; if not, it is tried later.
+    pub fn may_show(&mut self, credentials: Option<Fingerprint>, now: Duration) -> bool {
+        let spared = credentials.map(|credentials| self.spared(credentials)).unwrap_or_default();
+        if spared > now {
+            self.due = self.due.max(spared);
+            self.held = self.due;
+        }
+        spared <= now
+    }
+
+    /// Notes how an attempt failed, and says what follows.
+    pub fn failed(&mut self, ended: Ended, now: Duration, bounds: &Retry) -> Next {
+        self.ended = now;
+        self.hurried = if std::mem::take(&mut self.hurries) { self.hurried.saturating_add(1) } else { 0 };
+        self.is_refused = matches!(ended, Ended::Refused { .. } | Ended::Spared { .. });
+        match ended {
+            Ended::Trouble(trouble, wish) => {
+                let pause = if self.is_slow() { None } else { self.attempts.failed(trouble, wish, bounds) };
+                let Some(pause) = pause else { return self.slower(wish, now) };
+                self.asked = now + capped(wish);
+                (self.due, self.held) = (now + pause, self.asked);
+                Next::Quick
+            }
+            Ended::Answered(wish) => self.slower(wish, now),
+            Ended::Refused { credentials: None, wish } => {
+                (self.refused, self.spares) = (0, None);
+                let next = self.slower(wish, now);
+                // Nobody is locked out, but somebody who edits all the time is no reason to insist.
+                self.held = self.held.max(now + ANONYMOUS_APART).min(self.due);
+                next
+            }
+            Ended::Refused { credentials: Some(credentials), wish } => self.refused(credentials, wish, now),
+            Ended::Spared { credentials, shown } => {
+                let refusal = Refusal { at: now, tag: credentials.tag(), credentials: Some(credentials) };
+                if shown {
+                    self.note(refusal);
+                }
+                self.spares = Some(refusal);
+                self.slower(None, now)
+            }
+            Ended::Unanswered => {
+                self.unanswered = self.unanswered.saturating_add(1);
+                if self.unanswered > bounds.read { Next::Enough } else { self.slower(None, now) }
+            }
+        }
+    }
+
+    fn slower(&mut self, wish: Option<Duration>, now: Duration) -> Next {
+        let number = self.slow.unwrap_or_default();
+        self.slow = Some(number.saturating_add(1));
+        let wish = capped(wish);
+        self.asked = now + wish;
+        (self.due, self.held) = (now + slow_pause(number).max(wish), self.asked);
+        Next::Slow { first: number == 0 }
+    }
+
+    fn refused(&mut self, credentials: Fingerprint, wish: Option<Duration>, now: Duration) -> Next {
+        let are_same = self.refusals.last().is_some_and(|refusal| refusal.is_of(credentials));
+        self.refused = if are_same { self.refused.saturating_add(1) } else { 1 };
+        let refusal = Refusal { at: now, tag: credentials.tag(), credentials: Some(credentials) };
+        self.note(refusal);
+        self.spares = Some(refusal);
+        self.slow.get_or_insert_default();
+        self.asked = now + capped(wish);
+        self.due = (now + refused_pause(self.refused)).max(self.asked).max(self.spared(credentials));
+        self.held = self.due;
+        Next::Slow { first: self.refused == 1 }
+    }
+
+    fn note(&mut self, refusal: Refusal) {
+        if self.refusals.len() >= REMEMBERED {
+            self.refusals.remove(0);
+        }
+        self.refusals.push(refusal);
+    }
+
+    /// When these credentials may be shown again.
+    fn spared(&self, credentials: Fingerprint) -> Duration {
+        let of_them = self.refusals.iter().rev().filter(|refusal| refusal.is_of(credentials));
+        of_them.map(|refusal| refusal.at + REFUSALS_WITHIN).nth(REFUSALS_MAX - 1).unwrap_or_default()
+    }
+
+    /// It worked: everything is forgotten.
+    pub fn told(&mut self) {
+        *self = Self::default();
+    }
+
+    /// It is not to be told any more. Which credentials were refused is not forgotten.
+    pub fn dropped(&mut self) {
+        let refusals = std::mem::take(&mut self.refusals);
+        *self = Self { refusals, ..Self::default() };
+    }
+
+    /// What a next process has to know.
+    pub fn debt(&self, since: Duration) -> Debt {
+        // Rounded up, so that nothing comes too early.
+        let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        Debt {
+            since: since.as_secs(),
+            unanswered: self.unanswered,
+            last: if self.unanswered > 0 { seconds(self.ended) } else { 0 },
+            refused: self.refused,
+            refusals: self.refusals.iter().map(|refusal| (seconds(refusal.at), refusal.tag)).collect(),
+            clean: false,
+        }
+    }
+
+    /// What a former process knew. A time that is still to come is one of a clock that was wrong.
+    pub fn inherited(debt: &Debt, now: Duration) -> Self {
+        let time = |seconds: u64| Duration::from_secs(seconds).min(now);
+        let refusals: Vec<Refusal> =
+            debt.refusals.iter().map(|(at, tag)| Refusal { at: time(*at), tag: *tag, credentials: None }).collect();
+        let mut pace = Self { refused: debt.refused, unanswered: debt.unanswered, ..Self::default() };
+        if debt.unanswered > 0 {
+            pace.ended = time(debt.last);
+            pace.slow = Some(debt.unanswered);
+            pace.due = pace.ended + slow_pause(debt.unanswered - 1);
+        }
+        if let Some(last) = refusals.last().copied().filter(|_| debt.refused > 0) {
+            (pace.is_refused, pace.spares) = (true, Some(last));
+            pace.ended = pace.ended.max(last.at);
+            pace.slow.get_or_insert_default();
+            let same = refusals.iter().rev().filter(|refusal| refusal.tag == last.tag);
+            let spared = same.map(|refusal| refusal.at + REFUSALS_WITHIN).nth(REFUSALS_MAX - 1).unwrap_or_default();
+            pace.due = pace.due.max(last.at + refused_pause(debt.refused)).max(spared);
+            pace.held = pace.due;
+        }
+        Self { refusals, ..pace }
+    }
+}
+
+#[cfg(test)]
+#[path = "pace_tests.rs"]
+mod tests;

@@ -1,0 +1,485 @@
+//! When the application is told of which files, and of what else happened: the queue in front of the reactions.
+//!
+//! It keeps state, not events: per path what reactions last acted on and what is there now. A file that is back at what they acted on
+//! costs nothing. What happens otherwise waits for its own delay, which begins anew when it happens again. It never reads the clock, and it never runs anything: [`Queue::next`] says what to do now, and the runner tells
+//! how that ended.
+//!
+//! # Invariants
+//! - P7: a queue that is idle has had every path delivered since it last changed, or the path is what it was at the delivery before.
+//! - Nothing is delivered before [`Queue::ready`].
+//! - Memory is bounded: a path waits in one job, an object has one waiting job, a source has one, and so has each other cause.
+//! - What is told because of files is a debt, by which [`Queue::is_idle`] goes. What is told because of something else is none: whoever
+//!   wants to know what was told of it at a next start asks [`Queue::told`].
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use kube_projector::core::tell::cause::Cause;
+//! use kube_projector::core::object::{Kind, ObjectKey};
+//! use kube_projector::core::policy::Batching;
+//! use kube_projector::core::tell::queue::{Changed, Job, Next, Queue, Trigger};
+//!
+//! let mut queue = Queue::new(Batching::Each);
+//! let owner = Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", "rules"));
+//! let changed = Changed { path: "a.yaml", owner: &owner, before: None, after: Some(1) };
+//! queue.changed(changed, Trigger::Object(owner.clone()), Duration::ZERO);
+//! queue.ready();
+//! let job = Job { paths: vec!["a.yaml".into()], initial: false, names: vec![], fresh: vec![Cause::Files] };
+//! assert_eq!(queue.next(Duration::ZERO), Next::Job(job));
+//! queue.delivered();
+//! assert!(queue.is_idle());
+//! ```
+
+mod waiting;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::object::{ObjectKey, SourceId};
+use crate::core::policy::Batching;
+use crate::core::room::give_back;
+use crate::core::spread::Spread;
+use crate::core::tell::cause::{Cause, Happening, Told, name_one};
+use crate::core::tell::queue::waiting::{Entry, Owed, Waiting};
+
+/// Digest of content that nobody knows: it equals nothing, not even itself.
+pub const UNKNOWN: u128 = 0;
+
+/// Pods and Secrets that are named in a few words.
+const NAMES_SHOWN: usize = 5;
+
+/// What a change belongs to.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Trigger {
+    /// The list of a source: its first one, the one of METHOD=LIST, or a round of METHOD=SLEEP.
+    Batch(SourceId),
+    /// An event about one object.
+    Object(Arc<ObjectKey>),
+}
+
+/// A file that changed.
+#[derive(Clone, Copy)]
+pub struct Changed<'a> {
+    /// Where, as reactions are told.
+    pub path: &'a str,
+    /// For whom it is, or was: its downloads are waited for.
+    pub owner: &'a Arc<ObjectKey>,
+    /// Digest of what was there, or [`UNKNOWN`]; nothing where there was no file.
+    pub before: Option<u128>,
+    /// Digest of what is there now; nothing where there is no file.
+    pub after: Option<u128>,
+}
+
+impl Changed<'_> {
+    fn fate(&self) -> Fate {
+        Fate { owner: self.owner.clone(), is_gone: self.after.is_none() }
+    }
+}
+
+/// What is to be done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// Tell the application; then call [`Queue::delivered`] or [`Queue::failed`].
+    Job(Job),
+    /// Nothing before this time, or before something is told to the queue.
+    Wait(Option<Duration>),
+}
+
+/// What became of a file that is told of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fate {
+    /// For whom the file is, or was.
+    pub owner: Arc<ObjectKey>,
+    /// Whether it is gone; else it is there with what is new.
+    pub is_gone: bool,
+}
+
+/// One delivery.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Job {
+    /// Files that changed, in order.
+    pub paths: Vec<String>,
+    /// Whether all of them belong to the initial pass.
+    pub initial: bool,
+    /// Pods and Secrets because of which it is delivered too, in order; of very many only some.
+    pub names: Vec<String>,
+    /// Causes of which there is more to it than what failed before.
+    pub fresh: Vec<Cause>,
+}
+
+impl Job {
+    /// What else than files it is about, in a few words.
+    pub fn triggered_by(&self) -> Option<String> {
+        let (shown, more) = self.names.split_at(self.names.len().min(NAMES_SHOWN));
+        let rest = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        (!shown.is_empty()).then(|| format!("{}{rest}", shown.join(", ")))
+    }
+}
+
+/// What is being delivered, or could not be.
+#[derive(Default)]
+struct Delivery {
+    paths: BTreeMap<Arc<str>, Fate>,
+    initial: bool,
+    names: BTreeSet<Arc<str>>,
+    /// Up to where what happened otherwise is told by it.
+    happened: Told,
+    /// Whether it is about files.
+    files: bool,
+    /// When the last of it changed.
+    newest: Duration,
+    /// Whoever has read the files since then needs not be told, whatever changed before.
+    enough_since: Duration,
+}
+
+/// See the module's header.
+pub struct Queue {
+    batching: Batching,
+    ready: bool,
+    /// Nothing more comes: nothing is waited for.
+    closed: bool,
+    /// Sources whose first list is complete.
+    listed: BTreeSet<SourceId>,
+    /// Objects with downloads under way, and the source to whose initial pass these belong.
+    downloading: HashMap<Arc<ObjectKey>, Option<SourceId>>,
+    /// By number, in the order in which they came.
+    jobs: BTreeMap<u64, Waiting>,
+    by_trigger: HashMap<Option<Trigger>, u64>,
+    /// In which job a path waits.
+    by_path: HashMap<Arc<str>, u64>,
+    /// What happened otherwise: at most one entry a cause.
+    happened: Vec<Happening>,
+    /// How many times anything happened otherwise, and which of these were told.
+    times: u64,
+    told: Told,
+    /// What is told although nobody knows that it changed: it goes with the first job.
+    owed: Option<Owed>,
+    /// Whether an earlier process had all files there: what the first pass of ours changes is no beginning for the application.
+    continues: bool,
+    spread: Spread,
+    /// How much later than it could be the application is told of files. What waits together waits for one time.
+    later: Duration,
+    /// When somebody first could be told.
+    since: Option<Duration>,
+    running: Option<Delivery>,
+    failed: Option<Delivery>,
+    /// What is due next is told as one: it waited for an application that is slow.
+    gathers: bool,
+    /// Grows when a delivery begins and when it ends. An application reads all its files whenever it is told of one, so what it
+    /// acted on is certain only for changes since the last delivery.
+    epoch: u64,
+    numbers: u64,
+}
+
+impl Queue {
+    /// An empty queue.
+    pub fn new(batching: Batching) -> Self {
+        Self {
+            batching,
+            ready: false,
+            closed: false,
+            listed: BTreeSet::new(),
+            downloading: HashMap::new(),
+            jobs: BTreeMap::new(),
+            by_trigger: HashMap::new(),
+            by_path: HashMap::new(),
+            happened: Vec::new(),
+            times: 0,
+            told: Told::default(),
+            owed: None,
+            continues: false,
+            spread: Spread::default(),
+            later: Duration::ZERO,
+            since: None,
+            running: None,
+            failed: None,
+            gathers: false,
+            epoch: 0,
+            numbers: 0,
+        }
+    }
+
+    /// Notes that a former process changed some of these files, nobody knows which, and told nobody.
+    /// They go with the first job, which then is not an initial one, or by themselves when there is none. Each comes with its owner.
+    pub fn owe(&mut self, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>) {
+        self.draw();
+        let owed = self.owed.get_or_insert_default();
+        owed.paths.extend(paths.into_iter().map(|(path, owner)| (Arc::from(path), owner)));
+    }
+
+    /// The application is to be told of these files once, whatever changed, and of the whole initial pass with them.
+    pub fn owe_all(&mut self, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>, now: Duration) {
+        self.owe(paths);
+        self.owed.iter_mut().for_each(|owed| owed.all_since = Some(now));
+    }
+
+    /// An earlier process had all files there, and the application may have begun with those: no job is an initial one.
+    pub fn continues(&mut self) {
+        self.continues = true;
+    }
+
+    /// Everything is told so much later.
+    pub fn spread_by(&mut self, spread: Spread) {
+        self.spread = spread;
+    }
+
+    /// Notes a change. All changes of a list come before [`Self::flush`] of its source, those of the initial pass before [`Self::ready`].
+    pub fn changed(&mut self, changed: Changed<'_>, trigger: Trigger, now: Duration) {
+        if same(changed.before, changed.after) {
+            return;
+        }
+        let late = self.downloading.get(changed.owner).copied().flatten();
+        let open = late.is_none() && matches!(trigger, Trigger::Batch(_));
+        let trigger = late.map_or(trigger, Trigger::Batch);
+        // An application that waited for the files to be there has not seen what came after that.
+        let initial = matches!(trigger, Trigger::Batch(source) if self.is_initial(source));
+        if let Some(number) = self.by_path.get(changed.path).copied() {
+            return self.changed_again(number, changed, initial, now);
+        }
+        let path: Arc<str> = changed.path.into();
+        let number = self.job(trigger, open, now);
+        if let Some(job) = self.jobs.get_mut(&number) {
+            job.initial &= initial;
+            job.last = now;
+            job.paths.insert(path.clone(), Entry { acted: changed.before, fate: changed.fate(), epoch: self.epoch });
+            self.by_path.insert(path, number);
+        }
+    }
+
+    /// A path that waits already stays in its job, whatever changed it now.
+    fn changed_again(&mut self, number: u64, changed: Changed<'_>, initial: bool, now: Duration) {
+        let certain = self.running.is_none();
+        let Some(job) = self.jobs.get_mut(&number) else { return };
+        let Some(entry) = job.paths.get_mut(changed.path) else { return };
+        if certain && entry.epoch == self.epoch && same(entry.acted, changed.after) {
+            job.paths.remove(changed.path);
+            self.by_path.remove(changed.path);
+            if job.paths.is_empty() {
+                self.take(number);
+            }
+            give_back(&mut self.by_path);
+            return;
+        }
+        entry.fate = changed.fate();
+        job.last = now;
+        job.initial &= initial;
+    }
+
+    /// The number of the job that waits for this trigger.
+    fn job(&mut self, trigger: Trigger, open: bool, now: Duration) -> u64 {
+        let (trigger, open) = match self.batching {
+            Batching::Each => (Some(trigger), open),
+            Batching::Window(_) => (None, false),
+        };
+        if let Some(known) = self.by_trigger.get(&trigger) {
+            return *known;
+        }
+        self.draw();
+        self.numbers += 1;
+        self.by_trigger.insert(trigger.clone(), self.numbers);
+        self.jobs.insert(self.numbers, Waiting { trigger, initial: true, open, first: now, last: now, paths: BTreeMap::new() });
+        self.numbers
+    }
+
+    /// Notes that something happened that is no change of files: it is told after this delay, counted from the last time that it
+    /// happened, and at the latest after ten times the delay. What is due together is told as one. Returns its number: see
+    /// [`Self::told`].
+    pub fn happened(&mut self, cause: Cause, name: &str, delay: Duration, now: Duration) -> u64 {
+        self.times += 1;
+        if !self.happened.iter().any(|happening| happening.cause == cause) {
+            self.happened.push(Happening::new(cause, self.spread.draw(), now));
+        }
+        let waiting = self.happened.iter_mut().filter(|happening| happening.cause == cause);
+        waiting.for_each(|happening| happening.happened(self.times, name, delay, now));
+        self.times
+    }
+
+    /// Everybody who heeds this cause was told of what happened of it, as far as that is being delivered. Whether there was anything.
+    pub fn heard(&mut self, cause: Cause) -> bool {
+        let number = self.running.as_mut().and_then(|running| running.happened.take(cause));
+        number.inspect(|number| self.told.note(cause, *number)).is_some()
+    }
+
+    /// Up to which number what happened of this cause was told.
+    pub fn told(&self, cause: Cause) -> u64 {
+        self.told.up_to(cause)
+    }
+
+    /// The list of a source is complete, and so is the job of its changes.
+    pub fn flush(&mut self, source: SourceId) {
+        self.listed.insert(source);
+        let number = self.by_trigger.get(&Some(Trigger::Batch(source)));
+        if let Some(job) = number.and_then(|number| self.jobs.get_mut(number)) {
+            job.open = false;
+        }
+    }
+
+    /// The files are there: from now on jobs are delivered. Every source has been listed by now, or never will be.
+    pub fn ready(&mut self) {
+        if !std::mem::replace(&mut self.ready, true) {
+            self.jobs.values_mut().for_each(|job| job.open = false);
+        }
+    }
+
+    /// Nothing more comes: no list, no download and no window is waited for any more.
+    pub fn close(&mut self) {
+        self.closed = true;
+        self.ready();
+    }
+
+    /// Notes whether an object of a source has downloads under way. What is told of it waits for them: in a window at most until that
+    /// must end. Those that begin in the initial pass belong to it, and it waits for all of them.
+    /// A download begins before the changes of its commit, and ends after them.
+    pub fn waiting(&mut self, object: &Arc<ObjectKey>, source: Option<SourceId>, downloads: bool) {
+        if !downloads {
+            self.downloading.remove(object);
+            give_back(&mut self.downloading);
+            return;
+        }
+        let initial = source.filter(|source| self.is_initial(*source));
+        self.downloading.entry(object.clone()).or_insert(initial);
+    }
+
+    /// Whether what a source tells now belongs to the initial pass.
+    fn is_initial(&self, source: SourceId) -> bool {
+        !self.ready || !self.listed.contains(&source)
+    }
+
+    /// What is to be done now: what failed and everything with it, else what came first.
+    pub fn next(&mut self, now: Duration) -> Next {
+        if !self.ready || self.running.is_some() {
+            return Next::Wait(None);
+        }
+        let gate = self.open(now);
+        let all = self.failed.is_some();
+        // What is told of all that is there is told once.
+        let together = all || self.gathers || self.owed.as_ref().is_some_and(|owed| owed.all_since.is_some());
+        let mut numbers = Vec::new();
+        let mut wake: Option<Duration> = None;
+        for (number, job) in &self.jobs {
+            match self.time(job).map(|time| time.max(gate)) {
+                Some(time) if time <= now => numbers.push(*number),
+                Some(time) => wake = Some(wake.map_or(time, |wake| wake.min(time))),
+                None => {}
+            }
+            if !together && !numbers.is_empty() {
+                break;
+            }
+        }
+        let alone = self.owed_time().map(|time| time.max(gate));
+        let owed = self.owed.is_some() && (!numbers.is_empty() || alone.is_some_and(|time| time <= now));
+        let files = owed || !numbers.is_empty();
+        let happened = self.take_happened(files, now);
+        let wake = self.happened.iter().filter_map(|happening| self.happening_alone(happening)).chain(wake).chain(alone).min();
+        if !files && happened.is_empty() && !all {
+            return Next::Wait(wake);
+        }
+        Next::Job(self.delivery(numbers, happened, owed, files))
+    }
+
+    /// Begins the delivery of all this, and of what failed.
+    fn delivery(&mut self, numbers: Vec<u64>, happened: Vec<Happening>, owed: bool, files: bool) -> Job {
+        self.gathers = false;
+        let mut fresh = Vec::new();
+        let mut delivery = self.failed.take().unwrap_or_else(|| Delivery { initial: !self.continues, ..Delivery::default() });
+        if files {
+            delivery.files = true;
+            fresh.push(Cause::Files);
+        }
+        for happening in happened {
+            fresh.push(happening.cause);
+            delivery.happened.note(happening.cause, happening.number);
+            happening.names.into_iter().for_each(|name| name_one(&mut delivery.names, name));
+        }
+        for number in numbers {
+            if let Some(job) = self.take(number) {
+                delivery.initial &= job.initial;
+                delivery.newest = delivery.newest.max(job.last);
+                delivery.paths.extend(job.paths.into_iter().map(|(path, entry)| (path, entry.fate)));
+            }
+        }
+        if let Some(owed) = self.owed.take_if(|_| owed) {
+            delivery.initial = false;
+            delivery.enough_since = delivery.enough_since.max(owed.all_since.unwrap_or_default());
+            for (path, owner) in owed.paths {
+                delivery.paths.entry(path).or_insert(Fate { owner, is_gone: false });
+            }
+        }
+        self.epoch += 1;
+        let owned = |text: &Arc<str>| (**text).to_owned();
+        let (paths, names) = (delivery.paths.keys().map(owned).collect(), delivery.names.iter().map(owned).collect());
+        let job = Job { paths, initial: delivery.initial, names, fresh };
+        self.running = Some(delivery);
+        job
+    }
+
+    /// While a delivery has failed: when there is more to deliver than what failed. `None`: nothing yet.
+    pub fn news(&self, now: Duration) -> Option<Duration> {
+        let gate = self.gate().unwrap_or_default();
+        let files = self.jobs.values().filter_map(|job| self.time(job)).chain(self.owed_time()).map(|time| time.max(gate));
+        let happened = self.happened.iter().filter_map(|happening| self.happening_alone(happening));
+        files.chain(happened).min().map(|time| time.max(now))
+    }
+
+    fn take(&mut self, number: u64) -> Option<Waiting> {
+        let job = self.jobs.remove(&number)?;
+        self.by_trigger.remove(&job.trigger);
+        for path in job.paths.keys() {
+            self.by_path.remove(path);
+        }
+        give_back(&mut self.by_trigger);
+        give_back(&mut self.by_path);
+        Some(job)
+    }
+
+    /// What became of each file that is being delivered, in the order of their paths.
+    pub fn fates(&self) -> Vec<(Arc<str>, Fate)> {
+        let running = self.running.iter().flat_map(|delivery| &delivery.paths);
+        running.map(|(path, fate)| (path.clone(), fate.clone())).collect()
+    }
+
+    /// When the last of what is being delivered, or could not be, changed; zero for what a former process owed.
+    pub fn newest(&self) -> Duration {
+        self.running.as_ref().or(self.failed.as_ref()).map(|delivery| delivery.newest).unwrap_or_default()
+    }
+
+    /// Whoever has read all files since then needs not be told of what is being delivered, or could not be.
+    pub fn enough_since(&self) -> Duration {
+        let enough = self.running.as_ref().or(self.failed.as_ref()).map(|delivery| delivery.enough_since).unwrap_or_default();
+        enough.max(self.newest())
+    }
+
+    /// The application was told, or will never be told of this.
+    pub fn delivered(&mut self) {
+        self.running = None;
+        self.epoch += 1;
+    }
+
+    /// The same, and it was slow to hear us: what waits by now is told as one.
+    pub fn delivered_slowly(&mut self) {
+        self.delivered();
+        self.gathers = !self.jobs.is_empty();
+    }
+
+    /// The application was not told, or not all of it: the same files are due at once, together with everything that is due then.
+    pub fn failed(&mut self) {
+        self.failed = self.running.take();
+        self.epoch += 1;
+    }
+
+    /// Whether the application knows the newest state of every file.
+    pub fn is_idle(&self) -> bool {
+        let told = |delivery: &Option<Delivery>| delivery.as_ref().is_none_or(|delivery| !delivery.files);
+        self.jobs.is_empty() && self.owed.is_none() && told(&self.running) && told(&self.failed)
+    }
+}
+
+/// Whether two contents are known to be the same.
+fn same(left: Option<u128>, right: Option<u128>) -> bool {
+    left == right && left != Some(UNKNOWN)
+}
+
+#[cfg(test)]
+mod tests;

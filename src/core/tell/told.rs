@@ -1,0 +1,200 @@
+//! What pods and Secrets were when they were last told of: the form in which that outlives us.
+//!
+//! One checksummed record a line, as in the ledger: of a pod its uid, its address and since when it is ready; of a Secret its uid and
+//! its resourceVersion. No digest and nothing of a Secret's data, so that nobody learns from it what a value is or whether two are
+//! equal. What cannot be read was not told: one time too many is better than one too few.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::files::ledger::{line, record};
+use crate::core::object::uid::uid_text;
+use crate::core::object::{Datum, Kind, Object, ObjectKey};
+
+/// The version of the form.
+const VERSION: u32 = 1;
+
+/// One state of an object. Equal for two between which nobody has to be told of anything; of a Secret two may differ although its
+/// data do not.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct State(Vec<String>);
+
+impl State {
+    /// The state of an object; nothing for one of which nobody is ever told: a pod that is not ready, or terminates.
+    pub fn of(object: &Object) -> Option<Self> {
+        let uid = uid_text(object.uid);
+        match object.key.kind {
+            Kind::Pod if object.terminating || object.data.is_empty() => None,
+            Kind::Pod => {
+                let mut data: Vec<&Datum> = object.data.iter().collect();
+                data.sort_by(|left, right| left.key.cmp(&right.key));
+                // Address and time; of a pod nothing else is read.
+                let text = |datum: &Datum| datum.payload.as_ref().map(|payload| String::from_utf8_lossy(&payload.0).into_owned());
+                Some(Self([uid].into_iter().chain(data.into_iter().filter_map(text)).collect()))
+            }
+            Kind::ConfigMap | Kind::Secret => Some(Self(vec![uid, object.resource_version.to_string()])),
+        }
+    }
+}
+
+/// The first line.
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+struct Header {
+    version: u32,
+    /// Who is told, by what.
+    of: String,
+}
+
+/// Every other line: kind, namespace, name, state.
+#[derive(Serialize, Deserialize)]
+struct Line(String, String, String, State);
+
+/// What was told, to whom.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Told {
+    of: String,
+    states: BTreeMap<ObjectKey, State>,
+}
+
+impl Told {
+    /// Nothing was told yet. `of` stands for who is told, and by what.
+    pub const fn nothing(of: String) -> Self {
+        Self { of, states: BTreeMap::new() }
+    }
+
+    /// What was told, as [`Self::lines`] wrote it. Nothing, if it was somebody else who was told.
+    pub fn read(bytes: &[u8], of: String) -> Self {
+        let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        let header: Option<Header> = lines.next().and_then(record);
+        let mut told = Self::nothing(of);
+        if header != Some(Header { version: VERSION, of: told.of.clone() }) {
+            return told;
+        }
+        let states = lines.filter_map(record).filter_map(|Line(kind, namespace, name, state)| {
+            let kind = [Kind::Pod, Kind::Secret].into_iter().find(|known| known.as_str() == kind)?;
+            Some((ObjectKey::new(kind, namespace, name), state))
+        });
+        told.states.extend(states);
+        told
+    }
+
+    /// All of it.
+    pub fn lines(&self) -> Vec<u8> {
+        let mut bytes = line(&Header { version: VERSION, of: self.of.clone() });
+        for (ObjectKey { kind, namespace, name }, state) in &self.states {
+            bytes.extend(line(&Line(kind.as_str().to_owned(), (**namespace).to_owned(), (**name).to_owned(), state.clone())));
+        }
+        bytes
+    }
+
+    /// The state of an object that was told last.
+    pub fn state(&self, key: &ObjectKey) -> Option<&State> {
+        self.states.get(key)
+    }
+
+    /// Notes that this state was told. Whether that is news.
+    pub fn note(&mut self, key: &ObjectKey, state: State) -> bool {
+        let is_news = self.states.get(key) != Some(&state);
+        if is_news {
+            self.states.insert(key.clone(), state);
+        }
+        is_news
+    }
+
+    /// Forgets an object: when it comes back it is to be told. Whether it was known.
+    pub fn forget(&mut self, key: &ObjectKey) -> bool {
+        self.states.remove(key).is_some()
+    }
+
+    /// Forgets all but some. Whether any other was known.
+    pub fn keep(&mut self, is_kept: impl Fn(&ObjectKey) -> bool) -> bool {
+        let before = self.states.len();
+        self.states.retain(|key, _| is_kept(key));
+        self.states.len() < before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::object::Payload;
+    use crate::core::object::annotations::Annotations;
+
+    fn object(kind: Kind, data: &[(&str, &str)]) -> Object {
+        let datum = |(key, value): &(&str, &str)| Datum {
+            key: (*key).to_owned(),
+            payload: Some(Payload(value.as_bytes().to_vec())),
+            encoded: false,
+        };
+        Object {
+            key: ObjectKey::new(kind, "mail", "a"),
+            uid: 7,
+            resource_version: 5,
+            created: 0,
+            terminating: false,
+            finalizers: Vec::new(),
+            held: Vec::new(),
+            folder: None,
+            annotations: Annotations::default(),
+            data: data.iter().map(datum).collect(),
+        }
+    }
+
+    fn told() -> Told {
+        let mut told = Told::nothing("us".to_owned());
+        for object in [object(Kind::Pod, &[("podIP", "10.0.0.1"), ("Ready", "now")]), object(Kind::Secret, &[("k", "canary")])] {
+            assert!(told.note(&object.key, State::of(&object).unwrap()));
+            assert!(!told.note(&object.key, State::of(&object).unwrap()), "the same again");
+        }
+        told
+    }
+
+    #[test]
+    fn r15_it_goes_there_and_back_and_holds_nothing_of_a_secret() {
+        let bytes = told().lines();
+        assert_eq!(Told::read(&bytes, "us".to_owned()), told());
+        let text = String::from_utf8(bytes).unwrap();
+        let lines: Vec<_> = text.lines().map(|line| line.split_once(' ').unwrap().1).collect();
+        let uid = uid_text(7);
+        let expected = [
+            r#"{"version":1,"of":"us"}"#.to_owned(),
+            format!(r#"["Secret","mail","a",["{uid}","5"]]"#),
+            format!(r#"["Pod","mail","a",["{uid}","now","10.0.0.1"]]"#),
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn r15_what_is_torn_of_somebody_else_or_of_a_later_version_was_not_told() {
+        let bytes = told().lines();
+        assert_eq!(Told::read(&bytes, "others".to_owned()), Told::nothing("others".to_owned()));
+        assert_eq!(Told::read(b"garbage", "us".to_owned()), Told::nothing("us".to_owned()));
+        let later = [line(&Header { version: 2, of: "us".to_owned() }), line(&"x")].concat();
+        assert_eq!(Told::read(&later, "us".to_owned()), Told::nothing("us".to_owned()));
+        let torn = Told::read(bytes.get(..bytes.len() - 3).unwrap(), "us".to_owned());
+        let key = |kind| ObjectKey::new(kind, "mail", "a");
+        assert_eq!((torn.state(&key(Kind::Pod)).is_some(), torn.state(&key(Kind::Secret)).is_some()), (false, true));
+    }
+
+    #[test]
+    fn r15_states_differ_where_somebody_has_to_be_told() {
+        let pod = |address, since| State::of(&object(Kind::Pod, &[("podIP", address), ("Ready", since)])).unwrap();
+        assert_eq!(pod("10.0.0.1", "now"), State::of(&object(Kind::Pod, &[("Ready", "now"), ("podIP", "10.0.0.1")])).unwrap());
+        let secret = object(Kind::Secret, &[]);
+        let states = [
+            pod("10.0.0.1", "now"),
+            pod("10.0.0.2", "now"),
+            pod("10.0.0.1", "later"),
+            State::of(&Object { uid: 8, ..object(Kind::Pod, &[("podIP", "10.0.0.1"), ("Ready", "now")]) }).unwrap(),
+            State::of(&secret).unwrap(),
+            State::of(&Object { resource_version: 6, ..secret.clone() }).unwrap(),
+            State::of(&Object { uid: 8, ..secret }).unwrap(),
+        ];
+        for (at, state) in states.iter().enumerate() {
+            assert_eq!(states.iter().position(|other| other == state), Some(at));
+        }
+        assert_eq!(State::of(&object(Kind::Pod, &[])), None, "not ready");
+        assert_eq!(State::of(&Object { terminating: true, ..object(Kind::Pod, &[("Ready", "now")]) }), None);
+    }
+}

@@ -1,0 +1,289 @@
+//! Kubernetes Events on the objects that we project, on our own pod and on those that we run commands in, for `kubectl describe`.
+//!
+//! Best effort by design: a bounded queue that drops the oldest, a rate per object, no promise of delivery. Owns every
+//! Event that we write; never blocks a sender and never sees content. Reports go in through [`EventSender::send`].
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::Method;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::Timestamp;
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::{debug, warn};
+
+use crate::api::failure::Failure;
+use crate::api::{self, ApiServer, encoded};
+use crate::core::object::ObjectKey;
+use crate::report;
+use crate::report::reason::Reason;
+use crate::report::refusals::Refusals;
+use crate::report::series::{Bucket, Buckets, Series, Written};
+
+/// Reports that wait at most; the oldest goes when one more comes.
+const QUEUE_MAX: usize = 256;
+/// Bytes of a note; the API server refuses more.
+const NOTE_BYTES_MAX: usize = 1024;
+/// Bytes of a name.
+const NAME_BYTES_MAX: usize = 253;
+/// Bytes of `reportingInstance`.
+const INSTANCE_BYTES_MAX: usize = 128;
+/// Who writes.
+const CONTROLLER: &str = "kube-projector.dev/projector";
+/// Tries of one Event while the API server is out of order.
+const TRIES_MAX: u32 = 5;
+
+/// What a person should know about one object.
+#[derive(Clone, Debug)]
+pub struct Report {
+    key: ObjectKey,
+    uid: Box<str>,
+    reason: &'static Reason,
+    note: String,
+}
+
+impl Report {
+    /// A report. The note is cut to 1 kB; `uid` may be empty, but then `kubectl describe` does not show the Event.
+    ///
+    /// # Assumptions
+    /// The note holds paths, names and numbers, never content.
+    pub fn new(key: ObjectKey, uid: impl Into<Box<str>>, reason: &'static Reason, mut note: String) -> Self {
+        let end = (0..=NOTE_BYTES_MAX.min(note.len())).rev().find(|&end| note.is_char_boundary(end));
+        note.truncate(end.unwrap_or_default());
+        Self { key, uid: uid.into(), reason, note }
+    }
+
+    /// Takes in a newer report of the same matter; says both things if there is room, else the newer.
+    fn merge(&mut self, newer: Self) {
+        let both = format!("{}; {}", self.note, newer.note);
+        let known = self.note.contains(&newer.note);
+        *self = if known {
+            Self { note: std::mem::take(&mut self.note), ..newer }
+        } else if both.len() <= NOTE_BYTES_MAX {
+            Self { note: both, ..newer }
+        } else {
+            newer
+        };
+    }
+}
+
+/// Takes reports from anywhere; never waits. Cheap to clone.
+#[derive(Clone)]
+pub struct EventSender(Arc<Queue>);
+
+impl EventSender {
+    /// Queues a report; merges it with one that waits for the same object and reason; drops the oldest when full.
+    pub fn send(&self, report: Report) {
+        let mut state = self.0.lock();
+        match state.reports.iter_mut().find(|waiting| waiting.reason == report.reason && waiting.key == report.key) {
+            Some(waiting) => waiting.merge(report),
+            None => {
+                if state.reports.len() == QUEUE_MAX {
+                    state.reports.pop_front();
+                    state.dropped += 1;
+                }
+                state.reports.push_back(report);
+            }
+        }
+        drop(state);
+        self.0.changed.notify_one();
+    }
+
+    /// Reports that were never written: queue full, rate exceeded, refused or given up.
+    pub fn dropped(&self) -> u64 {
+        self.0.lock().dropped
+    }
+}
+
+/// The task that writes Events.
+pub struct EventWriter {
+    api: ApiServer,
+    instance: String,
+    queue: Arc<Queue>,
+    series: Series,
+    buckets: Buckets,
+    /// Namespaces in which we may not write.
+    muted: Refusals<Arc<str>>,
+    warned: bool,
+}
+
+/// A writer and the way to send it reports. `instance` tells replicas apart, see [`instance_name`].
+pub fn writer(api: ApiServer, instance: String) -> (EventSender, EventWriter) {
+    let queue = Arc::new(Queue { state: Mutex::default(), changed: Notify::new() });
+    let (series, buckets) = (Series::default(), Buckets::default());
+    (EventSender(Arc::clone(&queue)), EventWriter { api, instance, queue, series, buckets, muted: Refusals::default(), warned: false })
+}
+
+/// A `reportingInstance` that the API server takes: the host's name, which is the pod's in a pod.
+pub fn instance_name(hostname: &str) -> String {
+    let name: String = hostname.trim().chars().filter(|c| c.is_ascii_graphic()).take(INSTANCE_BYTES_MAX).collect();
+    if name.is_empty() { "kube-projector".to_owned() } else { name }
+}
+
+impl EventWriter {
+    /// Writes Events for ever.
+    ///
+    /// # Cancel safety
+    /// The report in hand may be lost; those that wait stay for [`EventWriter::drain`].
+    pub async fn run(&mut self) {
+        loop {
+            match self.queue.take() {
+                Some(report) => self.publish(&report, TRIES_MAX).await,
+                None => {
+                    let now = Instant::now();
+                    self.muted.forget(now);
+                    let wake = self.muted.next();
+                    tokio::select! {
+                        () = self.queue.changed.notified() => {}
+                        () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes what waits, one try each, within `limit`.
+    pub async fn drain(&mut self, limit: Duration) {
+        let all = async {
+            while let Some(report) = self.queue.take() {
+                self.publish(&report, 1).await;
+            }
+        };
+        // What is left is lost, as the module promises.
+        let _ = timeout(limit, all).await;
+    }
+
+    async fn publish(&mut self, report: &Report, tries: u32) {
+        let now = Instant::now();
+        if self.muted.until(&report.key.namespace, now).is_some()
+            || self.buckets.take(&report.key, report.reason.severity, now) == Bucket::Empty
+        {
+            return self.queue.drop_one();
+        }
+        for failures in 1..=tries {
+            let Err((verb, failure)) = self.write(report).await else { return };
+            match (&failure, failure.code()) {
+                // A namespace that is being deleted takes no new objects; nobody would read the Event.
+                (Failure::Status { reason, .. }, _) if reason == "NamespaceTerminating" => break,
+                (_, Some(403)) => {
+                    self.refuse(verb, &report.key);
+                    break;
+                }
+                _ if failure.is_outage() && failures < tries => {
+                    let pause = report::backoff(failures, Duration::from_secs(30), report::random());
+                    sleep(failure.retry_after().unwrap_or(pause)).await;
+                }
+                _ => {
+                    debug!(object = %report.key, reason = report.reason.name, %failure, "event not written");
+                    break;
+                }
+            }
+        }
+        self.queue.drop_one();
+    }
+
+    /// Counts a repeated Event up, or writes a new one.
+    async fn write(&mut self, report: &Report) -> Result<(), (&'static str, Failure)> {
+        let now = Instant::now();
+        if let Some(written) = self.series.find(&report.key, report.reason, &report.note, now) {
+            let count = written.count + 1;
+            let path = format!("{}/{}", path(&report.key), encoded(&written.name));
+            let body = json!({"series": {"count": count, "lastObservedTime": MicroTime(Timestamp::now())}});
+            match self.send(Method::PATCH, &path, "application/merge-patch+json", &body).await {
+                Ok(()) => {
+                    self.series.put(&report.key, report.reason, &report.note, Written { name: written.name, count, at: now });
+                    return Ok(());
+                }
+                // Expired, or we may only create: a new Event tells the same.
+                Err(failure) if matches!(failure.code(), Some(403 | 404)) => self.series.forget(&report.key, report.reason, &report.note),
+                Err(failure) => return Err(("patch", failure)),
+            }
+        }
+        let name = name(&report.key.name, report::random());
+        let body = event(report, &name, &self.instance, MicroTime(Timestamp::now()));
+        self.send(Method::POST, &path(&report.key), "application/json", &body).await.map_err(|failure| ("create", failure))?;
+        self.series.put(&report.key, report.reason, &report.note, Written { name, count: 1, at: now });
+        Ok(())
+    }
+
+    async fn send(&self, method: Method, path: &str, kind: &'static str, body: &Value) -> Result<(), Failure> {
+        let request = api::send_json(method, path, &[("fieldManager", "kube-projector")], kind, body)?;
+        self.api.call::<IgnoredAny>(request).await.map(|_| ())
+    }
+
+    fn refuse(&mut self, verb: &'static str, key: &ObjectKey) {
+        self.muted.note(key.namespace.clone(), Instant::now());
+        if !std::mem::replace(&mut self.warned, true) {
+            warn!(
+                verb, resource = "events.events.k8s.io", namespace = %key.namespace,
+                "may not write Events: grant the verb or set EVENT_LOGGING=false; files are kept up to date all the same"
+            );
+        }
+    }
+}
+
+fn path(key: &ObjectKey) -> String {
+    format!("/apis/events.k8s.io/v1/namespaces/{}/events", encoded(&key.namespace))
+}
+
+/// The Event as the API wants it.
+fn event(report: &Report, name: &str, instance: &str, time: MicroTime) -> Value {
+    let Report { key, uid, reason, note } = report;
+    let mut event = json!({
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": &*key.namespace},
+        "eventTime": time,
+        "type": reason.severity.as_str(),
+        "reason": reason.name,
+        "action": reason.action,
+        "note": note,
+        "reportingController": CONTROLLER,
+        "reportingInstance": instance,
+        "regarding": {"apiVersion": "v1", "kind": key.kind.as_str(), "namespace": &*key.namespace, "name": key.name},
+    });
+    if !uid.is_empty() {
+        event["regarding"]["uid"] = json!(uid);
+    }
+    event
+}
+
+/// A name for an Event on this object: the object's and a number, or only the number where that would be too long.
+fn name(object: &str, random: u64) -> String {
+    let name = format!("{object}.{random:016x}");
+    if name.len() <= NAME_BYTES_MAX { name } else { format!("kube-projector.{random:016x}") }
+}
+
+struct Queue {
+    // Shared by senders and the writer; held for one insertion or removal, never across an await.
+    state: Mutex<QueueState>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct QueueState {
+    reports: VecDeque<Report>,
+    dropped: u64,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<Report> {
+        self.lock().reports.pop_front()
+    }
+
+    fn drop_one(&self) {
+        self.lock().dropped += 1;
+    }
+}
+
+#[cfg(test)]
+#[path = "events_tests.rs"]
+mod tests;

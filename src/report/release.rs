@@ -1,0 +1,157 @@
+//! The work of the `release` subcommand: takes our finalizers off every object, for uninstall.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream;
+use tokio::time::sleep;
+
+use crate::api::ApiServer;
+use crate::api::failure::Failure;
+use crate::api::metadata::{Metadata, Pages, Patience, Scope};
+use crate::core::object::uid::uid_number;
+use crate::core::object::{Kind, Namespaces, ObjectKey};
+use crate::report;
+use crate::report::patch::{Aim, Which};
+use crate::report::settle::{Known, Setback, settle};
+
+/// Requests under way at once.
+const CONCURRENCY: usize = 8;
+/// Tries of one request while the API server is out of order.
+const TRIES_MAX: u32 = 4;
+
+/// Whether objects are changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// Take the finalizers off.
+    Apply,
+    /// Only find the objects.
+    DryRun,
+}
+
+/// What a release found and did.
+#[derive(Default)]
+pub struct Released {
+    /// Objects that carry such a finalizer.
+    pub found: Vec<ObjectKey>,
+    /// Objects that carry none now, because of us or because they are gone.
+    pub released: Vec<ObjectKey>,
+    /// Objects that still carry one, with the reason.
+    pub failed: Vec<(ObjectKey, Failure)>,
+    /// Collections that could not be listed whole, with the reason.
+    pub unlisted: Vec<(Scope, Failure)>,
+}
+
+impl Released {
+    /// Whether every collection was looked at and nothing is left to do.
+    pub fn is_complete(&self) -> bool {
+        self.failed.is_empty() && self.unlisted.is_empty()
+    }
+}
+
+/// Takes the finalizers off every object of these kinds and namespaces. Ends at failures of no single object.
+pub async fn release(api: &ApiServer, kinds: &[Kind], namespaces: &Namespaces, which: &Which, mode: Mode) -> Released {
+    let mut outcome = Released::default();
+    for scope in Scope::all(kinds, namespaces) {
+        let mut pages = Pages::new(api, &scope, Patience::Tries(TRIES_MAX));
+        let failure = loop {
+            match pages.next().await {
+                Ok(Some(page)) => strip(api, page, which, mode, &mut outcome).await,
+                Ok(None) => break None,
+                Err(failure) => break Some(failure),
+            }
+        };
+        outcome.unlisted.extend(failure.map(|failure| (scope, failure)));
+    }
+    outcome
+}
+
+async fn strip(api: &ApiServer, page: Vec<Metadata>, which: &Which, mode: Mode, outcome: &mut Released) {
+    let carriers: Vec<Metadata> = page.into_iter().filter(|object| object.finalizers.iter().any(|name| which.takes(name))).collect();
+    outcome.found.extend(carriers.iter().map(|object| object.key.clone()));
+    if mode == Mode::DryRun {
+        return;
+    }
+    let mut results = stream::iter(carriers).map(|object| release_one(api, object, which)).buffer_unordered(CONCURRENCY);
+    while let Some((key, result)) = results.next().await {
+        match result {
+            Ok(()) => outcome.released.push(key),
+            Err(failure) => outcome.failed.push((key, failure)),
+        }
+    }
+}
+
+async fn release_one(api: &ApiServer, object: Metadata, which: &Which) -> (ObjectKey, Result<(), Failure>) {
+    let known = Known { uid: uid_number(&object.uid), finalizers: object.finalizers };
+    let mut failures = 1;
+    loop {
+        match settle(api, &object.key, known.clone(), Aim::Release(which)).await {
+            Ok(_) => return (object.key, Ok(())),
+            Err(Setback { failure, .. }) if failure.is_outage() && failures < TRIES_MAX => {
+                let pause = report::backoff(failures, Duration::from_secs(5), report::random());
+                sleep(failure.retry_after().unwrap_or(pause)).await;
+                failures += 1;
+            }
+            Err(Setback { failure, .. }) => return (object.key, Err(failure)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::report::stub::{Answer, Asked, server};
+
+    /// ConfigMaps with our finalizer, a foreign one, none, and one that may not be patched; Secrets may not be listed.
+    fn cluster(asked: &Asked) -> Answer {
+        let object = |name: &str, finalizer: &str| json!({"metadata": {"name": name, "namespace": "n", "finalizers": [finalizer]}});
+        let items = [
+            object("a", "kube-projector.dev/x"),
+            object("b", "example.com/o"),
+            object("c", "kube-projector.dev/y"),
+            object("d", "kube-projector.dev/x"),
+        ];
+        match (asked.method.as_str(), asked.path.as_str()) {
+            ("PATCH", path) if path.contains("/d?") => Answer::json(403, &json!({})),
+            ("PATCH", _) => Answer::json(200, &json!({})),
+            (_, path) if path.contains("secrets") => Answer::json(403, &json!({})),
+            _ => Answer::json(200, &json!({"items": items})),
+        }
+    }
+
+    async fn outcome(which: Which, mode: Mode) -> (Vec<String>, Vec<String>, Vec<String>, usize) {
+        let stub = server(cluster).await;
+        let outcome = release(&stub.api, &Kind::ALL, &Namespaces::All, &which, mode).await;
+        let names = |keys: &[ObjectKey]| {
+            let mut names: Vec<String> = keys.iter().map(|key| key.name.to_string()).collect();
+            names.sort();
+            names
+        };
+        let failed: Vec<ObjectKey> = outcome.failed.into_iter().map(|(key, _)| key).collect();
+        assert_eq!(outcome.unlisted.iter().map(|(scope, _)| scope.kind).collect::<Vec<_>>(), [Kind::Secret]);
+        let patches = stub.asked().iter().filter(|asked| asked.method == "PATCH").count();
+        (names(&outcome.found), names(&outcome.released), names(&failed), patches)
+    }
+
+    fn owned(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn ours_are_released_and_what_failed_is_told() {
+        let which = Which::Ours(vec!["kube-projector.dev/x".to_owned()]);
+        assert_eq!(outcome(which, Mode::Apply).await, (owned(&["a", "d"]), owned(&["a"]), owned(&["d"]), 2));
+    }
+
+    #[tokio::test]
+    async fn whole_domain_is_released() {
+        assert_eq!(outcome(Which::Domain(Vec::new()), Mode::Apply).await, (owned(&["a", "c", "d"]), owned(&["a", "c"]), owned(&["d"]), 3));
+    }
+
+    #[tokio::test]
+    async fn dry_run_changes_nothing() {
+        assert_eq!(outcome(Which::Domain(Vec::new()), Mode::DryRun).await, (owned(&["a", "c", "d"]), owned(&[]), owned(&[]), 0));
+    }
+}

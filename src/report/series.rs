@@ -1,0 +1,163 @@
+//! How often one object may speak, and which Events only repeat. Bounded memory, time as an argument, no IO.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::core::object::ObjectKey;
+use crate::report::reason::{Reason, Severity};
+
+/// Events of one object and type at once.
+const BURST: u32 = 25;
+/// Time until one more is allowed.
+const REFILL: Duration = Duration::from_secs(300);
+/// Objects and Events that are remembered at most.
+const REMEMBERED_MAX: usize = 512;
+/// An Event that is repeated within this time is counted up, later it is new.
+const SERIES_FOR: Duration = Duration::from_secs(360);
+
+/// Whether there was a token left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bucket {
+    /// There was; it is taken.
+    Token,
+    /// Too many such Events of this object.
+    Empty,
+}
+
+/// A token bucket per object and type: what went well again and again keeps no failure from being told.
+#[derive(Default)]
+pub struct Buckets(HashMap<(ObjectKey, Severity), Tokens>);
+
+struct Tokens {
+    left: u32,
+    since: Instant,
+    used: Instant,
+}
+
+impl Buckets {
+    /// Takes a token of this object and type: 25 at once, then one in five minutes.
+    pub fn take(&mut self, key: &ObjectKey, severity: Severity, now: Instant) -> Bucket {
+        let key = (key.clone(), severity);
+        if !self.0.contains_key(&key) {
+            make_room(&mut self.0, |tokens| tokens.used);
+        }
+        let tokens = self.0.entry(key).or_insert(Tokens { left: BURST, since: now, used: now });
+        while tokens.left < BURST && now.duration_since(tokens.since) >= REFILL {
+            tokens.left += 1;
+            tokens.since += REFILL;
+        }
+        if tokens.left == BURST {
+            tokens.since = now;
+        }
+        tokens.used = now;
+        match tokens.left.checked_sub(1) {
+            Some(left) => {
+                tokens.left = left;
+                Bucket::Token
+            }
+            None => Bucket::Empty,
+        }
+    }
+}
+
+/// An Event that was written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Written {
+    /// Its name.
+    pub name: String,
+    /// How often it was observed.
+    pub count: u32,
+    /// When it was last observed.
+    pub at: Instant,
+}
+
+/// The Events that may be repeated.
+#[derive(Default)]
+pub struct Series(HashMap<(ObjectKey, &'static str, u64), Written>);
+
+impl Series {
+    /// The Event that said the same about the same object not long ago.
+    pub fn find(&self, key: &ObjectKey, reason: &'static Reason, note: &str, now: Instant) -> Option<Written> {
+        self.0.get(&topic(key, reason, note)).filter(|written| now.duration_since(written.at) < SERIES_FOR).cloned()
+    }
+
+    /// Remembers an Event as written.
+    pub fn put(&mut self, key: &ObjectKey, reason: &'static Reason, note: &str, written: Written) {
+        let topic = topic(key, reason, note);
+        if !self.0.contains_key(&topic) {
+            make_room(&mut self.0, |written| written.at);
+        }
+        self.0.insert(topic, written);
+    }
+
+    /// Forgets an Event that cannot be counted up.
+    pub fn forget(&mut self, key: &ObjectKey, reason: &'static Reason, note: &str) {
+        self.0.remove(&topic(key, reason, note));
+    }
+}
+
+/// The note by its hash: a collision makes one Event too few, which is harmless.
+fn topic(key: &ObjectKey, reason: &'static Reason, note: &str) -> (ObjectKey, &'static str, u64) {
+    let mut hasher = DefaultHasher::new();
+    note.hash(&mut hasher);
+    (key.clone(), reason.name, hasher.finish())
+}
+
+/// Removes the entry that was not used for longest from a map that is full.
+fn make_room<K: Clone + Eq + Hash, V>(map: &mut HashMap<K, V>, used: impl Fn(&V) -> Instant) {
+    if map.len() >= REMEMBERED_MAX
+        && let Some(oldest) = map.iter().min_by_key(|(_, value)| used(value)).map(|(key, _)| key.clone())
+    {
+        map.remove(&oldest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::object::Kind;
+    use crate::report::reason::{FILES_REMOVED, FILES_WRITTEN};
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey::new(Kind::ConfigMap, "n", name)
+    }
+
+    #[test]
+    fn bucket_gives_a_burst_and_then_one_in_five_minutes() {
+        let (mut buckets, start) = (Buckets::default(), Instant::now());
+        let mut taken = |at: Duration| (0..40).filter(|_| buckets.take(&key("a"), Severity::Normal, start + at) == Bucket::Token).count();
+        assert_eq!(taken(Duration::ZERO), 25);
+        assert_eq!(taken(REFILL - Duration::from_secs(1)), 0);
+        assert_eq!(taken(REFILL), 1);
+        assert_eq!(taken(REFILL * 3), 2);
+        assert_eq!(taken(REFILL * 1000), 25);
+        assert_eq!(buckets.take(&key("a"), Severity::Warning, start + REFILL * 1000), Bucket::Token, "a failure has its own");
+    }
+
+    #[test]
+    fn objects_have_buckets_of_their_own_and_few_are_remembered() {
+        let (mut buckets, start) = (Buckets::default(), Instant::now());
+        for number in 0..REMEMBERED_MAX * 2 {
+            assert_eq!(buckets.take(&key(&number.to_string()), Severity::Normal, start), Bucket::Token);
+        }
+        assert_eq!(buckets.0.len(), REMEMBERED_MAX);
+    }
+
+    #[test]
+    fn same_words_are_a_series_for_six_minutes() {
+        let (mut series, start) = (Series::default(), Instant::now());
+        let written = Written { name: "a.1".to_owned(), count: 1, at: start };
+        series.put(&key("a"), &FILES_WRITTEN, "x", written.clone());
+        let soon = start + SERIES_FOR - Duration::from_millis(1);
+        assert_eq!(series.find(&key("a"), &FILES_WRITTEN, "x", soon), Some(written));
+        assert_eq!(series.find(&key("a"), &FILES_WRITTEN, "x", start + SERIES_FOR), None);
+        assert_eq!(series.find(&key("a"), &FILES_WRITTEN, "y", soon), None);
+        assert_eq!(series.find(&key("a"), &FILES_REMOVED, "x", soon), None);
+        assert_eq!(series.find(&key("b"), &FILES_WRITTEN, "x", soon), None);
+        series.forget(&key("a"), &FILES_WRITTEN, "x");
+        assert_eq!(series.find(&key("a"), &FILES_WRITTEN, "x", soon), None);
+    }
+}

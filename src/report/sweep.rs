@@ -1,0 +1,81 @@
+//! Finds objects that carry our finalizer though they are none of ours any more: relabelled while nobody ran.
+
+use tracing::{debug, warn};
+
+use crate::api::ApiServer;
+use crate::api::metadata::{Metadata, Pages, Patience, Scope};
+use crate::core::object::uid::uid_number;
+use crate::report::finalizers::FinalizerSender;
+use crate::report::patch::Finalizers;
+use crate::report::wishes::Wish;
+
+/// Lists every object of the scopes by metadata, once, and wishes a release for each orphan.
+///
+/// An outage is waited out. A scope that we may not list is skipped: its watch reports that already.
+///
+/// # Guarantees
+/// Never more than a page in memory; an object that is `followed` is left to its watch.
+///
+/// # Cancel safety
+/// May be dropped at any time; the next start sweeps again.
+pub async fn sweep(api: &ApiServer, scopes: &[Scope], followed: impl Fn(&Metadata) -> bool, ours: &Finalizers, wishes: &FinalizerSender) {
+    let which = ours.to_which();
+    for scope in scopes {
+        let mut pages = Pages::new(api, scope, Patience::Endless);
+        loop {
+            match pages.next().await {
+                Ok(Some(page)) => {
+                    let orphans =
+                        page.into_iter().filter(|object| !followed(object) && object.finalizers.iter().any(|name| which.takes(name)));
+                    for Metadata { key, uid, terminating, finalizers, labels: _ } in orphans {
+                        debug!(object = %key, "object carries our finalizer but is not followed");
+                        wishes.send(Wish::Release { key, uid: uid_number(&uid), finalizers, terminating });
+                    }
+                }
+                Ok(None) => break,
+                Err(failure) if failure.code() == Some(403) => {
+                    debug!(resource = scope.kind.plural(), namespace = scope.namespace, "may not list, looking for no orphans here");
+                    break;
+                }
+                Err(failure) => {
+                    warn!(resource = scope.kind.plural(), namespace = scope.namespace, %failure, "looking for orphaned finalizers failed");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::core::object::{Kind, Namespaces};
+    use crate::report::finalizers;
+    use crate::report::stub::{Answer, Asked, server};
+
+    #[tokio::test]
+    async fn only_unselected_objects_with_our_finalizers_are_released() {
+        let object = |name: &str, label: &str, finalizer: &str| json!({"metadata": {"name": name, "namespace": "n", "labels": {"findme": label}, "finalizers": [finalizer]}});
+        let items = json!({"items": [
+            object("selected", "yea", "kube-projector.dev/x"), object("relabelled", "no", "kube-projector.dev/x"),
+            object("former", "no", "kube-projector.dev/old"), object("foreign", "no", "kube-projector.dev/other"),
+        ]});
+        let stub = server(move |asked: &Asked| match asked.method.as_str() {
+            "GET" if asked.path.contains("secrets") => Answer::json(403, &json!({})),
+            "GET" => Answer::json(200, &items),
+            _ => Answer::json(200, &json!({})),
+        })
+        .await;
+        let ours = Finalizers { name: "kube-projector.dev/x".to_owned(), former: vec!["kube-projector.dev/old".to_owned()] };
+        let (wishes, mut writer) = finalizers::writer(stub.api.clone(), ours.clone(), None);
+        let followed = |object: &Metadata| object.labels.get("findme").is_some_and(|value| value == "yea");
+        sweep(&stub.api, &Scope::all(&Kind::ALL, &Namespaces::All), followed, &ours, &wishes).await;
+        writer.drain(std::time::Duration::from_secs(20)).await;
+        let mut patched: Vec<String> = stub.asked().into_iter().filter(|asked| asked.method == "PATCH").map(|asked| asked.path).collect();
+        patched.sort();
+        let expected = ["former", "relabelled"].map(|name| format!("/api/v1/namespaces/n/configmaps/{name}?fieldManager=kube-projector"));
+        assert_eq!(patched, expected);
+    }
+}

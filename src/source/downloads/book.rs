@@ -1,0 +1,247 @@
+//! Which files are wanted, and which of them is asked for next. Asks nobody and reads no clock.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::config::read::web::Origin;
+use crate::core::files::path::TargetPath;
+use crate::core::files::remote::RemoteFiles;
+use crate::core::object::{ObjectKey, Payload};
+use crate::core::room::give_back;
+use crate::core::tell::retry::Attempts;
+use crate::web::Validators;
+use crate::web::address::{Secrecy, origin, quoted};
+use crate::web::error::WebError;
+
+/// Questions under way at once.
+const ASKING_MAX: usize = 4;
+/// Questions under way at once to one server.
+const ASKING_MAX_PER_SERVER: usize = 2;
+
+/// Which file.
+pub(super) type Name = (Arc<ObjectKey>, TargetPath);
+
+/// What is asked for a file.
+pub(super) struct Question {
+    url: Payload,
+    pub ticket: u64,
+    /// Nothing: the bytes are wanted in any case.
+    pub validators: Option<Validators>,
+}
+
+/// One wanted file.
+pub(super) struct File {
+    url: Payload,
+    pub ticket: u64,
+    server: Option<Origin>,
+    pub validators: Validators,
+    pub attempts: Attempts,
+    /// Whether its failure was told.
+    pub failing: bool,
+    state: State,
+}
+
+enum State {
+    /// It is asked for then.
+    Due(Instant),
+    /// The attempt with this number is under way.
+    Asking(u64, Option<AbortHandle>),
+    /// It is not asked for any more.
+    Done,
+}
+
+/// All wanted files.
+#[derive(Default)]
+pub(super) struct Book {
+    files: HashMap<Arc<ObjectKey>, BTreeMap<TargetPath, File>>,
+    servers: HashMap<Option<Origin>, Server>,
+    asking: usize,
+    serial: u64,
+}
+
+#[derive(Default)]
+struct Server {
+    due: BTreeSet<(Instant, Name)>,
+    asking: usize,
+}
+
+impl Question {
+    /// The URL as text.
+    pub fn url(&self) -> Result<&str, WebError> {
+        text(&self.url).ok_or(WebError::Url)
+    }
+}
+
+impl File {
+    /// Whether a round is under way: an attempt, or the pause after one.
+    fn is_asked_for(&self) -> bool {
+        match self.state {
+            State::Asking(..) => true,
+            State::Due(_) => self.attempts != Attempts::default(),
+            State::Done => false,
+        }
+    }
+
+    /// Its URL as the lines may show it that are quoted from the original.
+    pub fn quoted(&self, secrecy: Secrecy) -> String {
+        quoted(text(&self.url).unwrap_or_default(), secrecy)
+    }
+}
+
+fn text(url: &Payload) -> Option<&str> {
+    std::str::from_utf8(&url.0).ok().map(str::trim)
+}
+
+impl Book {
+    /// Replaces what an object wanted. Questions that are the same go on; one that has failed for good is asked again if so told.
+    pub fn want(&mut self, wanted: RemoteFiles, asks_failed_again: bool, now: Instant) {
+        let RemoteFiles { key, files } = wanted;
+        let mut before = self.files.remove(&key).unwrap_or_default();
+        let mut after = BTreeMap::new();
+        for remote in files {
+            let name = (Arc::clone(&key), remote.path.clone());
+            let same = |old: &File| old.ticket == remote.ticket && old.url == remote.url;
+            let file = match before.remove(&remote.path) {
+                Some(mut old) if same(&old) => {
+                    if asks_failed_again && old.failing && matches!(old.state, State::Done) {
+                        old.attempts = Attempts::default();
+                        self.schedule(&name, &mut old, now);
+                    }
+                    old
+                }
+                old => {
+                    old.iter().for_each(|old| self.call_off(&name, old));
+                    let failing = old.is_some_and(|old| old.failing && old.url == remote.url);
+                    let server = text(&remote.url).and_then(origin);
+                    let (validators, attempts) = Default::default();
+                    let mut file =
+                        File { url: remote.url, ticket: remote.ticket, server, validators, attempts, failing, state: State::Done };
+                    self.schedule(&name, &mut file, now);
+                    file
+                }
+            };
+            after.insert(remote.path, file);
+        }
+        for (path, old) in before {
+            self.call_off(&(Arc::clone(&key), path), &old);
+        }
+        if !after.is_empty() {
+            self.files.insert(key, after);
+        }
+        give_back(&mut self.files);
+    }
+
+    /// Forgets what is known of a file and asks for it at once. A round that brings the bytes in any case goes on: whoever asks again
+    /// and again would never see the end of a slow one.
+    pub fn again(&mut self, name: &Name, now: Instant) {
+        let Some(mut file) = self.take(name) else { return };
+        if file.is_asked_for() && file.validators == Validators::default() {
+            return self.put(name, file);
+        }
+        self.call_off(name, &file);
+        file.validators = Validators::default();
+        file.attempts = Attempts::default();
+        self.schedule(name, &mut file, now);
+        self.put(name, file);
+    }
+
+    /// When something is due that could be asked for, as far as there are slots.
+    pub fn next(&self) -> Option<Instant> {
+        self.first().map(|(at, _)| at)
+    }
+
+    /// Takes what has been due for longest and marks it as asked for.
+    pub fn due(&mut self, now: Instant) -> Option<(Name, u64, Question)> {
+        let (_, name) = self.first().filter(|(at, _)| *at <= now)?;
+        let name = name.clone();
+        let mut file = self.take(&name)?;
+        self.call_off(&name, &file);
+        self.serial += 1;
+        self.asking += 1;
+        self.servers.entry(file.server.clone()).or_default().asking += 1;
+        file.state = State::Asking(self.serial, None);
+        let validators = Some(file.validators.clone()).filter(|validators| *validators != Validators::default());
+        let question = Question { url: file.url.clone(), ticket: file.ticket, validators };
+        self.put(&name, file);
+        Some((name, self.serial, question))
+    }
+
+    /// Notes how the attempt under way can be called off.
+    pub fn started(&mut self, (key, path): &Name, handle: AbortHandle) {
+        if let Some(State::Asking(_, place)) = self.files.get_mut(key).and_then(|files| files.get_mut(path)).map(|file| &mut file.state) {
+            *place = Some(handle);
+        }
+    }
+
+    /// The file whose attempt has ended, unless the attempt was called off meanwhile.
+    pub fn ended(&mut self, name: &Name, serial: u64) -> Option<&mut File> {
+        let (key, path) = name;
+        let file = self.files.get_mut(key)?.get_mut(path)?;
+        matches!(file.state, State::Asking(current, _) if current == serial).then_some(file)
+    }
+
+    /// Ends a round: the file is asked for again then, or not any more.
+    pub fn rest(&mut self, name: &Name, again: Option<Instant>) {
+        let Some(mut file) = self.take(name) else { return };
+        self.call_off(name, &file);
+        file.attempts = Attempts::default();
+        file.state = State::Done;
+        if let Some(at) = again {
+            self.schedule(name, &mut file, at);
+        }
+        self.put(name, file);
+    }
+
+    /// Goes on with a round: the file is asked for again then.
+    pub fn retry(&mut self, name: &Name, at: Instant) {
+        let Some(mut file) = self.take(name) else { return };
+        self.call_off(name, &file);
+        self.schedule(name, &mut file, at);
+        self.put(name, file);
+    }
+
+    fn first(&self) -> Option<(Instant, &Name)> {
+        if self.asking >= ASKING_MAX {
+            return None;
+        }
+        let ready = self.servers.values().filter(|server| server.asking < ASKING_MAX_PER_SERVER);
+        ready.filter_map(|server| server.due.first()).min().map(|(at, name)| (*at, name))
+    }
+
+    fn schedule(&mut self, name: &Name, file: &mut File, at: Instant) {
+        file.state = State::Due(at);
+        self.servers.entry(file.server.clone()).or_default().due.insert((at, name.clone()));
+    }
+
+    /// Takes the file out of its server's queue, or gives its slot back.
+    fn call_off(&mut self, name: &Name, file: &File) {
+        let Some(server) = self.servers.get_mut(&file.server) else { return };
+        match &file.state {
+            State::Due(at) => {
+                server.due.remove(&(*at, name.clone()));
+            }
+            State::Asking(_, handle) => {
+                server.asking -= 1;
+                self.asking -= 1;
+                // One that has ended already does not mind.
+                handle.iter().for_each(AbortHandle::abort);
+            }
+            State::Done => {}
+        }
+        if server.asking == 0 && server.due.is_empty() {
+            self.servers.remove(&file.server);
+            give_back(&mut self.servers);
+        }
+    }
+
+    fn take(&mut self, (key, path): &Name) -> Option<File> {
+        self.files.get_mut(key)?.remove(path)
+    }
+
+    fn put(&mut self, (key, path): &Name, file: File) {
+        self.files.entry(Arc::clone(key)).or_default().insert(path.clone(), file);
+    }
+}

@@ -1,0 +1,384 @@
+//! Manifests as text: turns YAML or JSON into objects, or says what is wrong with it.
+//!
+//! Pure: reads no file and never prints a value. A document is taken whole or not at all, because half of a manifest is worse
+//! than yesterday's: the caller keeps the last good objects of a text of which a document is broken.
+//!
+//! What the API server would refuse is an error here too: a number as a value, bad base64, a key that no volume could hold.
+//! Texts follow YAML 1.1 as `kubectl` does (an unquoted `yes` is a boolean); line breaks in scalars are normalised by YAML's
+//! own rule, so a CRLF survives only as an escape in double quotes.
+//!
+//! ```
+//! use kube_projector::core::object::{Kind, Namespaces};
+//! use kube_projector::core::object::selector::Selector;
+//! use kube_projector::source::manifests::yaml::{self, ManifestRules};
+//!
+//! let rules = ManifestRules {
+//!     selector: Some(Selector::label("rules", None)),
+//!     objects: Vec::new(),
+//!     kinds: Kind::ALL.to_vec(),
+//!     namespaces: Namespaces::All,
+//!     folder_annotation: "folder".into(),
+//! };
+//! let text = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {rules: x}}\ndata: {k: v}\n";
+//! let parsed = yaml::parse(text, &rules);
+//! assert!(parsed.refused.is_empty() && parsed.found.iter().all(|labelled| rules.selects(labelled)));
+//! ```
+
+use std::collections::HashSet;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+
+use crate::core::object::annotations::{self, Annotations};
+use crate::core::object::selector::Selector;
+use crate::core::object::{Datum, Kind, Namespaces, Object, ObjectKey, Payload};
+use crate::yaml::{self, Node};
+
+mod nearly;
+
+/// Which objects of the manifests are wanted, and what is read from them.
+#[derive(Clone, Debug)]
+pub struct ManifestRules {
+    /// The label that an object must carry; none: only [`Self::objects`] are wanted.
+    pub selector: Option<Selector>,
+    /// Objects that are wanted whatever their labels.
+    pub objects: Vec<ObjectKey>,
+    /// The kinds of labelled objects; documents of kinds of which nothing is wanted are passed over.
+    pub kinds: Vec<Kind>,
+    /// The namespaces whose labelled objects are wanted.
+    pub namespaces: Namespaces,
+    /// The annotation that names an object's folder.
+    pub folder_annotation: String,
+}
+
+impl ManifestRules {
+    /// Whether this object is wanted.
+    pub fn selects(&self, labelled: &Labelled) -> bool {
+        let key = &labelled.object.key;
+        let is_within = self.kinds.contains(&key.kind) && self.namespaces.contains(&key.namespace);
+        let value_of = |key: &str| labelled.labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+        self.objects.contains(key) || (is_within && self.selector.as_ref().is_some_and(|selector| selector.matches(value_of)))
+    }
+
+    /// Whether anything of this kind may be wanted.
+    fn reads(&self, kind: Kind) -> bool {
+        self.kinds.contains(&kind) || self.objects.iter().any(|key| key.kind == kind)
+    }
+}
+
+/// An object and what it says under the labels of the selector.
+pub struct Labelled {
+    /// The object, without uid, version and age: manifests have none.
+    pub object: Object,
+    /// The selector's labels that the object carries.
+    pub labels: Vec<(String, String)>,
+}
+
+/// What a text holds.
+pub struct Parsed {
+    /// Its ConfigMaps and Secrets, in their order.
+    pub found: Vec<Labelled>,
+    /// For each document that is not taken, why.
+    pub refused: Vec<YamlError>,
+    /// What is passed over although it looks as if one of ours was meant.
+    pub nearly: Vec<YamlError>,
+    /// How many documents there are, without empty ones.
+    pub documents: usize,
+}
+
+/// Why a document is not taken. Names the place and what was expected there, never what was found.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum YamlError {
+    /// It is neither YAML nor JSON.
+    #[error("document {document} (line {line}, column {column}): {expected}")]
+    Syntax {
+        /// Which one, from 1, without empty ones.
+        document: u32,
+        /// Line of the text, from 1.
+        line: u64,
+        /// Column in that line, from 1.
+        column: u64,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// It is YAML, but not a manifest that the API server would take.
+    #[error("{place}: expected {expected}")]
+    Manifest {
+        /// Where in the text.
+        place: Place,
+        /// What was expected there.
+        expected: &'static str,
+    },
+}
+
+/// Where in a text: document, item of a list, object, field.
+#[derive(Clone, Default, Debug, PartialEq, Eq)]
+pub struct Place {
+    document: u32,
+    /// The line at which the document begins.
+    line: u32,
+    item: Option<u32>,
+    object: Option<ObjectKey>,
+    field: Option<&'static str>,
+    key: Option<String>,
+}
+
+impl Place {
+    fn field(&self, field: &'static str) -> Self {
+        Self { field: Some(field), ..self.clone() }
+    }
+
+    fn key(&self, field: &'static str, key: &str) -> Self {
+        // A key may be a mistyped line: enough of it to find the place, and no more.
+        Self { field: Some(field), key: Some(key.chars().take(64).collect()), ..self.clone() }
+    }
+
+    fn expected(self, expected: &'static str) -> YamlError {
+        YamlError::Manifest { place: self, expected }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "document {} (line {})", self.document, self.line)?;
+        if let Some(item) = self.item {
+            write!(f, ", item {item}")?;
+        }
+        if let Some(object) = &self.object {
+            write!(f, ", {object}")?;
+        }
+        if let Some(field) = self.field {
+            write!(f, ", {field}")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, ", key {key:?}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The ConfigMaps and Secrets of `text`, in its order: several documents, `List`, and JSON.
+///
+/// Documents that are no manifests (neither `apiVersion` nor `kind`) and other kinds are passed over. Objects are returned
+/// whether or not the selector wants them. A document with anything wrong in it gives none, and stops no other.
+pub fn parse(text: &[u8], rules: &ManifestRules) -> Parsed {
+    let mut parsed = Parsed { found: Vec::new(), refused: Vec::new(), nearly: Vec::new(), documents: 0 };
+    for (document, yaml::Document { line, node }) in (1..).zip(yaml::documents(text)) {
+        parsed.documents += 1;
+        let place = Place { document, line, ..Place::default() };
+        let before = (parsed.found.len(), parsed.nearly.len());
+        let taken = node
+            .map_err(|yaml::Flaw { line, column, expected }| YamlError::Syntax { document, line, column, expected })
+            .and_then(|node| manifest(node, None, &place, rules, &mut parsed));
+        if let Err(error) = taken {
+            parsed.found.truncate(before.0);
+            parsed.nearly.truncate(before.1);
+            parsed.refused.push(error);
+        }
+    }
+    parsed
+}
+
+/// Reads one manifest; `implied` is the kind that a typed list gives to items that name none.
+fn manifest(node: Node, implied: Option<Kind>, place: &Place, rules: &ManifestRules, parsed: &mut Parsed) -> Result<(), YamlError> {
+    let mut fields = match node {
+        Node::Mapping(fields) => Fields(fields),
+        Node::Null => return Ok(()),
+        Node::Sequence(items) => {
+            parsed.nearly.extend(nearly::sequence(&items).map(|expected| place.clone().expected(expected)));
+            return Ok(());
+        }
+        // A text cut short in its first line is a lone scalar.
+        Node::Bool(_) | Node::Number(_) | Node::Text(_) => return Err(place.clone().expected("a manifest")),
+    };
+    let version = fields.text("apiVersion", &place.field("apiVersion"))?;
+    let kind = fields.text("kind", &place.field("kind"))?;
+    let (version, kind) = match (version, kind, implied) {
+        (None, None, Some(kind)) => ("v1".to_owned(), kind.as_str().to_owned()),
+        (None, None, None) => return Ok(()),
+        (None, Some(_), _) => return Err(place.field("apiVersion").expected("a version, such as v1")),
+        (Some(_), None, _) => return Err(place.field("kind").expected("a kind")),
+        (Some(version), Some(kind), _) => (version, kind),
+    };
+    let reads = |kind| rules.reads(kind);
+    if version != "v1" {
+        parsed.nearly.extend(nearly::version(&version, &kind, reads).map(|expected| place.field("apiVersion").expected(expected)));
+        return Ok(());
+    }
+    if let Some(kind) = Kind::from_name(&kind) {
+        if rules.reads(kind) {
+            parsed.found.push(object(kind, fields, place, rules)?);
+        }
+        return Ok(());
+    }
+    let implied = Kind::ALL.into_iter().find(|item| kind.strip_suffix("List") == Some(item.as_str()));
+    if implied.is_some() || kind == "List" {
+        return list(fields, implied, place, rules, parsed);
+    }
+    parsed.nearly.extend(nearly::kind(&kind, reads).map(|expected| place.field("kind").expected(expected)));
+    Ok(())
+}
+
+fn list(mut fields: Fields, implied: Option<Kind>, place: &Place, rules: &ManifestRules, parsed: &mut Parsed) -> Result<(), YamlError> {
+    let items = match fields.take("items") {
+        None | Some(Node::Null) => return Ok(()),
+        Some(Node::Sequence(items)) => items,
+        Some(_) => return Err(place.field("items").expected("a sequence of manifests")),
+    };
+    for (number, item) in (1..).zip(items) {
+        manifest(item, implied, &Place { item: Some(number), ..place.clone() }, rules, parsed)?;
+    }
+    Ok(())
+}
+
+fn object(kind: Kind, mut fields: Fields, place: &Place, rules: &ManifestRules) -> Result<Labelled, YamlError> {
+    let mut metadata = fields.mapping("metadata", place)?;
+    let named = place.field("metadata.name");
+    let name = metadata.text("name", &named)?.ok_or_else(|| named.clone().expected("a name"))?;
+    if !is_name(&name, 253, true) {
+        return Err(named.expected("a name of lower case letters, digits, - and ., at most 253"));
+    }
+    let spaced = place.field("metadata.namespace");
+    let namespace = metadata.text("namespace", &spaced)?.filter(|namespace| !namespace.is_empty()).unwrap_or_else(|| "default".to_owned());
+    if !is_name(&namespace, 63, false) {
+        return Err(spaced.expected("a namespace of lower case letters, digits and -, at most 63"));
+    }
+    let key = ObjectKey::new(kind, namespace, name);
+    let place = &Place { object: Some(key.clone()), ..place.clone() };
+    let mut labelled = metadata.mapping("labels", place)?;
+    let mut labels = Vec::new();
+    for key in rules.selector.iter().flat_map(Selector::keys) {
+        let value = labelled.text(key, &place.key("metadata.labels", key))?;
+        labels.extend(value.map(|value| (key.to_owned(), value)));
+    }
+    let folder_place = place.key("metadata.annotations", &rules.folder_annotation);
+    let mut annotated = metadata.mapping("annotations", place)?;
+    let folder = annotated.text(&rules.folder_annotation, &folder_place)?;
+    let mut annotations = Annotations::default();
+    for name in annotations::ALL {
+        let value = annotated.text(name, &place.key("metadata.annotations", name))?;
+        value.iter().for_each(|value| annotations.note(name, value));
+    }
+    let data = match kind {
+        Kind::ConfigMap => config_map_data(&mut fields, place)?,
+        Kind::Secret => secret_data(&mut fields, place)?,
+        // None is projected, so that no manifest is read as one.
+        Kind::Pod => Data::new(),
+    };
+    let (finalizers, held) = (Vec::new(), Vec::new());
+    let object = Object { key, uid: 0, resource_version: 0, created: 0, terminating: false, finalizers, held, folder, annotations, data };
+    Ok(Labelled { object, labels })
+}
+
+type Data = Vec<Datum>;
+
+fn config_map_data(fields: &mut Fields, place: &Place) -> Result<Data, YamlError> {
+    let mut data = values(fields, "data", place, as_text)?;
+    let binary = values(fields, "binaryData", place, as_base64)?;
+    let texts: HashSet<&str> = data.iter().map(|datum| datum.key.as_str()).collect();
+    if let Some(Datum { key, .. }) = binary.iter().find(|datum| texts.contains(datum.key.as_str())) {
+        return Err(place.key("binaryData", key).expected("a key that data does not hold"));
+    }
+    data.extend(binary.into_iter().map(encoded));
+    Ok(data)
+}
+
+/// `stringData` wins over `data`, as on the API server; what it hides must be valid all the same.
+fn secret_data(fields: &mut Fields, place: &Place) -> Result<Data, YamlError> {
+    let mut data = values(fields, "data", place, as_base64)?;
+    let texts = values(fields, "stringData", place, as_text)?;
+    let hidden: HashSet<&str> = texts.iter().map(|datum| datum.key.as_str()).collect();
+    data.retain(|datum| !hidden.contains(datum.key.as_str()));
+    data.extend(texts);
+    Ok(data.into_iter().map(encoded).collect())
+}
+
+/// A value that the API would carry in base64.
+fn encoded(datum: Datum) -> Datum {
+    Datum { encoded: true, ..datum }
+}
+
+/// Decodes one value; the error says what was expected.
+type Decode = fn(Node) -> Result<Vec<u8>, &'static str>;
+
+fn values(fields: &mut Fields, field: &'static str, place: &Place, decode: Decode) -> Result<Data, YamlError> {
+    let mut values = Vec::new();
+    for (key, node) in fields.mapping(field, place)?.0 {
+        if !is_data_key(&key) {
+            let expected = "letters, digits, -, _ and ., at most 253, not beginning with .., and not . alone";
+            return Err(place.key(field, &key).expected(expected));
+        }
+        match decode(node) {
+            Ok(bytes) => values.push(Datum { key, payload: Some(Payload(bytes)), encoded: false }),
+            Err(expected) => return Err(place.key(field, &key).expected(expected)),
+        }
+    }
+    Ok(values)
+}
+
+/// A null is the empty value, as for the API server.
+fn as_text(node: Node) -> Result<Vec<u8>, &'static str> {
+    match node {
+        Node::Null => Ok(Vec::new()),
+        Node::Text(text) => Ok(text.into_bytes()),
+        Node::Bool(_) => Err("a string, found a boolean: put it in quotes"),
+        Node::Number(_) => Err("a string, found a number: put it in quotes"),
+        Node::Sequence(_) => Err("a string, found a sequence"),
+        Node::Mapping(_) => Err("a string, found a mapping"),
+    }
+}
+
+/// The API server passes over line breaks in base64 and takes any trailing bits.
+fn as_base64(node: Node) -> Result<Vec<u8>, &'static str> {
+    const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+    let mut text = as_text(node)?;
+    text.retain(|byte| !matches!(byte, b'\r' | b'\n'));
+    BASE64.decode(text).map_err(|_| "standard base64 with padding")
+}
+
+fn is_data_key(key: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !key.is_empty() && key.len() <= 253 && key != "." && !key.starts_with("..") && key.bytes().all(known)
+}
+
+/// A DNS label, or with `dots` a DNS subdomain: both become parts of file names.
+fn is_name(name: &str, longest: usize, dots: bool) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let part = |part: &str| {
+        let edges = [part.bytes().next(), part.bytes().last()];
+        edges.iter().all(|edge| edge.is_some_and(plain)) && part.bytes().all(|byte| plain(byte) || byte == b'-')
+    };
+    name.len() <= longest && if dots { name.split('.').all(part) } else { part(name) }
+}
+
+/// The fields of a mapping, taken one by one.
+struct Fields(Vec<(String, Node)>);
+
+impl Fields {
+    fn take(&mut self, name: &str) -> Option<Node> {
+        let index = self.0.iter().position(|(key, _)| key == name)?;
+        Some(self.0.swap_remove(index).1)
+    }
+
+    fn text(&mut self, name: &str, place: &Place) -> Result<Option<String>, YamlError> {
+        match self.take(name) {
+            None | Some(Node::Null) => Ok(None),
+            Some(Node::Text(text)) => Ok(Some(text)),
+            Some(_) => Err(place.clone().expected("a string; numbers and booleans need quotes")),
+        }
+    }
+
+    /// A missing mapping is an empty one.
+    fn mapping(&mut self, name: &'static str, place: &Place) -> Result<Self, YamlError> {
+        match self.take(name) {
+            None | Some(Node::Null) => Ok(Self(Vec::new())),
+            Some(Node::Mapping(fields)) => Ok(Self(fields)),
+            Some(_) => Err(place.field(name).expected("a mapping")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,408 @@
+//! The one task that starts, tells, stops and waits for the child.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::aside;
+use crate::config::read::child::{Child as Settings, Reload, Restart};
+use crate::config::read::reload::signal_name;
+use crate::core::tell::retry::Trouble;
+use crate::health::{DeadChild, Health};
+use crate::tell::Fault;
+use crate::tell::child::backoff::{Backoff, FIRST};
+use crate::tell::child::process::Process;
+use crate::tell::child::{Change, Control};
+
+/// A process that was killed is gone within this, or hangs in the kernel.
+const GONE: Duration = Duration::from_secs(5);
+/// Whoever signals a process and then its group (timeout(1), a terminal) asks twice and means it once: so soon after the first time it
+/// does not count.
+const TWICE: Duration = Duration::from_millis(500);
+/// Exit codes of a shell for a program that is not there, and for one that cannot be executed.
+const NOT_FOUND: u8 = 127;
+const NOT_EXECUTED: u8 = 126;
+
+const DEAD: &str = "the child ended, and is not started again yet";
+
+type Answer = oneshot::Sender<Result<(), Fault>>;
+
+/// See the module's header.
+pub(super) struct Owner {
+    settings: Settings,
+    mailbox: mpsc::Receiver<Control>,
+    signals: Signals,
+    tellings: Tellings,
+    backoff: Backoff,
+    phase: Phase,
+}
+
+/// Where the owner tells how the child is.
+pub(super) struct Tellings {
+    /// When it was started last.
+    pub(super) started: Arc<watch::Sender<Option<Instant>>>,
+    /// With what code it ended for good.
+    pub(super) ended: watch::Sender<Option<u8>>,
+    /// Whether it is dead for now.
+    pub(super) health: Health,
+}
+
+/// Where the child is.
+enum Phase {
+    /// Not started yet.
+    Waiting,
+    Running(Process),
+    /// Asked to end.
+    Stopping {
+        process: Process,
+        /// When to kill it, or to give it up.
+        due: Instant,
+        killed: bool,
+        then: Then,
+    },
+    /// It ended by itself.
+    Resting {
+        /// Its exit code.
+        code: u8,
+        /// When it may be started again because of a change.
+        earliest: Instant,
+        /// When it is started again.
+        due: Instant,
+    },
+    Ended,
+}
+
+/// What follows when a child that was asked to end is gone.
+enum Then {
+    /// It is started again, and this is answered.
+    Again(Option<Answer>),
+    End,
+}
+
+enum Input {
+    Control(Control),
+    /// The process ended, with this exit code.
+    Exited(u8),
+    Due,
+}
+
+/// What was meant for a child that was just being started: it may run before we know.
+#[derive(Default)]
+struct Meant {
+    /// By when it has to have started, to be asked to end then.
+    stop: Option<Instant>,
+    signals: Vec<Signal>,
+}
+
+impl Meant {
+    fn hear(&mut self, control: Control, kill_timeout: Duration) {
+        match control {
+            Control::Stop => self.stop = self.stop.or_else(|| Some(Instant::now() + kill_timeout)),
+            Control::Hurry => self.stop = Some(Instant::now()),
+            Control::Forward(signal) if self.signals.contains(&signal) => {}
+            Control::Forward(signal) => self.signals.push(signal),
+            Control::Reload(_, answer) => {
+                // Whoever asked may have gone.
+                let _ = answer.send(Err(Fault::later("the child is being started".to_owned())));
+            }
+            Control::Start => {}
+        }
+    }
+}
+
+impl Owner {
+    pub(super) fn new(settings: Settings, mailbox: mpsc::Receiver<Control>, signals: Signals, tellings: Tellings) -> Self {
+        Self { settings, mailbox, signals, tellings, backoff: Backoff::default(), phase: Phase::Waiting }
+    }
+
+    /// Runs until the child has ended for good.
+    pub(super) async fn run(mut self) {
+        while !matches!(self.phase, Phase::Ended) {
+            let input = self.input().await;
+            let phase = std::mem::replace(&mut self.phase, Phase::Ended);
+            self.phase = match input {
+                Input::Control(Control::Start) => self.start(phase).await,
+                Input::Control(Control::Reload(change, answer)) => self.reload(phase, change, answer).await,
+                Input::Control(Control::Forward(signal)) => forward(phase, signal),
+                Input::Control(Control::Stop) => self.stop(phase),
+                Input::Control(Control::Hurry) => hurry(phase),
+                Input::Exited(code) => self.exited(phase, code).await,
+                Input::Due => self.due(phase).await,
+            };
+        }
+    }
+
+    /// Every arm is cancel-safe.
+    async fn input(&mut self) -> Input {
+        let due = match &self.phase {
+            Phase::Stopping { due, .. } | Phase::Resting { due, .. } => Some(*due),
+            Phase::Waiting | Phase::Running(_) | Phase::Ended => None,
+        };
+        let process = match &mut self.phase {
+            Phase::Running(process) | Phase::Stopping { process, .. } => Some(process),
+            Phase::Waiting | Phase::Resting { .. } | Phase::Ended => None,
+        };
+        let exit = async {
+            match process {
+                Some(process) => process.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            code = exit => Input::Exited(code),
+            control = self.signals.next() => Input::Control(control),
+            Some(control) = self.mailbox.recv() => Input::Control(control),
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Input::Due,
+        }
+    }
+
+    async fn start(&mut self, phase: Phase) -> Phase {
+        match phase {
+            Phase::Waiting => self.launch().await,
+            started @ (Phase::Running(_) | Phase::Stopping { .. } | Phase::Resting { .. } | Phase::Ended) => started,
+        }
+    }
+
+    async fn launch(&mut self) -> Phase {
+        // It reads what is on disk now.
+        self.tellings.started.send_replace(Some(Instant::now()));
+        let program = self.settings.command.first().map(|program| program.display().to_string()).unwrap_or_default();
+        let command = self.settings.command.clone();
+        // Aside: where the program's file system hangs, so does whoever starts it.
+        let mut starting = aside::spawn(move || Process::start(&command));
+        let mut meant = Meant::default();
+        let started = loop {
+            let due = meant.stop;
+            tokio::select! {
+                biased;
+                started = &mut starting => break started.unwrap_or_else(|error| Err(io::Error::other(error))),
+                control = self.signals.next() => meant.hear(control, self.settings.kill_timeout),
+                Some(control) = self.mailbox.recv() => meant.hear(control, self.settings.kill_timeout),
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    tracing::warn!(program, "stopped while the child is being started");
+                    return Phase::Ended;
+                }
+            }
+        };
+        match started {
+            Ok(process) => {
+                tracing::info!(program, pid = process.pid(), "child started");
+                self.tellings.health.set_dead_child(None);
+                let phase = meant.signals.into_iter().fold(Phase::Running(process), forward);
+                if meant.stop.is_some() { self.stop(phase) } else { phase }
+            }
+            Err(_) if meant.stop.is_some() => Phase::Ended,
+            Err(error) => {
+                tracing::error!(program, %error, "the child cannot be started");
+                self.gone(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTED }, Duration::ZERO)
+            }
+        }
+    }
+
+    /// The child ended although nobody asked it to.
+    fn gone(&mut self, code: u8, ran: Duration) -> Phase {
+        match self.settings.restart {
+            Restart::Never => {
+                match code {
+                    0 => tracing::info!(code, "the child ended, and so do we"),
+                    _ => tracing::error!(code, "the child ended, and so do we"),
+                }
+                self.tellings.ended.send_replace(Some(code));
+                Phase::Ended
+            }
+            Restart::Always => {
+                let pause = self.backoff.after(ran);
+                tracing::warn!(code, pause_seconds = pause.as_secs(), "the child ended, it is started again");
+                let now = Instant::now();
+                self.rest(code, now + FIRST, now + pause)
+            }
+        }
+    }
+
+    fn rest(&self, code: u8, earliest: Instant, due: Instant) -> Phase {
+        self.tellings.health.set_dead_child(Some(DeadChild { code, due }));
+        Phase::Resting { code, earliest, due }
+    }
+
+    async fn reload(&mut self, phase: Phase, change: Change, answer: Answer) -> Phase {
+        let (answered, phase) = match (phase, self.settings.reload) {
+            // It reads the files when it starts.
+            (Phase::Waiting, _) => (Ok(()), Phase::Waiting),
+            // What changed may be what it ended by.
+            (Phase::Resting { code, earliest, due }, _) if change == Change::New && earliest < due => {
+                tracing::info!("the files have changed: the child is started again without the rest of its pause");
+                let wish = Some(earliest.saturating_duration_since(Instant::now()));
+                let fault = Fault::Transient { trouble: Trouble::Connect, wish, why: DEAD.to_owned() };
+                (Err(fault), self.rest(code, earliest, earliest))
+            }
+            (phase @ Phase::Resting { .. }, _) => (Err(Fault::later(DEAD.to_owned())), phase),
+            (Phase::Running(process), Reload::Signal(signal)) => (process.tell(signal).await, Phase::Running(process)),
+            (Phase::Running(process), Reload::Restart) => {
+                return self.ask_to_end(process, self.settings.kill_signal, Then::Again(Some(answer)));
+            }
+            (phase @ Phase::Stopping { then: Then::Again(_), .. }, _) => {
+                (Err(Fault::later("the child takes long to end".to_owned())), phase)
+            }
+            (phase @ (Phase::Stopping { then: Then::End, .. } | Phase::Ended), _) => {
+                (Err(Fault::later("the child is asked to end".to_owned())), phase)
+            }
+        };
+        // Whoever asked may have gone.
+        let _ = answer.send(answered);
+        phase
+    }
+
+    fn stop(&self, phase: Phase) -> Phase {
+        match phase {
+            Phase::Waiting | Phase::Resting { .. } | Phase::Ended => Phase::Ended,
+            Phase::Running(process) => self.ask_to_end(process, Signal::TERM, Then::End),
+            Phase::Stopping { process, due, killed, then: Then::Again(_) } => {
+                ask(&process, Signal::TERM);
+                Phase::Stopping { process, due, killed, then: Then::End }
+            }
+            ending @ Phase::Stopping { then: Then::End, .. } => ending,
+        }
+    }
+
+    fn ask_to_end(&self, process: Process, signal: Signal, then: Then) -> Phase {
+        tracing::debug!(pid = process.pid(), signal = signal_name(signal), "child asked to end");
+        ask(&process, signal);
+        Phase::Stopping { process, due: Instant::now() + self.settings.kill_timeout, killed: false, then }
+    }
+
+    async fn exited(&mut self, phase: Phase, code: u8) -> Phase {
+        match phase {
+            Phase::Running(process) => {
+                // What it left behind must not stand in the way of the next one, nor outlive us.
+                let ran = process.since().elapsed();
+                drop(process);
+                self.gone(code, ran)
+            }
+            Phase::Stopping { process, then: Then::Again(answer), .. } => {
+                drop(process);
+                let phase = self.launch().await;
+                let answered = match phase {
+                    Phase::Running(_) => Ok(()),
+                    _ => Err(Fault::later("the child cannot be started".to_owned())),
+                };
+                // Whoever asked may have gone.
+                let _ = answer.map(|answer| answer.send(answered));
+                phase
+            }
+            Phase::Stopping { then: Then::End, .. } => {
+                tracing::info!(code, "child ended");
+                Phase::Ended
+            }
+            phase @ (Phase::Waiting | Phase::Resting { .. } | Phase::Ended) => phase,
+        }
+    }
+
+    async fn due(&mut self, phase: Phase) -> Phase {
+        match phase {
+            Phase::Resting { .. } => self.launch().await,
+            Phase::Stopping { process, killed: false, then, .. } => {
+                let seconds = self.settings.kill_timeout.as_secs_f32();
+                tracing::warn!(pid = process.pid(), seconds, "the child does not end, it is killed (KILL_TIMEOUT)");
+                kill(process, then)
+            }
+            Phase::Stopping { process, killed: true, then: Then::Again(answer), .. } => {
+                let pid = process.pid();
+                let _ = answer.map(|answer| answer.send(Err(Fault::later(format!("process {pid} was killed and is still there")))));
+                kill(process, Then::Again(None))
+            }
+            Phase::Stopping { process, killed: true, then: Then::End, .. } => {
+                tracing::warn!(pid = process.pid(), "the child was killed and is still there");
+                Phase::Ended
+            }
+            phase @ (Phase::Waiting | Phase::Running(_) | Phase::Ended) => phase,
+        }
+    }
+}
+
+fn hurry(phase: Phase) -> Phase {
+    match phase {
+        Phase::Waiting | Phase::Resting { .. } | Phase::Ended => Phase::Ended,
+        Phase::Running(process) | Phase::Stopping { process, .. } => {
+            tracing::warn!(pid = process.pid(), "asked to stop again: the child is killed");
+            kill(process, Then::End)
+        }
+    }
+}
+
+fn kill(process: Process, then: Then) -> Phase {
+    process.kill();
+    Phase::Stopping { process, due: Instant::now() + GONE, killed: true, then }
+}
+
+fn forward(phase: Phase, signal: Signal) -> Phase {
+    if let Phase::Running(process) | Phase::Stopping { process, .. } = &phase {
+        tracing::debug!(pid = process.pid(), signal = signal_name(signal), "signal passed on");
+        send(process, signal);
+    }
+    phase
+}
+
+/// Asks a process to end. One that is stopped has to go on for that.
+fn ask(process: &Process, signal: Signal) {
+    send(process, signal);
+    send(process, Signal::CONT);
+}
+
+fn send(process: &Process, signal: Signal) {
+    if let Err(error) = process.send(signal) {
+        tracing::warn!(pid = process.pid(), signal = signal_name(signal), %error, "the child got no signal");
+    }
+}
+
+/// The signals that mean the child.
+pub(super) struct Signals {
+    streams: Vec<(Meaning, Stream)>,
+    /// When we were asked to stop first.
+    asked: Option<Instant>,
+}
+
+#[derive(Clone, Copy)]
+enum Meaning {
+    Stop,
+    Forward(Signal),
+}
+
+impl Signals {
+    /// From now on they do not do by themselves what they do by default.
+    pub(super) fn heard() -> io::Result<Self> {
+        let forwarded = [Signal::HUP, Signal::USR1, Signal::USR2, Signal::WINCH].map(|signal| (Meaning::Forward(signal), signal));
+        let all = [Signal::TERM, Signal::INT].map(|signal| (Meaning::Stop, signal)).into_iter().chain(forwarded);
+        let streams = all.map(|(meaning, kind)| Ok((meaning, signal(SignalKind::from_raw(kind.as_raw()))?)));
+        Ok(Self { streams: streams.collect::<io::Result<_>>()?, asked: None })
+    }
+
+    /// What the next one means.
+    ///
+    /// # Cancel safety
+    /// Yes.
+    fn next(&mut self) -> impl Future<Output = Control> {
+        poll_fn(|context| {
+            for (meaning, stream) in &mut self.streams {
+                if stream.poll_recv(context).is_ready() {
+                    return Poll::Ready(match (meaning, self.asked) {
+                        (Meaning::Forward(signal), _) => Control::Forward(*signal),
+                        (Meaning::Stop, Some(asked)) if asked.elapsed() >= TWICE => Control::Hurry,
+                        (Meaning::Stop, asked) => {
+                            self.asked = asked.or_else(|| Some(Instant::now()));
+                            Control::Stop
+                        }
+                    });
+                }
+            }
+            Poll::Pending
+        })
+    }
+}

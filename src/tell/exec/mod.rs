@@ -1,0 +1,271 @@
+//! EXEC_LABELS and EXEC_COMMAND: runs a command in other pods.
+//!
+//! A pod in which it worked is not asked again for the same change; one that is not ready, terminates or went is no target.
+//! Never knows what the command prints: its last kilobyte goes to the log, where that is safe, and an Event on the pod says so.
+
+pub mod targets;
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream;
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+
+use crate::api::ApiServer;
+use crate::api::access::{self, Need, Verdict};
+use crate::api::exec::{Command, Exit, Output, Tail, run};
+use crate::api::failure::Failure;
+use crate::config::read::exec::Exec as Settings;
+use crate::core::object::{Kind, ObjectKey};
+use crate::core::tell::cause::Cause;
+use crate::core::tell::discretion::{Frankness, Listener, Since};
+use crate::core::tell::retry::{Retry, Trouble};
+use crate::report::events::{EventSender, Report};
+use crate::report::reason::{RELOAD_FAILED, RELOAD_SUCCEEDED, Reason};
+use crate::tell::exec::targets::{Target, targets};
+use crate::tell::herald::Failing;
+use crate::tell::{Fault, Fired, Reaction, words};
+
+/// See the module's header.
+pub struct Exec {
+    settings: Settings,
+    api: ApiServer,
+    listener: Listener,
+    /// What was known before the first attempt since something was new.
+    first: Option<Since>,
+    tellings: Tellings,
+    backoff: Duration,
+    /// Whether it follows changes of files.
+    heeds_files: bool,
+    /// Uids of the pods in which it worked since something was new.
+    done: HashSet<String>,
+    /// Whether there was no pod the last time.
+    alone: bool,
+}
+
+/// Where it is told how it went in each pod.
+struct Tellings {
+    events: Option<EventSender>,
+    namespace: String,
+    /// What Events have told of pods, by their uids.
+    failing: Failing,
+    /// What the log has told last of them for this change.
+    told: HashMap<String, [String; 3]>,
+}
+
+/// How it went in one pod.
+enum End {
+    Exit(Exit),
+    Refused(Failure),
+    Late,
+}
+
+impl Exec {
+    /// A reaction that runs a command, and tells of it by `events`, if anywhere.
+    pub fn new(settings: Settings, api: ApiServer, events: Option<EventSender>, listener: Listener, backoff: Duration) -> Self {
+        let tellings = Tellings { events, namespace: settings.namespace.clone(), failing: Failing::default(), told: HashMap::new() };
+        Self { settings, api, listener, first: None, tellings, backoff, heeds_files: true, done: HashSet::new(), alone: false }
+    }
+
+    /// The same, but changes of files do not matter: EXEC_ON=none.
+    #[must_use]
+    pub fn without_files(self) -> Self {
+        Self { heeds_files: false, ..self }
+    }
+
+    async fn run(&mut self) -> Result<(), Fault> {
+        let since = self.listener.begins();
+        let first = *self.first.get_or_insert(since);
+        let (found, skipped) = match targets(&self.api, (&self.settings).into()).await {
+            Ok(found) => found,
+            Err(failure) if failure.code() == Some(403) => return Err(later(None, self.missing(&["list"], "pods").await)),
+            Err(failure) => return Err(later(failure.retry_after(), format!("listing pods: {failure}"))),
+        };
+        let alone = std::mem::replace(&mut self.alone, found.is_empty());
+        if found.is_empty() && !alone {
+            let Settings { labels, namespace, .. } = &self.settings;
+            warn!(%labels, %namespace, skipped, "there is no pod to run the command in");
+        }
+        self.tellings.told.retain(|uid, _| found.iter().any(|target| target.uid == *uid));
+        let all = found.len();
+        let left: Vec<Target> = found.into_iter().filter(|target| !self.done.contains(&target.uid)).collect();
+        let mut failed = Failed::default();
+        let mut forbidden = Vec::new();
+        {
+            let (api, settings) = (&self.api, &self.settings);
+            let ends: Vec<_> = left.into_iter().map(|target| end(api, settings, target)).collect();
+            let mut ends = stream::iter(ends).buffer_unordered(settings.concurrency);
+            while let Some((target, end, output)) = ends.next().await {
+                match end {
+                    End::Exit(Exit::Done) => {
+                        self.tellings.done(&target, &output, self.listener.frankness(since));
+                        self.done.insert(target.uid);
+                    }
+                    End::Refused(failure) if failure.code() == Some(403) => forbidden.push(target),
+                    End::Refused(failure) if failure.code() == Some(404) => debug!(pod = target.pod, "the pod is gone"),
+                    end => {
+                        let why = why(&end, settings);
+                        self.tellings.failed(&target, &why, &output, self.listener.frankness(since));
+                        failed.add(&target, &note(&why, &output), wish(&end));
+                    }
+                }
+            }
+        }
+        if !forbidden.is_empty() {
+            let why = self.missing(&["get", "create"], "pods/exec").await;
+            for target in forbidden {
+                self.tellings.failed(&target, &why, &Output::default(), Frankness::Silent);
+                failed.add(&target, &why, None);
+            }
+        }
+        failed.fault(all)?;
+        // It may have worked in some of them before others.
+        self.listener.told(first);
+        Ok(())
+    }
+
+    /// Which of these verbs we may not use.
+    async fn missing(&self, verbs: &[&'static str], resource: &'static str) -> String {
+        let need = |verb: &&'static str| Need { verb, group: "", resource, namespace: Some(self.settings.namespace.clone()), name: None };
+        let findings = access::check(&self.api, &verbs.iter().map(need).collect::<Vec<_>>()).await;
+        let denied: Vec<String> =
+            findings.into_iter().filter(|finding| finding.verdict == Verdict::Denied).map(|finding| finding.need.to_string()).collect();
+        match denied.is_empty() {
+            true => format!("{resource} in namespace {}: answered 403 Forbidden, although RBAC allows it", self.settings.namespace),
+            false => format!("not permitted: {} (see rbac/exec.yaml)", denied.join(", ")),
+        }
+    }
+}
+
+impl Tellings {
+    fn done(&mut self, target: &Target, output: &Output, frankness: Frankness) {
+        let (stdout, stderr) = (shown(&output.stdout, frankness), shown(&output.stderr, frankness));
+        info!(pod = target.pod, container = target.container, code = 0, stdout, stderr, "the command ran in the pod");
+        self.failing.works(&target.uid);
+        self.event(target, &RELOAD_SUCCEEDED, note("exit code 0", output));
+    }
+
+    /// Once for the same reason and words, however often it is tried.
+    fn failed(&mut self, target: &Target, why: &str, output: &Output, frankness: Frankness) {
+        let said = [why.to_owned(), shown(&output.stdout, frankness), shown(&output.stderr, frankness)];
+        let [_, stdout, stderr] = &said;
+        match self.told.get(&target.uid) == Some(&said) {
+            false => warn!(pod = target.pod, container = target.container, why, stdout, stderr, "the command failed in the pod"),
+            true => debug!(pod = target.pod, container = target.container, why, stdout, stderr, "the command failed in the pod"),
+        }
+        self.told.insert(target.uid.clone(), said);
+        if self.failing.is_news(&target.uid, why) {
+            self.event(target, &RELOAD_FAILED, note(why, output));
+        }
+    }
+
+    fn event(&self, target: &Target, reason: &'static Reason, note: String) {
+        let Some(events) = &self.events else { return };
+        let key = ObjectKey::new(Kind::Pod, self.namespace.as_str(), target.pod.as_str());
+        events.send(Report::new(key, &*target.uid, reason, note));
+    }
+}
+
+impl Reaction for Exec {
+    fn name(&self) -> &'static str {
+        "exec"
+    }
+
+    fn heeds(&self, cause: Cause) -> bool {
+        self.heeds_files || cause != Cause::Files
+    }
+
+    fn skips_initial(&self) -> bool {
+        // As with a signal: pods that run already have read what was there before us.
+        false
+    }
+
+    fn retry(&self) -> Retry {
+        let bound = self.settings.retries;
+        Retry { total: bound, connect: bound, read: bound, backoff: self.backoff }
+    }
+
+    fn exhausted(&self) -> String {
+        "the command did not work in every pod, trying again later".to_owned()
+    }
+
+    fn renew(&mut self) {
+        self.done.clear();
+        self.tellings.told.clear();
+        self.first = None;
+    }
+
+    fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {
+        Box::pin(self.run())
+    }
+}
+
+/// What failed so far.
+#[derive(Default)]
+struct Failed {
+    count: usize,
+    first: String,
+    wish: Option<Duration>,
+}
+
+impl Failed {
+    fn add(&mut self, target: &Target, why: &str, wish: Option<Duration>) {
+        if self.count == 0 {
+            self.first = format!("{}: {why}", target.pod);
+        }
+        self.count += 1;
+        self.wish = self.wish.max(wish);
+    }
+
+    fn fault(self, all: usize) -> Result<(), Fault> {
+        match self.count {
+            0 => Ok(()),
+            count => Err(later(self.wish, format!("in {count} of {all} pods, {}", self.first))),
+        }
+    }
+}
+
+async fn end(api: &ApiServer, settings: &Settings, target: Target) -> (Target, End, Output) {
+    let mut output = Output::default();
+    let command = Command { namespace: &settings.namespace, pod: &target.pod, container: &target.container, argv: &settings.command };
+    let end = match timeout(settings.timeout, run(api, command, &mut output)).await {
+        Ok(Ok(exit)) => End::Exit(exit),
+        Ok(Err(failure)) => End::Refused(failure),
+        Err(_) => End::Late,
+    };
+    (target, end, output)
+}
+
+fn why(end: &End, settings: &Settings) -> String {
+    match end {
+        End::Exit(Exit::Done) => "exit code 0".to_owned(),
+        End::Exit(Exit::Code(code)) => format!("exit code {code}"),
+        End::Exit(Exit::Other(words)) => words.clone(),
+        End::Refused(failure) if failure.code() == Some(400) => format!("{failure}: is EXEC_CONTAINER right?"),
+        End::Refused(failure) => failure.to_string(),
+        End::Late => format!("it did not end within {} s (EXEC_TIMEOUT)", settings.timeout.as_secs()),
+    }
+}
+
+fn wish(end: &End) -> Option<Duration> {
+    match end {
+        End::Refused(failure) => failure.retry_after(),
+        End::Exit(_) | End::Late => None,
+    }
+}
+
+fn later(wish: Option<Duration>, why: String) -> Fault {
+    // One kind of trouble, so that EXEC_RETRIES bounds all of them together.
+    Fault::Transient { trouble: Trouble::Later, wish, why }
+}
+
+fn shown(tail: &Tail, frankness: Frankness) -> String {
+    words::repeated(tail.text(), tail.bytes(), frankness)
+}
+
+/// What an Event says.
+fn note(what: &str, output: &Output) -> String {
+    words::told(what.to_owned(), output.stdout.bytes().saturating_add(output.stderr.bytes()))
+}

@@ -1,0 +1,244 @@
+//! REQ_URL with `{pod}` as its host: asks each of the pods that EXEC_LABELS selects, at its own address.
+//!
+//! A pod that was told is not asked again for the same change; one that is not ready, terminates or went is none of them. It takes the
+//! right to list pods, and no other. Never asks at the address of a node, as pods in their node's network have it: what listens there
+//! need not be theirs.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use crate::api::ApiServer;
+use crate::config::read::exec::AskedPods;
+use crate::core::tell::discretion::Since;
+use crate::core::tell::pace::{Ended, Fingerprint, Pace};
+use crate::core::tell::retry::{Retry, Trouble};
+use crate::tell::exec::targets::{Target, targets};
+use crate::tell::http::{self, Asker, Failed};
+use crate::tell::{Fault, Fired, Reaction, Shown};
+use crate::web::address::at_pod;
+use crate::web::error::WebError;
+use crate::web::{Reach, Rules};
+
+/// See the module's header.
+pub struct Pods {
+    asker: Asker,
+    settings: AskedPods,
+    api: ApiServer,
+    retry: Retry,
+    /// What was known before the first attempt since something was new.
+    first: Option<Since>,
+    /// Uids of the pods that are asked no more since something was new: they were told, or it is of no use.
+    done: HashSet<String>,
+    /// Of others that were asked since then in vain.
+    unwell: HashMap<String, Unwell>,
+    /// Those that refused who we are, and when each of them is asked again.
+    refusing: HashMap<String, Pace>,
+    began: Instant,
+    /// Of what the first one that is asked no more and was not told failed.
+    lost: Option<String>,
+    /// How many there were the last time, and how many of them in their node's network.
+    last: (usize, usize),
+    /// Why the last attempt failed.
+    failure: String,
+}
+
+/// A pod that was asked in vain.
+#[derive(Default)]
+struct Unwell {
+    /// How often it did not answer.
+    unanswered: u32,
+    /// Why it was not told the last time, and what it said.
+    told: (String, String),
+}
+
+impl Pods {
+    /// A reaction that asks these pods.
+    pub fn new(asker: Asker, settings: AskedPods, api: ApiServer, retry: Retry) -> Self {
+        Self {
+            asker,
+            settings,
+            api,
+            retry,
+            first: None,
+            done: HashSet::new(),
+            unwell: HashMap::new(),
+            refusing: HashMap::new(),
+            began: Instant::now(),
+            lost: None,
+            last: (usize::MAX, 0),
+            failure: String::new(),
+        }
+    }
+
+    async fn run(&mut self) -> Result<(), Fault> {
+        let since = self.asker.listener.begins();
+        let first = *self.first.get_or_insert(since);
+        let all = self.found().await?;
+        let (shown, now) = (self.credentials().await, self.began.elapsed());
+        let mut refusing = self.spared(&all, shown, now);
+        let left = all.iter().filter(|target| !self.done.contains(&target.uid) && !refusing.contains(&target.uid));
+        let left: Vec<(&Target, IpAddr)> = left.filter_map(|target| target.address.map(|address| (target, address))).collect();
+        let asked: Vec<_> = left.into_iter().map(async |(target, address)| (target, self.ask_at(address, since).await)).collect();
+        let ends: Vec<(&Target, Result<(), Failed>)> = stream::iter(asked).buffer_unordered(self.settings.concurrency).collect().await;
+        let (mut failed, mut was_shown) = (Vec::new(), false);
+        for (target, end) in ends {
+            let Some(fault) = self.judge(target, end) else { continue };
+            if let Fault::Refused { credentials: credentials @ Some(_), wish, .. } = fault {
+                was_shown = true;
+                refusing.insert(target.uid.clone());
+                self.refusing.entry(target.uid.clone()).or_default().failed(Ended::Refused { credentials, wish }, now, &self.retry);
+            } else {
+                failed.push((target, fault));
+            }
+        }
+        let count = failed.len() + refusing.len();
+        let because = |pod: &str, why: &str| format!("in {count} of {} pods, {pod}: {why}", all.len());
+        if let Some((one, fault)) = failed.first() {
+            let why = because(&one.pod, fault.why());
+            return Err(failed.iter().skip(1).fold(fault.clone(), |one, (_, other)| one.and(other)).because(why));
+        }
+        if let Some(one) = all.iter().find(|target| refusing.contains(&target.uid)) {
+            let why = because(&one.pod, self.unwell.get(&one.uid).map_or("our credentials were refused before", |unwell| &unwell.told.0));
+            return Err(match shown {
+                Some(credentials) => Fault::Spared { credentials, shown: was_shown, why },
+                None => Fault::Refused { credentials: None, wish: None, why },
+            });
+        }
+        if let Some(why) = self.lost.take() {
+            return Err(Fault::Permanent(why));
+        }
+        // Some may have been told before others.
+        self.asker.listener.told(first);
+        Ok(())
+    }
+
+    /// Those of these pods that are not told yet, and are not to be shown again now what they refused.
+    fn spared(&mut self, all: &[Target], shown: Option<Fingerprint>, now: Duration) -> HashSet<String> {
+        self.refusing.retain(|uid, _| all.iter().any(|target| target.uid == *uid));
+        let spared = self.refusing.iter_mut().filter_map(|(uid, pace)| {
+            pace.would_show(shown, now);
+            (!self.done.contains(uid) && (pace.due() > now || !pace.may_show(shown, now))).then(|| uid.clone())
+        });
+        spared.collect()
+    }
+
+    /// Notes what became of asking a pod; nothing where it is not to be asked again for this.
+    fn judge(&mut self, target: &Target, end: Result<(), Failed>) -> Option<Fault> {
+        let Err(failure) = end else {
+            debug!(pod = target.pod, "the pod was told");
+            self.done.insert(target.uid.clone());
+            self.refusing.remove(&target.uid);
+            return None;
+        };
+        let fault = self.asker.fault(&failure);
+        if self.is_lost(target, &fault, failure.answer) {
+            self.done.insert(target.uid.clone());
+            self.lost.get_or_insert_with(|| format!("{}: {}", target.pod, fault.why()));
+            return None;
+        }
+        Some(fault)
+    }
+
+    /// Whether it is of no use to ask this pod again for what there is to tell.
+    fn is_lost(&mut self, Target { uid, pod, .. }: &Target, fault: &Fault, answer: String) -> bool {
+        let (why, unwell) = (fault.why(), self.unwell.entry(uid.clone()).or_default());
+        let told = (why.to_owned(), answer);
+        if unwell.told == told {
+            debug!(%pod, why, answer = told.1, "the pod was not told");
+        } else {
+            warn!(%pod, why, answer = told.1, "the pod was not told");
+        }
+        unwell.told = told;
+        unwell.unanswered += u32::from(matches!(fault, Fault::Unanswered(_)));
+        matches!(fault, Fault::Permanent(_)) || unwell.unanswered > self.retry.read
+    }
+
+    /// The pods to ask now.
+    async fn found(&mut self) -> Result<Vec<Target>, Fault> {
+        let AskedPods { labels, namespace, .. } = &self.settings;
+        let (mut found, skipped) = targets(&self.api, (&self.settings).into()).await.map_err(|failure| {
+            let why = match failure.code() {
+                Some(403) => format!("not permitted: list pods in namespace {namespace} (see rbac/pods.yaml)"),
+                _ => format!("listing pods: {failure}"),
+            };
+            Fault::Transient { trouble: Trouble::Later, wish: failure.retry_after(), why }
+        })?;
+        let all = found.len();
+        found.retain(|target| target.address.is_some());
+        let now = (found.len(), all - found.len());
+        let before = std::mem::replace(&mut self.last, now);
+        if now.1 > 0 && now.1 != before.1 {
+            warn!(%labels, %namespace, pods = now.1, "pods without an address of their own (hostNetwork) are not asked");
+        }
+        if now.0 == 0 && before.0 > 0 {
+            warn!(%labels, %namespace, skipped, "there is no pod to ask");
+        }
+        Ok(found)
+    }
+
+    async fn ask_at(&self, address: IpAddr, since: Since) -> Result<(), Failed> {
+        let url = self.addressed(address).map_err(|error| Failed::unasked(&self.asker.call.url.0, error))?;
+        let rules = Rules { reach: Reach::Pod { address, name: self.settings.server_name.clone() }, credentials: http::only(&url) };
+        self.asker.ask(&url, &rules, since).await
+    }
+
+    /// The URL of the pod that has this address.
+    fn addressed(&self, address: IpAddr) -> Result<String, WebError> {
+        at_pod(&self.asker.call.url.0, address, self.settings.server_name.as_deref())
+    }
+}
+
+impl Reaction for Pods {
+    fn name(&self) -> &'static str {
+        "request"
+    }
+
+    fn skips_initial(&self) -> bool {
+        self.asker.call.skips_initial
+    }
+
+    fn is_remembered(&self) -> bool {
+        true
+    }
+
+    fn credentials(&mut self) -> Shown<'_> {
+        Box::pin(async {
+            // Each of them is shown the same.
+            let url = self.addressed(Ipv4Addr::UNSPECIFIED.into()).ok()?;
+            self.asker.client.credentials_shown(&url, &http::only(&url)).await
+        })
+    }
+
+    fn spares_credentials(&self) -> bool {
+        !self.refusing.is_empty()
+    }
+
+    fn retry(&self) -> Retry {
+        self.retry
+    }
+
+    fn exhausted(&self) -> String {
+        self.asker.exhausted("not every pod was told, trying again later", &self.failure)
+    }
+
+    fn renew(&mut self) {
+        self.done.clear();
+        self.unwell.clear();
+        self.lost = None;
+        self.first = None;
+    }
+
+    fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {
+        Box::pin(async {
+            let fired = self.run().await;
+            self.failure = fired.as_ref().err().map(|fault| fault.why().to_owned()).unwrap_or_default();
+            fired
+        })
+    }
+}
