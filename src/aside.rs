@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// The largest file that is read.
 const BYTES_MAX: u64 = 4 << 20;
 /// How long a look may take while we run.
-pub const WITHIN: Duration = Duration::from_secs(2);
+pub(crate) const WITHIN: Duration = Duration::from_secs(2);
 /// And before that, when somebody may still be writing what we are to read.
 pub const AT_START: Duration = Duration::from_secs(10);
 
@@ -28,7 +28,7 @@ pub const AT_START: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// What is no regular file, or too large.
-pub fn contents(file: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn contents(file: &Path) -> io::Result<Vec<u8>> {
     let (file, length) = regular(file)?;
     read(file, length)
 }
@@ -42,7 +42,7 @@ pub fn handed(file: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Whether the path leads to a file that was open when we were started.
-pub fn is_descriptor(file: &Path) -> bool {
+pub(crate) fn is_descriptor(file: &Path) -> bool {
     file == Path::new("/dev/stdin")
         || file.parent().is_some_and(|folder| [Path::new("/dev/fd"), Path::new("/proc/self/fd")].contains(&folder))
 }
@@ -51,7 +51,7 @@ pub fn is_descriptor(file: &Path) -> bool {
 ///
 /// # Errors
 /// As [`contents`].
-pub fn check(file: &Path) -> io::Result<()> {
+pub(crate) fn check(file: &Path) -> io::Result<()> {
     let (_, length) = regular(file)?;
     if length > BYTES_MAX { Err(too_large()) } else { Ok(()) }
 }
@@ -67,7 +67,7 @@ fn regular(file: &Path) -> io::Result<(File, u64)> {
 }
 
 /// What is said of a path that leads to no regular file.
-pub fn irregular() -> io::Error {
+pub(crate) fn irregular() -> io::Error {
     io::Error::other("expected a regular file")
 }
 
@@ -92,10 +92,10 @@ pub fn text(bytes: Vec<u8>) -> io::Result<String> {
 }
 
 /// What is to run on another thread.
-pub type Work = Box<dyn FnOnce() + Send>;
+pub(crate) type Work = Box<dyn FnOnce() + Send>;
 
 /// Work that sends its result. What is received is that, or an error where the work died.
-pub fn answered<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> (Work, oneshot::Receiver<T>) {
+pub(crate) fn answered<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> (Work, oneshot::Receiver<T>) {
     let (done, result) = oneshot::channel();
     // Whoever asked may have given up.
     (Box::new(move || drop(done.send(work()))), result)
@@ -104,7 +104,7 @@ pub fn answered<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
 /// Does something on another thread. What is received is its result, or an error where it panicked.
 ///
 /// All work is one type to the runtime, whose code for a task is compiled once for each type.
-pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
+pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
     let (work, result) = answered(work);
     drop(spawn_blocking(work));
     result
@@ -126,7 +126,7 @@ fn hangs() -> io::Error {
 }
 
 /// Something that is looked at again and again. Clones share their looks.
-pub struct Look<T>(Arc<Mutex<Option<Running<T>>>>);
+pub(crate) struct Look<T>(Arc<Mutex<Option<Running<T>>>>);
 
 /// A look that has not ended.
 struct Running<T> {
@@ -154,7 +154,7 @@ impl<T: Clone + Send + Sync + 'static> Look<T> {
     ///
     /// # Cancel safety
     /// The look goes on.
-    pub async fn aside(&self, patience: Duration, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    pub(crate) async fn aside(&self, patience: Duration, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
         self.by(patience, async { spawn(work).await.ok() }).await
     }
 
@@ -162,7 +162,7 @@ impl<T: Clone + Send + Sync + 'static> Look<T> {
     ///
     /// # Errors
     /// As [`Look::aside`].
-    pub async fn by(&self, patience: Duration, work: impl Future<Output = Option<T>> + Send + 'static) -> io::Result<T> {
+    pub(crate) async fn by(&self, patience: Duration, work: impl Future<Output = Option<T>> + Send + 'static) -> io::Result<T> {
         let (until, mut seen) = self.join(patience, work);
         let found = timeout_at(until, async { seen.wait_for(Option::is_some).await.ok().and_then(|found| found.clone()) }).await;
         found.map_err(|_| hangs())?.ok_or_else(|| io::Error::other("the look failed"))
@@ -193,19 +193,19 @@ impl<T: Clone + Send + Sync + 'static> Look<T> {
 
 /// A small regular file that is read again and again.
 #[derive(Clone)]
-pub struct SmallFile {
+pub(crate) struct SmallFile {
     path: PathBuf,
     look: Look<Result<Vec<u8>, Arc<io::Error>>>,
 }
 
 impl SmallFile {
     /// Reads nothing yet.
-    pub fn new(path: PathBuf) -> Self {
+    pub(crate) fn new(path: PathBuf) -> Self {
         Self { path, look: Look::default() }
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -213,7 +213,7 @@ impl SmallFile {
     ///
     /// # Errors
     /// As [`contents`], and when that hangs.
-    pub async fn read(&self, patience: Duration) -> Result<Vec<u8>, Arc<io::Error>> {
+    pub(crate) async fn read(&self, patience: Duration) -> Result<Vec<u8>, Arc<io::Error>> {
         let path = self.path.clone();
         self.look.aside(patience, move || contents(&path).map_err(Arc::new)).await?
     }
@@ -222,7 +222,7 @@ impl SmallFile {
     ///
     /// # Errors
     /// As [`SmallFile::read`], and what is no text.
-    pub async fn text(&self, patience: Duration) -> Result<String, Arc<io::Error>> {
+    pub(crate) async fn text(&self, patience: Duration) -> Result<String, Arc<io::Error>> {
         Ok(text(self.read(patience).await?)?)
     }
 }

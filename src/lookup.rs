@@ -24,23 +24,23 @@ const LOOKUPS_MAX: usize = 2;
 const WITHIN: Duration = Duration::from_secs(5);
 
 /// Turns a name into addresses, however long it takes.
-pub type Lookup = Arc<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>;
+pub(crate) type Lookup = Arc<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>;
 
 /// The lookup of the system.
-pub fn system() -> Lookup {
+pub(crate) fn system() -> Lookup {
     Arc::new(|name| Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect()))
 }
 
 /// Looks names up. Clones share their bounds.
 #[derive(Clone)]
-pub struct Lookups {
+pub(crate) struct Lookups {
     lookup: Lookup,
     slots: Arc<Semaphore>,
 }
 
 impl Lookups {
     /// Looks names up in this way.
-    pub fn new(lookup: Lookup) -> Self {
+    pub(crate) fn new(lookup: Lookup) -> Self {
         Self { lookup, slots: Arc::new(Semaphore::new(LOOKUPS_MAX)) }
     }
 
@@ -48,7 +48,7 @@ impl Lookups {
     ///
     /// # Errors
     /// What the lookup says, and no answer in time.
-    pub async fn addresses(self, name: String) -> io::Result<Vec<IpAddr>> {
+    pub(crate) async fn addresses(self, name: String) -> io::Result<Vec<IpAddr>> {
         let found = timeout(WITHIN, async {
             let slot = self.slots.acquire_owned().await.map_err(io::Error::other)?;
             let found = aside::spawn(move || {

@@ -36,24 +36,24 @@ const LIFETIME: Duration = Duration::from_secs(2);
 
 /// Where the endpoints are served.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Address {
+pub(crate) struct Address {
     /// An address of this machine; all of them, IPv4 and IPv6, if none is given.
-    pub host: Option<IpAddr>,
+    pub(crate) host: Option<IpAddr>,
     /// TCP port; 0 takes any free one.
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 /// How the endpoints answer, and in whose words their start is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Manner {
+pub(crate) struct Manner {
     /// The form of `/healthz`.
-    pub answers: Answers,
+    pub(crate) answers: Answers,
     /// Whose words.
-    pub wording: Wording,
+    pub(crate) wording: Wording,
 }
 
 /// Serves the endpoints until `shutdown` resolves. Open connections are then dropped, not waited for.
-pub async fn serve(address: Address, manner: Manner, health: Health, shutdown: impl Future<Output = ()>) {
+pub(crate) async fn serve(address: Address, manner: Manner, health: Health, shutdown: impl Future<Output = ()>) {
     let served = async {
         let listener = bind_at_last(address, manner.wording).await;
         serve_on(listener, manner.answers, health).await;
@@ -70,7 +70,7 @@ pub async fn serve(address: Address, manner: Manner, health: Health, shutdown: i
 ///
 /// # Errors
 /// When the port is taken or the address is not ours.
-pub async fn bind(address: Address) -> io::Result<TcpListener> {
+pub(crate) async fn bind(address: Address) -> io::Result<TcpListener> {
     let Some(host) = address.host else {
         return match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, address.port))).await {
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port)).await,
@@ -104,7 +104,7 @@ async fn bind_at_last(address: Address, wording: Wording) -> TcpListener {
 }
 
 /// Serves the endpoints on `listener`, for ever.
-pub async fn serve_on(listener: TcpListener, answers: Answers, health: Health) {
+pub(crate) async fn serve_on(listener: TcpListener, answers: Answers, health: Health) {
     let listener = Limited { listener, permits: Arc::new(Semaphore::new(CONNECTIONS)) };
     // Errors of accept are retried inside, so this ends only with the program.
     if let Err(error) = axum::serve(listener, router(answers, health)).await {
@@ -114,7 +114,7 @@ pub async fn serve_on(listener: TcpListener, answers: Answers, health: Health) {
 
 /// The endpoints. Detailed, other paths are 404, other methods 405; HEAD is GET without the body.
 /// Plain, all but `/readyz` follows k8s-sidecar: other paths are 404, a query makes another path, other methods are 501.
-pub fn router(answers: Answers, health: Health) -> Router {
+pub(crate) fn router(answers: Answers, health: Health) -> Router {
     let readiness = Router::new().route("/readyz", get(ready));
     match answers {
         Answers::Detailed => readiness.route("/healthz", get(alive)),

@@ -22,19 +22,19 @@ pub(crate) enum Node {
 /// A document that is not empty.
 pub(crate) struct Document {
     /// The line of the text at which it begins, from 1.
-    pub line: u32,
+    pub(crate) line: u32,
     /// What it holds.
-    pub node: Result<Node, Flaw>,
+    pub(crate) node: Result<Node, Flaw>,
 }
 
 /// Where a document cannot be read, and what was expected there.
 #[derive(Clone, Copy)]
 pub(crate) struct Flaw {
     /// Line of the text, from 1.
-    pub line: u64,
+    pub(crate) line: u64,
     /// Column in that line, from 1.
-    pub column: u64,
-    pub expected: &'static str,
+    pub(crate) column: u64,
+    pub(crate) expected: &'static str,
 }
 
 /// The documents of a text that are not empty, each by itself: one that cannot be read says nothing about the others.

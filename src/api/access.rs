@@ -12,17 +12,17 @@ use crate::api::{self, ApiServer};
 
 /// One permission that the configuration needs.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Need {
+pub(crate) struct Need {
     /// The verb: `list`.
-    pub verb: &'static str,
+    pub(crate) verb: &'static str,
     /// The API group; empty for the core group.
-    pub group: &'static str,
+    pub(crate) group: &'static str,
     /// The resource in the plural, and a part of it after a slash: `secrets`, `pods/exec`.
-    pub resource: &'static str,
+    pub(crate) resource: &'static str,
     /// The namespace; `None` for all.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// The only object that it is about.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 impl fmt::Display for Need {
@@ -44,7 +44,7 @@ impl fmt::Display for Need {
 
 /// What the API server said about a need.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// We may.
     Allowed,
     /// We may not.
@@ -55,17 +55,17 @@ pub enum Verdict {
 
 /// A need with its verdict.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// What was asked about.
-    pub need: Need,
+    pub(crate) need: Need,
     /// The answer.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
 }
 
 /// Asks about each need in turn. After an outage the rest is left unknown rather than waited for.
 ///
 /// Boxed, because callers would each hold all of it otherwise: code size is memory.
-pub fn check<'a>(api: &'a ApiServer, needs: &'a [Need]) -> BoxFuture<'a, Vec<Finding>> {
+pub(crate) fn check<'a>(api: &'a ApiServer, needs: &'a [Need]) -> BoxFuture<'a, Vec<Finding>> {
     Box::pin(async move {
         let mut findings = Vec::with_capacity(needs.len());
         let mut outage: Option<Failure> = None;

@@ -32,12 +32,12 @@ const PLUGIN_WITHIN: Duration = Duration::from_secs(300);
 const READ_BUFFER_BYTES: usize = 32 << 10;
 
 /// Opens connections; names are looked up in bounds.
-pub type Connector = HttpConnector<Lookups>;
+pub(crate) type Connector = HttpConnector<Lookups>;
 /// Sends requests of one user to one server.
 type Transport = BoxCloneSyncService<Request<Body>, Response<ResponseBody>, BoxError>;
 
 /// See the module's header.
-pub struct Connection {
+pub(crate) struct Connection {
     authority: Option<SmallFile>,
     // Shared by all clones of the client; never held across an await.
     state: Mutex<State>,
@@ -56,7 +56,7 @@ impl Connection {
     ///
     /// # Errors
     /// Certificates, keys, headers or credentials that cannot be used.
-    pub async fn open(mut config: Config, route: Route) -> Result<(Self, Option<Plugin>), kube::Error> {
+    pub(crate) async fn open(mut config: Config, route: Route) -> Result<(Self, Option<Plugin>), kube::Error> {
         let authority = config.root_cert_file.take().filter(|_| !config.accept_invalid_certs).map(SmallFile::new);
         let has_plugin = config.auth_info.exec.is_some() || config.auth_info.auth_provider.is_some();
         // Reads what the kubeconfig names, and runs its plugin.
@@ -71,7 +71,7 @@ impl Connection {
     }
 
     /// What sends a request.
-    pub async fn transport(&self) -> Transport {
+    pub(crate) async fn transport(&self) -> Transport {
         if let Some(authority) = &self.authority
             && self.is_due()
         {
@@ -113,7 +113,7 @@ impl Connection {
 }
 
 /// How a connection is made, directly or to a proxy.
-pub fn connector() -> Connector {
+pub(crate) fn connector() -> Connector {
     let mut connector = HttpConnector::new_with_resolver(Lookups::new(lookup::system()));
     connector.enforce_http(false);
     connector.set_nodelay(true);

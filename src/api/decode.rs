@@ -119,7 +119,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`DecodeError`]
-    pub fn object(&self, json: &[u8]) -> Result<Object, DecodeError> {
+    pub(crate) fn object(&self, json: &[u8]) -> Result<Object, DecodeError> {
         let mut slim = Slim::default();
         whole(json, |cursor| self.slim(cursor, Labels::PassOver, true, &mut slim))?;
         slim.into_object(self.kind)
@@ -129,7 +129,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`DecodeError`]
-    pub fn labelled(&self, json: &[u8]) -> Result<(Object, Vec<(String, String)>), DecodeError> {
+    pub(crate) fn labelled(&self, json: &[u8]) -> Result<(Object, Vec<(String, String)>), DecodeError> {
         let mut slim = Slim::default();
         whole(json, |cursor| self.slim(cursor, Labels::Read, true, &mut slim))?;
         let labels = std::mem::take(&mut slim.labels);
@@ -210,7 +210,7 @@ fn reachable(cursor: &mut Cursor<'_>, into: &mut Vec<Datum>) -> Result<(), Unrea
 }
 
 /// Notes since when a pod is ready, if that is what a condition says.
-pub fn condition<'a>(cursor: &mut Cursor<'a>, ready: &mut Option<Cow<'a, str>>) -> Result<(), Unreadable> {
+pub(crate) fn condition<'a>(cursor: &mut Cursor<'a>, ready: &mut Option<Cow<'a, str>>) -> Result<(), Unreadable> {
     let (mut kind, mut status, mut since) = (None, None, None);
     cursor.object(|cursor, key| match &*key {
         "type" => cursor.text().map(|text| kind = text),
@@ -259,7 +259,7 @@ fn whole<'a>(json: &'a [u8], read: impl FnOnce(&mut Cursor<'a>) -> Result<(), Un
 
 /// What a list says of itself: everything but its items.
 #[derive(Deserialize)]
-pub struct Envelope {
+pub(crate) struct Envelope {
     metadata: ListMetadata,
 }
 
@@ -277,17 +277,17 @@ impl Envelope {
     ///
     /// # Errors
     /// [`DecodeError`]
-    pub fn read(json: &[u8]) -> Result<Self, DecodeError> {
+    pub(crate) fn read(json: &[u8]) -> Result<Self, DecodeError> {
         serde_json::from_slice(json).map_err(position)
     }
 
     /// resourceVersion of the list.
-    pub fn revision(&self) -> u64 {
+    pub(crate) fn revision(&self) -> u64 {
         revision(&self.metadata.resource_version)
     }
 
     /// The token of the next page.
-    pub fn token(self) -> Option<String> {
+    pub(crate) fn token(self) -> Option<String> {
         self.metadata.token.filter(|token| !token.is_empty())
     }
 }

@@ -25,20 +25,20 @@ const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// Which command, and where.
 #[derive(Clone, Copy, Debug)]
-pub struct Command<'a> {
+pub(crate) struct Command<'a> {
     /// Namespace of the pod.
-    pub namespace: &'a str,
+    pub(crate) namespace: &'a str,
     /// Name of the pod.
-    pub pod: &'a str,
+    pub(crate) pod: &'a str,
     /// Name of the container.
-    pub container: &'a str,
+    pub(crate) container: &'a str,
     /// The program and its arguments.
-    pub argv: &'a [String],
+    pub(crate) argv: &'a [String],
 }
 
 /// How a command ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// With exit code 0.
     Done,
     /// With another exit code.
@@ -49,16 +49,16 @@ pub enum Exit {
 
 /// The ends of what a command wrote.
 #[derive(Default)]
-pub struct Output {
+pub(crate) struct Output {
     /// Standard output.
-    pub stdout: Tail,
+    pub(crate) stdout: Tail,
     /// Standard error.
-    pub stderr: Tail,
+    pub(crate) stderr: Tail,
 }
 
 /// The end of a text, at most a kilobyte. Without `Debug`: nobody knows what a command prints.
 #[derive(Default)]
-pub struct Tail {
+pub(crate) struct Tail {
     kept: Vec<u8>,
     bytes: usize,
 }
@@ -71,12 +71,12 @@ impl Tail {
     }
 
     /// How long the whole text is.
-    pub const fn bytes(&self) -> usize {
+    pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// The text without white space around it. What is no text is shown as the replacement character.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.kept).trim().to_owned()
     }
 }
@@ -88,7 +88,7 @@ impl Tail {
 ///
 /// # Cancel safety
 /// The connection is cut; the command may run on.
-pub async fn run(api: &ApiServer, command: Command<'_>, output: &mut Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(api: &ApiServer, command: Command<'_>, output: &mut Output) -> Result<Exit, Failure> {
     let upgraded = api.upgrade(request(command)?).await?;
     // The server's messages are some kilobytes long.
     let limits = WebSocketConfig::default().read_buffer_size(8 << 10).max_message_size(Some(MESSAGE_BYTES_MAX));

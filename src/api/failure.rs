@@ -11,7 +11,7 @@ use crate::core::tell::retry;
 
 /// Why one request failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The server answered, and it was not success.
     #[error("{message}: answered {code} {reason}")]
     Status {
@@ -58,7 +58,7 @@ pub enum Failure {
 
 impl Failure {
     /// The status code, if the server answered at all.
-    pub fn code(&self) -> Option<u16> {
+    pub(crate) fn code(&self) -> Option<u16> {
         match self {
             Self::Status { code, .. } => Some(*code),
             Self::Timeout { .. } | Self::Transport(_) | Self::TooLarge { .. } | Self::Decode { .. } | Self::Request(_) => None,
@@ -66,7 +66,7 @@ impl Failure {
     }
 
     /// How long the server asked us to wait.
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
             Self::Timeout { .. } | Self::Transport(_) | Self::TooLarge { .. } | Self::Decode { .. } | Self::Request(_) => None,
@@ -74,7 +74,7 @@ impl Failure {
     }
 
     /// Whether the server or the way to it is unwell, so that any other request would fail too.
-    pub fn is_outage(&self) -> bool {
+    pub(crate) fn is_outage(&self) -> bool {
         match self {
             Self::Status { code, .. } => matches!(*code, 401 | 408 | 429 | 500..),
             Self::Timeout { .. } | Self::Transport(_) => true,
@@ -83,17 +83,17 @@ impl Failure {
     }
 
     /// The failure that an unsuccessful answer stands for.
-    pub fn from_answer(asked: &str, code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub(crate) fn from_answer(asked: &str, code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         Self::Status { code: code.as_u16(), reason: status_reason(body), retry_after: retry_after(headers), message: asked.to_owned() }
     }
 
     /// The failure that a decoder's error stands for.
-    pub fn from_decoder(what: &'static str, error: &serde_json::Error) -> Self {
+    pub(crate) fn from_decoder(what: &'static str, error: &serde_json::Error) -> Self {
         Self::Decode { what, line: error.line(), column: error.column() }
     }
 
     /// The failure that a broken connection stands for: the texts of the error and of all its causes.
-    pub fn from_transport(error: &(dyn std::error::Error + 'static)) -> Self {
+    pub(crate) fn from_transport(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut text = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
@@ -137,7 +137,7 @@ fn status_reason(body: &[u8]) -> String {
 }
 
 /// See [`retry::retry_after`].
-pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     retry::retry_after(headers.get(http::header::RETRY_AFTER)?.to_str().ok()?)
 }
 

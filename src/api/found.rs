@@ -17,20 +17,20 @@ const ACCOUNT: [&str; 2] =
     ["/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", "/var/run/secrets/kubernetes.io/serviceaccount/namespace"];
 
 /// A server, and how it is reached.
-pub struct Server {
+pub(crate) struct Server {
     /// What is known of it and of us.
-    pub config: Config,
+    pub(crate) config: Config,
     /// The context of the kubeconfig.
-    pub context: Option<String>,
+    pub(crate) context: Option<String>,
     /// The proxy of its cluster.
-    pub proxy: Option<String>,
+    pub(crate) proxy: Option<String>,
 }
 
 /// What is known of the server and of us.
 ///
 /// # Errors
 /// What a person has to correct.
-pub async fn server(kubeconfig: Option<&Path>) -> Result<Server, ApiError> {
+pub(crate) async fn server(kubeconfig: Option<&Path>) -> Result<Server, ApiError> {
     let file = kubeconfig.map(Path::to_owned);
     let read = aside::once(AT_START, move || match &file {
         Some(file) => from_kubeconfig(file),

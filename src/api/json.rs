@@ -25,21 +25,21 @@ const WORD: usize = size_of::<u64>();
 const ONES: u64 = u64::from_ne_bytes([1; WORD]);
 
 /// A place in a JSON text. Only moves forward.
-pub struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     text: &'a str,
     at: usize,
 }
 
 /// Not JSON, or not of the form that was asked for. Tells where, never what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Unreadable {
+pub(crate) struct Unreadable {
     /// Bytes before it.
-    pub at: usize,
+    pub(crate) at: usize,
 }
 
 impl<'a> Cursor<'a> {
     /// Before the first token.
-    pub const fn new(text: &'a str) -> Self {
+    pub(crate) const fn new(text: &'a str) -> Self {
         Self { text, at: 0 }
     }
 
@@ -47,7 +47,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// [`Unreadable`], also where `member` left something over.
-    pub fn object(&mut self, mut member: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), Unreadable>) -> Result<(), Unreadable> {
+    pub(crate) fn object(&mut self, mut member: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), Unreadable>) -> Result<(), Unreadable> {
         if self.null() {
             return Ok(());
         }
@@ -69,7 +69,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// [`Unreadable`]
-    pub fn strings(&mut self) -> Result<Vec<String>, Unreadable> {
+    pub(crate) fn strings(&mut self) -> Result<Vec<String>, Unreadable> {
         let mut strings = Vec::new();
         self.items(|cursor| {
             strings.push(cursor.string()?.into_owned());
@@ -82,7 +82,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// [`Unreadable`], also where `item` left something over.
-    pub fn items(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Unreadable>) -> Result<(), Unreadable> {
+    pub(crate) fn items(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Unreadable>) -> Result<(), Unreadable> {
         if self.null() {
             return Ok(());
         }
@@ -102,7 +102,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// [`Unreadable`]
-    pub fn text(&mut self) -> Result<Option<Cow<'a, str>>, Unreadable> {
+    pub(crate) fn text(&mut self) -> Result<Option<Cow<'a, str>>, Unreadable> {
         if self.null() { Ok(None) } else { self.string().map(Some) }
     }
 
@@ -110,7 +110,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// [`Unreadable`], also for half of a surrogate pair.
-    pub fn string(&mut self) -> Result<Cow<'a, str>, Unreadable> {
+    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Unreadable> {
         let from = self.at;
         let text = match self.raw()? {
             (raw, None) => Some(Cow::Borrowed(raw)),
@@ -123,7 +123,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// As [`Self::string`].
-    pub fn bytes(&mut self) -> Result<Cow<'a, [u8]>, Unreadable> {
+    pub(crate) fn bytes(&mut self) -> Result<Cow<'a, [u8]>, Unreadable> {
         let from = self.at;
         let bytes = match self.raw()? {
             (raw, None) => Some(Cow::Borrowed(raw.as_bytes())),
@@ -136,7 +136,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// [`Unreadable`]
-    pub fn skip(&mut self) -> Result<&'a str, Unreadable> {
+    pub(crate) fn skip(&mut self) -> Result<&'a str, Unreadable> {
         let first = self.peek();
         let from = self.at;
         match first {
@@ -156,7 +156,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// [`Unreadable`] where something does.
-    pub fn end(mut self) -> Result<(), Unreadable> {
+    pub(crate) fn end(mut self) -> Result<(), Unreadable> {
         match self.peek() {
             None => Ok(()),
             Some(_) => Err(self.unreadable()),

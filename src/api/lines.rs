@@ -50,7 +50,7 @@ impl Lines {
     }
 
     /// Whether a line has begun and not ended.
-    pub fn is_mid_line(&self) -> bool {
+    pub(crate) fn is_mid_line(&self) -> bool {
         !self.given && !self.partial.is_empty()
     }
 }

@@ -26,31 +26,31 @@ const ONE: &str = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,
 const MANY: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
 
 /// What we read of an object's metadata.
-pub struct Metadata {
+pub(crate) struct Metadata {
     /// Which object.
-    pub key: ObjectKey,
+    pub(crate) key: ObjectKey,
     /// `metadata.uid`
-    pub uid: String,
+    pub(crate) uid: String,
     /// Whether the object is being deleted.
-    pub terminating: bool,
+    pub(crate) terminating: bool,
     /// `metadata.finalizers`, in the API's order.
-    pub finalizers: Vec<String>,
+    pub(crate) finalizers: Vec<String>,
     /// `metadata.labels`
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// One collection to list: a kind in a namespace or in the whole cluster.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// Which kind.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Which namespace; `None` for all.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
 }
 
 impl Scope {
     /// Every collection that these kinds and namespaces make.
-    pub fn all(kinds: &[Kind], namespaces: &Namespaces) -> Vec<Self> {
+    pub(crate) fn all(kinds: &[Kind], namespaces: &Namespaces) -> Vec<Self> {
         let namespaces = namespaces.each();
         kinds.iter().flat_map(|&kind| namespaces.iter().cloned().map(move |namespace| Self { kind, namespace })).collect()
     }
@@ -64,7 +64,7 @@ impl Scope {
 ///
 /// # Errors
 /// As [`ApiServer::call`].
-pub async fn read(api: &ApiServer, key: &ObjectKey) -> Result<Metadata, Failure> {
+pub(crate) async fn read(api: &ApiServer, key: &ObjectKey) -> Result<Metadata, Failure> {
     let found: Wire = api.call(accepting(api::get(&path(key), &[])?, ONE)).await?;
     Ok(found.metadata.into_metadata(key.kind))
 }
@@ -73,7 +73,7 @@ pub async fn read(api: &ApiServer, key: &ObjectKey) -> Result<Metadata, Failure>
 ///
 /// # Errors
 /// As [`ApiServer::call`]; 409 and 422 mean that a test failed.
-pub async fn patch(api: &ApiServer, key: &ObjectKey, patch: &Value) -> Result<(), Failure> {
+pub(crate) async fn patch(api: &ApiServer, key: &ObjectKey, patch: &Value) -> Result<(), Failure> {
     let query = [("fieldManager", "kube-projector")];
     let request = api::send_json(Method::PATCH, &path(key), &query, "application/json-patch+json", patch)?;
     api.call::<IgnoredAny>(accepting(request, ONE)).await.map(|_| ())
@@ -81,7 +81,7 @@ pub async fn patch(api: &ApiServer, key: &ObjectKey, patch: &Value) -> Result<()
 
 /// How often a page is asked for while the API server is out of order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Patience {
+pub(crate) enum Patience {
     /// Until it answers; for work in the background.
     Endless,
     /// So many times; for a person who waits.
@@ -89,7 +89,7 @@ pub enum Patience {
 }
 
 /// A listing of one collection, page by page; never more than a page in memory.
-pub struct Pages<'a> {
+pub(crate) struct Pages<'a> {
     api: &'a ApiServer,
     scope: &'a Scope,
     patience: Patience,
@@ -106,7 +106,7 @@ enum Position {
 
 impl<'a> Pages<'a> {
     /// A listing that begins with the first page.
-    pub fn new(api: &'a ApiServer, scope: &'a Scope, patience: Patience) -> Self {
+    pub(crate) fn new(api: &'a ApiServer, scope: &'a Scope, patience: Patience) -> Self {
         Self { api, scope, patience, limit: PAGE_OBJECTS, position: Position::Start, restarts: 0 }
     }
 
@@ -114,7 +114,7 @@ impl<'a> Pages<'a> {
     ///
     /// # Errors
     /// A refusal, or an outage that outlasts our patience.
-    pub async fn next(&mut self) -> Result<Option<Vec<Metadata>>, Failure> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Metadata>>, Failure> {
         let mut failures = 0;
         while !matches!(self.position, Position::End) {
             let failure = match self.page().await {

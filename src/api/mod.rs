@@ -3,30 +3,20 @@
 //! Owns how a request gets there and how long it may take; never retries (but once after a 401 with a fresh token),
 //! never prints a body or a token. Below it is kube's TLS and credential handling on a connector of our own,
 //! because a silent peer must be noticed; kube's retry and trace layers are left out on purpose.
-//!
-//! ```no_run
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use kube_projector::config::Verify;
-//! use kube_projector::api::{ApiServer, get};
-//! let api = ApiServer::connect(Some("/home/me/.kube/config".as_ref()), Verify::AsConfigured).await?;
-//! let version: serde_json::Value = api.call(get("/version", &[])?).await?;
-//! # Ok(())
-//! # }
-//! ```
 
-pub mod access;
+pub(crate) mod access;
 mod connection;
 pub mod decode;
-pub mod exec;
-pub mod failure;
+pub(crate) mod exec;
+pub(crate) mod failure;
 pub mod found;
 pub(crate) mod json;
 pub mod lines;
-pub mod metadata;
-pub mod pages;
+pub(crate) mod metadata;
+pub(crate) mod pages;
 mod plugin;
 mod route;
-pub mod token;
+pub(crate) mod token;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,14 +42,14 @@ use crate::config::Verify;
 use crate::core::object::Kind;
 
 /// The body of a response: read it frame by frame.
-pub type ResponseBody = hyper::body::Incoming;
+pub(crate) type ResponseBody = hyper::body::Incoming;
 /// A connection that speaks another protocol by now.
-pub type Upgraded = TokioIo<hyper::upgrade::Upgraded>;
+pub(crate) type Upgraded = TokioIo<hyper::upgrade::Upgraded>;
 
 /// Deadline on the headers of any answer, and on the whole of a short one.
-pub const CALL_WITHIN: Duration = Duration::from_secs(10);
+pub(crate) const CALL_WITHIN: Duration = Duration::from_secs(10);
 /// The most that one answer may hold: an object of 1 MiB of control characters is 6 MiB of JSON.
-pub const BODY_BYTES_MAX: usize = 16 << 20;
+pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
 /// The most that is read of an unsuccessful answer.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
 /// How long the body of an unsuccessful answer may take.
@@ -129,7 +119,7 @@ pub enum ApiError {
 
 /// One API server. Cheap to clone.
 #[derive(Clone)]
-pub struct ApiServer {
+pub(crate) struct ApiServer {
     connection: Arc<Connection>,
     credentials: Option<Credentials>,
     url: Arc<str>,
@@ -151,7 +141,7 @@ impl ApiServer {
     ///
     /// # Errors
     /// What a person has to correct: an unreadable kubeconfig, broken certificates, neither kubeconfig nor pod.
-    pub async fn connect(kubeconfig: Option<&Path>, verify: Verify) -> Result<Self, ApiError> {
+    pub(crate) async fn connect(kubeconfig: Option<&Path>, verify: Verify) -> Result<Self, ApiError> {
         let Server { mut config, context, proxy } = found::server(kubeconfig).await?;
         config.accept_invalid_certs |= verify == Verify::Nothing;
         let url = printable(&config.cluster_url);
@@ -176,17 +166,17 @@ impl ApiServer {
     }
 
     /// Where the server is: scheme, host and port, never credentials.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// The context of the kubeconfig that leads there, if it is one.
-    pub fn context(&self) -> Option<&str> {
+    pub(crate) fn context(&self) -> Option<&str> {
         self.context.as_deref()
     }
 
     /// The pod that our token was issued to, if it says so. Nothing is verified.
-    pub fn pod(&self) -> Option<Pod> {
+    pub(crate) fn pod(&self) -> Option<Pod> {
         match self.credentials.as_ref()? {
             Credentials::Token(token) => token.pod(),
             Credentials::Plugin(_) => None,
@@ -194,7 +184,7 @@ impl ApiServer {
     }
 
     /// The uid of that pod.
-    pub fn pod_uid(&self) -> Option<String> {
+    pub(crate) fn pod_uid(&self) -> Option<String> {
         self.pod().map(|pod| pod.uid)
     }
 
@@ -205,7 +195,7 @@ impl ApiServer {
     ///
     /// # Cancel safety
     /// The request may or may not have arrived.
-    pub async fn open(&self, request: Request<Vec<u8>>) -> Result<Response<ResponseBody>, Failure> {
+    pub(crate) async fn open(&self, request: Request<Vec<u8>>) -> Result<Response<ResponseBody>, Failure> {
         self.answer(request, |status| status.is_success()).await
     }
 
@@ -213,7 +203,7 @@ impl ApiServer {
     ///
     /// # Errors
     /// As [`ApiServer::open`]: any answer but "switching protocols".
-    pub async fn upgrade(&self, request: Request<Vec<u8>>) -> Result<Upgraded, Failure> {
+    pub(crate) async fn upgrade(&self, request: Request<Vec<u8>>) -> Result<Upgraded, Failure> {
         let response = self.answer(request, |status| status == StatusCode::SWITCHING_PROTOCOLS).await?;
         let upgraded = timeout(CALL_WITHIN, hyper::upgrade::on(response)).await;
         let upgraded = upgraded.map_err(|_| Failure::Timeout { what: "connection", limit: CALL_WITHIN })?;
@@ -240,7 +230,7 @@ impl ApiServer {
     ///
     /// # Errors
     /// As [`ApiServer::open`], and answers that are late, too large or not a `T`.
-    pub async fn call<T: DeserializeOwned>(&self, request: Request<Vec<u8>>) -> Result<T, Failure> {
+    pub(crate) async fn call<T: DeserializeOwned>(&self, request: Request<Vec<u8>>) -> Result<T, Failure> {
         self.call_within(request, BODY_BYTES_MAX).await
     }
 
@@ -248,7 +238,7 @@ impl ApiServer {
     ///
     /// # Errors
     /// As [`ApiServer::call`].
-    pub async fn call_within<T: DeserializeOwned>(&self, request: Request<Vec<u8>>, limit_bytes: usize) -> Result<T, Failure> {
+    pub(crate) async fn call_within<T: DeserializeOwned>(&self, request: Request<Vec<u8>>, limit_bytes: usize) -> Result<T, Failure> {
         let body = self.body_within(request, limit_bytes).await?;
         serde_json::from_slice(&body).map_err(|error| Failure::from_decoder("the answer", &error))
     }
@@ -257,7 +247,7 @@ impl ApiServer {
     ///
     /// # Errors
     /// As [`ApiServer::call`], but for the form of the answer.
-    pub async fn body_within(&self, request: Request<Vec<u8>>, limit_bytes: usize) -> Result<Vec<u8>, Failure> {
+    pub(crate) async fn body_within(&self, request: Request<Vec<u8>>, limit_bytes: usize) -> Result<Vec<u8>, Failure> {
         let body = async { collect(self.open(request).await?.into_body(), limit_bytes).await };
         timeout(CALL_WITHIN, body).await.map_err(|_| Failure::Timeout { what: "complete answer", limit: CALL_WITHIN })?
     }
@@ -291,7 +281,7 @@ impl ApiServer {
 ///
 /// # Errors
 /// A path that no URL can hold.
-pub fn get(path: &str, query: &[(&str, &str)]) -> Result<Request<Vec<u8>>, Failure> {
+pub(crate) fn get(path: &str, query: &[(&str, &str)]) -> Result<Request<Vec<u8>>, Failure> {
     build(Method::GET, path, query, None)
 }
 
@@ -299,7 +289,7 @@ pub fn get(path: &str, query: &[(&str, &str)]) -> Result<Request<Vec<u8>>, Failu
 ///
 /// # Errors
 /// A path that no URL can hold.
-pub fn send_json(
+pub(crate) fn send_json(
     method: Method,
     path: &str,
     query: &[(&str, &str)],
@@ -311,7 +301,7 @@ pub fn send_json(
 }
 
 /// Where objects of a kind are listed: in one namespace, or in all.
-pub fn collection_path(kind: Kind, namespace: Option<&str>) -> String {
+pub(crate) fn collection_path(kind: Kind, namespace: Option<&str>) -> String {
     match namespace {
         Some(namespace) => format!("/api/v1/namespaces/{}/{}", encoded(namespace), kind.plural()),
         None => format!("/api/v1/{}", kind.plural()),
@@ -319,12 +309,12 @@ pub fn collection_path(kind: Kind, namespace: Option<&str>) -> String {
 }
 
 /// Where one object stands.
-pub fn object_path(kind: Kind, namespace: &str, name: &str) -> String {
+pub(crate) fn object_path(kind: Kind, namespace: &str, name: &str) -> String {
     format!("{}/{}", collection_path(kind, Some(namespace)), encoded(name))
 }
 
 /// `text` as one segment of a path, or one value of a query.
-pub fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

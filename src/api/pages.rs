@@ -4,7 +4,7 @@ use memchr::memchr2;
 
 /// Takes the body in chunks and gives back items, each as its own JSON text; keeps the rest as the envelope.
 #[derive(Default)]
-pub struct Splitter {
+pub(crate) struct Splitter {
     mode: Mode,
     /// The item, or the envelope's text so far without its items.
     item: Vec<u8>,
@@ -29,14 +29,14 @@ const LARGEST: usize = 16 << 20;
 /// An item or envelope is larger than anything an API server stores.
 #[derive(Debug, thiserror::Error)]
 #[error("a list item exceeds {LARGEST} bytes")]
-pub struct TooLarge;
+pub(crate) struct TooLarge;
 
 impl Splitter {
     /// Takes the next chunk; `found` gets each item that it completes.
     ///
     /// # Errors
     /// Whatever `found` returns, or [`TooLarge`].
-    pub fn feed<E: From<TooLarge>>(&mut self, mut chunk: &[u8], mut found: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn feed<E: From<TooLarge>>(&mut self, mut chunk: &[u8], mut found: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         while let Some((&byte, rest)) = chunk.split_first() {
             if self.string && !self.escape {
                 // Skip to where the string may end.
@@ -54,7 +54,7 @@ impl Splitter {
     }
 
     /// The list without its items, once the body has ended.
-    pub fn envelope(&self) -> &[u8] {
+    pub(crate) fn envelope(&self) -> &[u8] {
         &self.envelope
     }
 

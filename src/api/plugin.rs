@@ -15,7 +15,7 @@ use crate::api::failure::Failure;
 use crate::aside::Look;
 
 /// See the module's header.
-pub struct Plugin {
+pub(crate) struct Plugin {
     /// Answers any request with the header that it would be sent with.
     asked: BoxCloneSyncService<Request<Body>, Response<Option<HeaderValue>>, BoxError>,
     look: Look<Result<Option<HeaderValue>, Failure>>,
@@ -23,7 +23,7 @@ pub struct Plugin {
 
 impl Plugin {
     /// What kube would add to each request.
-    pub fn new(layer: &AuthLayer) -> Self {
+    pub(crate) fn new(layer: &AuthLayer) -> Self {
         let header =
             |request: Request<Body>| async move { Ok::<_, BoxError>(Response::new(request.headers().get(AUTHORIZATION).cloned())) };
         Self { asked: BoxCloneSyncService::new(layer.layer(service_fn(header))), look: Look::default() }
@@ -33,7 +33,7 @@ impl Plugin {
     ///
     /// # Errors
     /// A plugin that fails, or takes too long.
-    pub async fn header(&self) -> Result<Option<HeaderValue>, Failure> {
+    pub(crate) async fn header(&self) -> Result<Option<HeaderValue>, Failure> {
         let asked = self.asked.clone();
         let header = async move {
             let header = asked.oneshot(Request::new(Body::empty())).await;

@@ -24,7 +24,7 @@ const SOCKS_PORT: u16 = 1080;
 
 /// A way to the server.
 #[derive(Clone)]
-pub enum Route {
+pub(crate) enum Route {
     /// Straight to it.
     Direct(Connector),
     /// By CONNECT.
@@ -35,7 +35,7 @@ pub enum Route {
 
 impl Route {
     /// The way by this proxy to `server`. Nothing if it is no proxy that we know how to talk to.
-    pub fn by(proxy: &str, server: &Uri, connector: Connector) -> Option<Self> {
+    pub(crate) fn by(proxy: &str, server: &Uri, connector: Connector) -> Option<Self> {
         let proxy = Matcher::builder().all(proxy).build().intercept(server)?;
         let host = proxy.uri().host()?;
         let at = |port: u16| Uri::builder().scheme("http").authority(format!("{host}:{port}")).path_and_query("/").build().ok();

@@ -21,7 +21,7 @@ use crate::aside::{SmallFile, WITHIN};
 const READ_EVERY: Duration = Duration::from_secs(30);
 
 /// A token file and the last good token read from it.
-pub struct TokenFile {
+pub(crate) struct TokenFile {
     file: SmallFile,
     // Shared by all clones of the client; never held across an await.
     state: Mutex<State>,
@@ -34,7 +34,7 @@ struct State {
 
 impl TokenFile {
     /// The token in `path`. A file that cannot be read yet is tried again at the next 401.
-    pub async fn open(path: PathBuf) -> Self {
+    pub(crate) async fn open(path: PathBuf) -> Self {
         let file = SmallFile::new(path);
         let read = read(&file).await;
         if let Err(error) = &read {
@@ -44,7 +44,7 @@ impl TokenFile {
     }
 
     /// The `Authorization` header; the file is read again when the last look is too long ago.
-    pub async fn header(&self) -> Option<HeaderValue> {
+    pub(crate) async fn header(&self) -> Option<HeaderValue> {
         if self.lock().read_at.elapsed() >= READ_EVERY {
             self.read_again().await;
         }
@@ -52,13 +52,13 @@ impl TokenFile {
     }
 
     /// Reads the file at once because `refused` was answered by 401. Returns the header if it is another one now.
-    pub async fn header_after_refusal(&self, refused: Option<&HeaderValue>) -> Option<HeaderValue> {
+    pub(crate) async fn header_after_refusal(&self, refused: Option<&HeaderValue>) -> Option<HeaderValue> {
         self.read_again().await;
         self.lock().header.clone().filter(|header| Some(header) != refused)
     }
 
     /// The pod that the token was issued to, from its claims. Nothing is verified: for naming, not for deciding.
-    pub fn pod(&self) -> Option<Pod> {
+    pub(crate) fn pod(&self) -> Option<Pod> {
         let header = self.lock().header.clone()?;
         pod(header.to_str().ok()?.strip_prefix("Bearer ")?)
     }
@@ -92,13 +92,13 @@ async fn read(file: &SmallFile) -> Result<HeaderValue, Arc<io::Error>> {
 
 /// A pod, as a token names it. What it does not say is empty, but for the uid.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Pod {
+pub(crate) struct Pod {
     /// Its namespace.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its uid.
-    pub uid: String,
+    pub(crate) uid: String,
 }
 
 /// The claims `kubernetes.io/pod` and `kubernetes.io/namespace` of a JSON Web Token.

@@ -9,14 +9,14 @@ use tokio::sync::oneshot;
 use crate::aside::{Work, answered};
 
 /// Takes what is to run, in order. In a test it may run at once, so that the clock stands still meanwhile.
-pub struct Executor(pub Box<dyn Fn(Work) + Send>);
+pub(crate) struct Executor(pub(crate) Box<dyn Fn(Work) + Send>);
 
 impl Executor {
     /// Starts the thread.
     ///
     /// # Errors
     /// When there can be no more threads.
-    pub fn start() -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         let (sender, works) = channel::<Work>();
         Builder::new().name("disk".to_owned()).spawn(move || works.into_iter().for_each(|work| work()))?;
         // It fails where the thread has died, which whoever waits for the result is told.
@@ -24,7 +24,7 @@ impl Executor {
     }
 
     /// Runs something; what is received is its result, or an error where the thread has died.
-    pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
+    pub(crate) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
         let (work, result) = answered(work);
         (self.0)(work);
         result

@@ -6,9 +6,9 @@ mod publish;
 mod reactions;
 mod reaper;
 pub mod shutdown;
-pub mod sources;
+pub(crate) mod sources;
 mod standby;
-pub mod told;
+pub(crate) mod told;
 mod triggers;
 
 use std::path::{Path, PathBuf};
@@ -164,7 +164,7 @@ fn greet(config: &Config, server: Option<(&str, Option<&str>)>) {
 }
 
 /// What the engine needs to know of the configuration.
-pub fn settings(config: &Config) -> Settings {
+pub(crate) fn settings(config: &Config) -> Settings {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let (folder, name) = ledger_place(config);
     let ledger = folder.join(name);
@@ -193,7 +193,7 @@ fn store(config: &Config) -> Store {
 }
 
 /// What a commit would do, for whoever only looks, over what the ledger says. `held` tells whether one is in use. Blocking.
-pub fn preview(config: &Config, place: &Place, held: impl Fn((u64, u64)) -> bool) -> Preview<Kernel> {
+pub(crate) fn preview(config: &Config, place: &Place, held: impl Fn((u64, u64)) -> bool) -> Preview<Kernel> {
     let rules = settings(config).rules;
     let ledger = peek(&mut Kernel::default(), place, &rules.roots, held);
     Preview::new(Disk::for_looking(Kernel::default(), rules.roots.clone()), store(config), rules, &ledger, place)
@@ -221,7 +221,7 @@ fn split(path: &Path) -> (PathBuf, String) {
 }
 
 /// Where our ledger lies, and what its header says.
-pub fn place(config: &Config, pod: Option<String>) -> Place {
+pub(crate) fn place(config: &Config, pod: Option<String>) -> Place {
     let (folder, name) = ledger_place(config);
     let former = |place: &LedgerPlace| match place {
         LedgerPlace::Path(path) => {
@@ -246,7 +246,7 @@ pub fn place(config: &Config, pod: Option<String>) -> Place {
 
 /// Tasks that live as long as the program. Each gives its name, as part of a sentence.
 #[derive(Default)]
-pub struct Tasks {
+pub(crate) struct Tasks {
     lasting: JoinSet<&'static str>,
     /// Those that end by themselves when they are told of the stop.
     writers: JoinSet<&'static str>,
@@ -254,7 +254,7 @@ pub struct Tasks {
 
 impl Tasks {
     /// Starts a task.
-    pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.lasting.spawn(named(name, task).boxed());
     }
 
@@ -262,7 +262,7 @@ impl Tasks {
     ///
     /// # Cancel safety
     /// Yes.
-    pub async fn ended(&mut self) -> String {
+    pub(crate) async fn ended(&mut self) -> String {
         let ended = tokio::select! {
             Some(ended) = self.lasting.join_next() => ended,
             Some(ended) = self.writers.join_next() => ended,

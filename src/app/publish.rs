@@ -22,7 +22,7 @@ use crate::report::wishes;
 const PATHS_NAMED: usize = 5;
 
 /// Tells what happened. Never waits.
-pub struct Publisher {
+pub(crate) struct Publisher {
     roots: Roots,
     events: Option<EventSender>,
     wishes: Option<FinalizerSender>,
@@ -33,23 +33,23 @@ pub struct Publisher {
 
 impl Publisher {
     /// A publisher that tells these.
-    pub fn new(config: &Config, events: Option<EventSender>, wishes: Option<FinalizerSender>) -> Self {
+    pub(crate) fn new(config: &Config, events: Option<EventSender>, wishes: Option<FinalizerSender>) -> Self {
         let finalizer = config.finalizers.as_ref().map(|finalizers| finalizers.name.clone()).unwrap_or_default();
         Self { roots: super::settings(config).rules.roots, events, wishes, finalizer, wording: config.wording, order: config.conflict }
     }
 
     /// Where Events go, if anywhere.
-    pub fn events(&self) -> Option<EventSender> {
+    pub(crate) fn events(&self) -> Option<EventSender> {
         self.events.clone()
     }
 
     /// Where wishes about finalizers go, if anywhere.
-    pub fn wishes(&self) -> Option<FinalizerSender> {
+    pub(crate) fn wishes(&self) -> Option<FinalizerSender> {
         self.wishes.clone()
     }
 
     /// Tells one outcome; `store` is what the engine knows after it.
-    pub fn publish(&self, outcome: &Outcome, store: &Store) {
+    pub(crate) fn publish(&self, outcome: &Outcome, store: &Store) {
         if self.wording == Wording::Sidecar {
             self.arrivals(outcome, store);
         }
@@ -97,7 +97,7 @@ impl Publisher {
     }
 
     /// Tells a verification pass object by object and path by path. Only k8s-sidecar has words for it.
-    pub fn verified(&self, outcome: &Outcome, store: &Store) {
+    pub(crate) fn verified(&self, outcome: &Outcome, store: &Store) {
         if self.wording == Wording::Own || !enabled!(tracing::Level::DEBUG) {
             return;
         }

@@ -24,23 +24,23 @@ use crate::tell::signal::Signal;
 use crate::web::Client;
 
 /// By what means reactions tell whom.
-pub struct Means<'a> {
+pub(crate) struct Means<'a> {
     /// Asks servers other than the API.
-    pub client: Option<&'a Client>,
+    pub(crate) client: Option<&'a Client>,
     /// Lists pods, and runs commands in them.
-    pub api: Option<&'a ApiServer>,
+    pub(crate) api: Option<&'a ApiServer>,
     /// Tells of them.
-    pub events: Option<EventSender>,
+    pub(crate) events: Option<EventSender>,
     /// The application, if it is our child.
-    pub child: Option<&'a child::Handle>,
+    pub(crate) child: Option<&'a child::Handle>,
     /// Where it is told that a reload failed.
-    pub health: &'a Health,
+    pub(crate) health: &'a Health,
     /// What may be repeated of what is said.
-    pub discretion: &'a Discretion,
+    pub(crate) discretion: &'a Discretion,
 }
 
 /// Starts what follows a change, if anything does: the script, the signal, the child, the request, then the command in pods.
-pub fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
+pub(crate) fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
     let Means { client, api, events, child, health, discretion } = means;
     let herald = events.clone().zip(api.and_then(ApiServer::pod)).and_then(|(events, pod)| Herald::new(events, pod));
     let mut reactions: Vec<Box<dyn Reaction>> = Vec::new();

@@ -17,12 +17,12 @@ use crate::tell::proc;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether it is on us.
-pub fn is_needed() -> bool {
+pub(crate) fn is_needed() -> bool {
     std::process::id() == 1
 }
 
 /// Waits for orphans, for ever.
-pub async fn reap() {
+pub(crate) async fn reap() {
     let mut ended = match signal(SignalKind::child()) {
         Ok(ended) => ended,
         Err(error) => {

@@ -23,7 +23,7 @@ impl Shutdown {
     }
 
     /// From now on the end of the child, which has an exit code then, asks to stop.
-    pub fn follow(&mut self, child: watch::Receiver<Option<u8>>) {
+    pub(crate) fn follow(&mut self, child: watch::Receiver<Option<u8>>) {
         self.child = Some(child);
     }
 
@@ -53,13 +53,13 @@ impl Shutdown {
     ///
     /// # Cancel safety
     /// Yes.
-    pub async fn insisted(&mut self) {
+    pub(crate) async fn insisted(&mut self) {
         self.asked().await;
         self.signalled().await;
     }
 
     /// Whether we were asked to stop.
-    pub const fn was_asked(&self) -> bool {
+    pub(crate) const fn was_asked(&self) -> bool {
         self.asked
     }
 

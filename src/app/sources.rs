@@ -35,7 +35,7 @@ const REQUESTS: usize = 256;
 const RESCAN: Duration = Duration::from_secs(60);
 
 /// Running sources.
-pub struct Sources {
+pub(crate) struct Sources {
     relist: Vec<(SourceId, mpsc::Sender<Request>)>,
     fetch: Fetch,
     /// Where files behind URLs are ordered, if keys name any.
@@ -55,7 +55,7 @@ pub struct Sources {
 
 /// What has ended.
 #[derive(PartialEq, Eq, Debug)]
-pub enum End {
+pub(crate) enum End {
     /// A source, as it should where it lists once.
     Source,
     /// That of manifests, which have come to lie where files are written: what to say then.
@@ -70,7 +70,7 @@ enum Fetch {
 }
 
 /// Where files are written, by the setting that says so.
-pub fn written(config: &Config) -> Vec<Written> {
+pub(crate) fn written(config: &Config) -> Vec<Written> {
     let at = |variable, path: &Path| Written { variable, path: path.to_path_buf() };
     // Everything lies in `/`: there it is for each object's own folder to be apart from the manifests.
     let allowed = config.allowed_folders.iter().filter(|folder| folder.as_os_str() != "/");
@@ -87,7 +87,7 @@ pub fn written(config: &Config) -> Vec<Written> {
 ///
 /// # Errors
 /// The first setting that overlaps with SOURCE.
-pub async fn apart(config: &Config) -> Result<(), Overlap> {
+pub(crate) async fn apart(config: &Config) -> Result<(), Overlap> {
     let Origin::Manifests(path) = &config.origin else { return Ok(()) };
     let (path, written) = (path.clone(), written(config));
     // A look that died found nothing.
@@ -105,7 +105,7 @@ fn rescan(method: Method, stale_after: Option<Duration>) -> Duration {
 }
 
 /// What each source would list, in the order of their ids.
-pub fn scopes(config: &Config) -> Vec<SourceScope> {
+pub(crate) fn scopes(config: &Config) -> Vec<SourceScope> {
     match &config.origin {
         Origin::Manifests(_) => vec![SourceScope { kind: None, namespace: None, name: None }],
         Origin::Cluster { .. } => followed(config)
@@ -121,18 +121,18 @@ pub fn scopes(config: &Config) -> Vec<SourceScope> {
 
 /// What one source of the cluster follows.
 #[derive(PartialEq, Eq)]
-pub struct Followed {
+pub(crate) struct Followed {
     /// The kind.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// The namespace, unless it is all.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// The only object, where names are given.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 /// One source a kind and namespace, or one an object where RESOURCE_NAME gives names, and one an object of OBJECT. A pair for which
 /// nothing is meant has no source.
-pub fn followed(config: &Config) -> Vec<Followed> {
+pub(crate) fn followed(config: &Config) -> Vec<Followed> {
     let mut all = if config.named.is_empty() { by_label(config) } else { by_name(config) };
     let by_key =
         |key: &ObjectKey| Followed { kind: key.kind, namespace: Some(key.namespace.to_string()), name: Some(key.name.to_string()) };
@@ -165,7 +165,7 @@ fn by_name(config: &Config) -> Vec<Followed> {
 }
 
 /// The first source of the same kind and namespace, for each source.
-pub fn groups(config: &Config) -> Vec<SourceId> {
+pub(crate) fn groups(config: &Config) -> Vec<SourceId> {
     let same = |left: &SourceScope, right: &SourceScope| (left.kind, &left.namespace) == (right.kind, &right.namespace);
     let scopes = scopes(config);
     let first = |scope: &SourceScope| (0..).map(SourceId).zip(&scopes).find(|(_, other)| same(scope, other)).map(|(id, _)| id);
@@ -173,7 +173,7 @@ pub fn groups(config: &Config) -> Vec<SourceId> {
 }
 
 /// Which objects of a folder of manifests are taken, and how they are read.
-pub fn manifest_rules(config: &Config) -> ManifestRules {
+pub(crate) fn manifest_rules(config: &Config) -> ManifestRules {
     ManifestRules {
         selector: config.selector.clone(),
         objects: config.objects.clone(),
@@ -185,7 +185,7 @@ pub fn manifest_rules(config: &Config) -> ManifestRules {
 
 impl Sources {
     /// Starts every source. `once` ends them after their first complete list whatever METHOD says.
-    pub fn start(config: &Config, api: Option<ApiServer>, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
+    pub(crate) fn start(config: &Config, api: Option<ApiServer>, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
         match (&config.origin, api) {
             (Origin::Cluster { .. }, Some(api)) => Self::cluster(config, &api, mailbox, health, once),
             (Origin::Manifests(folder), _) => Self::manifests(config, folder.clone(), mailbox, health, once),
@@ -209,7 +209,7 @@ impl Sources {
 
     /// From now on what keys name by their URLs is fetched too.
     #[must_use]
-    pub fn with_downloads(mut self, config: &Config, client: Client, mailbox: &Mailbox, discretion: Discretion) -> Self {
+    pub(crate) fn with_downloads(mut self, config: &Config, client: Client, mailbox: &Mailbox, discretion: Discretion) -> Self {
         let downloader = Downloader {
             client,
             settings: config.downloads.clone(),
@@ -225,7 +225,7 @@ impl Sources {
     }
 
     /// Orders what lies behind URLs.
-    pub fn order(&self, outcome: &Outcome) {
+    pub(crate) fn order(&self, outcome: &Outcome) {
         let Some(orders) = &self.orders else { return };
         let again = outcome.ask.iter().map(|(key, path)| Order::Again { key: key.clone(), path: path.clone() });
         for order in outcome.remotes.iter().cloned().map(Order::Files).chain(again) {
@@ -299,7 +299,7 @@ impl Sources {
 
     /// Asks for objects again, or for the lists of those sources of which they are too many. What does not fit now is asked for later
     /// again.
-    pub fn fetch(&self, wanted: impl Iterator<Item = Wanted>) {
+    pub(crate) fn fetch(&self, wanted: impl Iterator<Item = Wanted>) {
         let mut by_source: BTreeMap<SourceId, Vec<Wanted>> = BTreeMap::new();
         wanted.for_each(|one| by_source.entry(one.source).or_default().push(one));
         for (source, wanted) in by_source {
@@ -319,7 +319,7 @@ impl Sources {
     }
 
     /// Tells how many live objects each source lists.
-    pub fn count(&mut self, store: &Store) {
+    pub(crate) fn count(&mut self, store: &Store) {
         for (id, contact, told) in &mut self.contacts {
             let count = store.live_of(*id);
             if std::mem::replace(told, count) != count {
@@ -329,7 +329,7 @@ impl Sources {
     }
 
     /// Whether every source has ended.
-    pub fn all_ended(&mut self) -> bool {
+    pub(crate) fn all_ended(&mut self) -> bool {
         while let Some(ended) = self.tasks.try_join_next() {
             self.note(ended);
         }
@@ -340,7 +340,7 @@ impl Sources {
     ///
     /// # Cancel safety
     /// Yes.
-    pub async fn ended(&mut self) -> End {
+    pub(crate) async fn ended(&mut self) -> End {
         tokio::select! {
             Some(ended) = self.tasks.join_next() => {
                 self.note(ended);
@@ -354,7 +354,7 @@ impl Sources {
     }
 
     /// Tells that everything that was found is on disk.
-    pub fn in_sync(&self, objects: usize, files: usize) {
+    pub(crate) fn in_sync(&self, objects: usize, files: usize) {
         match self.found.as_ref().map(|found| *found.borrow()) {
             None => tracing::info!(objects, files, "in sync"),
             Some(manifests::Tally { manifests, not_taken }) => tracing::info!(manifests, objects, not_taken, files, "in sync"),
@@ -366,7 +366,7 @@ impl Sources {
     }
 
     /// Waits for the ends and tells what went wrong.
-    pub async fn failures(&mut self) -> Vec<String> {
+    pub(crate) async fn failures(&mut self) -> Vec<String> {
         while let Some(ended) = self.tasks.join_next().await {
             self.note(ended);
         }

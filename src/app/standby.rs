@@ -25,7 +25,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// What is known of the files of the instance that holds the ledger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Seen {
+pub(crate) enum Seen {
     /// A wanted file is missing, or not known yet.
     Incomplete,
     /// Every wanted file is there.
@@ -36,21 +36,21 @@ pub enum Seen {
 }
 
 /// Ends when it is dropped.
-pub struct Standby {
+pub(crate) struct Standby {
     seen: watch::Receiver<Seen>,
     task: JoinHandle<()>,
 }
 
 impl Standby {
     /// Begins to read along.
-    pub fn begin(config: &Config, api: Option<ApiServer>, place: Place) -> Self {
+    pub(crate) fn begin(config: &Config, api: Option<ApiServer>, place: Place) -> Self {
         let (sender, seen) = watch::channel(Seen::Incomplete);
         let config = config.clone();
         Self { seen, task: tokio::spawn(async move { read_along(&config, api, place, &sender).await }.boxed()) }
     }
 
     /// What was found so far. Once complete, it stays so.
-    pub fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> Seen {
         *self.seen.borrow()
     }
 }

@@ -18,13 +18,13 @@ use crate::disk::told::Place;
 const AGAIN: Duration = Duration::from_secs(30);
 
 /// Where it is kept: with a LEDGER that is a path, where pods or Secrets are watched.
-pub fn place(config: &Config) -> Option<Place> {
+pub(crate) fn place(config: &Config) -> Option<Place> {
     let LedgerPlace::Path(ledger) = &config.ledger else { return None };
     config.triggers.watched().next().map(|_| Place::beside(ledger))
 }
 
 /// Keeps it.
-pub struct Keeper {
+pub(crate) struct Keeper {
     place: Place,
     writing: Option<JoinHandle<io::Result<()>>>,
     /// When to try again what failed.
@@ -35,12 +35,12 @@ pub struct Keeper {
 
 impl Keeper {
     /// A keeper of this place.
-    pub const fn new(place: Place) -> Self {
+    pub(crate) const fn new(place: Place) -> Self {
         Self { place, writing: None, again: None, said: false }
     }
 
     /// What a former process told, where it was the same command in the same pods.
-    pub async fn read(&self, exec: &Exec) -> Told {
+    pub(crate) async fn read(&self, exec: &Exec) -> Told {
         let place = self.place.clone();
         let read = aside::once(aside::AT_START, move || place.read(&mut Kernel::default())).await.and_then(|read| read);
         let bytes = read.unwrap_or_else(|error| {
@@ -51,7 +51,7 @@ impl Keeper {
     }
 
     /// Begins to write what is new, unless that is under way.
-    pub fn begin(&mut self, watched: &mut Watched) {
+    pub(crate) fn begin(&mut self, watched: &mut Watched) {
         if self.writing.is_some() || self.again.is_some() {
             return;
         }
@@ -65,7 +65,7 @@ impl Keeper {
     ///
     /// # Cancel safety
     /// Yes.
-    pub async fn ended(&mut self) -> bool {
+    pub(crate) async fn ended(&mut self) -> bool {
         if let Some(writing) = &mut self.writing {
             let written = writing.await.unwrap_or_else(|error| Err(io::Error::other(error)));
             self.writing = None;

@@ -48,7 +48,7 @@ struct Follower {
 }
 
 /// Starts the watches that are asked for. They go on whatever METHOD says.
-pub fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &Health, tasks: &mut Tasks) {
+pub(crate) fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &Health, tasks: &mut Tasks) {
     let Some(exec) = &config.exec else { return };
     let (pods, secrets) = (&config.triggers.pods, &config.triggers.secrets);
     let scope =
@@ -162,7 +162,7 @@ async fn kept(keeper: Option<&mut Keeper>) -> bool {
 }
 
 /// Runs where nothing is projected: until asked to stop, or until a task ends that should not.
-pub async fn run(
+pub(crate) async fn run(
     config: &Config,
     mut runner: Runner,
     api: &ApiServer,

@@ -28,37 +28,37 @@ const KUBECONFIG: &str = "kubeconfig";
 #[derive(Args, Clone, PartialEq, Eq, Default, Debug)]
 #[group(id = "former")]
 #[command(next_help_heading = "Options of k8s-config-controller")]
-pub struct Flags {
+pub(crate) struct Flags {
     /// The same as --folder
     #[arg(long, value_name = "DIR")]
-    pub configroot: Option<String>,
+    pub(crate) configroot: Option<String>,
     /// The ConfigMap to follow; its namespace is "default" unless it is given
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
-    pub configmap: Option<String>,
+    pub(crate) configmap: Option<String>,
     /// URL that is requested after a change (REQ_URL)
     #[arg(long, value_name = "URL")]
-    pub reload_http: Option<String>,
+    pub(crate) reload_http: Option<String>,
     /// Method of that request (REQ_METHOD)
     #[arg(long, value_name = "METHOD")]
-    pub reload_http_method: Option<String>,
+    pub(crate) reload_http_method: Option<String>,
     /// Counts only while `--running-in-cluster` is false.
     #[arg(skip)]
-    pub kubeconfig: Option<String>,
+    pub(crate) kubeconfig: Option<String>,
     /// Names of flags without effect.
     #[arg(skip)]
-    pub ignored: Vec<String>,
+    pub(crate) ignored: Vec<String>,
 }
 
 impl Flags {
     /// Whether any of them is given.
-    pub fn are_given(&self) -> bool {
+    pub(crate) fn are_given(&self) -> bool {
         self.configroot.is_some() || self.configmap.is_some() || self.reload_http.is_some() || self.reload_http_method.is_some()
     }
 }
 
 /// Takes away what only k8s-config-controller knows, and gives its flags the second dash that a program in Go does not need.
 /// Returns the arguments that are left, and what the others said. What follows `--` is a command of its own.
-pub fn translated(arguments: impl Iterator<Item = OsString>) -> (Vec<OsString>, Flags) {
+pub(crate) fn translated(arguments: impl Iterator<Item = OsString>) -> (Vec<OsString>, Flags) {
     let arguments: Vec<OsString> = arguments.collect();
     let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
     let (before, command) = arguments.split_at(end);

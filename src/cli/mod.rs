@@ -2,7 +2,7 @@
 //!
 //! Flags are a second way to say some settings; [`crate::config`] joins them with the environment.
 
-pub mod former;
+pub(crate) mod former;
 
 use std::ffi::OsString;
 
@@ -24,10 +24,10 @@ pub struct Cli {
     pub command: Option<Command>,
     /// The application, started once its files are there, told of changes, and ended with us
     #[arg(last = true, value_name = "PROGRAM")]
-    pub child: Vec<OsString>,
+    pub(crate) child: Vec<OsString>,
     /// Settings given as flags, before or after the subcommand.
     #[command(flatten)]
-    pub flags: Flags,
+    pub(crate) flags: Flags,
 }
 
 impl Cli {
@@ -111,40 +111,40 @@ pub enum Output {
 pub struct Flags {
     /// Label key that objects must carry (LABEL)
     #[arg(long, global = true, value_name = "KEY")]
-    pub label: Option<String>,
+    pub(crate) label: Option<String>,
     /// Value that the label must have (LABEL_VALUE)
     #[arg(long, global = true, value_name = "VALUE")]
-    pub label_value: Option<String>,
+    pub(crate) label_value: Option<String>,
     /// Folder to keep (FOLDER)
     #[arg(long, global = true, value_name = "DIR")]
-    pub folder: Option<String>,
+    pub(crate) folder: Option<String>,
     /// Namespaces, with commas between them, or ALL (NAMESPACE)
     #[arg(long, global = true, value_name = "NAMES")]
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// Objects to follow one by one, with commas between them; may be repeated (OBJECT)
     #[arg(long, global = true, value_name = "KIND/NAMESPACE/NAME")]
-    pub object: Vec<String>,
+    pub(crate) object: Vec<String>,
     /// Folder of manifests to read instead of a cluster (SOURCE)
     #[arg(long, global = true, value_name = "DIR")]
-    pub source: Option<String>,
+    pub(crate) source: Option<String>,
     /// File with the user name for other servers (REQ_USERNAME_FILE)
     #[arg(long, global = true, value_name = "FILE")]
-    pub req_username_file: Option<String>,
+    pub(crate) req_username_file: Option<String>,
     /// File with the password for other servers (REQ_PASSWORD_FILE)
     #[arg(long, global = true, value_name = "FILE")]
-    pub req_password_file: Option<String>,
+    pub(crate) req_password_file: Option<String>,
     /// Kubeconfig, as the Dovecot Director Controller takes it (KUBECONFIG)
     #[arg(short = 'c', global = true, value_name = "FILE")]
-    pub director_kubeconfig: Option<String>,
+    pub(crate) director_kubeconfig: Option<String>,
     /// Write once and end (METHOD=LIST)
     #[arg(long, global = true)]
-    pub once: bool,
+    pub(crate) once: bool,
     /// Those of k8s-config-controller.
     #[command(flatten)]
-    pub former: former::Flags,
+    pub(crate) former: former::Flags,
     /// The application to run as a child; see [`Cli::settings`].
     #[arg(skip)]
-    pub child: Vec<OsString>,
+    pub(crate) child: Vec<OsString>,
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 /// Headings of the documentation, in its order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Group {
+pub(crate) enum Group {
     /// Which objects are projected, and how they are read.
     Objects,
     /// Where files go and what they look like.
@@ -25,11 +25,11 @@ pub enum Group {
 
 impl Group {
     /// All groups in the order in which they are documented.
-    pub const ALL: [Self; 9] =
+    pub(crate) const ALL: [Self; 9] =
         [Self::Objects, Self::Files, Self::Ownership, Self::Web, Self::Reactions, Self::Watches, Self::Health, Self::Cluster, Self::Log];
 
     /// The heading.
-    pub const fn title(self) -> &'static str {
+    pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Objects => "Which objects",
             Self::Files => "Which files",

@@ -1,10 +1,9 @@
-//! The table of settings as text: for `--help`, and as `docs/configuration.md`.
+//! The table of settings as the end of `--help`.
 
 use std::fmt::Write;
 
 use crate::config::group::Group;
-use crate::config::profiles::dovecot_director;
-use crate::config::profiles::{PROFILES, Reading};
+use crate::config::profiles::PROFILES;
 use crate::config::read::numbers::bounds_of;
 use crate::config::table::{Fallback, SETTINGS, Setting};
 
@@ -14,7 +13,7 @@ const WIDTH: usize = 96;
 const INDENT: usize = 24;
 
 /// The variables as the end of `--help`, grouped, at most 96 columns wide.
-pub fn variables() -> String {
+pub(crate) fn variables() -> String {
     let mut text = "Settings are environment variables; a flag beats its variable. Empty means unset.\n".to_owned();
     for group in Group::ALL {
         push(&mut text, format_args!("\n{}:\n", group.title()));
@@ -41,98 +40,11 @@ pub fn variables() -> String {
     text
 }
 
-/// The whole of `docs/configuration.md`.
-pub fn markdown() -> String {
-    let mut text = INTRODUCTION.to_owned();
-    for group in Group::ALL {
-        push(&mut text, format_args!("\n## {}\n\n| Variable | Default | Meaning |\n| --- | --- | --- |\n", group.title()));
-        for setting in in_group(group) {
-            let flag = setting.flag.map(|flag| format!(", `{flag}`")).unwrap_or_default();
-            let bounds = bounds_of(setting.name).map(|bounds| format!(" From {} to {}.", bounds.least, bounds.most)).unwrap_or_default();
-            push(&mut text, format_args!("| `{}`{flag} | {} | {}{bounds} |\n", setting.name, cell(setting.default), setting.meaning));
-        }
-    }
-    for profile in PROFILES.iter().filter(|profile| !profile.defaults.is_empty()) {
-        push(
-            &mut text,
-            format_args!("\n## PROFILE={}\n\n{}\n| Variable | Default here |\n| --- | --- |\n", profile.name, words(profile.reading)),
-        );
-        for (name, default) in profile.defaults {
-            push(&mut text, format_args!("| `{name}` | {} |\n", cell(*default)));
-        }
-    }
-    text
-}
-
-const fn words(reading: Reading) -> &'static str {
-    match reading {
-        Reading::Strict => "Defaults that differ:\n",
-        Reading::Sidecar => SIDECAR,
-        Reading::Controller => CONTROLLER,
-        Reading::Director => dovecot_director::WORDS,
-    }
-}
-
-const CONTROLLER: &str = "\
-This profile holds too when the program is started as `k8s-config-controller`, or with any of the flags of that program, which mean:
-
-- `--configroot DIR`: `FOLDER`.
-- `--configmap [NAMESPACE/]NAME`: `OBJECT=configmap/NAMESPACE/NAME`; without a namespace it is the one named `default`.
-- `--reload-http URL` and `--reload-http-method METHOD`: `REQ_URL` and `REQ_METHOD`.
-- `--kubeconfig FILE`, only with `--running-in-cluster=false`: `KUBECONFIG`.
-- Flags of its log library, such as `--logtostderr`, have no effect; a warning says so.
-
-The variables of its image count where nothing else is given: `CONFIG_CONTROLLER_CONFIGROOT` (`/config` if any of the others is set), `CONFIG_CONTROLLER_CONFIGMAP`, `CONFIG_CONTROLLER_URL`, `CONFIG_CONTROLLER_METHOD`.
-Somebody must be told of changes: a command after `--`, a URL, a script, a signal or a command in pods.
-
-Other defaults:
-";
-
-const SIDECAR: &str = "\
-This profile holds too when the program is started under its name.
-Values are read as kiwigrid/k8s-sidecar reads them:
-
-- `LABEL` is any label selector, with `=LABEL_VALUE` behind it if that is set and not empty; set but empty, it selects everything.
-- `METHOD` is `WATCH` unless it is exactly `LIST` or `SLEEP`.
-- The booleans that k8s-sidecar knows are true only as `true`.
-- `DEFAULT_FILE_MODE` takes any number of octal digits.
-- `UNIQUE_FILENAMES` gives `namespace_NAMESPACE.KIND_NAME.KEY`.
-- `FOLDER_ANNOTATION`, set but empty, is an annotation that nothing carries.
-- A `HEALTH_PORT` or `HEALTH_HOST` that cannot be read costs the health endpoint, not the files.
-- `LOG_LEVEL` is one of Python's: CRITICAL, ERROR, WARNING, INFO, DEBUG, NOTSET. `LOG_FORMAT` can be `LOGFMT`, too.
-- An object whose files lie outside of `FOLDER` is told of once.
-- METHOD=LIST ends with exit code 1 when the API server refuses, or cannot be reached within `REQ_RETRY_CONNECT` retries; with 0 though a file cannot be written.
-- What a `.url` key names is made an empty file if it cannot be had at first.
-
-Other defaults:
-";
-
-const INTRODUCTION: &str = "\
-# Configuration
-
-Settings are environment variables; the few that a person types are flags as well, and a flag beats its variable.
-This page is generated from the table in `src/config/table.rs`, as is the end of `kube-projector --help`; `UPDATE_DOCS=1 cargo test --lib` writes it anew.
-
-- An empty variable counts as unset, except `LABEL_VALUE`: set but empty, it selects the empty value.
-- Booleans are `true`, `false`, `1`, `0`, `yes` or `no` in any case; anything else is an error.
-- Other words are taken in any case too, but for `ALL` and `cluster`.
-- Times are seconds. Delays, `SOURCE_SETTLE`, `REACT_WINDOW`, `REACT_JITTER` and `KILL_TIMEOUT` may have a fraction.
-- A number that is more than its most counts as that, with a warning; what is less than its least, or no number, is an error.
-- Lists have commas between their entries; spaces around entries and repeated entries do not count.
-- Relative paths start at the working directory.
-- Variables that are not listed here are ignored.
-- All problems are reported at once, one line each, and the program ends with exit code 2 before it asks the API server for anything.
-
-`LABEL` is not needed with `OBJECT`; neither `LABEL` nor `FOLDER` where nothing of `LABEL`, `FOLDER`, `OBJECT`, `RESOURCE_NAME` and `SOURCE` is set and pods or Secrets are watched (`WATCH_PODS_LABELS`, `WATCH_SECRET_TYPE`).
-`release` needs neither `FOLDER` nor, if `FINALIZER_NAME` is set or with `--all`, `LABEL`.
-`healthcheck` reads only the settings of the health endpoint.
-";
-
-fn in_group(group: Group) -> impl Iterator<Item = &'static Setting> {
+pub(crate) fn in_group(group: Group) -> impl Iterator<Item = &'static Setting> {
     SETTINGS.iter().filter(move |setting| setting.group == group)
 }
 
-fn bracket(setting: &Setting) -> String {
+pub(crate) fn bracket(setting: &Setting) -> String {
     let default = match setting.default {
         Fallback::Required => "required".to_owned(),
         other => format!("default: {}", plain(other)),
@@ -150,15 +62,6 @@ fn plain(default: Fallback) -> String {
     }
 }
 
-fn cell(default: Fallback) -> String {
-    match default {
-        Fallback::Required => "required".to_owned(),
-        Fallback::Value(value) => format!("`{value}`"),
-        Fallback::Described(text) => text.to_owned(),
-        Fallback::Unset => "unset".to_owned(),
-    }
-}
-
 /// Lines of at most `width` characters, broken at spaces.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
@@ -172,36 +75,13 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+pub(crate) fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     text.write_fmt(arguments).expect("a String takes any text");
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-
-    #[test]
-    fn documentation_is_generated_from_the_table() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(&path, markdown()).unwrap();
-        }
-        let written = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(written == markdown(), "docs/configuration.md is not what the table says: run UPDATE_DOCS=1 cargo test --lib");
-    }
-
-    #[test]
-    fn documentation_and_help_name_every_setting_with_its_default() {
-        let (markdown, help) = (markdown(), variables().split_whitespace().collect::<Vec<_>>().join(" "));
-        for setting in SETTINGS {
-            let row = markdown.lines().find(|line| line.starts_with(&format!("| `{}`", setting.name))).unwrap_or_default();
-            assert!(row.contains(&cell(setting.default)) && row.contains(setting.meaning), "{}: {row:?}", setting.name);
-            let entry = format!("{} {} [{}]", setting.name, setting.meaning, bracket(setting));
-            assert!(help.contains(&entry), "help lacks {entry:?}");
-        }
-    }
 
     #[test]
     fn meanings_are_sentences_that_fit_a_table_row() {

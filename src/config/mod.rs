@@ -14,16 +14,18 @@
 //! # Ok::<(), kube_projector::config::problems::Problems>(())
 //! ```
 
-pub mod group;
-pub mod help;
+pub(crate) mod group;
+pub(crate) mod help;
 pub mod problems;
-pub mod profiles;
+pub(crate) mod profiles;
 mod raw;
 pub mod read;
-pub mod table;
+pub(crate) mod table;
 
 #[cfg(test)]
 mod config_controller_tests;
+#[cfg(test)]
+mod docs;
 #[cfg(test)]
 mod sidecar_tests;
 #[cfg(test)]
@@ -56,11 +58,11 @@ use crate::core::tell::discretion::Output;
 use crate::core::tell::retry::Retry;
 
 /// Domain of the finalizers that we name ourselves; `release --all` removes every finalizer under it.
-pub const FINALIZER_DOMAIN: &str = "kube-projector.dev";
+pub(crate) const FINALIZER_DOMAIN: &str = "kube-projector.dev";
 
 /// Whose words log lines use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wording {
+pub(crate) enum Wording {
     /// Ours.
     Own,
     /// Those of k8s-sidecar, which people search for.
@@ -73,107 +75,107 @@ pub struct Config {
     /// Which objects are projected by their labels; none: only [`Self::objects`] are.
     pub selector: Option<Selector>,
     /// Objects that are projected each by itself, whatever its labels; sorted, without duplicates.
-    pub objects: Vec<ObjectKey>,
+    pub(crate) objects: Vec<ObjectKey>,
     /// What becomes of their files when they are deleted.
-    pub on_delete: OnDelete,
+    pub(crate) on_delete: OnDelete,
     /// The folder that is kept; absolute, without `.` and `..`.
     pub folder: PathBuf,
     /// Further folders that annotations may name; absolute, without `.` and `..`, sorted, without `folder` itself.
-    pub allowed_folders: Vec<PathBuf>,
+    pub(crate) allowed_folders: Vec<PathBuf>,
     /// Where objects are looked for.
     pub namespaces: Namespaces,
     /// The namespace of the pod that we run in.
-    pub own_namespace: Option<String>,
+    pub(crate) own_namespace: Option<String>,
     /// Kinds that are projected; not empty, without duplicates.
     pub kinds: Vec<Kind>,
     /// How objects are read.
     pub method: Method,
     /// Time between two readings of an object that may be read by its name only.
-    pub poll: Duration,
+    pub(crate) poll: Duration,
     /// Annotation by which an object names its folder.
     pub folder_annotation: String,
     /// Objects that are followed by name, whatever their labels; empty: the selector decides.
-    pub named: Vec<NamedObject>,
+    pub(crate) named: Vec<NamedObject>,
     /// What files are called.
     pub names: FileNames,
     /// Whether each namespace has a folder of its own.
-    pub folder_per_namespace: bool,
+    pub(crate) folder_per_namespace: bool,
     /// What keys that end in `.url` mean.
-    pub urls: Urls,
+    pub(crate) urls: Urls,
     /// How they are asked for.
-    pub downloads: Downloads,
+    pub(crate) downloads: Downloads,
     /// How servers other than the API are asked.
-    pub web: Web,
+    pub(crate) web: Web,
     /// The request that follows a change.
-    pub call: Option<Call>,
+    pub(crate) call: Option<Call>,
     /// The signal that follows a change.
-    pub signal: Option<Signalling>,
+    pub(crate) signal: Option<Signalling>,
     /// The command in other pods that follows a change.
     pub exec: Option<Exec>,
     /// The pods that [`Self::call`] asks, if it is for pods.
-    pub asked_pods: Option<AskedPods>,
+    pub(crate) asked_pods: Option<AskedPods>,
     /// The script that follows a change.
-    pub script: Option<Script>,
+    pub(crate) script: Option<Script>,
     /// What the command in pods follows.
-    pub triggers: Triggers,
+    pub(crate) triggers: Triggers,
     /// The application as our child.
-    pub child: Option<Child>,
+    pub(crate) child: Option<Child>,
     /// What is repeated of what the application says.
-    pub react_output: Output,
+    pub(crate) react_output: Output,
     /// What a reload that fails means for health.
-    pub on_reload_failure: OnReloadFailure,
+    pub(crate) on_reload_failure: OnReloadFailure,
     /// How often and when the application is told.
-    pub timing: Timing,
+    pub(crate) timing: Timing,
     /// Bounds of METHOD=LIST while the API server cannot be reached; `None`: it is waited for.
-    pub list_retry: Option<Retry>,
+    pub(crate) list_retry: Option<Retry>,
     /// Whether METHOD=LIST has done its part when a file cannot be written.
-    pub excuses_files: bool,
+    pub(crate) excuses_files: bool,
     /// What is checked of the API server's certificate.
-    pub verify: Verify,
+    pub(crate) verify: Verify,
     /// Whether keys that end in `.gz` are unpacked, to at most as many bytes as a download may have.
-    pub gzip_keys: bool,
+    pub(crate) gzip_keys: bool,
     /// Whether what objects say of their own files counts.
-    pub object_annotations: bool,
+    pub(crate) object_annotations: bool,
     /// Mode of files, at most `0o7777`.
     pub file_mode: u32,
     /// Mode of folders that we make, at most `0o7777`.
-    pub folder_mode: u32,
+    pub(crate) folder_mode: u32,
     /// Which object keeps a path that several claim.
-    pub conflict: Order,
+    pub(crate) conflict: Order,
     /// What happens to foreign files at wanted paths.
-    pub adopt: Adopt,
+    pub(crate) adopt: Adopt,
     /// Name among the projectors that share the folder.
-    pub instance: Option<String>,
+    pub(crate) instance: Option<String>,
     /// Time between two checks of what is on disk; `None`: only at start.
-    pub resync: Option<Duration>,
+    pub(crate) resync: Option<Duration>,
     /// Time after which the API server ends a watch; at least a second.
-    pub watch_server_timeout: Duration,
+    pub(crate) watch_server_timeout: Duration,
     /// Time after which we end a watch; at least five seconds more than the server's.
-    pub watch_client_timeout: Duration,
+    pub(crate) watch_client_timeout: Duration,
     /// The health endpoint; `None`: not served.
     pub health: Option<Health>,
     /// Whether outcomes are told as Events. Never with manifests.
-    pub event_logging: bool,
+    pub(crate) event_logging: bool,
     /// Finalizers; `None`: none are added or removed. Never with manifests. Whether METHOD adds them is for the engine to say.
-    pub finalizers: Option<Finalizers>,
+    pub(crate) finalizers: Option<Finalizers>,
     /// What is logged.
     pub log: Log,
     /// Whose words are used for it.
-    pub wording: Wording,
+    pub(crate) wording: Wording,
     /// When bytes are forced to the disk.
-    pub durability: Durability,
+    pub(crate) durability: Durability,
     /// Where the ledger lies.
-    pub ledger: LedgerPlace,
+    pub(crate) ledger: LedgerPlace,
     /// Where it lay before: by name or by path.
-    pub ledger_former: Vec<LedgerPlace>,
+    pub(crate) ledger_former: Vec<LedgerPlace>,
     /// Whether files of a former selection go although the present one matches nothing.
-    pub prune_empty: bool,
+    pub(crate) prune_empty: bool,
     /// Where files are made before they are renamed to their place; `None`: in their own folder. Never in `folder`.
-    pub staging: Option<PathBuf>,
+    pub(crate) staging: Option<PathBuf>,
     /// Where objects come from.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
     /// SOURCE_SETTLE: what is missing in a folder of manifests counts when nothing has changed there for so long.
-    pub source_settle: Duration,
+    pub(crate) source_settle: Duration,
     /// What works otherwise than it was asked for: one sentence each, worth a warning in the log.
     pub warnings: Vec<String>,
 }
@@ -193,18 +195,18 @@ pub enum Method {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Health {
     /// Address to listen on; `None`: all, IPv4 and IPv6.
-    pub host: Option<IpAddr>,
+    pub(crate) host: Option<IpAddr>,
     /// Port to listen on; 0: any free one.
     pub port: u16,
     /// Time without contact after which a watch makes us unhealthy; `None`: never.
-    pub stale_after: Option<Duration>,
+    pub(crate) stale_after: Option<Duration>,
     /// How `/healthz` answers.
-    pub answers: Answers,
+    pub(crate) answers: Answers,
 }
 
 /// How `/healthz` answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Answers {
+pub(crate) enum Answers {
     /// Liveness, with everything there is to know as JSON.
     Detailed,
     /// One of k8s-sidecar's four texts: not ready is a failure too.
@@ -213,7 +215,7 @@ pub enum Answers {
 
 /// Finalizers of this deployment, all with a domain.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Finalizers {
+pub(crate) struct Finalizers {
     /// The one that is added and removed.
     pub name: String,
     /// Names of earlier days, which are only removed; sorted, without `name`.
@@ -222,7 +224,7 @@ pub struct Finalizers {
 
 /// Where the ledger lies.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum LedgerPlace {
+pub(crate) enum LedgerPlace {
     /// A dot-file in the folder, named after [`Config::identity`].
     Default,
     /// This name in the folder; one path component, neither `.` nor `..`.
@@ -235,7 +237,7 @@ pub enum LedgerPlace {
 
 /// What is checked of the API server's certificate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verify {
+pub(crate) enum Verify {
     /// What the kubeconfig or the pod says.
     AsConfigured,
     /// Nothing: SKIP_TLS_VERIFY.
@@ -244,7 +246,7 @@ pub enum Verify {
 
 /// Where objects come from.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// An API server, found by this file or, without one, by the pod's service account.
     Cluster {
         /// Absolute path of a kubeconfig.
@@ -293,7 +295,7 @@ impl Config {
     }
 
     /// Whether anything is projected. If not, all that is said of objects and files means nothing.
-    pub fn projects(&self) -> bool {
+    pub(crate) fn projects(&self) -> bool {
         self.selector.is_some() || !self.objects.is_empty()
     }
 
@@ -304,12 +306,12 @@ impl Config {
     }
 
     /// Whether servers other than the API are asked for anything.
-    pub fn asks_others(&self) -> bool {
+    pub(crate) fn asks_others(&self) -> bool {
         self.call.is_some() || self.urls != Urls::Plain
     }
 
     /// INSTANCE, or else eight hexadecimal digits made of the [selection](Self::selection).
-    pub fn identity(&self) -> String {
+    pub(crate) fn identity(&self) -> String {
         self.instance.clone().unwrap_or_else(|| selection_hash(&[&self.selection()]))
     }
 }
@@ -335,7 +337,7 @@ pub fn as_text(vars: impl Iterator<Item = (OsString, OsString)>) -> impl Iterato
 }
 
 /// Eight hexadecimal digits that stand for these parts, the same in every release and on every machine. No part may hold a NUL.
-pub fn selection_hash(parts: &[&str]) -> String {
+pub(crate) fn selection_hash(parts: &[&str]) -> String {
     let hash = SipHasher13::new_with_keys(0, 0).hash(parts.join("\0").as_bytes());
     format!("{:08x}", hash >> 32)
 }

@@ -13,7 +13,7 @@ pub struct Problems(Vec<Problem>);
 
 /// One setting that cannot be used as it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Problem {
+pub(crate) struct Problem {
     subject: String,
     expected: String,
     position: usize,
@@ -21,13 +21,13 @@ pub struct Problem {
 
 impl Problems {
     /// The problems in the order of the table.
-    pub fn new(mut problems: Vec<Problem>) -> Self {
+    pub(crate) fn new(mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.position);
         Self(problems)
     }
 
     /// One problem after the other; each displays as one line.
-    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()
     }
 }
@@ -47,7 +47,7 @@ impl std::error::Error for Problems {}
 
 impl Problem {
     /// A value that is not of the form that its setting takes. `subject` is the variable or flag that gave it.
-    pub fn value(setting: &'static Setting, subject: &str, value: &str, expected: &str) -> Self {
+    pub(crate) fn value(setting: &'static Setting, subject: &str, value: &str, expected: &str) -> Self {
         let value = if table::is_secret(setting.name) || holds_url(value) { "***" } else { value };
         let mut shown: String = value.chars().take(VALUE_MAX).collect();
         if shown.len() < value.len() {
@@ -57,24 +57,24 @@ impl Problem {
     }
 
     /// A setting that is needed and has neither a value nor a default. `subject` is what would have given it.
-    pub fn missing(setting: &'static Setting, subject: &str) -> Self {
+    pub(crate) fn missing(setting: &'static Setting, subject: &str) -> Self {
         let flag = setting.flag.filter(|_| subject == setting.name).map(|flag| format!(" (or {flag})")).unwrap_or_default();
         let expected = format!("{}{flag}", lower_fragment(setting.meaning));
         Self { subject: format!("{subject} is required"), expected, position: position(setting) }
     }
 
     /// Settings that could not be read at all.
-    pub fn unreadable(cause: &str) -> Self {
+    pub(crate) fn unreadable(cause: &str) -> Self {
         Self { subject: "reading the environment".to_owned(), expected: cause.to_owned(), position: 0 }
     }
 
     /// Whether it is a problem of this setting.
-    pub fn is_about(&self, setting: &'static Setting) -> bool {
+    pub(crate) fn is_about(&self, setting: &'static Setting) -> bool {
         self.position == position(setting)
     }
 
     /// Anything else that stands in the way of using what was given.
-    pub fn other(setting: &'static Setting, expected: impl Into<String>) -> Self {
+    pub(crate) fn other(setting: &'static Setting, expected: impl Into<String>) -> Self {
         Self { subject: setting.name.to_owned(), expected: expected.into(), position: position(setting) }
     }
 }

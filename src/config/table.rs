@@ -4,22 +4,22 @@ use crate::config::group::Group;
 
 /// One environment variable that we read.
 #[derive(Debug)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// Name of the variable, in upper case.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What holds while the variable is unset or empty.
-    pub default: Fallback,
+    pub(crate) default: Fallback,
     /// The flag that says the same and beats the variable, with its dashes.
-    pub flag: Option<&'static str>,
+    pub(crate) flag: Option<&'static str>,
     /// What the variable does, as one line of plain text.
-    pub meaning: &'static str,
+    pub(crate) meaning: &'static str,
     /// Under which heading it is documented.
-    pub group: Group,
+    pub(crate) group: Group,
 }
 
 /// What holds while a variable is unset.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fallback {
+pub(crate) enum Fallback {
     /// Nothing: the program does not start without it.
     Required,
     /// The same as if the variable had this value.
@@ -31,15 +31,15 @@ pub enum Fallback {
 }
 
 /// The setting of this name, in any case.
-pub fn find(name: &str) -> Option<&'static Setting> {
+pub(crate) fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
 }
 
 /// Variables whose values may not be shown: those of settings, and the name that one of them has elsewhere.
-pub const SECRETS: [&str; 6] = ["REQ_USERNAME", "REQ_PASSWORD", "REQ_HEADERS", "REQ_PAYLOAD", "REQ_URL", "CONFIG_CONTROLLER_URL"];
+pub(crate) const SECRETS: [&str; 6] = ["REQ_USERNAME", "REQ_PASSWORD", "REQ_HEADERS", "REQ_PAYLOAD", "REQ_URL", "CONFIG_CONTROLLER_URL"];
 
 /// Whether a value of this setting may not be shown.
-pub fn is_secret(name: &str) -> bool {
+pub(crate) fn is_secret(name: &str) -> bool {
     SECRETS.contains(&name)
 }
 
@@ -55,7 +55,7 @@ use Fallback::{Described, Required, Unset, Value};
 use Group::{Cluster, Files, Health, Log, Objects, Ownership, Reactions, Watches, Web};
 
 /// Every setting, in the order in which it is documented and in which problems are reported.
-pub const SETTINGS: &[Setting] = &[
+pub(crate) const SETTINGS: &[Setting] = &[
     setting(
         Objects,
         "PROFILE",

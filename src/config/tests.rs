@@ -11,13 +11,13 @@ use crate::config::read::web::{CredentialOrigins, Credentials, Encoding, Headers
 use crate::config::table::{Fallback, SETTINGS};
 use crate::core::policy::Batching;
 
-pub const LEAST: [(&str, &str); 2] = [("LABEL", "findme"), ("FOLDER", "/rules")];
+pub(crate) const LEAST: [(&str, &str); 2] = [("LABEL", "findme"), ("FOLDER", "/rules")];
 
-pub fn owned(vars: &[(&str, &str)]) -> std::vec::IntoIter<(String, String)> {
+pub(crate) fn owned(vars: &[(&str, &str)]) -> std::vec::IntoIter<(String, String)> {
     vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>().into_iter()
 }
 
-pub fn context() -> Context {
+pub(crate) fn context() -> Context {
     Context {
         only_looks: false,
         current_dir: "/work".into(),
@@ -33,16 +33,16 @@ pub fn context() -> Context {
 }
 
 /// Reads these variables alone.
-pub fn exactly(vars: &[(&str, &str)], flags: &Flags) -> Result<Config, Vec<String>> {
+pub(crate) fn exactly(vars: &[(&str, &str)], flags: &Flags) -> Result<Config, Vec<String>> {
     Config::from_vars(owned(vars), flags, &context()).map_err(lines)
 }
 
 /// Reads these variables, with LABEL and FOLDER where they give none.
-pub fn read(vars: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+pub(crate) fn read(vars: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     exactly(&[vars, &LEAST].concat(), &Flags::default())
 }
 
-pub fn lines(problems: Problems) -> Vec<String> {
+pub(crate) fn lines(problems: Problems) -> Vec<String> {
     problems.to_string().lines().map(str::to_owned).collect()
 }
 
@@ -50,7 +50,7 @@ fn nothing() -> crate::config::read::web::Given {
     crate::config::read::web::Given { file: None, text: None }
 }
 
-pub fn default_config() -> Config {
+pub(crate) fn default_config() -> Config {
     Config {
         selector: Some(Selector::label("findme", None)),
         objects: vec![],
@@ -328,7 +328,7 @@ fn every_setting_can_be_set() {
     assert_eq!(read(&vars), Ok(expected));
 }
 
-pub fn at(host: &str) -> crate::config::read::web::Origin {
+pub(crate) fn at(host: &str) -> crate::config::read::web::Origin {
     crate::config::read::web::Origin { scheme: "http".into(), host: host.into(), port: 80 }
 }
 

@@ -3,8 +3,8 @@
 pub mod files;
 pub mod object;
 pub mod policy;
-pub mod room;
-pub mod schedule;
+pub(crate) mod room;
+pub(crate) mod schedule;
 pub mod settle;
 pub mod spread;
 pub mod tell;

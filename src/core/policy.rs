@@ -35,7 +35,7 @@ pub enum Adopt {
 
 /// What becomes of the files of a named object that is deleted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum OnDelete {
+pub(crate) enum OnDelete {
     /// They are removed, as those of labelled objects are.
     Remove,
     /// They stay until the object is there again, or is named no more.

@@ -8,7 +8,7 @@ const KEPT: usize = 64;
 
 /// Gives back room of a map that has lost most of what was in it. Called whenever something was taken out it costs no more than a few
 /// moves for each thing taken out, as growing does for each put in.
-pub fn give_back<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
+pub(crate) fn give_back<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
     if map.capacity() > KEPT.max(4 * map.len()) {
         map.shrink_to(2 * map.len());
     }

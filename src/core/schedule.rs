@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Keys, each with its time and what else is known of it.
-pub struct Schedule<K, V = ()> {
+pub(crate) struct Schedule<K, V = ()> {
     entries: BTreeMap<K, (Duration, V)>,
     by_time: BTreeSet<(Duration, K)>,
 }
@@ -17,12 +17,12 @@ impl<K, V> Default for Schedule<K, V> {
 
 impl<K: Ord + Clone, V> Schedule<K, V> {
     /// Whether there is nothing.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Sets the time of a key, and what is known of it.
-    pub fn set(&mut self, key: K, at: Duration, known: V) {
+    pub(crate) fn set(&mut self, key: K, at: Duration, known: V) {
         if let Some((before, _)) = self.entries.insert(key.clone(), (at, known)) {
             if before == at {
                 return;
@@ -33,12 +33,12 @@ impl<K: Ord + Clone, V> Schedule<K, V> {
     }
 
     /// The time of a key, and what is known of it.
-    pub fn get(&self, key: &K) -> Option<(Duration, &V)> {
+    pub(crate) fn get(&self, key: &K) -> Option<(Duration, &V)> {
         self.entries.get(key).map(|(at, known)| (*at, known))
     }
 
     /// Takes a key out.
-    pub fn remove(&mut self, key: &K) -> Option<V> {
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         if self.entries.is_empty() {
             return None;
         }
@@ -48,17 +48,17 @@ impl<K: Ord + Clone, V> Schedule<K, V> {
     }
 
     /// The earliest time.
-    pub fn next(&self) -> Option<Duration> {
+    pub(crate) fn next(&self) -> Option<Duration> {
         self.by_time.first().map(|(at, _)| *at)
     }
 
     /// Keys whose time has come, the earliest first.
-    pub fn due(&self, now: Duration) -> impl Iterator<Item = &K> {
+    pub(crate) fn due(&self, now: Duration) -> impl Iterator<Item = &K> {
         self.by_time.iter().take_while(move |(at, _)| *at <= now).map(|(_, key)| key)
     }
 
     /// Brings forward whatever is later than this.
-    pub fn hurry(&mut self, latest: Duration) {
+    pub(crate) fn hurry(&mut self, latest: Duration) {
         while let Some((at, key)) = self.by_time.pop_last() {
             if at <= latest {
                 self.by_time.insert((at, key));
@@ -72,7 +72,7 @@ impl<K: Ord + Clone, V> Schedule<K, V> {
     }
 
     /// The keys, and what is known of them.
-    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter().map(|(key, (_, known))| (key, known))
     }
 }

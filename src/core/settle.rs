@@ -20,7 +20,7 @@
 use std::time::Duration;
 
 /// What is missing counts at the latest after so many times the period.
-pub const AT_MOST: u32 = 10;
+pub(crate) const AT_MOST: u32 = 10;
 
 /// How something that others write was seen to change. All times count from one moment.
 pub struct Settle {
@@ -35,7 +35,7 @@ pub struct Settle {
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// Now.
-    pub now: Duration,
+    pub(crate) now: Duration,
     is_settled: bool,
     limit: Duration,
 }
@@ -47,12 +47,12 @@ impl Settle {
     }
 
     /// For how long nothing may have changed.
-    pub fn period(&self) -> Duration {
+    pub(crate) fn period(&self) -> Duration {
         self.period
     }
 
     /// After how long what is missing counts in every case.
-    pub fn limit(&self) -> Duration {
+    pub(crate) fn limit(&self) -> Duration {
         self.period.saturating_mul(AT_MOST)
     }
 
@@ -93,13 +93,13 @@ impl Moment {
     }
 
     /// Whether waiting since then was long enough, settled or not.
-    pub fn is_over(&self, since: Duration) -> bool {
+    pub(crate) fn is_over(&self, since: Duration) -> bool {
         self.now.saturating_sub(since) >= self.limit
     }
 
     /// The same, found to be not settled after all.
     #[must_use]
-    pub fn unsettled(self) -> Self {
+    pub(crate) fn unsettled(self) -> Self {
         Self { is_settled: false, ..self }
     }
 }

@@ -27,7 +27,7 @@ impl Spread {
     }
 
     /// Whether there are no waits.
-    pub const fn is_none(&self) -> bool {
+    pub(crate) const fn is_none(&self) -> bool {
         self.most.is_zero()
     }
 

@@ -13,7 +13,7 @@ const SET_GROUP: u16 = 0o2000;
 impl<F: Fs> Disk<F> {
     /// Whether FOLDER or an allowed folder is not the folder any more that was opened: removed, unmounted, or mounted over.
     /// FOLDER is opened, if need be made again then; an allowed folder is opened when it is needed next.
-    pub fn folder_was_replaced(&mut self) -> bool {
+    pub(crate) fn folder_was_replaced(&mut self) -> bool {
         self.folders.clear();
         self.meet_staging_again();
         let roots: Vec<String> = self.roots.iter().map(str::to_owned).collect();
@@ -41,7 +41,7 @@ impl<F: Fs> Disk<F> {
     }
 
     /// Whether a folder is missing. One that cannot be opened for another reason is there.
-    pub fn misses_folder(&mut self, folder: &str) -> bool {
+    pub(crate) fn misses_folder(&mut self, folder: &str) -> bool {
         let missing = |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
         self.in_folder(folder, |_, _| Ok(())).is_err_and(|error| missing(&error))
     }
@@ -50,7 +50,7 @@ impl<F: Fs> Disk<F> {
     ///
     /// # Errors
     /// When the file system refuses, or something else has the name.
-    pub fn make_folder(&mut self, parent: &str, name: &str, folder: &str) -> io::Result<bool> {
+    pub(crate) fn make_folder(&mut self, parent: &str, name: &str, folder: &str) -> io::Result<bool> {
         match self.in_folder(parent, |fs, handle| fs.make_folder(handle, name)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return self.in_folder(folder, |_, _| Ok(false)),
             made => made?,
@@ -69,7 +69,7 @@ impl<F: Fs> Disk<F> {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn set_folder_mode(&mut self, folder: &str) -> io::Result<()> {
+    pub(crate) fn set_folder_mode(&mut self, folder: &str) -> io::Result<()> {
         let wanted = self.folder_mode;
         self.in_folder(folder, |fs, handle| {
             let mode = fs.meta(handle)?.mode;
@@ -83,7 +83,7 @@ impl<F: Fs> Disk<F> {
     ///
     /// # Errors
     /// When the file system refuses for another reason.
-    pub fn remove_folder(&mut self, parent: &str, name: &str, folder: &str) -> io::Result<bool> {
+    pub(crate) fn remove_folder(&mut self, parent: &str, name: &str, folder: &str) -> io::Result<bool> {
         self.folders.remove(folder);
         match self.in_folder(parent, |fs, handle| fs.remove_folder(handle, name)) {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
@@ -96,7 +96,7 @@ impl<F: Fs> Disk<F> {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn sync_folder(&mut self, folder: &str) -> io::Result<()> {
+    pub(crate) fn sync_folder(&mut self, folder: &str) -> io::Result<()> {
         self.in_folder(folder, |fs, handle| fs.sync(handle))
     }
 }

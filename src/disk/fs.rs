@@ -14,7 +14,7 @@ use crate::disk::mount::is_refusal;
 
 /// What stands at a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FileKind {
+pub(crate) enum FileKind {
     /// A regular file.
     File,
     /// A folder.
@@ -29,21 +29,21 @@ pub enum FileKind {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Meta {
     /// What it is.
-    pub kind: FileKind,
+    pub(crate) kind: FileKind,
     /// Permission bits.
     pub mode: u16,
     /// The uid that owns it.
     pub owner: u32,
     /// Its group.
-    pub group: u32,
+    pub(crate) group: u32,
     /// Length in bytes.
-    pub length: u64,
+    pub(crate) length: u64,
     /// Device and inode.
     pub identity: (u64, u64),
     /// Change time, nanoseconds since 1970.
     pub changed: i64,
     /// Names that lead to it.
-    pub links: u64,
+    pub(crate) links: u64,
 }
 
 /// How links on the way to a folder are treated.

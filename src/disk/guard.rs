@@ -22,7 +22,7 @@ pub(super) struct Guard {
 
 impl<F: Fs> Disk<F> {
     /// From now on nothing is written, replaced or removed at the ledger's place. One whose name begins as ours do has no rivals.
-    pub fn guard_ledger(&mut self, place: &Place) {
+    pub(crate) fn guard_ledger(&mut self, place: &Place) {
         self.guard = None;
         if place.name.starts_with(RESERVED_PREFIX) {
             return;
@@ -33,7 +33,7 @@ impl<F: Fs> Disk<F> {
     }
 
     /// Makes paths of the event's object that lead to the ledger the ledger's own, so that their keys are rejected.
-    pub fn reserve_aliases(&mut self, event: &SourceEvent, rules: &mut Rules) {
+    pub(crate) fn reserve_aliases(&mut self, event: &SourceEvent, rules: &mut Rules) {
         let (Some(guard), SourceEvent::Apply { object, .. } | SourceEvent::Fetched { object, .. }) = (self.guard.clone(), event) else {
             return;
         };

@@ -27,13 +27,13 @@ pub(super) struct Marks {
 
 /// What of FOLDER a new ledger takes for ours.
 #[derive(Default)]
-pub struct Found {
+pub(crate) struct Found {
     /// How many files carry our mark.
-    pub marked: usize,
+    pub(crate) marked: usize,
     /// Files of which nobody can tell, because the file system keeps no marks.
-    pub unmarked: Vec<TargetPath>,
+    pub(crate) unmarked: Vec<TargetPath>,
     /// Whether there was too much to look at all of it.
-    pub cut: bool,
+    pub(crate) cut: bool,
 }
 
 impl Marks {
@@ -116,12 +116,12 @@ pub(super) fn recover<F: Fs>(fs: &mut F, place: &Place, roots: &Roots, contents:
 
 impl<F: Fs> Disk<F> {
     /// From now on what is made below FOLDER is marked, where that is needed.
-    pub fn mark_for(&mut self, place: &Place) {
+    pub(crate) fn mark_for(&mut self, place: &Place) {
         self.marks = Marks::needed(&mut self.fs, place, &self.roots);
     }
 
     /// Whether it is.
-    pub fn marks(&self) -> bool {
+    pub(crate) fn marks(&self) -> bool {
         self.marks.as_ref().is_some_and(|marks| !marks.refused)
     }
 
@@ -137,7 +137,7 @@ impl<F: Fs> Disk<F> {
     }
 
     /// Marks a file that is taken over as it is, and that may belong to nobody or another object so far. Its new stamp, if it has one.
-    pub fn mark_taken(&mut self, path: &TargetPath, (owner, lasts): (&ObjectKey, bool), stamp: &Stamp) -> Option<Stamp> {
+    pub(crate) fn mark_taken(&mut self, path: &TargetPath, (owner, lasts): (&ObjectKey, bool), stamp: &Stamp) -> Option<Stamp> {
         if path.as_str().starts_with('/') {
             return None;
         }

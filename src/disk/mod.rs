@@ -9,8 +9,8 @@ mod guard;
 pub mod ledger;
 mod marks;
 pub mod mount;
-pub mod staging;
-pub mod told;
+pub(crate) mod staging;
+pub(crate) mod told;
 
 use std::collections::HashMap;
 use std::io;
@@ -33,7 +33,7 @@ use crate::disk::staging::Staging;
 /// FOLDER, the allowed folders, and the descriptors through which they are reached.
 pub struct Disk<F: Fs> {
     /// The calls themselves.
-    pub fs: F,
+    pub(crate) fs: F,
     roots: Roots,
     folder_mode: u16,
     durability: Durability,
@@ -69,7 +69,7 @@ const FOLDERS_KEPT: usize = 64;
 
 /// Why a file was not written.
 #[derive(Debug, thiserror::Error)]
-pub enum WriteError {
+pub(crate) enum WriteError {
     /// Something appeared at the name since it was looked at.
     #[error("something appeared there meanwhile")]
     Appeared,
@@ -82,7 +82,7 @@ pub enum WriteError {
 }
 
 /// Whether something could be made, were there room.
-pub fn lacks_room(error: &io::Error) -> bool {
+pub(crate) fn lacks_room(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
@@ -101,7 +101,7 @@ impl<F: Fs> Disk<F> {
     }
 
     /// For looking only: nothing is made, not even FOLDER.
-    pub fn for_looking(fs: F, roots: Roots) -> Self {
+    pub(crate) fn for_looking(fs: F, roots: Roots) -> Self {
         let open = roots.iter().map(|_| None).collect();
         Self {
             fs,
@@ -126,22 +126,22 @@ impl<F: Fs> Disk<F> {
     }
 
     /// FOLDER and the allowed folders.
-    pub const fn roots(&self) -> &Roots {
+    pub(crate) const fn roots(&self) -> &Roots {
         &self.roots
     }
 
     /// From now on no foreign file is ever replaced unseen, whatever the file system can: a write fails instead.
-    pub const fn keep_foreign(&mut self, keeps: bool) {
+    pub(crate) const fn keep_foreign(&mut self, keeps: bool) {
         self.keeps_foreign = keeps;
     }
 
     /// From now on temporary files carry this id.
-    pub fn identify(&mut self, id: &str) {
+    pub(crate) fn identify(&mut self, id: &str) {
         self.id = id.to_owned();
     }
 
     /// Makes good what could not be cleaned up before, and drops the descriptors of the batch in hand.
-    pub fn end_batch(&mut self) {
+    pub(crate) fn end_batch(&mut self) {
         self.clean_staging();
         for (folder, name) in std::mem::take(&mut self.leftovers) {
             if self.remove(&folder, &name).is_err() {
@@ -159,7 +159,7 @@ impl<F: Fs> Disk<F> {
     }
 
     /// Whether something waits to be cleaned up.
-    pub fn has_leftovers(&self) -> bool {
+    pub(crate) fn has_leftovers(&self) -> bool {
         !self.leftovers.is_empty() || !self.modes_owed.is_empty() || self.has_staged_leftovers()
     }
 
@@ -167,7 +167,7 @@ impl<F: Fs> Disk<F> {
     ///
     /// # Errors
     /// When the folder is not there, not reachable without a link, or `work` fails.
-    pub fn in_folder<T>(&mut self, folder: &str, work: impl FnOnce(&mut F, &F::Handle) -> io::Result<T>) -> io::Result<T> {
+    pub(crate) fn in_folder<T>(&mut self, folder: &str, work: impl FnOnce(&mut F, &F::Handle) -> io::Result<T>) -> io::Result<T> {
         let (root, relative) = self.roots.locate(folder);
         let confine = match self.roots.iter().nth(root) {
             Some("/") => Confine::InRoot,
@@ -198,7 +198,7 @@ impl<F: Fs> Disk<F> {
     ///
     /// # Errors
     /// When the file system refuses to tell.
-    pub fn look(&mut self, folder: &str, name: &str, wanted: &Content, digester: &Digester) -> io::Result<OnDisk> {
+    pub(crate) fn look(&mut self, folder: &str, name: &str, wanted: &Content, digester: &Digester) -> io::Result<OnDisk> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let guard = self.guard_of(name);
         let mut found = None;
@@ -252,7 +252,7 @@ impl<F: Fs> Disk<F> {
     ///
     /// # Errors
     /// When the file system refuses to tell.
-    pub fn is_unchanged(&mut self, folder: &str, name: &str, stamp: &Stamp) -> io::Result<bool> {
+    pub(crate) fn is_unchanged(&mut self, folder: &str, name: &str, stamp: &Stamp) -> io::Result<bool> {
         let looked = self.in_folder(folder, |fs, handle| fs.look(handle, name));
         match looked {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -274,7 +274,7 @@ impl<F: Fs> Disk<F> {
     ///
     /// # Errors
     /// [`WriteError`]; the temporary file is removed again, the old file is intact.
-    pub fn write(
+    pub(crate) fn write(
         &mut self,
         path: &TargetPath,
         (owner, lasts): (&ObjectKey, bool),
@@ -360,7 +360,7 @@ impl<F: Fs> Disk<F> {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn remove(&mut self, folder: &str, name: &str) -> io::Result<bool> {
+    pub(crate) fn remove(&mut self, folder: &str, name: &str) -> io::Result<bool> {
         let guard = self.guard_of(name);
         let unlink = |fs: &mut F, handle: &F::Handle| match guard::holds(guard.as_ref(), fs, handle, name)? {
             true => Err(io::ErrorKind::NotFound.into()),
@@ -375,13 +375,13 @@ impl<F: Fs> Disk<F> {
     }
 
     /// Whether two names lead to one file.
-    pub fn is_same_file(&mut self, one: &TargetPath, other: &TargetPath) -> bool {
+    pub(crate) fn is_same_file(&mut self, one: &TargetPath, other: &TargetPath) -> bool {
         let mut identity = |path: &TargetPath| self.in_folder(path.folder(), |fs, handle| Ok(fs.look(handle, path.name())?.identity)).ok();
         identity(one).is_some_and(|one| identity(other) == Some(one))
     }
 
     /// The device on which a folder lies, or would lie.
-    pub fn device(&mut self, folder: &str) -> Option<u64> {
+    pub(crate) fn device(&mut self, folder: &str) -> Option<u64> {
         let mut at = folder;
         loop {
             match self.in_folder(at, |fs, handle| Ok(fs.meta(handle)?.identity.0)) {
@@ -394,12 +394,12 @@ impl<F: Fs> Disk<F> {
     }
 
     /// DURABILITY.
-    pub const fn durability(&self) -> Durability {
+    pub(crate) const fn durability(&self) -> Durability {
         self.durability
     }
 
     /// Removes temporary files that carry one of `ids` from a folder.
-    pub fn sweep(&mut self, folder: &str, ids: &[String]) -> usize {
+    pub(crate) fn sweep(&mut self, folder: &str, ids: &[String]) -> usize {
         let mut leftovers = Vec::new();
         let swept = self.in_folder(folder, |fs, handle| {
             let names = fs.names(handle)?;

@@ -26,7 +26,7 @@ pub enum Lack {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OddMount {
     /// A folder on it (`""` is FOLDER).
-    pub folder: String,
+    pub(crate) folder: String,
     /// What it lacks.
     pub lacks: Vec<Lack>,
 }
@@ -106,18 +106,18 @@ impl Mounts {
 
 impl<F: Fs> Disk<F> {
     /// File systems that were found to lack something since this was asked last.
-    pub fn take_odd(&mut self) -> Vec<OddMount> {
+    pub(crate) fn take_odd(&mut self) -> Vec<OddMount> {
         std::mem::take(&mut self.mounts.untold)
     }
 
     /// Whether names that differ only in case are one in a folder, as far as is known. Costs nothing where this is so nowhere.
-    pub fn ignores_case(&mut self, folder: &str) -> bool {
+    pub(crate) fn ignores_case(&mut self, folder: &str) -> bool {
         let somewhere = self.mounts.known.iter().any(|mount| mount.lacks.as_ref().is_some_and(|lacks| lacks.contains(&Lack::Case)));
         somewhere && self.device(folder).is_some_and(|device| self.mounts.lacks(device, Lack::Case))
     }
 
     /// Whether a new file in a folder can be given its name without replacing another. `true` where that cannot be found out.
-    pub fn can_spare(&mut self, folder: &str) -> bool {
+    pub(crate) fn can_spare(&mut self, folder: &str) -> bool {
         self.probe(folder, 0o644, true);
         !self.device(folder).is_some_and(|device| self.mounts.lacks(device, Lack::Sparing))
     }
@@ -288,7 +288,7 @@ pub(super) fn look_and_rename<F: Fs>(fs: &mut F, folder: &F::Handle, temp: &str,
 }
 
 /// Why ADOPT cannot be kept, for people.
-pub const CANNOT_SPARE: &str =
+pub(crate) const CANNOT_SPARE: &str =
     "this file system can neither rename without replacing nor make hard links, as ADOPT=never and ADOPT=equal need: use ADOPT=overwrite";
 
 /// Whether an open file that is made longer shows so at a name, which tells more than inode numbers where they differ: those of some

@@ -54,7 +54,7 @@ enum Staged {
 }
 
 /// Whether a folder is FOLDER or lies in it, by whatever links. `false` where that cannot be told.
-pub fn lies_in(folder: &Path, staging: &Path) -> bool {
+pub(crate) fn lies_in(folder: &Path, staging: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let identity = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
     let Some(folder) = identity(folder) else { return false };
@@ -72,12 +72,12 @@ impl<F: Fs> Disk<F> {
     }
 
     /// Why files are not made in STAGING, where that is news.
-    pub fn take_unstaged(&mut self) -> Vec<String> {
+    pub(crate) fn take_unstaged(&mut self) -> Vec<String> {
         self.staging.as_mut().map(|staging| std::mem::take(&mut staging.news)).unwrap_or_default()
     }
 
     /// Removes temporary files that carry one of `ids` from STAGING.
-    pub fn sweep_staging(&mut self, ids: &[String]) -> usize {
+    pub(crate) fn sweep_staging(&mut self, ids: &[String]) -> usize {
         let Some(Staging { handle: Some(handle), leftovers, .. }) = &mut self.staging else { return 0 };
         let Ok(names) = self.fs.names(handle) else { return 0 };
         let (swept, left): (Vec<_>, Vec<_>) =
@@ -95,7 +95,7 @@ impl<F: Fs> Disk<F> {
     }
 
     /// Forgets what is known of folders that hold nothing of ours any more.
-    pub fn tidy(&mut self, is_known: impl Fn(&str) -> bool) {
+    pub(crate) fn tidy(&mut self, is_known: impl Fn(&str) -> bool) {
         if let Some(staging) = &mut self.staging {
             staging.apart.retain(|folder| is_known(folder));
             staging.apart.shrink_to_fit();

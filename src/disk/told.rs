@@ -12,20 +12,20 @@ const LARGEST: u64 = 64 << 20;
 
 /// Where it lies: beside a ledger.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
+pub(crate) struct Place {
     folder: PathBuf,
     name: String,
 }
 
 impl Place {
     /// The place beside this ledger.
-    pub fn beside(ledger: &Path) -> Self {
+    pub(crate) fn beside(ledger: &Path) -> Self {
         let name = ledger.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Self { folder: ledger.parent().map(Path::to_path_buf).unwrap_or_default(), name: format!("{name}.told") }
     }
 
     /// Its path.
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.join(&self.name)
     }
 
@@ -33,7 +33,7 @@ impl Place {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn read<F: Fs>(&self, fs: &mut F) -> io::Result<Vec<u8>> {
+    pub(crate) fn read<F: Fs>(&self, fs: &mut F) -> io::Result<Vec<u8>> {
         let opened = fs.open_root(&self.folder, None).and_then(|home| fs.open(&home, &self.name));
         let mut bytes = Vec::new();
         match opened {
@@ -46,7 +46,7 @@ impl Place {
     ///
     /// # Errors
     /// When the file system refuses; what was there before is there then.
-    pub fn replace<F: Fs>(&self, fs: &mut F, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn replace<F: Fs>(&self, fs: &mut F, bytes: &[u8]) -> io::Result<()> {
         let home = fs.open_root(&self.folder, None)?;
         let temp = format!("{RESERVED_PREFIX}{}.tmp", self.name);
         // Left by a crash in this very place.

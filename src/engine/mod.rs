@@ -8,7 +8,7 @@ mod lasting;
 mod letters;
 mod notes;
 pub mod outcome;
-pub mod preview;
+pub(crate) mod preview;
 mod reacting;
 mod room;
 mod turns;
@@ -106,7 +106,6 @@ pub struct Engine<F: Fs> {
     /// The selection under which our files became ours, while the present one has not matched anything.
     former_selection: Option<String>,
     ready: bool,
-    stale_events: u64,
 }
 
 impl<F: Fs> Engine<F> {
@@ -184,7 +183,6 @@ impl<F: Fs> Engine<F> {
             unanswered: HashSet::new(),
             former_selection: opened.former_selection,
             ready: false,
-            stale_events: 0,
         };
         if forgets {
             // If this fails it is the same at the next start.
@@ -201,7 +199,6 @@ impl<F: Fs> Engine<F> {
             self.disk.reserve_aliases(&event, &mut self.settings.rules);
             self.store.fold(event, &self.settings.rules, &mut folded);
         }
-        self.stale_events += u64::from(folded.stale);
         let mut outcome = self.commit(folded, now);
         outcome.listed = listed;
         outcome
@@ -231,30 +228,25 @@ impl<F: Fs> Engine<F> {
         &self.store
     }
 
-    /// Events older than what was known, since the start.
-    pub const fn stale_events(&self) -> u64 {
-        self.stale_events
-    }
-
     /// How many paths could not be made right so far, and objects whose bytes are needed and could not be read.
     pub fn stuck(&self) -> usize {
         self.failing.len() + self.blocked.len() + self.held.len() + self.unanswered.len()
     }
 
     /// Whether a wanted file is missing or not right: it failed, is blocked, or waits for bytes that the API server has.
-    pub fn is_amiss(&self) -> bool {
+    pub(crate) fn is_amiss(&self) -> bool {
         self.stuck() > 0 || !self.retries.is_empty() || !self.unread.is_empty()
     }
 
     /// How many such files there are, or objects whose files are not known. Costs as much as there are.
-    pub fn amiss(&self) -> usize {
+    pub(crate) fn amiss(&self) -> usize {
         let elsewhere = |path: &TargetPath| self.failing.contains(path) || self.blocked.contains_key(path);
         let waiting = self.retries.iter().filter(|(path, _)| !elsewhere(path)).count();
         self.failing.len() + self.blocked.len() + self.held.len() + waiting + self.unread.iter().count()
     }
 
     /// Some of them, for people.
-    pub fn stuck_paths(&self) -> Vec<String> {
+    pub(crate) fn stuck_paths(&self) -> Vec<String> {
         let paths =
             self.failing.iter().chain(self.blocked.keys()).chain(self.held.paths()).map(|path| self.disk.roots().show(path.as_str()));
         paths.chain(self.unanswered.iter().map(|key| format!("{key} (could not be read)"))).take(STUCK_NAMED).collect()
@@ -458,25 +450,25 @@ impl<F: Fs> Engine<F> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Start {
     /// Paths that the ledger owns.
-    pub owned: usize,
+    pub(crate) owned: usize,
     /// Temporary files of a crash that were removed.
-    pub swept: usize,
+    pub(crate) swept: usize,
     /// Ledgers of predecessors that were taken over.
-    pub taken_over: Vec<String>,
+    pub(crate) taken_over: Vec<String>,
     /// Why the ledger could not be read; nothing is removed then.
-    pub unreadable: Option<String>,
+    pub(crate) unreadable: Option<String>,
     /// Broken records.
-    pub skipped: usize,
+    pub(crate) skipped: usize,
     /// Whether files may have changed without the application being told.
-    pub owed: bool,
+    pub(crate) owed: bool,
     /// What is known of attempts to tell it.
-    pub debt: Debt,
+    pub(crate) debt: Debt,
     /// Whether all files were there before: the application may have begun with those.
-    pub continues: bool,
+    pub(crate) continues: bool,
     /// Files that a new ledger took for ours by their marks.
-    pub marked: usize,
+    pub(crate) marked: usize,
     /// Whether FOLDER holds too much to look for all marks.
-    pub cut: bool,
+    pub(crate) cut: bool,
     /// Whether FOLDER's file system cannot spare foreign files as ADOPT says.
     pub unkeepable: bool,
 }

@@ -258,7 +258,7 @@ impl Finalizers {
     }
 
     /// Whether one of ours is there.
-    pub fn ours(&self, present: &[String]) -> bool {
+    pub(crate) fn ours(&self, present: &[String]) -> bool {
         present.iter().any(|finalizer| *finalizer == self.name || self.former.contains(finalizer))
     }
 }

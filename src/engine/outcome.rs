@@ -45,7 +45,7 @@ pub struct Outcome {
     /// Files whose content changed, in the order of the changes; only where [`Settings::reacts`].
     pub differences: Vec<Difference>,
     /// Sources that a complete list of came to its end; only where [`Settings::reacts`].
-    pub listed: Vec<SourceId>,
+    pub(crate) listed: Vec<SourceId>,
     /// Objects to read again; more than [`FETCH_MAX`](crate::engine::FETCH_MAX) means a new list instead.
     pub fetch: BTreeSet<Arc<ObjectKey>>,
     /// Files behind URLs to ask for: all that each object named wants.
@@ -53,25 +53,25 @@ pub struct Outcome {
     /// Files behind URLs to ask for again, now.
     pub ask: BTreeSet<(Arc<ObjectKey>, TargetPath)>,
     /// Objects of whose files behind URLs one was answered.
-    pub answered: Vec<Arc<ObjectKey>>,
+    pub(crate) answered: Vec<Arc<ObjectKey>>,
     /// What people must know.
     pub notes: Vec<Note>,
     /// Objects that came without any key, for the log.
-    pub empty: Vec<Arc<ObjectKey>>,
+    pub(crate) empty: Vec<Arc<ObjectKey>>,
     /// Objects that came with a folder of their own, for the log.
-    pub overridden: Vec<Arc<ObjectKey>>,
+    pub(crate) overridden: Vec<Arc<ObjectKey>>,
     /// Objects that are gone while their files stay, for the log.
-    pub outlived: Vec<Arc<ObjectKey>>,
+    pub(crate) outlived: Vec<Arc<ObjectKey>>,
     /// Files that only a ledger says are ours which others may have written: they stay.
-    pub left_out: Vec<TargetPath>,
+    pub(crate) left_out: Vec<TargetPath>,
     /// Files that nobody knows, in a FOLDER that keeps no marks, beside a new ledger: they stay.
-    pub unmarked: Vec<TargetPath>,
+    pub(crate) unmarked: Vec<TargetPath>,
     /// File systems that were found to lack something; each once.
     pub odd: Vec<OddMount>,
     /// The selection under which our files became ours, and how many there are, if they stay because nothing matches the present one.
-    pub held_back: Option<(String, usize)>,
+    pub(crate) held_back: Option<(String, usize)>,
     /// Ledgers of others that have files and that nobody holds; once, when everything was attempted.
-    pub unheld: Vec<Unheld>,
+    pub(crate) unheld: Vec<Unheld>,
     /// Why files are not made in STAGING, where that is news.
     pub unstaged: Vec<String>,
     /// What the status writer must do about finalizers.
@@ -88,7 +88,7 @@ pub struct Change {
     /// Where.
     pub path: TargetPath,
     /// For whom it is, or was.
-    pub object: Option<Arc<ObjectKey>>,
+    pub(crate) object: Option<Arc<ObjectKey>>,
     /// What happened.
     pub act: Act,
 }
@@ -99,7 +99,7 @@ pub struct Difference {
     /// Where.
     pub path: TargetPath,
     /// For whom it is, or was.
-    pub object: Arc<ObjectKey>,
+    pub(crate) object: Arc<ObjectKey>,
     /// The source that lists that object, or would.
     pub source: Option<SourceId>,
     /// Whether it belongs to the source's first list, or to the removals that follow when all are listed.
@@ -167,9 +167,9 @@ pub enum Wish {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Note {
     /// Which object.
-    pub key: Arc<ObjectKey>,
+    pub(crate) key: Arc<ObjectKey>,
     /// Its uid; 0 where unknown.
-    pub uid: u128,
+    pub(crate) uid: u128,
     /// What happened.
     pub what: What,
 }

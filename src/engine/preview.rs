@@ -20,7 +20,7 @@ use crate::disk::ledger::beside::sibling_paths;
 use crate::engine::lasting;
 
 /// A store that is only filled and compared.
-pub struct Preview<F: Fs> {
+pub(crate) struct Preview<F: Fs> {
     disk: Disk<F>,
     store: Store,
     rules: Rules,
@@ -29,7 +29,7 @@ pub struct Preview<F: Fs> {
 
 impl<F: Fs> Preview<F> {
     /// A preview over what the ledger says.
-    pub fn new(mut disk: Disk<F>, mut store: Store, rules: Rules, ledger: &Contents, place: &Place) -> Self {
+    pub(crate) fn new(mut disk: Disk<F>, mut store: Store, rules: Rules, ledger: &Contents, place: &Place) -> Self {
         disk.guard_ledger(place);
         store.hold_back(place.is_held_back(ledger));
         lasting::adopt(&mut store, ledger, rules.annotations, |_, _| true);
@@ -37,7 +37,7 @@ impl<F: Fs> Preview<F> {
     }
 
     /// Folds a batch; its bytes are compared by digest later and kept by nobody.
-    pub fn fold(&mut self, batch: Vec<SourceEvent>) {
+    pub(crate) fn fold(&mut self, batch: Vec<SourceEvent>) {
         for event in batch {
             let mut folded = Folded::default();
             self.disk.reserve_aliases(&event, &mut self.rules);
@@ -53,7 +53,7 @@ impl<F: Fs> Preview<F> {
     }
 
     /// The plan for everything, as if all bytes were at hand.
-    pub fn plan(&mut self, place: &Place, adopt: Adopt) -> Plan {
+    pub(crate) fn plan(&mut self, place: &Place, adopt: Adopt) -> Plan {
         if self.store.matches_something() {
             self.store.hold_back(false);
         }
@@ -80,7 +80,7 @@ impl<F: Fs> Preview<F> {
 
     /// Whether every wanted file is there with the wanted bytes, as far as reading tells; one that something blocks cannot be, and
     /// of one behind a URL nothing but that it is there is known. `ledger` is what it says now.
-    pub fn is_complete(&mut self, ledger: &Contents, place: &Place, adopt: Adopt) -> bool {
+    pub(crate) fn is_complete(&mut self, ledger: &Contents, place: &Place, adopt: Adopt) -> bool {
         self.store.forget_disk();
         let is_news = |store: &Store, path: &TargetPath| {
             let entry = store.path(path);
@@ -94,17 +94,17 @@ impl<F: Fs> Preview<F> {
     }
 
     /// Objects whose bytes were dropped on the way.
-    pub fn unread(&self) -> Vec<Wanted> {
+    pub(crate) fn unread(&self) -> Vec<Wanted> {
         self.store.live().filter(|(_, live)| live.unread).map(|(key, live)| live.wanted(key)).collect()
     }
 
     /// Keys and objects that are not projected.
-    pub const fn rejected(&self) -> &BTreeMap<Arc<ObjectKey>, Vec<Rejection>> {
+    pub(crate) const fn rejected(&self) -> &BTreeMap<Arc<ObjectKey>, Vec<Rejection>> {
         &self.rejected
     }
 
     /// The live objects and paths.
-    pub const fn store(&self) -> &Store {
+    pub(crate) const fn store(&self) -> &Store {
         &self.store
     }
 }

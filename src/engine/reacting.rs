@@ -38,12 +38,12 @@ impl Reacting {
 
 impl<F: Fs> Engine<F> {
     /// Whether the ledger says that the application is to be told of something.
-    pub const fn owes_reaction(&self) -> bool {
+    pub(crate) const fn owes_reaction(&self) -> bool {
         self.reacting.owed
     }
 
     /// Notes that the application is to be told although no file changed.
-    pub fn owe(&mut self) {
+    pub(crate) fn owe(&mut self) {
         if self.settings.reacts && !std::mem::replace(&mut self.reacting.owed, true) {
             self.append_or_owe(vec![Record::Owed]);
         }
@@ -58,12 +58,12 @@ impl<F: Fs> Engine<F> {
     }
 
     /// What the ledger says of attempts to tell the application.
-    pub const fn debt(&self) -> &Debt {
+    pub(crate) const fn debt(&self) -> &Debt {
         &self.reacting.debt
     }
 
     /// Notes what a next process has to know of attempts to tell the application, while it is owed.
-    pub fn note_debt(&mut self, debt: Debt) {
+    pub(crate) fn note_debt(&mut self, debt: Debt) {
         if self.reacting.owed && self.reacting.debt != debt {
             self.reacting.debt = debt.clone();
             self.append_or_owe(vec![Record::Debt(debt)]);

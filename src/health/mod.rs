@@ -29,7 +29,7 @@ use crate::core::object::Kind;
 
 use self::report::Report;
 
-pub mod report;
+pub(crate) mod report;
 
 /// The longest error text that is kept, in characters.
 const LONGEST_ERROR: usize = 300;
@@ -86,26 +86,26 @@ pub enum Readiness {
 
 /// A child that ended, and is to be started again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DeadChild {
+pub(crate) struct DeadChild {
     /// Its exit code.
-    pub code: u8,
+    pub(crate) code: u8,
     /// When it is started again.
-    pub due: Instant,
+    pub(crate) due: Instant,
 }
 
 /// What a watch looks at; neither part for a folder of manifests.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct WatchName {
+pub(crate) struct WatchName {
     /// The kind, unless it is several.
-    pub kind: Option<Kind>,
+    pub(crate) kind: Option<Kind>,
     /// The namespace, unless it is all.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
 }
 
 /// What a watch is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum WatchState {
+pub(crate) enum WatchState {
     /// Opening its first call.
     Connecting,
     /// Receiving a list.
@@ -122,22 +122,22 @@ pub enum WatchState {
 
 /// What the application is still to be told.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Owed {
+pub(crate) struct Owed {
     /// Which reaction.
-    pub reaction: &'static str,
+    pub(crate) reaction: &'static str,
     /// Of how many files.
-    pub files: usize,
+    pub(crate) files: usize,
     /// Since when.
-    pub since: Instant,
+    pub(crate) since: Instant,
     /// Attempts of this process so far.
-    pub attempts: u64,
+    pub(crate) attempts: u64,
     /// Why it was not told yet; the text must not hold values of objects.
-    pub why: String,
+    pub(crate) why: String,
 }
 
 /// What a watch counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Counter {
+pub(crate) enum Counter {
     /// A list was begun anew.
     Relist,
     /// A call or a read failed.
@@ -170,7 +170,7 @@ impl Health {
     }
 
     /// Registers a watch: a row of the answer.
-    pub fn watch(&self, name: WatchName) -> Contact {
+    pub(crate) fn watch(&self, name: WatchName) -> Contact {
         let mut state = self.lock();
         state.watches.push(WatchRow {
             name,
@@ -200,43 +200,43 @@ impl Health {
     }
 
     /// Says how many files are committed.
-    pub fn set_files(&self, files: usize) {
+    pub(crate) fn set_files(&self, files: usize) {
         self.lock().files = files;
     }
 
     /// Says which paths cannot be written or removed now; names only.
-    pub fn set_stuck(&self, stuck: Vec<String>) {
+    pub(crate) fn set_stuck(&self, stuck: Vec<String>) {
         self.lock().stuck = stuck;
     }
 
     /// Says what a reload that fails means: nothing but a reason in the answer, unless this is called.
-    pub fn set_on_reload_failure(&self, policy: OnReloadFailure) {
+    pub(crate) fn set_on_reload_failure(&self, policy: OnReloadFailure) {
         self.lock().on_reload_failure = policy;
     }
 
     /// Says why the application could not be told of a change, or that it was; the text must not hold values of objects.
-    pub fn set_reload_failure(&self, why: Option<String>) {
+    pub(crate) fn set_reload_failure(&self, why: Option<String>) {
         self.lock().reload_failure = why.map(shortened);
     }
 
     /// Says what the application is still to be told, whatever comes of it.
-    pub fn set_owed(&self, mut owed: Vec<Owed>) {
+    pub(crate) fn set_owed(&self, mut owed: Vec<Owed>) {
         owed.iter_mut().for_each(|owed| owed.why = shortened(std::mem::take(&mut owed.why)));
         self.lock().owed = owed;
     }
 
     /// Says what the application was told and never answered; the text must not hold values of objects.
-    pub fn set_unanswered(&self, what: Option<String>) {
+    pub(crate) fn set_unanswered(&self, what: Option<String>) {
         self.lock().unanswered = what.map(shortened);
     }
 
     /// Says that the child ended and when it is started again, or that it runs.
-    pub fn set_dead_child(&self, dead: Option<DeadChild>) {
+    pub(crate) fn set_dead_child(&self, dead: Option<DeadChild>) {
         self.lock().dead_child = dead;
     }
 
     /// From now on nothing has to advance: what there was to do is done, and only the end of the child is waited for.
-    pub fn stopping(&self) {
+    pub(crate) fn stopping(&self) {
         let mut state = self.lock();
         state.loops.iter_mut().for_each(|row| row.deadline = None);
         state.watches.iter_mut().for_each(|row| row.deadline = None);
@@ -256,25 +256,25 @@ impl Health {
 
 /// A watch's handle on its row.
 #[derive(Clone)]
-pub struct Contact {
+pub(crate) struct Contact {
     health: Health,
     row: usize,
 }
 
 impl Contact {
     /// Says what the watch does now.
-    pub fn state(&self, state: WatchState) {
+    pub(crate) fn state(&self, state: WatchState) {
         self.change(|row| row.state = state);
     }
 
     /// Says that the other side spoke just now, whatever it said.
-    pub fn contacted(&self) {
+    pub(crate) fn contacted(&self) {
         let now = Instant::now();
         self.change(|row| row.last_contact = Some(now));
     }
 
     /// Counts one more.
-    pub fn counted(&self, counter: Counter) {
+    pub(crate) fn counted(&self, counter: Counter) {
         self.change(|row| {
             let count = match counter {
                 Counter::Relist => &mut row.relists,
@@ -286,39 +286,39 @@ impl Contact {
     }
 
     /// Sets how many lists were begun anew.
-    pub fn relists(&self, relists: u64) {
+    pub(crate) fn relists(&self, relists: u64) {
         self.change(|row| row.relists = relists);
     }
 
     /// Notes the last error; the text must not hold values of objects.
-    pub fn error(&self, text: impl Into<String>) {
+    pub(crate) fn error(&self, text: impl Into<String>) {
         let text = shortened(text.into());
         self.change(|row| row.last_error = Some(text));
     }
 
     /// What went wrong is got over.
-    pub fn recovered(&self) {
+    pub(crate) fn recovered(&self) {
         self.change(|row| row.last_error = None);
     }
 
     /// Says why single objects cannot be read, or that they can; the text must not hold values of objects.
-    pub fn unread(&self, why: Option<String>) {
+    pub(crate) fn unread(&self, why: Option<String>) {
         self.change(|row| row.unread = why.map(shortened));
     }
 
     /// Says how many objects the watch gives.
-    pub fn objects(&self, objects: usize) {
+    pub(crate) fn objects(&self, objects: usize) {
         self.change(|row| row.objects = objects);
     }
 
     /// Promises that this loop speaks again within `time`; liveness fails when it does not.
-    pub fn expect_within(&self, time: Duration) {
+    pub(crate) fn expect_within(&self, time: Duration) {
         let deadline = Instant::now().checked_add(time);
         self.change(|row| row.deadline = deadline);
     }
 
     /// Waits for the disk or for the engine, with no deadline: counts as advancing.
-    pub fn waiting(&self) {
+    pub(crate) fn waiting(&self) {
         self.change(|row| row.deadline = None);
     }
 
@@ -352,7 +352,7 @@ impl Beat {
     }
 
     /// Waits for the disk or for input, with no deadline: counts as advancing.
-    pub fn waiting(&self) {
+    pub(crate) fn waiting(&self) {
         self.change(None);
     }
 

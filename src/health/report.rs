@@ -43,7 +43,7 @@ pub struct Report {
 
 /// Whether we are alive, and if not, who fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Everything advances.
     Alive,
     /// A loop or a watch of ours missed its own deadline.
@@ -103,22 +103,22 @@ impl Report {
     }
 
     /// The same, and who fails.
-    pub fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> Verdict {
         self.verdict
     }
 
     /// Whether consumers may rely on the files: `/readyz` answers 200.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.ready
     }
 
     /// Whether the files are there, whatever became of reloads.
-    pub fn is_synced(&self) -> bool {
+    pub(crate) fn is_synced(&self) -> bool {
         self.synced
     }
 
     /// What fails liveness, each by name.
-    pub fn failing(&self) -> &[String] {
+    pub(crate) fn failing(&self) -> &[String] {
         &self.failing
     }
 }

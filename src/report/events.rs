@@ -39,7 +39,7 @@ const TRIES_MAX: u32 = 5;
 
 /// What a person should know about one object.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub(crate) struct Report {
     key: ObjectKey,
     uid: Box<str>,
     reason: &'static Reason,
@@ -51,7 +51,7 @@ impl Report {
     ///
     /// # Assumptions
     /// The note holds paths, names and numbers, never content.
-    pub fn new(key: ObjectKey, uid: impl Into<Box<str>>, reason: &'static Reason, mut note: String) -> Self {
+    pub(crate) fn new(key: ObjectKey, uid: impl Into<Box<str>>, reason: &'static Reason, mut note: String) -> Self {
         let end = (0..=NOTE_BYTES_MAX.min(note.len())).rev().find(|&end| note.is_char_boundary(end));
         note.truncate(end.unwrap_or_default());
         Self { key, uid: uid.into(), reason, note }
@@ -73,11 +73,11 @@ impl Report {
 
 /// Takes reports from anywhere; never waits. Cheap to clone.
 #[derive(Clone)]
-pub struct EventSender(Arc<Queue>);
+pub(crate) struct EventSender(Arc<Queue>);
 
 impl EventSender {
     /// Queues a report; merges it with one that waits for the same object and reason; drops the oldest when full.
-    pub fn send(&self, report: Report) {
+    pub(crate) fn send(&self, report: Report) {
         let mut state = self.0.lock();
         match state.reports.iter_mut().find(|waiting| waiting.reason == report.reason && waiting.key == report.key) {
             Some(waiting) => waiting.merge(report),
@@ -94,13 +94,14 @@ impl EventSender {
     }
 
     /// Reports that were never written: queue full, rate exceeded, refused or given up.
-    pub fn dropped(&self) -> u64 {
+    #[cfg(test)]
+    pub(crate) fn dropped(&self) -> u64 {
         self.0.lock().dropped
     }
 }
 
 /// The task that writes Events.
-pub struct EventWriter {
+pub(crate) struct EventWriter {
     api: ApiServer,
     instance: String,
     queue: Arc<Queue>,
@@ -112,14 +113,14 @@ pub struct EventWriter {
 }
 
 /// A writer and the way to send it reports. `instance` tells replicas apart, see [`instance_name`].
-pub fn writer(api: ApiServer, instance: String) -> (EventSender, EventWriter) {
+pub(crate) fn writer(api: ApiServer, instance: String) -> (EventSender, EventWriter) {
     let queue = Arc::new(Queue { state: Mutex::default(), changed: Notify::new() });
     let (series, buckets) = (Series::default(), Buckets::default());
     (EventSender(Arc::clone(&queue)), EventWriter { api, instance, queue, series, buckets, muted: Refusals::default(), warned: false })
 }
 
 /// A `reportingInstance` that the API server takes: the host's name, which is the pod's in a pod.
-pub fn instance_name(hostname: &str) -> String {
+pub(crate) fn instance_name(hostname: &str) -> String {
     let name: String = hostname.trim().chars().filter(|c| c.is_ascii_graphic()).take(INSTANCE_BYTES_MAX).collect();
     if name.is_empty() { "kube-projector".to_owned() } else { name }
 }
@@ -129,7 +130,7 @@ impl EventWriter {
     ///
     /// # Cancel safety
     /// The report in hand may be lost; those that wait stay for [`EventWriter::drain`].
-    pub async fn run(&mut self) {
+    pub(crate) async fn run(&mut self) {
         loop {
             match self.queue.take() {
                 Some(report) => self.publish(&report, TRIES_MAX).await,
@@ -147,7 +148,7 @@ impl EventWriter {
     }
 
     /// Writes what waits, one try each, within `limit`.
-    pub async fn drain(&mut self, limit: Duration) {
+    pub(crate) async fn drain(&mut self, limit: Duration) {
         let all = async {
             while let Some(report) = self.queue.take() {
                 self.publish(&report, 1).await;

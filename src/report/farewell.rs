@@ -20,13 +20,13 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Our own namespace, as far as finalizers are concerned.
 #[derive(Clone)]
-pub struct Home {
+pub(crate) struct Home {
     /// Its name.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Kinds of the objects that we may have guarded there.
-    pub kinds: Vec<Kind>,
+    pub(crate) kinds: Vec<Kind>,
     /// Our finalizers.
-    pub which: Which,
+    pub(crate) which: Which,
 }
 
 impl Home {
@@ -34,7 +34,7 @@ impl Home {
     ///
     /// # Errors
     /// As [`ApiServer::call`]: a 403 where the right to `get` it is missing.
-    pub async fn is_terminating(&self, api: &ApiServer) -> Result<bool, Failure> {
+    pub(crate) async fn is_terminating(&self, api: &ApiServer) -> Result<bool, Failure> {
         match api.call::<Namespace>(get(&format!("/api/v1/namespaces/{}", self.namespace), &[])?).await {
             Ok(namespace) => Ok(namespace.metadata.deletion_timestamp.is_some()),
             Err(failure) if failure.code() == Some(404) => Ok(true),
@@ -47,7 +47,7 @@ impl Home {
     ///
     /// # Cancel safety
     /// May be dropped at any time; what is released stays released.
-    pub async fn release(&self, api: &ApiServer) -> usize {
+    pub(crate) async fn release(&self, api: &ApiServer) -> usize {
         let (mut released, mut quiet) = (0, 0);
         loop {
             let look = self.look(api).await;

@@ -31,23 +31,24 @@ const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
 /// Takes wishes from anywhere; never waits. Cheap to clone.
 #[derive(Clone)]
-pub struct FinalizerSender(Arc<Inbox>);
+pub(crate) struct FinalizerSender(Arc<Inbox>);
 
 impl FinalizerSender {
     /// Replaces what was wished for this object before.
-    pub fn send(&self, wish: Wish) {
+    pub(crate) fn send(&self, wish: Wish) {
         let (key, wanted) = Wanted::from_wish(wish);
         self.0.put(key, wanted);
     }
 
     /// Wishes that nobody has begun to fulfil.
-    pub fn waiting(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
         self.0.len()
     }
 }
 
 /// The task that fulfils wishes.
-pub struct FinalizerWriter {
+pub(crate) struct FinalizerWriter {
     api: ApiServer,
     ours: Arc<Finalizers>,
     which: Arc<Which>,
@@ -67,7 +68,7 @@ pub struct FinalizerWriter {
 }
 
 /// A writer and the way to send it wishes. Released objects are reported to `events`.
-pub fn writer(api: ApiServer, ours: Finalizers, events: Option<EventSender>) -> (FinalizerSender, FinalizerWriter) {
+pub(crate) fn writer(api: ApiServer, ours: Finalizers, events: Option<EventSender>) -> (FinalizerSender, FinalizerWriter) {
     let inbox = Arc::new(Inbox::default());
     let writer = FinalizerWriter {
         api,
@@ -92,7 +93,7 @@ impl FinalizerWriter {
     ///
     /// # Cancel safety
     /// Cancel safe: all state is in the writer, and [`FinalizerWriter::drain`] goes on from there.
-    pub async fn run(&mut self) {
+    pub(crate) async fn run(&mut self) {
         loop {
             let wake = self.launch(Instant::now());
             tokio::select! {
@@ -105,7 +106,7 @@ impl FinalizerWriter {
 
     /// Releases what is still to be released, objects that are being deleted first, one try each, within `limit`.
     /// Nothing is guarded any more. Returns how many releases are left to the next start.
-    pub async fn drain(&mut self, limit: Duration) -> usize {
+    pub(crate) async fn drain(&mut self, limit: Duration) -> usize {
         let deadline = Instant::now() + limit;
         let mut releases = self.leftovers();
         loop {

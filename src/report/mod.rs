@@ -3,20 +3,20 @@
 //! Owns every write to the API server. It keeps state, not events, so it can be slow, retried or absent without harm
 //! to the files; nothing here is ever waited for by the engine.
 
-pub mod events;
-pub mod farewell;
-pub mod finalizers;
-pub mod patch;
-pub mod reason;
-pub mod refusals;
-pub mod release;
-pub mod series;
-pub mod settle;
-pub mod sweep;
-pub mod wishes;
+pub(crate) mod events;
+pub(crate) mod farewell;
+pub(crate) mod finalizers;
+pub(crate) mod patch;
+pub(crate) mod reason;
+pub(crate) mod refusals;
+pub(crate) mod release;
+pub(crate) mod series;
+pub(crate) mod settle;
+pub(crate) mod sweep;
+pub(crate) mod wishes;
 
 #[cfg(test)]
-pub mod stub;
+pub(crate) mod stub;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -26,14 +26,14 @@ use std::time::Duration;
 ///
 /// # Guarantees
 /// Between half of and the whole nominal time, never more than `max`.
-pub fn backoff(failures: u32, max: Duration, random: u64) -> Duration {
+pub(crate) fn backoff(failures: u32, max: Duration, random: u64) -> Duration {
     let nominal = Duration::from_millis(500).saturating_mul(1 << failures.saturating_sub(1).min(16)).min(max);
     let half = nominal / 2;
     half + half.mul_f64(f64::from(u32::try_from(random >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX))
 }
 
 /// Sixty-four random bits, good for jitter and names, not for secrets.
-pub fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(0_u8)
 }
 

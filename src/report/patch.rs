@@ -6,13 +6,13 @@
 use serde_json::{Value, json};
 
 /// Names under this domain are ours, whichever deployment put them there.
-pub const DOMAIN: &str = "kube-projector.dev/";
+pub(crate) const DOMAIN: &str = "kube-projector.dev/";
 
 const LIST: &str = "/metadata/finalizers";
 
 /// The finalizers of one logical deployment.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Finalizers {
+pub(crate) struct Finalizers {
     /// The name that objects carry.
     pub name: String,
     /// Names that earlier configurations used; taken off wherever seen.
@@ -21,14 +21,14 @@ pub struct Finalizers {
 
 impl Finalizers {
     /// All names of this deployment, to be taken off.
-    pub fn to_which(&self) -> Which {
+    pub(crate) fn to_which(&self) -> Which {
         Which::Ours(std::iter::once(&self.name).chain(&self.former).cloned().collect())
     }
 }
 
 /// Which finalizers are taken off.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Which {
+pub(crate) enum Which {
     /// Exactly these names.
     Ours(Vec<String>),
     /// Every name under [`DOMAIN`], and these.
@@ -37,7 +37,7 @@ pub enum Which {
 
 impl Which {
     /// Whether this finalizer is to be taken off.
-    pub fn takes(&self, finalizer: &str) -> bool {
+    pub(crate) fn takes(&self, finalizer: &str) -> bool {
         match self {
             Self::Ours(names) => names.iter().any(|name| name == finalizer),
             Self::Domain(others) => finalizer.starts_with(DOMAIN) || others.iter().any(|name| name == finalizer),
@@ -47,7 +47,7 @@ impl Which {
 
 /// What the list of finalizers should become.
 #[derive(Clone, Copy)]
-pub enum Aim<'a> {
+pub(crate) enum Aim<'a> {
     /// Carry our name once and no former one.
     Guard(&'a Finalizers),
     /// Carry none of these.
@@ -59,7 +59,7 @@ pub enum Aim<'a> {
 /// # Guarantees
 /// Other finalizers keep their place and order, ours never occurs twice, and the patch fails as a whole unless the
 /// object still has this uid and exactly this list.
-pub fn patch_for(current: &[String], uid: &str, aim: Aim<'_>) -> Option<Value> {
+pub(crate) fn patch_for(current: &[String], uid: &str, aim: Aim<'_>) -> Option<Value> {
     let mut seen = false;
     let mut leaves = |finalizer: &String| match aim {
         // The first of several is kept: the API server does not mind duplicates, we do.

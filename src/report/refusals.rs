@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use crate::core::room::give_back;
 
 /// How long whoever refuses is left alone.
-pub const LEFT_ALONE: Duration = Duration::from_secs(300);
+pub(crate) const LEFT_ALONE: Duration = Duration::from_secs(300);
 
 /// See the module's header.
-pub struct Refusals<K> {
+pub(crate) struct Refusals<K> {
     until: HashMap<K, Instant>,
     /// When to look for those that are to be forgotten.
     due: Option<Instant>,
@@ -26,23 +26,23 @@ impl<K> Default for Refusals<K> {
 
 impl<K: Eq + Hash> Refusals<K> {
     /// Notes a refusal.
-    pub fn note(&mut self, key: K, now: Instant) {
+    pub(crate) fn note(&mut self, key: K, now: Instant) {
         self.until.insert(key, now + LEFT_ALONE);
         self.due.get_or_insert(now + LEFT_ALONE * 2);
     }
 
     /// Until when it is left alone, if it is.
-    pub fn until(&self, key: &K, now: Instant) -> Option<Instant> {
+    pub(crate) fn until(&self, key: &K, now: Instant) -> Option<Instant> {
         self.until.get(key).copied().filter(|until| *until > now)
     }
 
     /// It does not refuse any more. Whether it did.
-    pub fn lift(&mut self, key: &K) -> bool {
+    pub(crate) fn lift(&mut self, key: &K) -> bool {
         self.until.remove(key).is_some()
     }
 
     /// Forgets those whose time was over long ago, and that were not asked again.
-    pub fn forget(&mut self, now: Instant) {
+    pub(crate) fn forget(&mut self, now: Instant) {
         if self.due.is_some_and(|due| due <= now) {
             // For as long again it can be told that they do not refuse any more.
             self.until.retain(|_, until| *until + LEFT_ALONE > now);
@@ -52,12 +52,13 @@ impl<K: Eq + Hash> Refusals<K> {
     }
 
     /// When to forget next.
-    pub const fn next(&self) -> Option<Instant> {
+    pub(crate) const fn next(&self) -> Option<Instant> {
         self.due
     }
 
     /// Whether nobody is known.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         self.until.is_empty()
     }
 }

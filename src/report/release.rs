@@ -22,7 +22,7 @@ const TRIES_MAX: u32 = 4;
 
 /// Whether objects are changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// Take the finalizers off.
     Apply,
     /// Only find the objects.
@@ -31,26 +31,26 @@ pub enum Mode {
 
 /// What a release found and did.
 #[derive(Default)]
-pub struct Released {
+pub(crate) struct Released {
     /// Objects that carry such a finalizer.
-    pub found: Vec<ObjectKey>,
+    pub(crate) found: Vec<ObjectKey>,
     /// Objects that carry none now, because of us or because they are gone.
-    pub released: Vec<ObjectKey>,
+    pub(crate) released: Vec<ObjectKey>,
     /// Objects that still carry one, with the reason.
-    pub failed: Vec<(ObjectKey, Failure)>,
+    pub(crate) failed: Vec<(ObjectKey, Failure)>,
     /// Collections that could not be listed whole, with the reason.
-    pub unlisted: Vec<(Scope, Failure)>,
+    pub(crate) unlisted: Vec<(Scope, Failure)>,
 }
 
 impl Released {
     /// Whether every collection was looked at and nothing is left to do.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.failed.is_empty() && self.unlisted.is_empty()
     }
 }
 
 /// Takes the finalizers off every object of these kinds and namespaces. Ends at failures of no single object.
-pub async fn release(api: &ApiServer, kinds: &[Kind], namespaces: &Namespaces, which: &Which, mode: Mode) -> Released {
+pub(crate) async fn release(api: &ApiServer, kinds: &[Kind], namespaces: &Namespaces, which: &Which, mode: Mode) -> Released {
     let mut outcome = Released::default();
     for scope in Scope::all(kinds, namespaces) {
         let mut pages = Pages::new(api, &scope, Patience::Tries(TRIES_MAX));

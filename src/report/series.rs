@@ -20,7 +20,7 @@ const SERIES_FOR: Duration = Duration::from_secs(360);
 
 /// Whether there was a token left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Bucket {
+pub(crate) enum Bucket {
     /// There was; it is taken.
     Token,
     /// Too many such Events of this object.
@@ -29,7 +29,7 @@ pub enum Bucket {
 
 /// A token bucket per object and type: what went well again and again keeps no failure from being told.
 #[derive(Default)]
-pub struct Buckets(HashMap<(ObjectKey, Severity), Tokens>);
+pub(crate) struct Buckets(HashMap<(ObjectKey, Severity), Tokens>);
 
 struct Tokens {
     left: u32,
@@ -39,7 +39,7 @@ struct Tokens {
 
 impl Buckets {
     /// Takes a token of this object and type: 25 at once, then one in five minutes.
-    pub fn take(&mut self, key: &ObjectKey, severity: Severity, now: Instant) -> Bucket {
+    pub(crate) fn take(&mut self, key: &ObjectKey, severity: Severity, now: Instant) -> Bucket {
         let key = (key.clone(), severity);
         if !self.0.contains_key(&key) {
             make_room(&mut self.0, |tokens| tokens.used);
@@ -65,27 +65,27 @@ impl Buckets {
 
 /// An Event that was written.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Written {
+pub(crate) struct Written {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// How often it was observed.
-    pub count: u32,
+    pub(crate) count: u32,
     /// When it was last observed.
-    pub at: Instant,
+    pub(crate) at: Instant,
 }
 
 /// The Events that may be repeated.
 #[derive(Default)]
-pub struct Series(HashMap<(ObjectKey, &'static str, u64), Written>);
+pub(crate) struct Series(HashMap<(ObjectKey, &'static str, u64), Written>);
 
 impl Series {
     /// The Event that said the same about the same object not long ago.
-    pub fn find(&self, key: &ObjectKey, reason: &'static Reason, note: &str, now: Instant) -> Option<Written> {
+    pub(crate) fn find(&self, key: &ObjectKey, reason: &'static Reason, note: &str, now: Instant) -> Option<Written> {
         self.0.get(&topic(key, reason, note)).filter(|written| now.duration_since(written.at) < SERIES_FOR).cloned()
     }
 
     /// Remembers an Event as written.
-    pub fn put(&mut self, key: &ObjectKey, reason: &'static Reason, note: &str, written: Written) {
+    pub(crate) fn put(&mut self, key: &ObjectKey, reason: &'static Reason, note: &str, written: Written) {
         let topic = topic(key, reason, note);
         if !self.0.contains_key(&topic) {
             make_room(&mut self.0, |written| written.at);
@@ -94,7 +94,7 @@ impl Series {
     }
 
     /// Forgets an Event that cannot be counted up.
-    pub fn forget(&mut self, key: &ObjectKey, reason: &'static Reason, note: &str) {
+    pub(crate) fn forget(&mut self, key: &ObjectKey, reason: &'static Reason, note: &str) {
         self.0.remove(&topic(key, reason, note));
     }
 }

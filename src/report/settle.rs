@@ -17,7 +17,7 @@ const ROUNDS_MAX: u32 = 5;
 
 /// How the object was left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Settled {
+pub(crate) enum Settled {
     /// The list was changed by us.
     Changed,
     /// There was nothing to change.
@@ -28,20 +28,20 @@ pub enum Settled {
 
 /// What was last seen of the object.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Known {
+pub(crate) struct Known {
     /// Its uid as a number; 0 if unknown.
-    pub uid: u128,
+    pub(crate) uid: u128,
     /// Its finalizers, in the API's order.
-    pub finalizers: Vec<String>,
+    pub(crate) finalizers: Vec<String>,
 }
 
 /// Why the object could not be settled.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Setback {
+pub(crate) struct Setback {
     /// The verb that failed, as RBAC rules spell it.
-    pub verb: &'static str,
+    pub(crate) verb: &'static str,
     /// How it failed.
-    pub failure: Failure,
+    pub(crate) failure: Failure,
 }
 
 /// Brings the list to the aim, starting from what is `known`.
@@ -55,7 +55,7 @@ pub struct Setback {
 ///
 /// # Cancel safety
 /// A patch under way may or may not be applied; it is one change at the server.
-pub async fn settle(api: &ApiServer, key: &ObjectKey, known: Known, aim: Aim<'_>) -> Result<Settled, Setback> {
+pub(crate) async fn settle(api: &ApiServer, key: &ObjectKey, known: Known, aim: Aim<'_>) -> Result<Settled, Setback> {
     let mut uid = uid_text(known.uid);
     let mut finalizers = known.finalizers;
     let mut round = 0;

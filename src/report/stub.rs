@@ -14,19 +14,19 @@ use crate::api::ApiServer;
 
 /// A request as the server saw it.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// HTTP method.
-    pub method: String,
+    pub(crate) method: String,
     /// Path and query.
-    pub path: String,
+    pub(crate) path: String,
     /// The `Authorization` header.
-    pub authorization: String,
+    pub(crate) authorization: String,
     /// The body as text.
-    pub body: String,
+    pub(crate) body: String,
 }
 
 /// What the server answers.
-pub struct Answer {
+pub(crate) struct Answer {
     code: u16,
     header: Option<(&'static str, String)>,
     body: Vec<u8>,
@@ -34,36 +34,36 @@ pub struct Answer {
 
 impl Answer {
     /// A JSON body with a status.
-    pub fn json(code: u16, body: &serde_json::Value) -> Self {
+    pub(crate) fn json(code: u16, body: &serde_json::Value) -> Self {
         Self { code, header: None, body: body.to_string().into_bytes() }
     }
 
     /// The same with a header.
-    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
         self.header = Some((name, value.to_owned()));
         self
     }
 }
 
 /// A running server and a client of it.
-pub struct Stub {
+pub(crate) struct Stub {
     /// The client.
-    pub api: ApiServer,
+    pub(crate) api: ApiServer,
     /// The token file that the client uses.
-    pub token: std::path::PathBuf,
+    pub(crate) token: std::path::PathBuf,
     asked: Arc<Mutex<Vec<Asked>>>,
     _folder: tempfile::TempDir,
 }
 
 impl Stub {
     /// Every request until now, in order of arrival.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().expect("no panic").clone()
     }
 }
 
 /// A server that answers by `script` until the test ends.
-pub async fn server(script: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Stub {
+pub(crate) async fn server(script: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Stub {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let asked = Arc::new(Mutex::new(Vec::new()));

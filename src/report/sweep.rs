@@ -18,7 +18,13 @@ use crate::report::wishes::Wish;
 ///
 /// # Cancel safety
 /// May be dropped at any time; the next start sweeps again.
-pub async fn sweep(api: &ApiServer, scopes: &[Scope], followed: impl Fn(&Metadata) -> bool, ours: &Finalizers, wishes: &FinalizerSender) {
+pub(crate) async fn sweep(
+    api: &ApiServer,
+    scopes: &[Scope],
+    followed: impl Fn(&Metadata) -> bool,
+    ours: &Finalizers,
+    wishes: &FinalizerSender,
+) {
     let which = ours.to_which();
     for scope in scopes {
         let mut pages = Pages::new(api, scope, Patience::Endless);

@@ -15,7 +15,7 @@ const KEPT: usize = 64;
 
 /// What an object's finalizers should say.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Wish {
+pub(crate) enum Wish {
     /// The object's files are written: carry our finalizer.
     Guard {
         /// Which object.
@@ -47,18 +47,18 @@ pub enum Wish {
 
 /// A wish without its key.
 #[derive(Clone)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// What is to be done.
-    pub aim: WantedAim,
+    pub(crate) aim: WantedAim,
     /// What was last seen of the object.
-    pub known: Known,
+    pub(crate) known: Known,
     /// Failures of this wish in a row.
-    pub failures: u32,
+    pub(crate) failures: u32,
 }
 
 /// What is to be done to an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum WantedAim {
+pub(crate) enum WantedAim {
     /// Put our finalizer on.
     Guard,
     /// Take it off.
@@ -71,14 +71,14 @@ pub enum WantedAim {
 
 impl WantedAim {
     /// Whether our finalizer is to come off.
-    pub const fn is_release(self) -> bool {
+    pub(crate) const fn is_release(self) -> bool {
         matches!(self, Self::Release | Self::ReleaseTerminating)
     }
 }
 
 impl Wanted {
     /// A wish taken apart.
-    pub fn from_wish(wish: Wish) -> (ObjectKey, Self) {
+    pub(crate) fn from_wish(wish: Wish) -> (ObjectKey, Self) {
         let (key, aim, uid, finalizers) = match wish {
             Wish::Guard { key, uid, finalizers } => (key, WantedAim::Guard, uid, finalizers),
             Wish::Release { key, uid, finalizers, terminating: false } => (key, WantedAim::Release, uid, finalizers),
@@ -91,7 +91,7 @@ impl Wanted {
 
 /// Wishes on their way to the writer: at most one per object.
 #[derive(Default)]
-pub struct Inbox {
+pub(crate) struct Inbox {
     // Shared by senders and the writer; held for one insertion or removal, never across an await.
     state: Mutex<InboxState>,
     notify: Notify,
@@ -110,7 +110,7 @@ impl Inbox {
     }
 
     /// Replaces what was wished for this object before.
-    pub fn put(&self, key: ObjectKey, wanted: Wanted) {
+    pub(crate) fn put(&self, key: ObjectKey, wanted: Wanted) {
         let mut state = self.lock();
         if state.wanted.insert(key.clone(), wanted).is_none() {
             state.order.push_back(key);
@@ -120,7 +120,7 @@ impl Inbox {
     }
 
     /// Puts an older wish back, unless there is a newer one.
-    pub fn put_back(&self, key: ObjectKey, wanted: Wanted) {
+    pub(crate) fn put_back(&self, key: ObjectKey, wanted: Wanted) {
         let mut state = self.lock();
         if !state.wanted.contains_key(&key) {
             state.wanted.insert(key.clone(), wanted);
@@ -132,29 +132,25 @@ impl Inbox {
     ///
     /// # Cancel safety
     /// Cancel safe; a change nobody waited for is told to the next who waits.
-    pub async fn changed(&self) {
+    pub(crate) async fn changed(&self) {
         self.notify.notified().await;
     }
 
     /// Wishes that wait.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
         self.lock().wanted.len()
     }
 
-    /// Whether no wish waits.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// All wishes at once.
-    pub fn take_all(&self) -> HashMap<ObjectKey, Wanted> {
+    pub(crate) fn take_all(&self) -> HashMap<ObjectKey, Wanted> {
         let mut state = self.lock();
         state.order = VecDeque::new();
         std::mem::take(&mut state.wanted)
     }
 
     /// The wish that waits for longest.
-    pub fn take(&self) -> Option<(ObjectKey, Wanted)> {
+    pub(crate) fn take(&self) -> Option<(ObjectKey, Wanted)> {
         let mut state = self.lock();
         let key = state.order.pop_front()?;
         let taken = state.wanted.remove_entry(&key);
@@ -165,11 +161,17 @@ impl Inbox {
         }
         taken
     }
+
+    /// Whether no wish waits.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// Wishes that wait for a time of their own.
 #[derive(Default)]
-pub struct Later {
+pub(crate) struct Later {
     wanted: HashMap<ObjectKey, (Instant, u64, Wanted)>,
     times: BTreeMap<(Instant, u64), ObjectKey>,
     count: u64,
@@ -177,7 +179,7 @@ pub struct Later {
 
 impl Later {
     /// Keeps a wish until then, instead of an earlier one for this object.
-    pub fn put(&mut self, at: Instant, key: ObjectKey, wanted: Wanted) {
+    pub(crate) fn put(&mut self, at: Instant, key: ObjectKey, wanted: Wanted) {
         self.forget(&key);
         self.count += 1;
         self.wanted.insert(key.clone(), (at, self.count, wanted));
@@ -185,25 +187,20 @@ impl Later {
     }
 
     /// Drops the wish for this object, because there is a newer one elsewhere.
-    pub fn forget(&mut self, key: &ObjectKey) {
+    pub(crate) fn forget(&mut self, key: &ObjectKey) {
         if let Some((at, number, _)) = self.wanted.remove(key) {
             self.times.remove(&(at, number));
             give_back(&mut self.wanted);
         }
     }
 
-    /// Whether no wish waits.
-    pub fn is_empty(&self) -> bool {
-        self.wanted.is_empty()
-    }
-
     /// When to look again.
-    pub fn next(&self) -> Option<Instant> {
+    pub(crate) fn next(&self) -> Option<Instant> {
         self.times.first_key_value().map(|(&(at, _), _)| at)
     }
 
     /// The wishes whose time has come.
-    pub fn due(&mut self, now: Instant) -> Vec<(ObjectKey, Wanted)> {
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<(ObjectKey, Wanted)> {
         let mut due = Vec::new();
         while let Some(entry) = self.times.first_entry()
             && entry.key().0 <= now
@@ -215,8 +212,14 @@ impl Later {
     }
 
     /// All wishes, whatever their time.
-    pub fn entries(self) -> impl Iterator<Item = (ObjectKey, Wanted)> {
+    pub(crate) fn entries(self) -> impl Iterator<Item = (ObjectKey, Wanted)> {
         self.wanted.into_iter().map(|(key, (_, _, wanted))| (key, wanted))
+    }
+
+    /// Whether no wish waits.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wanted.is_empty()
     }
 }
 

@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 const PAUSES: Duration = Duration::from_secs(1);
 
 /// One source of the cluster.
-pub struct ClusterSource {
+pub(crate) struct ClusterSource {
     api: ApiServer,
     scope: Scope,
     reader: Reader,
@@ -64,7 +64,7 @@ enum Turn {
 
 impl ClusterSource {
     /// A source that has not begun. `seed` spreads its waits among those of others.
-    pub fn new(api: ApiServer, scope: Scope, manner: Manner, ends: Ends, seed: u32) -> Self {
+    pub(crate) fn new(api: ApiServer, scope: Scope, manner: Manner, ends: Ends, seed: u32) -> Self {
         let reader = scope.reader();
         let (Manner { after, timeouts, give_up, poll }, Ends { mailbox, requests, contact }) = (manner, ends);
         Self {
@@ -92,7 +92,7 @@ impl ClusterSource {
     ///
     /// # Errors
     /// Why a single list was given up.
-    pub async fn run(mut self) -> Result<(), String> {
+    pub(crate) async fn run(mut self) -> Result<(), String> {
         // A streaming list is a watch: where none follows, pages do without that verb.
         let first = if self.after == After::Watch { Input::Ready } else { Input::Relist };
         let mut next = self.machine.next(first, self.now());

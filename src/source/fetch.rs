@@ -23,7 +23,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 const FAILED_MAX: usize = 1000;
 
 /// Reads single objects again for the engine, one after another.
-pub struct Fetcher {
+pub(crate) struct Fetcher {
     api: ApiServer,
     scopes: Vec<(Scope, Contact)>,
     mailbox: Mailbox,
@@ -37,12 +37,12 @@ pub struct Fetcher {
 
 impl Fetcher {
     /// A reader of the objects of these scopes.
-    pub fn new(api: ApiServer, scopes: Vec<(Scope, Contact)>, mailbox: Mailbox) -> Self {
+    pub(crate) fn new(api: ApiServer, scopes: Vec<(Scope, Contact)>, mailbox: Mailbox) -> Self {
         Self { api, scopes, mailbox, lists: HashSet::new(), told: HashMap::new(), failed: HashMap::new() }
     }
 
     /// Answers requests until nobody makes any. Says nothing of objects that are gone: their watch does.
-    pub async fn run(mut self, mut requests: mpsc::Receiver<Wanted>) {
+    pub(crate) async fn run(mut self, mut requests: mpsc::Receiver<Wanted>) {
         while let Some(wanted) = requests.recv().await {
             let Some((scope, contact)) = self.scopes.iter().find(|(scope, _)| scope.id == wanted.source).cloned() else { continue };
             // The engine asks again, and more often than a server that refuses should be asked.
@@ -111,7 +111,7 @@ impl Fetcher {
 ///
 /// # Errors
 /// [`Failure`]
-pub async fn json_of(api: &ApiServer, kind: Kind, namespace: &str, name: &str) -> Result<Option<Box<RawValue>>, Failure> {
+pub(crate) async fn json_of(api: &ApiServer, kind: Kind, namespace: &str, name: &str) -> Result<Option<Box<RawValue>>, Failure> {
     match api.call(get(&object_path(kind, namespace, name), &[])?).await {
         Err(failure) if failure.code() == Some(404) => Ok(None),
         json => json.map(Some),

@@ -51,7 +51,7 @@ impl Mailbox {
     ///
     /// # Cancel safety
     /// Yes.
-    pub async fn has_room(&self, bytes: usize) {
+    pub(crate) async fn has_room(&self, bytes: usize) {
         loop {
             let drained = self.0.drained.notified();
             let mut drained = std::pin::pin!(drained);
@@ -64,7 +64,7 @@ impl Mailbox {
     }
 
     /// Whether `bytes` fit now.
-    pub fn fits(&self, bytes: usize) -> bool {
+    pub(crate) fn fits(&self, bytes: usize) -> bool {
         self.queue().fits(bytes)
     }
 
@@ -72,7 +72,7 @@ impl Mailbox {
     ///
     /// # Cancel safety
     /// Yes.
-    pub async fn arrived(&self) {
+    pub(crate) async fn arrived(&self) {
         while self.queue().events.is_empty() {
             self.0.arrived.notified().await;
         }

@@ -3,17 +3,17 @@
 
 use crate::core::object::{ObjectKey, SourceId};
 
-pub mod cluster;
-pub mod downloads;
-pub mod fetch;
+pub(crate) mod cluster;
+pub(crate) mod downloads;
+pub(crate) mod fetch;
 pub mod mailbox;
 pub mod manifests;
-pub mod named;
-pub mod scope;
+pub(crate) mod named;
+pub(crate) mod scope;
 
 /// What the engine asks of a source. Answered by ordinary events, or not at all where the source has nothing to say.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Request {
+pub(crate) enum Request {
     /// Send this object again, with its bytes.
     Fetch(ObjectKey),
     /// Send everything of this source again, as a new list.

@@ -19,24 +19,24 @@ const SLACK: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// [`Failure`]; an object that is not there is none.
-pub async fn read(api: &ApiServer, scope: &Scope, name: &str) -> Result<Option<Object>, Failure> {
+pub(crate) async fn read(api: &ApiServer, scope: &Scope, name: &str) -> Result<Option<Object>, Failure> {
     let namespace = scope.namespace.as_deref().unwrap_or_default();
     let Some(json) = json_of(api, scope.kind, namespace, name).await? else { return Ok(None) };
     scope.reader().object(json.get().as_bytes()).map(Some).map_err(|_| Failure::Decode { what: "the object", line: 0, column: 0 })
 }
 
 /// What a reading needs.
-pub struct Reading<'a> {
+pub(crate) struct Reading<'a> {
     /// The server.
-    pub api: &'a ApiServer,
+    pub(crate) api: &'a ApiServer,
     /// What is read; it has a name.
-    pub scope: &'a Scope,
+    pub(crate) scope: &'a Scope,
     /// Where it goes.
-    pub mailbox: &'a Mailbox,
+    pub(crate) mailbox: &'a Mailbox,
     /// Where it is told how that went.
-    pub contact: &'a Contact,
+    pub(crate) contact: &'a Contact,
     /// The number of the list that it makes.
-    pub generation: u32,
+    pub(crate) generation: u32,
 }
 
 impl Reading<'_> {
@@ -44,7 +44,7 @@ impl Reading<'_> {
     ///
     /// # Errors
     /// What went wrong. A refusal is told as one.
-    pub async fn once(self) -> Result<(), Failure> {
+    pub(crate) async fn once(self) -> Result<(), Failure> {
         let Self { api, scope, mailbox, contact, generation } = self;
         let (source, name) = (scope.id, scope.name().unwrap_or_default());
         contact.expect_within(SLACK * 2);

@@ -16,22 +16,22 @@ use crate::source::mailbox::Mailbox;
 
 /// One kind in one namespace, or in all; or one object by its name.
 #[derive(Clone)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// Position in the engine's list of sources.
-    pub id: SourceId,
+    pub(crate) id: SourceId,
     /// ConfigMaps, Secrets or pods.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// The namespace; none for the whole cluster.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// Which of them.
-    pub which: Which,
+    pub(crate) which: Which,
     /// FOLDER_ANNOTATION.
-    pub folder_annotation: String,
+    pub(crate) folder_annotation: String,
 }
 
 /// Which objects of a kind and namespace.
 #[derive(Clone)]
-pub enum Which {
+pub(crate) enum Which {
     /// The one of this name, whatever its labels.
     Named(String),
     /// Those that carry labels.
@@ -52,7 +52,7 @@ pub enum Which {
 
 impl Scope {
     /// The name of the only object, where there is one.
-    pub fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         match &self.which {
             Which::Named(name) => Some(name),
             Which::Labelled { .. } | Which::OfType { .. } => None,
@@ -60,12 +60,12 @@ impl Scope {
     }
 
     /// The namespace, for people.
-    pub fn shown(&self) -> &str {
+    pub(crate) fn shown(&self) -> &str {
         self.namespace.as_deref().unwrap_or("ALL")
     }
 
     /// The rights that it lives on, for people.
-    pub fn rights(&self) -> &'static str {
+    pub(crate) fn rights(&self) -> &'static str {
         match (&self.which, self.kind) {
             (Which::OfType { .. }, _) | (_, Kind::Pod) => "the service account needs list and watch (rbac/exec.yaml)",
             (Which::Named(_), _) => "the service account needs get and watch for this name (rbac/)",
@@ -74,17 +74,17 @@ impl Scope {
     }
 
     /// Where the objects are listed.
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         collection_path(self.kind, self.namespace.as_deref())
     }
 
     /// How its objects are read.
-    pub fn reader(&self) -> Reader {
+    pub(crate) fn reader(&self) -> Reader {
         Reader { kind: self.kind, folder_annotation: self.folder_annotation.clone() }
     }
 
     /// The query that selects them. RBAC rules with resourceNames admit a list by this field selector.
-    pub fn selection(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn selection(&self) -> Vec<(&'static str, String)> {
         match &self.which {
             Which::Named(name) => vec![("fieldSelector", format!("metadata.name={name}"))],
             Which::Labelled { selector, .. } => vec![("labelSelector", selector.to_string())],
@@ -95,7 +95,7 @@ impl Scope {
     }
 
     /// Whether an object that the server lists here is this source's to tell of.
-    pub fn takes(&self, key: &ObjectKey) -> bool {
+    pub(crate) fn takes(&self, key: &ObjectKey) -> bool {
         match &self.which {
             Which::Named(_) | Which::OfType { .. } => true,
             Which::Labelled { except, .. } => !except.contains(key),
@@ -105,7 +105,7 @@ impl Scope {
 
 /// What follows a complete list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum After {
+pub(crate) enum After {
     /// A watch, for ever.
     Watch,
     /// Nothing: METHOD=LIST.
@@ -116,32 +116,32 @@ pub enum After {
 
 /// Deadlines of a watch.
 #[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
+pub(crate) struct Timeouts {
     /// WATCH_SERVER_TIMEOUT: the server ends a watch after this.
-    pub server: Duration,
+    pub(crate) server: Duration,
     /// WATCH_CLIENT_TIMEOUT: we do, after this.
-    pub client: Duration,
+    pub(crate) client: Duration,
 }
 
 /// How a source goes on, and for how long it waits.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
+pub(crate) struct Manner {
     /// What follows a complete list.
-    pub after: After,
+    pub(crate) after: After,
     /// Deadlines of a watch.
-    pub timeouts: Timeouts,
+    pub(crate) timeouts: Timeouts,
     /// Bounds of a single list while the server cannot be reached, or refuses; `None`: it is waited for.
-    pub give_up: Option<Retry>,
+    pub(crate) give_up: Option<Retry>,
     /// Time between two readings of an object that we may read by its name only.
-    pub poll: Duration,
+    pub(crate) poll: Duration,
 }
 
 /// What connects a source with the rest.
-pub struct Ends {
+pub(crate) struct Ends {
     /// Where its events go.
-    pub mailbox: Mailbox,
+    pub(crate) mailbox: Mailbox,
     /// Where the engine asks.
-    pub requests: mpsc::Receiver<Request>,
+    pub(crate) requests: mpsc::Receiver<Request>,
     /// Where it tells how it is.
-    pub contact: Contact,
+    pub(crate) contact: Contact,
 }

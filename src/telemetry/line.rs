@@ -12,7 +12,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Which of the two forms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Form {
+pub(crate) enum Form {
     /// One JSON object a line.
     Json,
     /// `name=value` pairs.
@@ -20,13 +20,13 @@ pub enum Form {
 }
 
 /// Writes lines of the sidecar's forms. Spans are left out: we use none.
-pub struct Lines {
+pub(crate) struct Lines {
     /// Which form.
-    pub form: Form,
+    pub(crate) form: Form,
     /// The zone of times.
-    pub zone: TimeZone,
+    pub(crate) zone: TimeZone,
     /// The clock.
-    pub now: fn() -> Timestamp,
+    pub(crate) now: fn() -> Timestamp,
 }
 
 impl<S, N> FormatEvent<S, N> for Lines

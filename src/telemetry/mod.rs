@@ -194,7 +194,7 @@ pub(crate) mod tests {
     }
 
     /// What `act` logs.
-    pub fn captured(level: LogLevel, format: LogFormat, act: impl FnOnce()) -> String {
+    pub(crate) fn captured(level: LogLevel, format: LogFormat, act: impl FnOnce()) -> String {
         captured_by(&Log::to_stderr(level, format), act)
     }
 

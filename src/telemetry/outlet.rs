@@ -21,10 +21,10 @@ const STACK_BYTES: usize = 128 << 10;
 
 /// One output of the log. Cheap to clone.
 #[derive(Clone)]
-pub struct Outlet(Arc<Shared>);
+pub(crate) struct Outlet(Arc<Shared>);
 
 /// Takes one line.
-pub struct Line<'a> {
+pub(crate) struct Line<'a> {
     outlet: &'a Outlet,
     is_grave: bool,
 }
@@ -61,7 +61,7 @@ impl Outlet {
     ///
     /// # Errors
     /// When there can be no more threads.
-    pub fn start(mut writer: impl Write + Send + 'static, lost: fn(u64)) -> io::Result<Self> {
+    pub(crate) fn start(mut writer: impl Write + Send + 'static, lost: fn(u64)) -> io::Result<Self> {
         let outlet = Self(Arc::default());
         let shared = outlet.0.clone();
         Builder::new().name("log".to_owned()).stack_size(STACK_BYTES).spawn(move || {
@@ -79,7 +79,7 @@ impl Outlet {
     }
 
     /// Waits until every line is written, at most until none was for this long, and never longer than ten times that.
-    pub fn drain(&self, patience: Duration) {
+    pub(crate) fn drain(&self, patience: Duration) {
         let end = Instant::now() + patience * 10;
         let mut state = self.0.state();
         while state.writes || !state.lines.is_empty() {

@@ -13,7 +13,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use crate::config::read::log::Rotation;
 
 /// A file that lines are appended to.
-pub struct LogFile {
+pub(crate) struct LogFile {
     path: PathBuf,
     rotation: Option<Rotation>,
     file: File,
@@ -25,7 +25,7 @@ impl LogFile {
     ///
     /// # Errors
     /// When it cannot be opened for appending.
-    pub fn open(path: &Path, rotation: Option<Rotation>) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, rotation: Option<Rotation>) -> io::Result<Self> {
         let (file, length_bytes) = appendable(path)?;
         Ok(Self { path: path.to_owned(), rotation, file, length_bytes })
     }

@@ -3,21 +3,21 @@
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// A process group that is killed when this is dropped, unless it is released.
-pub struct Group(Option<Pid>);
+pub(crate) struct Group(Option<Pid>);
 
 impl Group {
     /// The group that this process leads, and nobody has waited for it.
-    pub const fn of(leader: Pid) -> Self {
+    pub(crate) const fn of(leader: Pid) -> Self {
         Self(Some(leader))
     }
 
     /// From now on it lives on.
-    pub fn release(mut self) {
+    pub(crate) fn release(mut self) {
         self.0 = None;
     }
 
     /// Kills what is in it.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         if let Some(group) = self.0 {
             // As long as it has members its number is its own. It fails when all of it is gone.
             let _ = kill_process_group(group, Signal::KILL);

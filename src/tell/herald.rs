@@ -25,11 +25,11 @@ const MOMENTS: Duration = Duration::from_secs(10);
 
 /// What was told of those that fail.
 #[derive(Default)]
-pub struct Failing(HashMap<Box<str>, Vec<(String, Instant)>>);
+pub(crate) struct Failing(HashMap<Box<str>, Vec<(String, Instant)>>);
 
 impl Failing {
     /// Notes why somebody fails, and says whether that is worth telling.
-    pub fn is_news(&mut self, who: &str, why: &str) -> bool {
+    pub(crate) fn is_news(&mut self, who: &str, why: &str) -> bool {
         let now = Instant::now();
         self.0.retain(|_, told| {
             told.retain(|(_, at)| now.duration_since(*at) < AGAIN);
@@ -45,13 +45,13 @@ impl Failing {
     }
 
     /// It works. Whether it was told that it did not.
-    pub fn works(&mut self, who: &str) -> bool {
+    pub(crate) fn works(&mut self, who: &str) -> bool {
         self.0.remove(who).is_some()
     }
 }
 
 /// See the module's header.
-pub struct Herald {
+pub(crate) struct Herald {
     events: EventSender,
     pod: Pod,
     failing: Failing,
@@ -59,13 +59,13 @@ pub struct Herald {
 
 impl Herald {
     /// Tells of reactions on this pod; nothing where it is not known by its name.
-    pub fn new(events: EventSender, pod: Pod) -> Option<Self> {
+    pub(crate) fn new(events: EventSender, pod: Pod) -> Option<Self> {
         let is_named = !pod.name.is_empty() && !pod.namespace.is_empty();
         is_named.then(|| Self { events, pod, failing: Failing::default() })
     }
 
     /// Tells what an attempt of a reaction came to that is owed for this time, and why it failed if it did.
-    pub fn tell(&mut self, reaction: &'static str, verdict: Verdict, why: &str, owed_for: Duration) {
+    pub(crate) fn tell(&mut self, reaction: &'static str, verdict: Verdict, why: &str, owed_for: Duration) {
         let why = match verdict {
             Verdict::Told => {
                 self.failing.works(reaction);
@@ -81,7 +81,7 @@ impl Herald {
     }
 
     /// Tells that the application knows by itself what a reaction failed to tell it.
-    pub fn tell_known(&mut self, reaction: &'static str) {
+    pub(crate) fn tell_known(&mut self, reaction: &'static str) {
         if self.failing.works(reaction) {
             self.send(&RELOAD_SUCCEEDED, format!("{reaction}: the application was started, and has read its files"));
         }

@@ -11,7 +11,7 @@ use crate::web::error::WebError;
 use crate::web::{Answer, Ask, Client, Question, Reach, Rules, tell};
 
 /// Asks whoever is to be told.
-pub struct Asker {
+pub(crate) struct Asker {
     pub(super) call: Call,
     pub(super) client: Client,
     pub(super) wording: Wording,
@@ -19,7 +19,7 @@ pub struct Asker {
 }
 
 /// Asks one URL.
-pub struct Request {
+pub(crate) struct Request {
     asker: Asker,
     rules: Rules,
     retry: Retry,
@@ -42,7 +42,7 @@ pub(super) struct Failed {
 
 impl Asker {
     /// By this client.
-    pub const fn new(call: Call, client: Client, wording: Wording, listener: Listener) -> Self {
+    pub(crate) const fn new(call: Call, client: Client, wording: Wording, listener: Listener) -> Self {
         Self { call, client, wording, listener }
     }
 
@@ -114,7 +114,7 @@ impl Failed {
 
 impl Request {
     /// Credentials go to the URL's own origin; no address is refused, for an administrator chose it.
-    pub fn new(asker: Asker, retry: Retry) -> Self {
+    pub(crate) fn new(asker: Asker, retry: Retry) -> Self {
         let rules = Rules { reach: Reach::Anywhere, credentials: only(&asker.call.url.0) };
         Self { asker, rules, retry, failure: String::new(), answered: None }
     }

@@ -11,24 +11,24 @@ const WAITS: &str = "it waits for its turn";
 const UNDER_WAY: &str = "under way";
 
 /// A reaction that has not worked yet for the delivery in hand.
-pub struct Left {
+pub(crate) struct Left {
     /// Its place among the reactions.
-    pub reaction: usize,
+    pub(crate) reaction: usize,
     /// How often it was fired.
-    pub tries: u64,
+    pub(crate) tries: u64,
     /// Since when it is owed.
-    pub since: Duration,
+    pub(crate) since: Duration,
     /// Why it was not told yet.
-    pub why: String,
+    pub(crate) why: String,
     /// Whether there is nothing left to do.
-    pub is_over: bool,
+    pub(crate) is_over: bool,
     /// The reason that people were told last, without lengths.
     told: Option<String>,
 }
 
 /// What an attempt came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It worked.
     Told,
     /// It failed, and there is no other attempt.
@@ -43,19 +43,19 @@ pub enum Verdict {
 
 impl Verdict {
     /// Whether there is another attempt.
-    pub const fn stays(self) -> bool {
+    pub(crate) const fn stays(self) -> bool {
         matches!(self, Self::Quick | Self::Slow)
     }
 }
 
 impl Left {
     /// One that was not fired yet.
-    pub fn new(reaction: usize, since: Duration) -> Self {
+    pub(crate) fn new(reaction: usize, since: Duration) -> Self {
         Self { reaction, tries: 0, since, why: WAITS.to_owned(), is_over: false, told: None }
     }
 
     /// It is fired now.
-    pub fn begins(&mut self) {
+    pub(crate) fn begins(&mut self) {
         self.tries += 1;
         if self.tries == 1 {
             UNDER_WAY.clone_into(&mut self.why);
@@ -63,7 +63,13 @@ impl Left {
     }
 
     /// Logs how an attempt ended, and says what follows.
-    pub fn judge(&mut self, fired: Result<(), Fault>, reaction: &dyn Reaction, job: &Job, (pace, now): (&mut Pace, Duration)) -> Verdict {
+    pub(crate) fn judge(
+        &mut self,
+        fired: Result<(), Fault>,
+        reaction: &dyn Reaction,
+        job: &Job,
+        (pace, now): (&mut Pace, Duration),
+    ) -> Verdict {
         let (name, attempts, files, triggered_by) = (reaction.name(), self.tries, job.paths.len(), job.triggered_by());
         let Err(fault) = fired else {
             pace.told();

@@ -2,20 +2,20 @@
 //!
 //! They never block the files, readiness or removal. One [`runner`] drives them all, in order, from a queue that merges what waits.
 
-pub mod child;
-pub mod exec;
+pub(crate) mod child;
+pub(crate) mod exec;
 mod group;
-pub mod herald;
-pub mod http;
+pub(crate) mod herald;
+pub(crate) mod http;
 mod left;
-pub mod pods;
-pub mod proc;
-pub mod runner;
-pub mod script;
-pub mod signal;
+pub(crate) mod pods;
+pub(crate) mod proc;
+pub(crate) mod runner;
+pub(crate) mod script;
+pub(crate) mod signal;
 #[cfg(test)]
 mod told_tests;
-pub mod words;
+pub(crate) mod words;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -43,13 +43,13 @@ fn withhold_secrets(command: &mut Command) {
 }
 
 /// What would be shown to prove who we are.
-pub type Shown<'a> = Pin<Box<dyn Future<Output = Option<Fingerprint>> + Send + 'a>>;
+pub(crate) type Shown<'a> = Pin<Box<dyn Future<Output = Option<Fingerprint>> + Send + 'a>>;
 
 /// What may become of a reaction.
-pub type Fired<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
+pub(crate) type Fired<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
 
 /// Something that tells the application.
-pub trait Reaction: Send {
+pub(crate) trait Reaction: Send {
     /// What it is called in the log and in figures.
     fn name(&self) -> &'static str;
 
@@ -99,7 +99,7 @@ pub trait Reaction: Send {
 
 /// Why the application was not told.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Worth another attempt.
     Transient {
         /// What kind of trouble.
@@ -142,12 +142,12 @@ pub enum Fault {
 
 impl Fault {
     /// Worth another attempt, as when a connection did not come about.
-    pub const fn later(why: String) -> Self {
+    pub(crate) const fn later(why: String) -> Self {
         Self::Transient { trouble: Trouble::Connect, wish: None, why }
     }
 
     /// For people.
-    pub fn why(&self) -> &str {
+    pub(crate) fn why(&self) -> &str {
         match self {
             Self::Transient { why, .. } | Self::Answered { why, .. } | Self::Refused { why, .. } | Self::Spared { why, .. } => why,
             Self::Unanswered(why) | Self::Permanent(why) => why,
@@ -191,7 +191,7 @@ impl Fault {
     }
 
     /// What it means for the next attempt; nothing where there is to be none.
-    pub const fn ended(&self) -> Option<Ended> {
+    pub(crate) const fn ended(&self) -> Option<Ended> {
         match self {
             Self::Transient { trouble, wish, .. } => Some(Ended::Trouble(*trouble, *wish)),
             Self::Answered { wish, .. } => Some(Ended::Answered(*wish)),

@@ -26,7 +26,7 @@ use crate::web::error::WebError;
 use crate::web::{Reach, Rules};
 
 /// See the module's header.
-pub struct Pods {
+pub(crate) struct Pods {
     asker: Asker,
     settings: AskedPods,
     api: ApiServer,
@@ -59,7 +59,7 @@ struct Unwell {
 
 impl Pods {
     /// A reaction that asks these pods.
-    pub fn new(asker: Asker, settings: AskedPods, api: ApiServer, retry: Retry) -> Self {
+    pub(crate) fn new(asker: Asker, settings: AskedPods, api: ApiServer, retry: Retry) -> Self {
         Self {
             asker,
             settings,

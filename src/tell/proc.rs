@@ -7,18 +7,18 @@ use rustix::process::Signal;
 
 /// A process whose parent we are.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Status {
+pub(crate) struct Status {
     /// Its number, as we count.
-    pub pid: i32,
+    pub(crate) pid: i32,
     /// Whether it has ended and nobody has waited for it.
-    pub is_zombie: bool,
+    pub(crate) is_zombie: bool,
     ignored: u64,
     caught: u64,
 }
 
 /// What a process does about a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Disposition {
+pub(crate) enum Disposition {
     /// Nothing of its own: what the kernel does by default.
     Default,
     /// It does not want to know.
@@ -38,7 +38,7 @@ struct Lines {
 }
 
 /// Every child of ours, those included that became ours when their parent ended. None where /proc cannot be read.
-pub fn children(proc: &Path) -> Vec<Status> {
+pub(crate) fn children(proc: &Path) -> Vec<Status> {
     children_or_nothing(proc).unwrap_or_default()
 }
 
@@ -58,13 +58,13 @@ fn children_or_nothing(proc: &Path) -> Option<Vec<Status>> {
 }
 
 /// What the process of a folder of /proc does about a signal. Nothing where that cannot be read.
-pub fn disposition(folder: &Path, signal: Signal) -> Option<Disposition> {
+pub(crate) fn disposition(folder: &Path, signal: Signal) -> Option<Disposition> {
     let lines = parse(&fs::read_to_string(folder.join("status")).ok()?)?;
     Some(Disposition::of(signal, lines.caught, lines.ignored))
 }
 
 /// Whether a signal says nothing by itself, and ends a process that does not handle it. TERM and the like end it on purpose.
-pub fn is_for_handlers(signal: Signal) -> bool {
+pub(crate) fn is_for_handlers(signal: Signal) -> bool {
     [Signal::HUP, Signal::USR1, Signal::USR2, Signal::ALARM].contains(&signal)
 }
 
@@ -79,7 +79,7 @@ impl Disposition {
     }
 
     /// Why a process that does so is not told by this signal.
-    pub fn objection(self, pid: i32, signal: &str) -> Option<String> {
+    pub(crate) fn objection(self, pid: i32, signal: &str) -> Option<String> {
         match self {
             Self::Default => Some(format!("process {pid} has no handler for {signal}, which would end it")),
             Self::Ignored => Some(format!("process {pid} ignores {signal}")),
@@ -90,7 +90,7 @@ impl Disposition {
 
 impl Status {
     /// What it does about a signal.
-    pub fn disposition(&self, signal: Signal) -> Disposition {
+    pub(crate) fn disposition(&self, signal: Signal) -> Disposition {
         Disposition::of(signal, self.caught, self.ignored)
     }
 }

@@ -45,7 +45,7 @@ const LINGER: Duration = Duration::from_millis(500);
 const GONE: Duration = Duration::from_secs(1);
 
 /// See the module's header.
-pub struct Script {
+pub(crate) struct Script {
     settings: reload::Script,
     wording: Wording,
     listener: Listener,
@@ -75,13 +75,13 @@ struct Ended {
 
 impl Script {
     /// A reaction that runs SCRIPT.
-    pub fn new(settings: reload::Script, wording: Wording, listener: Listener) -> Self {
+    pub(crate) fn new(settings: reload::Script, wording: Wording, listener: Listener) -> Self {
         Self { settings, wording, listener, told: None, backoff: Duration::ZERO, starts: Arc::new(Semaphore::new(1)), fates: Vec::new() }
     }
 
     /// The same with the pauses between quick retries that this gives.
     #[must_use]
-    pub fn with_backoff(self, backoff: Duration) -> Self {
+    pub(crate) fn with_backoff(self, backoff: Duration) -> Self {
         Self { backoff, ..self }
     }
 

@@ -25,7 +25,7 @@ const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
 /// See the module's header.
 #[derive(Clone)]
-pub struct Signal {
+pub(crate) struct Signal {
     settings: Signalling,
     proc: PathBuf,
     look: Look<Result<(), Fault>>,
@@ -43,7 +43,7 @@ struct Process {
 
 impl Signal {
     /// A reaction that sends a signal.
-    pub fn new(settings: Signalling) -> Self {
+    pub(crate) fn new(settings: Signalling) -> Self {
         Self { settings, proc: "/proc".into(), look: Look::default() }
     }
 

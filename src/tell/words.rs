@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use crate::core::tell::discretion::Frankness;
 
 /// How much is kept of each output, and repeated of both.
-pub const KEPT_BYTES: usize = 4096;
+pub(crate) const KEPT_BYTES: usize = 4096;
 /// What stands in the log for what is not repeated; how long that is comes behind it.
 const WITHHELD: &str = "withheld, as files of ours may be a Secret's (REACT_OUTPUT)";
 
@@ -18,16 +18,16 @@ const SAID: &str = " bytes said: see the log";
 
 /// The beginning of an output. Without `Debug`: nobody knows what it holds.
 #[derive(Default)]
-pub struct Said {
+pub(crate) struct Said {
     /// The beginning.
-    pub kept: Vec<u8>,
+    pub(crate) kept: Vec<u8>,
     /// How long the whole is.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Said {
     /// Reads to the end, keeps the beginning.
-    pub async fn hear(&mut self, output: Option<impl AsyncRead + Unpin>) {
+    pub(crate) async fn hear(&mut self, output: Option<impl AsyncRead + Unpin>) {
         let Some(mut output) = output else { return };
         let mut buffer = [0; KEPT_BYTES];
         while let Ok(read @ 1..) = output.read(&mut buffer).await {
@@ -44,14 +44,14 @@ impl Said {
 }
 
 /// Both outputs for the log, of both together at most [`KEPT_BYTES`].
-pub fn outputs(stdout: &Said, stderr: &Said, frankness: Frankness) -> (String, String) {
+pub(crate) fn outputs(stdout: &Said, stderr: &Said, frankness: Frankness) -> (String, String) {
     let errors = stderr.kept.len().min(KEPT_BYTES.saturating_sub(stdout.kept.len()).max(KEPT_BYTES / 2));
     let of = |said: &Said, bytes_max| repeated(said.text(bytes_max), said.bytes, frankness);
     (of(stdout, KEPT_BYTES - errors), of(stderr, errors))
 }
 
 /// A text of so many bytes, or what stands for it.
-pub fn repeated(text: String, bytes: usize, frankness: Frankness) -> String {
+pub(crate) fn repeated(text: String, bytes: usize, frankness: Frankness) -> String {
     match frankness {
         Frankness::Silent if bytes > 0 => format!("{WITHHELD}: {bytes} bytes"),
         Frankness::Silent | Frankness::Guarded | Frankness::Open => text,
@@ -59,7 +59,7 @@ pub fn repeated(text: String, bytes: usize, frankness: Frankness) -> String {
 }
 
 /// What health and Events tell of an end: why, how much was said, and where.
-pub fn told(mut why: String, bytes: usize) -> String {
+pub(crate) fn told(mut why: String, bytes: usize) -> String {
     if bytes > 0 {
         // Writing to a String cannot fail.
         let _ = write!(why, ", {bytes}{SAID}");
@@ -68,7 +68,7 @@ pub fn told(mut why: String, bytes: usize) -> String {
 }
 
 /// The same for whoever compares ends: how much was said does not matter.
-pub fn without_lengths(why: &str) -> String {
+pub(crate) fn without_lengths(why: &str) -> String {
     let Some((before, after)) = why.rsplit_once(SAID) else { return why.to_owned() };
     let parts = before.split(SAID).map(|part| part.trim_end_matches(|letter: char| letter.is_ascii_digit()));
     parts.chain([after]).collect()

@@ -15,7 +15,7 @@ const NO_URL: &str = "(not a URL)";
 
 /// Whether an output may name more of a URL than its origin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Secrecy {
+pub(crate) enum Secrecy {
     /// The two lines that are quoted from the original may show its path.
     Open,
     /// It stands in a Secret.
@@ -24,7 +24,7 @@ pub enum Secrecy {
 
 impl Secrecy {
     /// How a URL in an object of this kind is shown.
-    pub const fn of(kind: Kind) -> Self {
+    pub(crate) const fn of(kind: Kind) -> Self {
         match kind {
             Kind::ConfigMap => Self::Open,
             Kind::Secret | Kind::Pod => Self::Secret,
@@ -33,7 +33,7 @@ impl Secrecy {
 }
 
 /// The origin of a URL: anything else of it may be a token.
-pub fn shown(url: &str) -> String {
+pub(crate) fn shown(url: &str) -> String {
     Url::parse(url.trim()).map_or_else(|_| NO_URL.to_owned(), |url| shown_url(&url))
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn shown_url(url: &Url) -> String {
 }
 
 /// A URL in the lines that are quoted from the original: with its path, unless that is secret; never user, query or fragment.
-pub fn quoted(url: &str, secrecy: Secrecy) -> String {
+pub(crate) fn quoted(url: &str, secrecy: Secrecy) -> String {
     match (Url::parse(url.trim()), secrecy) {
         (Ok(url), Secrecy::Open) if url.has_host() => shown_url(&url) + url.path(),
         _ => shown(url),
@@ -69,7 +69,7 @@ pub(crate) fn check(url: Url) -> Result<Url, WebError> {
 }
 
 /// Scheme, host and port, unless this is no http or https URL.
-pub fn origin(url: &str) -> Option<Origin> {
+pub(crate) fn origin(url: &str) -> Option<Origin> {
     parse(url.trim()).ok().as_ref().and_then(origin_of)
 }
 

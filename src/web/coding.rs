@@ -18,7 +18,7 @@ impl Coding {
     ///
     /// # Errors
     /// Those of the encodings that can be named, when it is another one, or more than one.
-    pub fn of(headers: &HeaderMap) -> Result<Self, String> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, String> {
         let values = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
         let all = values.collect::<Vec<_>>().join(",");
         let codings: Vec<&str> = all.split(',').map(str::trim).filter(|coding| !matches!(*coding, "" | "identity")).collect();
@@ -35,7 +35,7 @@ impl Coding {
     }
 
     /// Its name.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Plain => "identity",
             Self::Gzip => "gzip",

@@ -147,7 +147,7 @@ pub enum WebError {
 
 impl WebError {
     /// Why another attempt may succeed; nothing if it cannot.
-    pub fn trouble(&self) -> Option<Trouble> {
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
         match self {
             // What is not there yet may come.
             Self::Connect { .. } | Self::Unusable { .. } => Some(Trouble::Connect),
@@ -170,13 +170,13 @@ impl WebError {
     }
 
     /// What went wrong, for a line that names the URL itself.
-    pub fn why(&self) -> String {
+    pub(crate) fn why(&self) -> String {
         let text = self.to_string();
         self.url().and_then(|url| text.strip_prefix(url)?.strip_prefix(": ")).map_or(text.clone(), str::to_owned)
     }
 
     /// The server that it is about, if it is about one.
-    pub fn url(&self) -> Option<&str> {
+    pub(crate) fn url(&self) -> Option<&str> {
         match self {
             Self::Scheme { url }
             | Self::NotAllowed { url }
@@ -201,7 +201,7 @@ impl WebError {
     }
 
     /// How long the server asks us to wait.
-    pub fn wish(&self) -> Option<Duration> {
+    pub(crate) fn wish(&self) -> Option<Duration> {
         match self {
             Self::Status { wish, .. } => *wish,
             _ => None,

@@ -17,8 +17,8 @@
 //! # }
 //! ```
 
-pub mod address;
-pub mod body;
+pub(crate) mod address;
+pub(crate) mod body;
 mod coding;
 mod credentials;
 pub mod error;
@@ -125,14 +125,14 @@ pub enum Reach {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Validators {
     /// `ETag`
-    pub etag: Option<HeaderValue>,
+    pub(crate) etag: Option<HeaderValue>,
     /// `Last-Modified`
-    pub last_modified: Option<HeaderValue>,
+    pub(crate) last_modified: Option<HeaderValue>,
 }
 
 /// What a server's words may repeat of what it was asked, least first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Echo {
+pub(crate) enum Echo {
     /// Nothing but a path that is known to whoever knows the URL's.
     Nothing,
     /// Credentials, headers or a body too.
@@ -155,21 +155,21 @@ pub struct Answer {
     /// The status code.
     pub code: u16,
     /// The reason phrase.
-    pub reason: String,
+    pub(crate) reason: String,
     /// What its words may repeat of what it was asked.
-    pub echo: Echo,
+    pub(crate) echo: Echo,
     /// The body: all of a download that succeeded, else the beginning or nothing.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     /// How long the body is, as far as it was announced or read.
-    pub length: usize,
+    pub(crate) length: usize,
     /// By what the server knows it again.
-    pub validators: Validators,
+    pub(crate) validators: Validators,
     /// The credentials that a server was shown on the way to it, if any was.
-    pub credentials: Option<Fingerprint>,
+    pub(crate) credentials: Option<Fingerprint>,
     /// How long the server asks us to wait.
-    pub wish: Option<Duration>,
+    pub(crate) wish: Option<Duration>,
     /// While this is held no other large body is read.
-    pub turn: Option<OwnedSemaphorePermit>,
+    pub(crate) turn: Option<OwnedSemaphorePermit>,
 }
 
 /// Asks servers. Cheap to clone.
@@ -192,7 +192,7 @@ impl Client {
     ///
     /// # Errors
     /// A CA bundle that cannot be used.
-    pub async fn open(web: &Web) -> Result<Self, WebError> {
+    pub(crate) async fn open(web: &Web) -> Result<Self, WebError> {
         let (web, file) = (web.clone(), web.ca_bundle.clone().unwrap_or_default());
         let opened = aside::once(aside::AT_START, move || Self::new(&web)).await;
         opened.map_err(|source| WebError::BundleUnreadable { file, source: Arc::new(source) })?
@@ -286,7 +286,7 @@ impl Client {
     }
 
     /// The credentials that a request would show its server now.
-    pub async fn credentials_shown(&self, url: &str, origins: &CredentialOrigins) -> Option<Fingerprint> {
+    pub(crate) async fn credentials_shown(&self, url: &str, origins: &CredentialOrigins) -> Option<Fingerprint> {
         let mut url = parse(url).ok()?;
         let own = credentials::take(&mut url);
         // What cannot be spelled is not sent.
@@ -295,7 +295,7 @@ impl Client {
     }
 
     /// Whether this error is an answer after which nobody wants another attempt.
-    pub fn is_final(&self, error: &WebError) -> bool {
+    pub(crate) fn is_final(&self, error: &WebError) -> bool {
         matches!(error, WebError::Status { code: 500.., .. }) && self.server_errors_are_final
     }
 
@@ -303,7 +303,7 @@ impl Client {
     ///
     /// # Errors
     /// Every code outside 2xx.
-    pub fn judge(&self, url: &str, answer: &Answer) -> Result<(), WebError> {
+    pub(crate) fn judge(&self, url: &str, answer: &Answer) -> Result<(), WebError> {
         let trouble = match answer.code {
             200..=299 => return Ok(()),
             429 => Some(Trouble::Later),
@@ -357,12 +357,12 @@ fn is_named(url: &Url, origins: &CredentialOrigins) -> bool {
 
 impl Answer {
     /// The first 256 characters of the body, as it is or as `change` makes it.
-    pub fn excerpt(&self, change: impl FnOnce(String) -> String) -> String {
+    pub(crate) fn excerpt(&self, change: impl FnOnce(String) -> String) -> String {
         change(String::from_utf8_lossy(&self.body).into_owned()).chars().take(256).collect()
     }
 
     /// Why its words may not be repeated, if they may not.
-    pub fn secrecy(&self, frankness: Frankness) -> Option<&'static str> {
+    pub(crate) fn secrecy(&self, frankness: Frankness) -> Option<&'static str> {
         match (self.echo, frankness) {
             (_, Frankness::Silent) => Some("files of ours may be a Secret's (REACT_OUTPUT)"),
             (Echo::Hidden, _) => Some("it may repeat what is shown nowhere"),
@@ -374,7 +374,7 @@ impl Answer {
 
 /// Logs an answer in these words. The body is shown only where it is no success and the original showed it, and like any of the
 /// server's own words only where they cannot repeat what may not be shown.
-pub fn tell(wording: Wording, url: &str, secrecy: Secrecy, answer: &Answer, frankness: Frankness) {
+pub(crate) fn tell(wording: Wording, url: &str, secrecy: Secrecy, answer: &Answer, frankness: Frankness) {
     let code = answer.code;
     if wording == Wording::Own {
         return tracing::debug!(url = shown(url), code, "a server answered");

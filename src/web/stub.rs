@@ -11,32 +11,32 @@ use tokio_rustls::TlsAcceptor;
 
 /// A request as the server saw it.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// Request line and headers.
-    pub head: String,
+    pub(crate) head: String,
     /// The body.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Asked {
     /// Method and path.
-    pub fn line(&self) -> &str {
+    pub(crate) fn line(&self) -> &str {
         self.head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1")
     }
 
     /// The path.
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.line().split(' ').nth(1).unwrap_or_default()
     }
 
     /// The value of a header.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().filter_map(|line| line.split_once(": ")).find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 }
 
 /// What the server does.
-pub enum Reply {
+pub(crate) enum Reply {
     /// Sends these bytes and closes the connection.
     Raw(Vec<u8>),
     /// The same after this time.
@@ -51,7 +51,7 @@ pub enum Reply {
 
 impl Reply {
     /// An answer with a body; `headers` end in CRLF each.
-    pub fn new(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn new(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
         let mut raw = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n", body.len()).into_bytes();
         raw.extend_from_slice(body);
@@ -59,15 +59,15 @@ impl Reply {
     }
 
     /// An answer that sends elsewhere.
-    pub fn redirect(code: u16, to: &str) -> Self {
+    pub(crate) fn redirect(code: u16, to: &str) -> Self {
         Self::new(&format!("{code} Elsewhere"), &format!("Location: {to}\r\n"), "")
     }
 }
 
 /// A running server.
-pub struct Stub {
+pub(crate) struct Stub {
     /// `host:port`.
-    pub address: String,
+    pub(crate) address: String,
     asked: watch::Receiver<Vec<Asked>>,
     left: watch::Receiver<usize>,
     sent: Arc<AtomicUsize>,
@@ -75,17 +75,17 @@ pub struct Stub {
 
 impl Stub {
     /// A URL on this server.
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// Every request until now, in order of arrival.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.borrow().clone()
     }
 
     /// Waits until there were this many requests.
-    pub async fn asked_times(&self, times: usize) -> Vec<Asked> {
+    pub(crate) async fn asked_times(&self, times: usize) -> Vec<Asked> {
         let mut asked = self.asked.clone();
         let enough = asked.wait_for(|asked| asked.len() >= times);
         let enough = tokio::time::timeout(Duration::from_secs(20), enough).await.expect("in time: enough requests");
@@ -93,25 +93,25 @@ impl Stub {
     }
 
     /// Waits until we have given up on this many stalled answers.
-    pub async fn left_times(&self, times: usize) {
+    pub(crate) async fn left_times(&self, times: usize) {
         let mut left = self.left.clone();
         let enough = tokio::time::timeout(Duration::from_secs(20), left.wait_for(|left| *left >= times)).await;
         enough.expect("in time: enough connections closed").expect("the server lives");
     }
 
     /// Bytes of endless bodies that were sent.
-    pub fn sent_bytes(&self) -> usize {
+    pub(crate) fn sent_bytes(&self) -> usize {
         self.sent.load(Ordering::SeqCst)
     }
 }
 
 /// A server that answers by `script` until the test ends.
-pub async fn server(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Stub {
+pub(crate) async fn server(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Stub {
     serve(None, script).await
 }
 
 /// The same behind TLS, if there is an acceptor.
-pub async fn serve(tls: Option<TlsAcceptor>, script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Stub {
+pub(crate) async fn serve(tls: Option<TlsAcceptor>, script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Stub {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let (log, asked) = watch::channel(Vec::new());
@@ -181,18 +181,18 @@ async fn exchange(
 
 /// Makes what is logged count for the thread that logs it, whatever other tests do meanwhile. While there is one subscriber at most,
 /// the thread that first reaches a line decides for all whether anybody wants it, and one without a subscriber says no.
-pub fn log_by_thread() {
+pub(crate) fn log_by_thread() {
     static KEPT: OnceLock<[tracing::Dispatch; 2]> = OnceLock::new();
     KEPT.get_or_init(|| [(); 2].map(|()| tracing::Dispatch::new(tracing_subscriber::registry())));
 }
 
 /// What was logged on this thread.
 #[derive(Clone, Default)]
-pub struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
     /// Collects lines until the guard is dropped.
-    pub fn collect() -> (Self, tracing::subscriber::DefaultGuard) {
+    pub(crate) fn collect() -> (Self, tracing::subscriber::DefaultGuard) {
         log_by_thread();
         let lines = Self::default();
         let writer = lines.clone();
@@ -202,7 +202,7 @@ impl Lines {
     }
 
     /// The lines that contain this text.
-    pub fn with(&self, text: &str) -> Vec<String> {
+    pub(crate) fn with(&self, text: &str) -> Vec<String> {
         let bytes = self.0.lock().expect("no panic").clone();
         String::from_utf8_lossy(&bytes).lines().map(str::trim).filter(|line| line.contains(text)).map(str::to_owned).collect()
     }

@@ -21,7 +21,7 @@ fn sources(folder: &str) -> Vec<PathBuf> {
 /// Whether only tests are built of this file.
 fn is_of_tests(file: &Path) -> bool {
     let shown = file.to_string_lossy();
-    ["_tests.rs", "/tests.rs", "/stub.rs"].iter().any(|end| shown.ends_with(end)) || shown.contains("_tests/")
+    ["_tests.rs", "/tests.rs", "/stub.rs", "config/docs.rs"].iter().any(|end| shown.ends_with(end)) || shown.contains("_tests/")
 }
 
 /// The lines of a file that are neither comments nor behind `#[cfg(test)]`.

@@ -32,14 +32,14 @@ use crate::web::Client;
 /// A stop waits this long for a disk that hangs.
 const STOP_WITHIN: Duration = Duration::from_millis(1800);
 /// How late the loop may be before it counts as stuck.
-pub const SLACK: Duration = Duration::from_secs(30);
+pub(crate) const SLACK: Duration = Duration::from_secs(30);
 /// A reaction that runs when we stop gets this long to end.
-pub const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 /// The loop looks around at least this often.
-pub const LOOK: Duration = Duration::from_secs(60);
+pub(crate) const LOOK: Duration = Duration::from_secs(60);
 
 /// What is said when the runner is no more.
-pub const RUNNER_ENDED: &str = "the task that tells the application ended early";
+pub(crate) const RUNNER_ENDED: &str = "the task that tells the application ended early";
 
 /// Resolves when the application may have been told of everything, or never will be.
 async fn told(runner: Option<&mut Runner>) -> Input {
@@ -48,7 +48,7 @@ async fn told(runner: Option<&mut Runner>) -> Input {
 }
 
 /// How the loop ended.
-pub enum Ended {
+pub(crate) enum Ended {
     /// Asked to stop, or METHOD=LIST is on disk.
     Done,
     /// What went wrong.
@@ -76,7 +76,7 @@ enum Input {
 }
 
 /// See the module's header.
-pub struct EngineLoop {
+pub(crate) struct EngineLoop {
     executor: Executor,
     settings: Settings,
     place: Place,
@@ -103,11 +103,11 @@ pub struct EngineLoop {
 }
 
 /// Whom the loop asks.
-pub struct Servers {
+pub(crate) struct Servers {
     /// The API server, unless manifests are read.
-    pub api: Option<ApiServer>,
+    pub(crate) api: Option<ApiServer>,
     /// Asks servers other than the API, where any are asked.
-    pub web: Option<Client>,
+    pub(crate) web: Option<Client>,
 }
 
 impl EngineLoop {
@@ -115,7 +115,13 @@ impl EngineLoop {
     ///
     /// # Errors
     /// When there can be no more threads.
-    pub fn new(config: &Config, pod: Option<String>, servers: Servers, health: Health, publisher: Publisher) -> std::io::Result<Self> {
+    pub(crate) fn new(
+        config: &Config,
+        pod: Option<String>,
+        servers: Servers,
+        health: Health,
+        publisher: Publisher,
+    ) -> std::io::Result<Self> {
         let beat = health.looped("engine");
         let Servers { api, web } = servers;
         Ok(Self {
@@ -141,12 +147,12 @@ impl EngineLoop {
     }
 
     /// The same with a child that is started, and told of changes.
-    pub fn with_child(self, child: Option<child::Handle>) -> Self {
+    pub(crate) fn with_child(self, child: Option<child::Handle>) -> Self {
         Self { child, ..self }
     }
 
     /// Runs to the end.
-    pub async fn run(mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Ended {
+    pub(crate) async fn run(mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Ended {
         let (client, api, child) = (self.web.as_ref(), self.api.as_ref(), self.child.as_ref());
         let (events, health, discretion) = (self.publisher.events(), &self.health, &self.discretion);
         self.runner = reactions::start(config, Means { client, api, events, child, health, discretion });

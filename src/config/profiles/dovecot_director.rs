@@ -44,18 +44,3 @@ impl Director {
         needed.map(|(theirs, ours)| (ours, theirs)).collect()
     }
 }
-
-/// What the documentation says of it.
-pub(crate) const WORDS: &str = "\
-This profile holds too when the program is started under its name, or with `DOVECOT_LABELS` or `DOVECOT_DIRECTOR_LABELS` set and no `PROFILE`.
-The variables of the Dovecot Director Controller count where ours are not set:
-
-- `DOVECOT_NAMESPACE`: `EXEC_NAMESPACE`, required.
-- `DOVECOT_LABELS`: `WATCH_PODS_LABELS`, required.
-- `DOVECOT_DIRECTOR_LABELS`: `EXEC_LABELS`, required.
-- `DOVECOT_DIRECTOR_CONTAINER_NAME`: `EXEC_CONTAINER`.
-- `SYNC_FREQUENCY_DURATION`: `EXEC_SECRET_DELAY`; what is no whole number counts as 70, one below 0 as 0.
-- `-c FILE`: `KUBECONFIG`.
-
-Defaults that differ:
-";

@@ -13,24 +13,24 @@ use crate::core::tell::discretion::Output;
 
 /// The application as a child of ours.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Child {
+pub(crate) struct Child {
     /// The program and its arguments; never empty.
-    pub command: Vec<OsString>,
+    pub(crate) command: Vec<OsString>,
     /// CHILD_START.
-    pub start: Start,
+    pub(crate) start: Start,
     /// RELOAD_SIGNAL, RELOAD_RESTART.
-    pub reload: Reload,
+    pub(crate) reload: Reload,
     /// KILL_SIGNAL: what ends it when it is started again.
-    pub kill_signal: Signal,
+    pub(crate) kill_signal: Signal,
     /// KILL_TIMEOUT: how long it may take to end.
-    pub kill_timeout: Duration,
+    pub(crate) kill_timeout: Duration,
     /// CHILD_RESTART.
-    pub restart: Restart,
+    pub(crate) restart: Restart,
 }
 
 /// When the child is started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Start {
+pub(crate) enum Start {
     /// After the first complete projection.
     Ready,
     /// At once.
@@ -39,7 +39,7 @@ pub enum Start {
 
 /// How the child is told of a change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reload {
+pub(crate) enum Reload {
     /// By this signal.
     Signal(Signal),
     /// It is stopped and started again.
@@ -48,7 +48,7 @@ pub enum Reload {
 
 /// What follows when the child ends by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Restart {
+pub(crate) enum Restart {
     /// We end too, with its code.
     Never,
     /// It is started again.
@@ -57,7 +57,7 @@ pub enum Restart {
 
 /// What a reload that fails means for health.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum OnReloadFailure {
+pub(crate) enum OnReloadFailure {
     /// The reason is told, nothing more.
     Report,
     /// `/readyz` answers 503 too.
@@ -68,7 +68,7 @@ pub enum OnReloadFailure {
 
 impl Reader<'_> {
     /// The child, where there is a command.
-    pub fn child(&mut self, command: &[OsString], method: Option<Method>) -> Option<Option<Child>> {
+    pub(crate) fn child(&mut self, command: &[OsString], method: Option<Method>) -> Option<Option<Child>> {
         let start = self.value("CHILD_START", &self.raw.child_start, start);
         let signal = self.value("RELOAD_SIGNAL", &self.raw.reload_signal, telling_signal);
         let restarts = self.value("RELOAD_RESTART", &self.raw.reload_restart, parse::boolean);
@@ -97,11 +97,11 @@ impl Reader<'_> {
         }))
     }
 
-    pub fn react_output(&mut self) -> Option<Output> {
+    pub(crate) fn react_output(&mut self) -> Option<Output> {
         self.value("REACT_OUTPUT", &self.raw.react_output, react_output)
     }
 
-    pub fn on_reload_failure(&mut self) -> Option<OnReloadFailure> {
+    pub(crate) fn on_reload_failure(&mut self) -> Option<OnReloadFailure> {
         self.value("ON_RELOAD_FAILURE", &self.raw.on_reload_failure, on_reload_failure)
     }
 }

@@ -16,41 +16,46 @@ use crate::web::address;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Exec {
     /// EXEC_LABELS.
-    pub labels: Selector,
+    pub(crate) labels: Selector,
     /// EXEC_NAMESPACE, or our own.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// EXEC_CONTAINER.
-    pub container: Option<String>,
+    pub(crate) container: Option<String>,
     /// EXEC_COMMAND: program and arguments, not empty.
-    pub command: Vec<String>,
+    pub(crate) command: Vec<String>,
     /// EXEC_TIMEOUT.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// EXEC_RETRIES.
-    pub retries: u32,
+    pub(crate) retries: u32,
     /// EXEC_ONLY_READY.
-    pub only_ready: bool,
+    pub(crate) only_ready: bool,
     /// EXEC_CONCURRENCY, at least 1.
-    pub concurrency: usize,
+    pub(crate) concurrency: usize,
 }
 
 /// The pods that REQ_URL asks, each at its own address.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AskedPods {
+pub(crate) struct AskedPods {
     /// EXEC_LABELS.
-    pub labels: Selector,
+    pub(crate) labels: Selector,
     /// EXEC_NAMESPACE, or our own.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// EXEC_ONLY_READY.
-    pub only_ready: bool,
+    pub(crate) only_ready: bool,
     /// EXEC_CONCURRENCY, at least 1.
-    pub concurrency: usize,
+    pub(crate) concurrency: usize,
     /// REQ_SERVER_NAME: the name that their certificate has to be for.
-    pub server_name: Option<String>,
+    pub(crate) server_name: Option<String>,
 }
 
 impl Reader<'_> {
     /// `None` inside: nothing is run in pods; none of them is asked.
-    pub fn exec(&mut self, context: &Context, origin: Option<&Origin>, web: Option<&Web>) -> Option<(Option<Exec>, Option<AskedPods>)> {
+    pub(crate) fn exec(
+        &mut self,
+        context: &Context,
+        origin: Option<&Origin>,
+        web: Option<&Web>,
+    ) -> Option<(Option<Exec>, Option<AskedPods>)> {
         let labels = self.optional("EXEC_LABELS", &self.raw.exec_labels, parse::selector);
         let namespace = self.optional("EXEC_NAMESPACE", &self.raw.exec_namespace, |text| dns_label(text, "the name of a namespace"));
         let container = self.optional("EXEC_CONTAINER", &self.raw.exec_container, |text| dns_label(text, "the name of a container"));
@@ -142,7 +147,7 @@ pub(crate) mod tests {
     use crate::config::read::web::CredentialOrigins;
     use crate::config::tests::{LEAST, context, lines, owned, read};
 
-    pub fn exec() -> Exec {
+    pub(crate) fn exec() -> Exec {
         Exec {
             labels: Selector::parse("app=x").unwrap(),
             namespace: "own".into(),

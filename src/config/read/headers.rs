@@ -34,7 +34,7 @@ const FRAMING: [&str; 13] = [
 ///
 /// # Errors
 /// What was expected, and in which line.
-pub fn lines(text: &str) -> Result<Vec<Header>, String> {
+pub(crate) fn lines(text: &str) -> Result<Vec<Header>, String> {
     let given = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let mut headers = Vec::new();
     for (at, line) in given {
@@ -55,7 +55,7 @@ pub fn lines(text: &str) -> Result<Vec<Header>, String> {
 }
 
 /// A value that nothing prints.
-pub fn sensitive(text: &str) -> Option<HeaderValue> {
+pub(crate) fn sensitive(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(text.to_owned()).ok()?;
     value.set_sensitive(true);
     Some(value)
@@ -63,7 +63,7 @@ pub fn sensitive(text: &str) -> Option<HeaderValue> {
 
 impl Reader<'_> {
     /// The settings themselves; [`Self::headers_have_an_addressee`] looks at them beside the others.
-    pub fn headers(&mut self, current_dir: &Path) -> Option<Headers> {
+    pub(crate) fn headers(&mut self, current_dir: &Path) -> Option<Headers> {
         let raw = self.raw;
         let as_path = |text: &str| Ok(paths::path(text, current_dir));
         let token = self.optional("REQ_TOKEN_FILE", &raw.req_token_file, as_path);
@@ -73,7 +73,7 @@ impl Reader<'_> {
     }
 
     /// Notes headers that nobody may get, or that say who we are beside something else that does.
-    pub fn headers_have_an_addressee(&mut self, headers: &Headers, listed: Option<&CredentialOrigins>) {
+    pub(crate) fn headers_have_an_addressee(&mut self, headers: &Headers, listed: Option<&CredentialOrigins>) {
         let raw = self.raw;
         let given = [
             ("REQ_TOKEN_FILE", raw.req_token_file.is_some()),

@@ -8,13 +8,13 @@ use crate::config::read::parse::{self, Expected};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Log {
     /// Least severe level of our own lines.
-    pub level: LogLevel,
+    pub(crate) level: LogLevel,
     /// Form of a line.
-    pub format: LogFormat,
+    pub(crate) format: LogFormat,
     /// The zone of times, in the forms of the sidecar.
-    pub zone: LogZone,
+    pub(crate) zone: LogZone,
     /// Where lines go.
-    pub outputs: Vec<LogOutput>,
+    pub(crate) outputs: Vec<LogOutput>,
 }
 
 /// Severity of log lines, most severe first.
@@ -47,7 +47,7 @@ pub enum LogFormat {
 
 /// The zone in which the sidecar's forms print times. Our own forms are always in UTC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LogZone {
+pub(crate) enum LogZone {
     /// What TZ or else /etc/localtime says; UTC where there is neither.
     Local,
     /// UTC.
@@ -56,25 +56,25 @@ pub enum LogZone {
 
 impl LogZone {
     /// LOG_TZ: whatever is not `UTC` is the local zone, as in the original.
-    pub fn from_text(text: &str) -> Self {
+    pub(crate) fn from_text(text: &str) -> Self {
         if text.eq_ignore_ascii_case("utc") { Self::Utc } else { Self::Local }
     }
 }
 
 /// One place where log lines go.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LogOutput {
+pub(crate) struct LogOutput {
     /// Where.
-    pub target: LogTarget,
+    pub(crate) target: LogTarget,
     /// Form of its lines; `None`: [`Log::format`].
-    pub format: Option<LogFormat>,
+    pub(crate) format: Option<LogFormat>,
     /// Lines less severe than this stay out, whatever [`Log::level`] says.
-    pub level: LogLevel,
+    pub(crate) level: LogLevel,
 }
 
 /// Where log lines can go.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum LogTarget {
+pub(crate) enum LogTarget {
     /// Standard error.
     Stderr,
     /// Standard output.
@@ -90,20 +90,20 @@ pub enum LogTarget {
 
 /// When a log file is exchanged, and what becomes of the old one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Rotation {
+pub(crate) struct Rotation {
     /// A line that would make the file this long goes to a new one; at least 1.
-    pub max_bytes: u64,
+    pub(crate) max_bytes: u64,
     /// How many old files are kept, as `name.1` (the newest), `name.2` and so on; at least 1.
-    pub backups: u32,
+    pub(crate) backups: u32,
 }
 
 /// What a LOG_CONFIG file says.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LogPlan {
+pub(crate) struct LogPlan {
     /// Level of the root logger.
-    pub level: LogLevel,
+    pub(crate) level: LogLevel,
     /// The root logger's handlers; none: nothing is logged.
-    pub outputs: Vec<LogOutput>,
+    pub(crate) outputs: Vec<LogOutput>,
 }
 
 impl Log {
@@ -114,7 +114,7 @@ impl Log {
     }
 
     /// Lines as a LOG_CONFIG file says; handlers that name no form take `format`.
-    pub fn planned(plan: LogPlan, format: LogFormat, zone: LogZone) -> Self {
+    pub(crate) fn planned(plan: LogPlan, format: LogFormat, zone: LogZone) -> Self {
         Self { level: plan.level, format, zone, outputs: plan.outputs }
     }
 }
@@ -123,7 +123,7 @@ impl Log {
 ///
 /// # Errors
 /// What would have been accepted.
-pub fn python_level(text: &str) -> Result<LogLevel, Expected> {
+pub(crate) fn python_level(text: &str) -> Result<LogLevel, Expected> {
     parse::choice(
         text,
         &[

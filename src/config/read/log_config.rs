@@ -13,7 +13,7 @@ use crate::yaml;
 ///
 /// # Errors
 /// What was expected, and where.
-pub fn parse(text: &str) -> Result<LogPlan, String> {
+pub(crate) fn parse(text: &str) -> Result<LogPlan, String> {
     const EXPECTED: &str = "expected a mapping with root, handlers and formatters, as logging.config.dictConfig takes it";
     let mut documents = yaml::documents(text.as_bytes()).into_iter();
     let document = match documents.next().map(|document| document.node) {

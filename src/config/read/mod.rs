@@ -1,10 +1,10 @@
 //! From given text to values: takes defaults from the table, notes every problem and goes on.
 
-pub mod child;
-pub mod exec;
-pub mod headers;
-pub mod log;
-pub mod log_config;
+pub(crate) mod child;
+pub(crate) mod exec;
+pub(crate) mod headers;
+pub(crate) mod log;
+pub(crate) mod log_config;
 pub(crate) mod names;
 pub(crate) mod numbers;
 pub(crate) mod objects;
@@ -12,8 +12,8 @@ pub(crate) mod others;
 pub(crate) mod parse;
 pub(crate) mod paths;
 pub mod release;
-pub mod reload;
-pub mod triggers;
+pub(crate) mod reload;
+pub(crate) mod triggers;
 pub mod web;
 
 use std::collections::BTreeMap;

@@ -24,17 +24,17 @@ pub enum ReleaseScope {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Release {
     /// Finalizers to strip, by name; sorted. May be empty with [`ReleaseScope::Domain`].
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// Whether all under [`FINALIZER_DOMAIN`](crate::config::FINALIZER_DOMAIN) are stripped as well.
-    pub scope: ReleaseScope,
+    pub(crate) scope: ReleaseScope,
     /// Where objects are looked for.
-    pub namespaces: Namespaces,
+    pub(crate) namespaces: Namespaces,
     /// Kinds that are looked at.
-    pub kinds: Vec<Kind>,
+    pub(crate) kinds: Vec<Kind>,
     /// Absolute path of a kubeconfig; `None`: the pod's service account.
-    pub kubeconfig: Option<PathBuf>,
+    pub(crate) kubeconfig: Option<PathBuf>,
     /// What is checked of the API server's certificate.
-    pub verify: Verify,
+    pub(crate) verify: Verify,
     /// What is logged.
     pub log: Log,
 }

@@ -12,20 +12,20 @@ use crate::core::policy::Batching;
 
 /// The script that follows a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Script {
+pub(crate) struct Script {
     /// SCRIPT.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// SCRIPT_TIMEOUT.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// SCRIPT_ENV.
-    pub environment: Environment,
+    pub(crate) environment: Environment,
     /// SCRIPT_RETRIES: quick ones, after which it is tried at the slow pace; none at all if this is 0.
-    pub retries: u32,
+    pub(crate) retries: u32,
 }
 
 /// What a program that we start has of our environment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Environment {
+pub(crate) enum Environment {
     /// All of it.
     All,
     /// All but [what may not be shown](crate::config::table::SECRETS).
@@ -37,27 +37,27 @@ const WINDOW: Duration = Duration::from_millis(200);
 
 /// How often and when the application is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Timing {
+pub(crate) struct Timing {
     /// How often script and request run.
-    pub batching: Batching,
+    pub(crate) batching: Batching,
     /// REACT_ON_START: once when all files are there, whatever changed.
-    pub on_start: bool,
+    pub(crate) on_start: bool,
     /// REACT_JITTER: at most so much later.
-    pub jitter: Duration,
+    pub(crate) jitter: Duration,
 }
 
 /// The signal that follows a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Signalling {
+pub(crate) struct Signalling {
     /// SIGNAL.
-    pub signal: Signal,
+    pub(crate) signal: Signal,
     /// Who gets it.
-    pub target: SignalTarget,
+    pub(crate) target: SignalTarget,
 }
 
 /// Who gets a signal.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum SignalTarget {
+pub(crate) enum SignalTarget {
     /// SIGNAL_PROCESS: a program by its name or path.
     Process(String),
     /// SIGNAL_PIDFILE: the process whose number this file holds.
@@ -65,7 +65,7 @@ pub enum SignalTarget {
 }
 
 impl Reader<'_> {
-    pub fn timing(&mut self) -> Option<Timing> {
+    pub(crate) fn timing(&mut self) -> Option<Timing> {
         let window = self.defaulted_number("REACT_WINDOW", &self.raw.react_window, numbers::decimal_seconds);
         let per_batch = self.value("REQ_ONCE_PER_BATCH", &self.raw.req_once_per_batch, parse::boolean);
         let on_start = self.value("REACT_ON_START", &self.raw.react_on_start, parse::boolean);
@@ -82,7 +82,7 @@ impl Reader<'_> {
         Some(Timing { batching, on_start, jitter })
     }
 
-    pub fn signalling(&mut self, current_dir: &Path) -> Option<Option<Signalling>> {
+    pub(crate) fn signalling(&mut self, current_dir: &Path) -> Option<Option<Signalling>> {
         let process = self.optional("SIGNAL_PROCESS", &self.raw.signal_process, |text| Ok(text.to_owned()));
         let pidfile = self.optional("SIGNAL_PIDFILE", &self.raw.signal_pidfile, |text| Ok(paths::path(text, current_dir)));
         let signal = self.value("SIGNAL", &self.raw.signal, signal);
@@ -121,7 +121,7 @@ const NAMES: [(&str, Signal); 12] = [
 ];
 
 /// A signal's name, without SIG.
-pub fn signal_name(signal: Signal) -> &'static str {
+pub(crate) fn signal_name(signal: Signal) -> &'static str {
     NAMES.iter().find(|(_, known)| *known == signal).map_or("signal", |(name, _)| name)
 }
 

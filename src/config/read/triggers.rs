@@ -17,20 +17,20 @@ const SECRET_DELAY: u32 = 70;
 
 /// What the command in pods follows.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Triggers {
+pub(crate) struct Triggers {
     /// EXEC_ON: changes of the projection.
-    pub files: bool,
+    pub(crate) files: bool,
     /// EXEC_ON_START: the start, once everything has been listed, whatever changed.
-    pub start: bool,
+    pub(crate) start: bool,
     /// WATCH_PODS_LABELS: pods that become ready.
-    pub pods: Option<PodTrigger>,
+    pub(crate) pods: Option<PodTrigger>,
     /// WATCH_SECRET_TYPE: Secrets whose data change.
-    pub secrets: Option<SecretTrigger>,
+    pub(crate) secrets: Option<SecretTrigger>,
 }
 
 impl Triggers {
     /// The resources that are watched for it.
-    pub fn watched(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn watched(&self) -> impl Iterator<Item = &'static str> {
         let all = [(Kind::Pod, self.pods.is_some()), (Kind::Secret, self.secrets.is_some())];
         all.into_iter().filter(|(_, watched)| *watched).map(|(kind, _)| kind.plural())
     }
@@ -38,34 +38,34 @@ impl Triggers {
 
 /// Pods that are followed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PodTrigger {
+pub(crate) struct PodTrigger {
     /// WATCH_PODS_LABELS.
-    pub selector: Selector,
+    pub(crate) selector: Selector,
     /// EXEC_DELAY.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
 }
 
 /// Secrets that are followed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SecretTrigger {
+pub(crate) struct SecretTrigger {
     /// WATCH_SECRET_TYPE.
-    pub of_type: String,
+    pub(crate) of_type: String,
     /// WATCH_SECRET_LABELS; without it every label will do.
-    pub selector: Selector,
+    pub(crate) selector: Selector,
     /// EXEC_SECRET_DELAY.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
 }
 
 impl Reader<'_> {
     /// Whether anything is projected: always, unless nothing at all says so and pods or Secrets are watched.
-    pub fn projects(&self) -> bool {
+    pub(crate) fn projects(&self) -> bool {
         let raw = self.raw;
         let said = [&raw.label, &raw.label_value, &raw.folder, &raw.source, &raw.resource_name, &raw.object];
         let watches = raw.watch_pods_labels.is_some() || raw.watch_secret_type.is_some() || self.profile.reading == Reading::Director;
         self.configmap.is_some() || said.iter().any(|given| given.is_some()) || !watches
     }
 
-    pub fn triggers(&mut self, method: Option<Method>) -> Option<Triggers> {
+    pub(crate) fn triggers(&mut self, method: Option<Method>) -> Option<Triggers> {
         let files = self.defaulted("EXEC_ON", &self.raw.exec_on, |text| parse::choice(text, &[("files", true), ("none", false)]));
         let start = self.value("EXEC_ON_START", &self.raw.exec_on_start, parse::boolean);
         let delay = self.number("EXEC_DELAY", &self.raw.exec_delay, numbers::decimal_seconds);

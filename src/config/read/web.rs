@@ -10,7 +10,7 @@ use crate::core::tell::retry::Retry;
 
 /// Text that nothing prints.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Redacted(pub String);
+pub(crate) struct Redacted(pub(crate) String);
 
 impl fmt::Debug for Redacted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -22,73 +22,73 @@ impl fmt::Debug for Redacted {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Web {
     /// REQ_TIMEOUT: to connect, and between two reads.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// REQ_ANSWER_TIMEOUT: until the answer to a request that tells something begins; at least REQ_TIMEOUT.
-    pub answer_timeout: Duration,
+    pub(crate) answer_timeout: Duration,
     /// REQ_RETRY_*.
-    pub retry: Retry,
+    pub(crate) retry: Retry,
     /// REQ_SKIP_TLS_VERIFY.
-    pub skip_tls_verify: bool,
+    pub(crate) skip_tls_verify: bool,
     /// REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE: certificates that are trusted instead of the system's.
-    pub ca_bundle: Option<PathBuf>,
+    pub(crate) ca_bundle: Option<PathBuf>,
     /// ENABLE_5XX: an answer of 5xx is final, not tried again.
-    pub server_errors_are_final: bool,
+    pub(crate) server_errors_are_final: bool,
     /// REQ_TOKEN_FILE, REQ_HEADERS, REQ_HEADERS_FILE.
-    pub headers: Headers,
+    pub(crate) headers: Headers,
     /// REQ_USERNAME, REQ_PASSWORD and their files.
-    pub credentials: Credentials,
+    pub(crate) credentials: Credentials,
 }
 
 /// Headers for those whom we name one by one, never for everybody.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Headers {
+pub(crate) struct Headers {
     /// REQ_TOKEN_FILE: a file with a bearer token, read again for each request.
-    pub token: Option<PathBuf>,
+    pub(crate) token: Option<PathBuf>,
     /// REQ_HEADERS.
-    pub given: Vec<Header>,
+    pub(crate) given: Vec<Header>,
     /// REQ_HEADERS_FILE: a file with more of them, read again for each request.
-    pub file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// A header whose value nothing prints.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Header {
+pub(crate) struct Header {
     /// The name.
-    pub name: HeaderName,
+    pub(crate) name: HeaderName,
     /// The value, marked as one that nothing prints.
-    pub value: HeaderValue,
+    pub(crate) value: HeaderValue,
 }
 
 /// A user's name and password. Sent only if both are there and not empty.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Credentials {
+pub(crate) struct Credentials {
     /// The name.
-    pub username: Given,
+    pub(crate) username: Given,
     /// The password.
-    pub password: Given,
+    pub(crate) password: Given,
     /// REQ_BASIC_AUTH_ENCODING.
-    pub encoding: Encoding,
+    pub(crate) encoding: Encoding,
 }
 
 impl Credentials {
     /// Whether somebody gave both, in whatever form.
-    pub fn are_given(&self) -> bool {
+    pub(crate) fn are_given(&self) -> bool {
         [&self.username, &self.password].into_iter().all(|given| given.file.is_some() || given.text.is_some())
     }
 }
 
 /// Text that is given in a file, read again for each request, or else directly.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Given {
+pub(crate) struct Given {
     /// The file; trimmed, and passed over while it cannot be read.
-    pub file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     /// The text itself.
-    pub text: Option<Redacted>,
+    pub(crate) text: Option<Redacted>,
 }
 
 /// Bytes of user name and password.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Encoding {
+pub(crate) enum Encoding {
     /// ISO 8859-1.
     Latin1,
     /// UTF-8.
@@ -101,19 +101,19 @@ pub enum Encoding {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Origin {
     /// `http` or `https`.
-    pub scheme: String,
+    pub(crate) scheme: String,
     /// In lower case, without brackets.
-    pub host: String,
+    pub(crate) host: String,
     /// Spelled out.
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 /// The host of REQ_URL that stands for the addresses of pods.
-pub const PODS: &str = "{pod}";
+pub(crate) const PODS: &str = "{pod}";
 
 impl Origin {
     /// Whether it is none, but stands for those of pods.
-    pub fn is_pods(&self) -> bool {
+    pub(crate) fn is_pods(&self) -> bool {
         self.host == PODS
     }
 }
@@ -129,26 +129,26 @@ pub enum CredentialOrigins {
 
 /// `.url` keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Downloads {
+pub(crate) struct Downloads {
     /// URL_MAX_BYTES.
-    pub bytes_max: usize,
+    pub(crate) bytes_max: usize,
     /// Time between two questions for the same file; `None`: it is asked for once.
-    pub refresh: Option<Duration>,
+    pub(crate) refresh: Option<Duration>,
     /// URL_CREDENTIAL_ORIGINS and the origin of REQ_URL.
-    pub credential_origins: CredentialOrigins,
+    pub(crate) credential_origins: CredentialOrigins,
     /// URL_ALLOW: the only origins that are asked; `None`: all but link-local addresses.
-    pub allow: Option<Vec<Origin>>,
+    pub(crate) allow: Option<Vec<Origin>>,
 }
 
 /// The request that follows a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Call {
+pub(crate) struct Call {
     /// REQ_URL. It may carry credentials: show its origin only.
-    pub url: Redacted,
+    pub(crate) url: Redacted,
     /// REQ_METHOD, in upper case.
-    pub method: String,
+    pub(crate) method: String,
     /// REQ_PAYLOAD as JSON; `None`: an empty body without a type.
-    pub payload: Option<Redacted>,
+    pub(crate) payload: Option<Redacted>,
     /// REQ_SKIP_INIT: not after the initial pass.
-    pub skips_initial: bool,
+    pub(crate) skips_initial: bool,
 }

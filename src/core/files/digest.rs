@@ -6,37 +6,37 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// A 128-bit keyed digest. Shown nowhere.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Digest([u8; 16]);
+pub(crate) struct Digest([u8; 16]);
 
 impl Digest {
     /// Stands for content that nobody read because its length already differs.
-    pub const UNREAD: Self = Self([0; 16]);
+    pub(crate) const UNREAD: Self = Self([0; 16]);
 
     /// The digest as a number, for comparing; 0 for [`Self::UNREAD`].
-    pub const fn number(self) -> u128 {
+    pub(crate) const fn number(self) -> u128 {
         u128::from_le_bytes(self.0)
     }
 }
 
 /// Makes digests under one key.
 #[derive(Clone)]
-pub struct Digester(SipHasher13);
+pub(crate) struct Digester(SipHasher13);
 
 impl Digester {
     /// A digester under this key; callers draw the key at random.
-    pub fn new(key: (u64, u64)) -> Self {
+    pub(crate) fn new(key: (u64, u64)) -> Self {
         Self(SipHasher13::new_with_keys(key.0, key.1))
     }
 
     /// Digest of `bytes`.
-    pub fn digest(&self, bytes: &[u8]) -> Digest {
+    pub(crate) fn digest(&self, bytes: &[u8]) -> Digest {
         let mut hasher = self.0;
         hasher.write(bytes);
         Digest(hasher.finish128().as_bytes())
     }
 
     /// Digest of the pieces that `give` hands over, one after the other, and what it returns.
-    pub fn digest_pieces<T>(&self, give: impl FnOnce(&mut dyn FnMut(&[u8])) -> T) -> (Digest, T) {
+    pub(crate) fn digest_pieces<T>(&self, give: impl FnOnce(&mut dyn FnMut(&[u8])) -> T) -> (Digest, T) {
         let mut hasher = self.0;
         let given = give(&mut |piece| hasher.write(piece));
         (Digest(hasher.finish128().as_bytes()), given)

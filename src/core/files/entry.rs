@@ -11,45 +11,45 @@ use crate::core::object::{ObjectKey, SourceId, Wanted};
 
 /// What a file holds, as far as it matters whether two files are equal.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Content {
+pub(crate) struct Content {
     /// Keyed digest of the bytes.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
     /// Length in bytes, saturated.
-    pub length: u32,
+    pub(crate) length: u32,
     /// Permission bits.
-    pub mode: u16,
+    pub(crate) mode: u16,
 }
 
 /// A file as it was last seen or written, with what tells whether somebody changed it since.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     /// What it holds.
-    pub content: Content,
+    pub(crate) content: Content,
     print: u64,
 }
 
 impl Stamp {
     /// A stamp of the file with this inode and change time (nanoseconds since 1970).
-    pub fn new(content: Content, inode: u64, changed: i64) -> Self {
+    pub(crate) fn new(content: Content, inode: u64, changed: i64) -> Self {
         Self { content, print: print(inode, changed) }
     }
 
     /// The same with another mode.
     #[must_use]
-    pub const fn with_mode(mut self, mode: u16) -> Self {
+    pub(crate) const fn with_mode(mut self, mode: u16) -> Self {
         self.content.mode = mode;
         self
     }
 
     /// Whether a file with this inode and change time is the one that was stamped. A coarse time says nothing: whoever looks must
     /// read the file.
-    pub fn is_of(&self, inode: u64, changed: i64) -> bool {
+    pub(crate) fn is_of(&self, inode: u64, changed: i64) -> bool {
         !is_coarse(changed) && self.print == print(inode, changed)
     }
 }
 
 /// Whether a change time (nanoseconds since 1970) is in whole seconds, so that a change within that second would not show.
-pub const fn is_coarse(changed: i64) -> bool {
+pub(crate) const fn is_coarse(changed: i64) -> bool {
     changed % 1_000_000_000 == 0
 }
 
@@ -77,7 +77,7 @@ pub enum Obstacle {
 
 /// What is known of a path on disk.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum OnDisk {
+pub(crate) enum OnDisk {
     /// Not looked at in this process, or changed by a step whose outcome is unknown.
     Unknown,
     /// Nothing there.
@@ -90,27 +90,27 @@ pub enum OnDisk {
 
 impl Content {
     /// Stands for bytes that are not known yet: no file is equal to it.
-    pub const fn pending(mode: u16) -> Self {
+    pub(crate) const fn pending(mode: u16) -> Self {
         Self { digest: Digest::UNREAD, length: 0, mode }
     }
 
     /// Whether the bytes are not known yet.
-    pub fn is_pending(&self) -> bool {
+    pub(crate) fn is_pending(&self) -> bool {
         self.digest == Digest::UNREAD
     }
 }
 
 /// One wanted file of one object.
-pub struct Claim {
+pub(crate) struct Claim {
     /// Where.
-    pub path: TargetPath,
+    pub(crate) path: TargetPath,
     /// What.
-    pub content: Content,
+    pub(crate) content: Content,
 }
 
 /// The files of one object, sorted by path; nearly always one, so that one costs no allocation.
 #[derive(Default)]
-pub enum Claims {
+pub(crate) enum Claims {
     /// No file.
     #[default]
     None,
@@ -131,7 +131,7 @@ pub enum Claims {
 
 impl Claims {
     /// Keeps claims that are sorted by path.
-    pub fn new(mut sorted: Vec<Claim>) -> Self {
+    pub(crate) fn new(mut sorted: Vec<Claim>) -> Self {
         match (sorted.pop(), sorted.is_empty()) {
             (None, _) => Self::None,
             (Some(Claim { path, content: Content { digest, length, mode } }), true) => Self::One { path, digest, length, mode },
@@ -143,7 +143,7 @@ impl Claims {
     }
 
     /// What is wanted at a path.
-    pub fn at(&self, wanted: &TargetPath) -> Option<Content> {
+    pub(crate) fn at(&self, wanted: &TargetPath) -> Option<Content> {
         match self {
             Self::None => None,
             Self::One { path, digest, length, mode } => {
@@ -156,7 +156,7 @@ impl Claims {
     }
 
     /// Changes what is wanted at a path, if anything is.
-    pub fn set(&mut self, wanted: &TargetPath, content: Content) {
+    pub(crate) fn set(&mut self, wanted: &TargetPath, content: Content) {
         match self {
             Self::One { path, digest, length, mode } if path == wanted => {
                 (*digest, *length, *mode) = (content.digest, content.length, content.mode);
@@ -171,7 +171,7 @@ impl Claims {
     }
 
     /// Every wanted path.
-    pub fn paths(&self) -> impl Iterator<Item = &TargetPath> {
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &TargetPath> {
         let (one, many) = match self {
             Self::None => (None, None),
             Self::One { path, .. } => (Some(path), None),
@@ -186,24 +186,24 @@ pub struct Live {
     /// Folded uid in two halves, which are aligned as the other fields are.
     uid: (u64, u64),
     /// resourceVersion as a number.
-    pub resource_version: u64,
+    pub(crate) resource_version: u64,
     /// Creation, seconds since 1970.
-    pub created: i64,
+    pub(crate) created: i64,
     /// The source that lists it.
     pub source: SourceId,
     /// The list that saw it last.
     pub generation: u32,
     /// Its bytes were dropped: what it wants is not known until it is read again.
-    pub unread: bool,
+    pub(crate) unread: bool,
     /// Its files are to stay when it goes.
-    pub lasts: bool,
+    pub(crate) lasts: bool,
     /// Its files.
-    pub claims: Claims,
+    pub(crate) claims: Claims,
 }
 
 impl Live {
     /// An object that was just seen, with nothing known of its files.
-    pub fn new(uid: u128, resource_version: u64, source: SourceId, generation: u32) -> Self {
+    pub(crate) fn new(uid: u128, resource_version: u64, source: SourceId, generation: u32) -> Self {
         let (created, unread, lasts, claims) = (0, true, false, Claims::None);
         let mut live = Self { uid: (0, 0), resource_version, created, source, generation, unread, lasts, claims };
         live.set_uid(uid);
@@ -211,17 +211,17 @@ impl Live {
     }
 
     /// Folded uid.
-    pub fn uid(&self) -> u128 {
+    pub(crate) fn uid(&self) -> u128 {
         u128::from(self.uid.0) << 64 | u128::from(self.uid.1)
     }
 
     /// What is asked for when its bytes are needed again.
-    pub fn wanted(&self, key: &ObjectKey) -> Wanted {
+    pub(crate) fn wanted(&self, key: &ObjectKey) -> Wanted {
         Wanted { key: key.clone(), source: self.source, generation: self.generation }
     }
 
     /// Sets the folded uid.
-    pub fn set_uid(&mut self, uid: u128) {
+    pub(crate) fn set_uid(&mut self, uid: u128) {
         let half = |uid: u128| u64::try_from(uid & u128::from(u64::MAX)).unwrap_or_default();
         self.uid = (half(uid >> 64), half(uid));
     }
@@ -229,13 +229,13 @@ impl Live {
 
 /// An object that lives, owns paths, or both.
 #[derive(Default)]
-pub struct ObjectEntry {
+pub(crate) struct ObjectEntry {
     /// How many paths the ledger gives to it.
-    pub owned: u32,
+    pub(crate) owned: u32,
     /// How many of these stay when it goes.
-    pub lasting: u32,
+    pub(crate) lasting: u32,
     /// The object, while it lives.
-    pub live: Option<Live>,
+    pub(crate) live: Option<Live>,
 }
 
 /// Live objects that want one path. Nearly always one, so that one costs no allocation.
@@ -264,7 +264,7 @@ impl std::ops::Deref for Claimants {
 
 impl Claimants {
     /// Adds one, unless it is there.
-    pub fn add(&mut self, key: &Arc<ObjectKey>) {
+    pub(crate) fn add(&mut self, key: &Arc<ObjectKey>) {
         *self = match std::mem::take(self) {
             Self::None => Self::One(key.clone()),
             known if known.contains(key) => known,
@@ -277,7 +277,7 @@ impl Claimants {
     }
 
     /// Removes one.
-    pub fn remove(&mut self, key: &Arc<ObjectKey>) {
+    pub(crate) fn remove(&mut self, key: &Arc<ObjectKey>) {
         *self = match std::mem::take(self) {
             Self::One(only) if only == *key => Self::None,
             Self::Many(mut all) => {
@@ -330,13 +330,13 @@ enum PackedKind {
 
 impl PathEntry {
     /// An entry of a path that nobody looked at.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         let disk = Packed { print: 0, digest: Digest::UNREAD, length: 0, mode: 0, kind: PackedKind::Unknown, lasts: false };
         Self { claimants: Claimants::None, owner: None, disk }
     }
 
     /// What is there.
-    pub const fn disk(&self) -> OnDisk {
+    pub(crate) const fn disk(&self) -> OnDisk {
         let Packed { print, digest, length, mode, kind, .. } = self.disk;
         match kind {
             PackedKind::Unknown => OnDisk::Unknown,
@@ -347,22 +347,22 @@ impl PathEntry {
     }
 
     /// Whether a regular file is there.
-    pub const fn is_file(&self) -> bool {
+    pub(crate) const fn is_file(&self) -> bool {
         matches!(self.disk.kind, PackedKind::File)
     }
 
     /// Whether the ledger says that the file stays when its owner goes.
-    pub const fn lasts(&self) -> bool {
+    pub(crate) const fn lasts(&self) -> bool {
         self.disk.lasts
     }
 
     /// Notes whether it does.
-    pub const fn set_lasts(&mut self, lasts: bool) {
+    pub(crate) const fn set_lasts(&mut self, lasts: bool) {
         self.disk.lasts = lasts;
     }
 
     /// Notes what is there now.
-    pub const fn set_disk(&mut self, seen: OnDisk) {
+    pub(crate) const fn set_disk(&mut self, seen: OnDisk) {
         self.disk.kind = match seen {
             OnDisk::Unknown => PackedKind::Unknown,
             OnDisk::Absent => PackedKind::Absent,

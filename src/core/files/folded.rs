@@ -11,7 +11,7 @@ use crate::core::object::ObjectKey;
 
 /// Bytes that arrived with the batch in hand, by path and object. Gone when the batch is done.
 #[derive(Default)]
-pub struct Bodies(HashMap<Place, FileProjection>);
+pub(crate) struct Bodies(HashMap<Place, FileProjection>);
 
 /// A path, and who wants it.
 #[derive(PartialEq, Eq)]
@@ -26,17 +26,17 @@ impl Hash for Place {
 
 impl Bodies {
     /// Puts bytes in; those of an earlier state of the object go.
-    pub fn put(&mut self, path: &TargetPath, key: &Arc<ObjectKey>, file: FileProjection) {
+    pub(crate) fn put(&mut self, path: &TargetPath, key: &Arc<ObjectKey>, file: FileProjection) {
         self.0.insert(Place(path.clone(), key.clone()), file);
     }
 
     /// Whether the bytes that `key` wants at `path` are here.
-    pub fn has(&self, path: &TargetPath, key: &Arc<ObjectKey>) -> bool {
+    pub(crate) fn has(&self, path: &TargetPath, key: &Arc<ObjectKey>) -> bool {
         self.0.contains_key(&Place(path.clone(), key.clone()))
     }
 
     /// Takes them out.
-    pub fn take(&mut self, path: &TargetPath, key: &Arc<ObjectKey>) -> Option<FileProjection> {
+    pub(crate) fn take(&mut self, path: &TargetPath, key: &Arc<ObjectKey>) -> Option<FileProjection> {
         if self.0.is_empty() {
             return None;
         }
@@ -46,62 +46,62 @@ impl Bodies {
 
 /// What folding one event brought to light.
 #[derive(Default)]
-pub struct Folded {
+pub(crate) struct Folded {
     /// Paths whose wanted file may have changed.
-    pub touched: BTreeSet<TargetPath>,
+    pub(crate) touched: BTreeSet<TargetPath>,
     /// Bytes for them.
-    pub bodies: Bodies,
+    pub(crate) bodies: Bodies,
     /// Keys or objects that are not projected: the whole truth about each object named, also when it is now empty.
-    pub rejections: Vec<(Arc<ObjectKey>, u128, Vec<Rejection>)>,
+    pub(crate) rejections: Vec<(Arc<ObjectKey>, u128, Vec<Rejection>)>,
     /// Objects whose state the status writer may have to act on.
-    pub seen: Vec<Seen>,
+    pub(crate) seen: Vec<Seen>,
     /// Files behind URLs to ask for: the whole truth about each object named.
-    pub remotes: Vec<RemoteFiles>,
+    pub(crate) remotes: Vec<RemoteFiles>,
     /// Objects of whose files behind URLs one was answered.
-    pub answered: Vec<Arc<ObjectKey>>,
+    pub(crate) answered: Vec<Arc<ObjectKey>>,
     /// Objects whose files lie outside of FOLDER, or no longer do, where that is told.
-    pub outside: Vec<(Arc<ObjectKey>, u128, Option<Box<str>>)>,
+    pub(crate) outside: Vec<(Arc<ObjectKey>, u128, Option<Box<str>>)>,
     /// Objects that came without any key.
-    pub empty: Vec<Arc<ObjectKey>>,
+    pub(crate) empty: Vec<Arc<ObjectKey>>,
     /// Objects that came with a folder of their own.
-    pub overridden: Vec<Arc<ObjectKey>>,
+    pub(crate) overridden: Vec<Arc<ObjectKey>>,
     /// Whether a source completed, or was refused, for the first time.
-    pub progressed: bool,
+    pub(crate) progressed: bool,
     /// Objects that were asked for and could not be read.
-    pub unanswered: Vec<Arc<ObjectKey>>,
+    pub(crate) unanswered: Vec<Arc<ObjectKey>>,
     /// Objects whose bytes must be read again.
-    pub unread: Vec<Arc<ObjectKey>>,
+    pub(crate) unread: Vec<Arc<ObjectKey>>,
     /// Events older than what was already known.
-    pub stale: u32,
+    pub(crate) stale: u32,
 }
 
 impl Folded {
     /// Marks a path: its wanted file may have changed.
-    pub fn touch(&mut self, path: &TargetPath) {
+    pub(crate) fn touch(&mut self, path: &TargetPath) {
         self.touched.insert(path.clone());
     }
 
     /// With room for so many events.
-    pub fn for_events(events: usize) -> Self {
+    pub(crate) fn for_events(events: usize) -> Self {
         Self { seen: Vec::with_capacity(events), rejections: Vec::with_capacity(events), ..Self::default() }
     }
 }
 
 /// What the status writer must know of an object that was seen.
-pub struct Seen {
+pub(crate) struct Seen {
     /// Which object.
-    pub key: Arc<ObjectKey>,
+    pub(crate) key: Arc<ObjectKey>,
     /// Its uid; 0 where unknown.
-    pub uid: u128,
+    pub(crate) uid: u128,
     /// Its finalizers.
-    pub finalizers: Vec<String>,
+    pub(crate) finalizers: Vec<String>,
     /// Whether it still is to be guarded, or waits to be released.
-    pub fate: Fate,
+    pub(crate) fate: Fate,
 }
 
 /// What became of an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// It lives.
     Live,
     /// It carries a deletion mark.

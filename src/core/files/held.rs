@@ -8,7 +8,7 @@ use crate::core::files::path::TargetPath;
 
 /// See the module's header.
 #[derive(Default)]
-pub struct Held {
+pub(crate) struct Held {
     /// What each of them waits for.
     awaits: BTreeMap<TargetPath, Vec<TargetPath>>,
     /// The other way around.
@@ -17,32 +17,32 @@ pub struct Held {
 
 impl Held {
     /// Whether there is nothing.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.awaits.is_empty()
     }
 
     /// How many stay.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.awaits.len()
     }
 
     /// Those that stay.
-    pub fn paths(&self) -> impl Iterator<Item = &TargetPath> {
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &TargetPath> {
         self.awaits.keys()
     }
 
     /// The new files that a path waits for; nothing where it does not stay.
-    pub fn awaited(&self, old: &TargetPath) -> &[TargetPath] {
+    pub(crate) fn awaited(&self, old: &TargetPath) -> &[TargetPath] {
         self.awaits.get(old).map_or(&[], Vec::as_slice)
     }
 
     /// Those that wait for a new file.
-    pub fn waiting_for(&self, new: &TargetPath) -> impl Iterator<Item = &TargetPath> {
+    pub(crate) fn waiting_for(&self, new: &TargetPath) -> impl Iterator<Item = &TargetPath> {
         self.waiting.get(new).into_iter().flatten()
     }
 
     /// Lets a file stay until these are there. Whether it did not before.
-    pub fn hold(&mut self, old: &TargetPath, awaits: Vec<TargetPath>) -> bool {
+    pub(crate) fn hold(&mut self, old: &TargetPath, awaits: Vec<TargetPath>) -> bool {
         let first = !self.release(old);
         for new in &awaits {
             self.waiting.entry(new.clone()).or_default().insert(old.clone());
@@ -52,7 +52,7 @@ impl Held {
     }
 
     /// Nothing holds this file. Whether something did.
-    pub fn release(&mut self, old: &TargetPath) -> bool {
+    pub(crate) fn release(&mut self, old: &TargetPath) -> bool {
         if self.awaits.is_empty() {
             return false;
         }

@@ -73,17 +73,17 @@ pub enum Record {
 
 impl Record {
     /// The record that gives `path` to `key`.
-    pub fn own(path: &TargetPath, key: &ObjectKey) -> Self {
+    pub(crate) fn own(path: &TargetPath, key: &ObjectKey) -> Self {
         Self::Own(path.as_str().into(), key.kind.as_str().into(), (*key.namespace).into(), (*key.name).into())
     }
 
     /// The record that gives `path` to `key`, whose files stay when it goes.
-    pub fn keep(path: &TargetPath, key: &ObjectKey) -> Self {
+    pub(crate) fn keep(path: &TargetPath, key: &ObjectKey) -> Self {
         Self::Keep(path.as_str().into(), key.kind.as_str().into(), (*key.namespace).into(), (*key.name).into())
     }
 
     /// The first version whose programs may go on with a ledger that has this record.
-    pub const fn since(&self) -> u32 {
+    pub(crate) const fn since(&self) -> u32 {
         match self {
             Self::Own(..) | Self::Disown(_) | Self::Folder(_) | Self::Unfolder(_) => FIRST,
             Self::Sibling(_) | Self::Owed | Self::Done | Self::Debt(_) => FIRST,
@@ -92,7 +92,7 @@ impl Record {
     }
 
     /// The record that gives `path` to nobody.
-    pub fn disown(path: &TargetPath) -> Self {
+    pub(crate) fn disown(path: &TargetPath) -> Self {
         Self::Disown(path.as_str().into())
     }
 }
@@ -107,43 +107,43 @@ pub struct Contents {
     /// Those of them that stay when their objects go.
     pub lasting: BTreeSet<TargetPath>,
     /// Folders that we made.
-    pub folders: BTreeSet<String>,
+    pub(crate) folders: BTreeSet<String>,
     /// Ids of ledgers of projectors that ran beside us.
-    pub siblings: BTreeSet<String>,
+    pub(crate) siblings: BTreeSet<String>,
     /// Whether files may have changed without the application being told.
     pub owed: bool,
     /// What is known of attempts to tell it.
-    pub debt: Debt,
+    pub(crate) debt: Debt,
     /// Whether all files were there once.
-    pub finished: bool,
+    pub(crate) finished: bool,
     /// Lines that are torn, broken or name a path outside our roots.
-    pub skipped: usize,
+    pub(crate) skipped: usize,
     /// Lines that are needed no more.
-    pub garbage: usize,
+    pub(crate) garbage: usize,
 }
 
 /// What a ledger keeps when it is written anew.
 #[derive(Clone, Copy)]
-pub struct Kept<'a> {
+pub(crate) struct Kept<'a> {
     /// Our paths, each with the object it is for.
-    pub owned: &'a BTreeMap<TargetPath, ObjectKey>,
+    pub(crate) owned: &'a BTreeMap<TargetPath, ObjectKey>,
     /// Those of them that stay when their objects go.
-    pub lasting: &'a BTreeSet<TargetPath>,
+    pub(crate) lasting: &'a BTreeSet<TargetPath>,
     /// Folders that we made.
-    pub folders: &'a BTreeSet<String>,
+    pub(crate) folders: &'a BTreeSet<String>,
     /// Ids of ledgers of projectors that ran beside us.
-    pub siblings: &'a BTreeSet<String>,
+    pub(crate) siblings: &'a BTreeSet<String>,
     /// Whether files may have changed without the application being told.
-    pub owed: bool,
+    pub(crate) owed: bool,
     /// What is known of attempts to tell it.
-    pub debt: &'a Debt,
+    pub(crate) debt: &'a Debt,
     /// Whether all files were there once.
-    pub finished: bool,
+    pub(crate) finished: bool,
 }
 
 impl Kept<'_> {
     /// The lines after the header, and the version that the header must tell.
-    pub fn lines(&self) -> (u32, Vec<u8>) {
+    pub(crate) fn lines(&self) -> (u32, Vec<u8>) {
         let (mut version, mut bytes) = (FIRST, Vec::new());
         for record in self.records() {
             version = version.max(record.since());
@@ -153,7 +153,7 @@ impl Kept<'_> {
     }
 
     /// The version that its records call for.
-    pub fn version(&self) -> u32 {
+    pub(crate) fn version(&self) -> u32 {
         self.records().map(|record| record.since()).max().unwrap_or(FIRST)
     }
 
@@ -215,7 +215,7 @@ pub fn read(bytes: &[u8], roots: &Roots) -> Result<Contents, FormatError> {
 
 impl Contents {
     /// A ledger that says nothing but whose it is.
-    pub fn empty(header: Header) -> Self {
+    pub(crate) fn empty(header: Header) -> Self {
         Self {
             header,
             owned: BTreeMap::new(),
@@ -231,13 +231,13 @@ impl Contents {
     }
 
     /// What is kept when it is written anew.
-    pub const fn kept(&self) -> Kept<'_> {
+    pub(crate) const fn kept(&self) -> Kept<'_> {
         let Self { owned, lasting, folders, siblings, debt, .. } = self;
         Kept { owned, lasting, folders, siblings, owed: self.owed, debt, finished: self.finished }
     }
 
     /// Takes over the paths of another ledger that are not ours already.
-    pub fn inherit(&mut self, owned: BTreeMap<TargetPath, ObjectKey>, mut lasting: BTreeSet<TargetPath>) {
+    pub(crate) fn inherit(&mut self, owned: BTreeMap<TargetPath, ObjectKey>, mut lasting: BTreeSet<TargetPath>) {
         for (path, key) in owned {
             if let Entry::Vacant(vacant) = self.owned.entry(path) {
                 self.lasting.extend(lasting.take(vacant.key()));
@@ -247,7 +247,7 @@ impl Contents {
     }
 
     /// Gives a path to an object.
-    pub fn own(&mut self, path: TargetPath, key: ObjectKey, lasts: bool) {
+    pub(crate) fn own(&mut self, path: TargetPath, key: ObjectKey, lasts: bool) {
         if lasts {
             self.lasting.insert(path.clone());
         } else if !self.lasting.is_empty() {
@@ -286,7 +286,7 @@ impl Contents {
 }
 
 /// What a line says; nothing if it is torn, broken or something else.
-pub fn record<T: for<'a> Deserialize<'a>>(line: &[u8]) -> Option<T> {
+pub(crate) fn record<T: for<'a> Deserialize<'a>>(line: &[u8]) -> Option<T> {
     let line = line.strip_suffix(b"\n")?;
     let (sum, json) = (line.get(..8)?, line.get(9..)?);
     let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
@@ -305,7 +305,7 @@ fn checksum(json: &[u8]) -> u32 {
 
 /// What another ledger beside ours means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Relation {
+pub(crate) enum Relation {
     /// A projector that shares the folder, whether it runs now or not: its ledger stays untouched, its paths are foreign.
     Neighbour,
     /// We, before LABEL, NAMESPACE or LEDGER changed: taken over and pruned.
@@ -314,18 +314,18 @@ pub enum Relation {
 
 /// How another ledger was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Found {
+pub(crate) struct Found {
     /// Somebody holds it now.
-    pub locked: bool,
+    pub(crate) locked: bool,
     /// LEDGER_FORMER names it.
-    pub named: bool,
+    pub(crate) named: bool,
     /// It lies in FOLDER, so that its paths are those of our FOLDER.
-    pub in_folder: bool,
+    pub(crate) in_folder: bool,
 }
 
 /// Tells neighbours from predecessors. That nobody holds a ledger, another pod's uid and its age are no evidence: a neighbour may be
 /// scaled to nothing for a day.
-pub fn relation(ours: &Header, siblings: &BTreeSet<String>, theirs: &Contents, found: Found) -> Relation {
+pub(crate) fn relation(ours: &Header, siblings: &BTreeSet<String>, theirs: &Contents, found: Found) -> Relation {
     let met = siblings.contains(&theirs.header.id) || theirs.siblings.contains(&ours.id);
     let same_pod = !ours.pod.is_empty() && ours.pod == theirs.header.pod;
     let same_instance = ours.instance == theirs.header.instance;

@@ -10,7 +10,7 @@ use siphasher::sip::SipHasher13;
 use crate::core::object::{Kind, ObjectKey};
 
 /// The extended attribute that holds it.
-pub const ATTRIBUTE: &str = "user.kube-projector";
+pub(crate) const ATTRIBUTE: &str = "user.kube-projector";
 /// What stands there instead of an object on a folder.
 const FOLDER: &str = "folder";
 /// What stands there before the object of a file that stays when it goes. A program that does not know it finds no mark.
@@ -20,7 +20,7 @@ const END: [u8; 1] = [0xff];
 
 /// For what we made something.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Made {
+pub(crate) enum Made {
     /// A file, for this object.
     File(ObjectKey),
     /// A file, for this object, that stays when it goes.
@@ -31,18 +31,18 @@ pub enum Made {
 
 impl Made {
     /// A file for this object.
-    pub fn file(owner: &ObjectKey, lasts: bool) -> Self {
+    pub(crate) fn file(owner: &ObjectKey, lasts: bool) -> Self {
         if lasts { Self::Lasting(owner.clone()) } else { Self::File(owner.clone()) }
     }
 }
 
 /// Makes and knows the marks of one selection or INSTANCE.
 #[derive(Clone)]
-pub struct Marker(SipHasher13);
+pub(crate) struct Marker(SipHasher13);
 
 impl Marker {
     /// Of the INSTANCE, else of the selection.
-    pub fn new(selection: &str, instance: &str) -> Self {
+    pub(crate) fn new(selection: &str, instance: &str) -> Self {
         let mut hasher = SipHasher13::new();
         for text in [if instance.is_empty() { selection } else { "" }, instance] {
             hasher.write(text.as_bytes());
@@ -52,7 +52,7 @@ impl Marker {
     }
 
     /// The mark of what lies at `path` in FOLDER, with this inode number.
-    pub fn mark(&self, path: &str, inode: u64, made: &Made) -> String {
+    pub(crate) fn mark(&self, path: &str, inode: u64, made: &Made) -> String {
         let made = match made {
             Made::File(owner) => owner.to_string(),
             Made::Lasting(owner) => format!("{KEEP}{owner}"),
@@ -66,7 +66,7 @@ impl Marker {
     }
 
     /// What a mark found there says; nothing where it is not ours, or belongs to another path or inode.
-    pub fn read(&self, path: &str, inode: u64, mark: &[u8]) -> Option<Made> {
+    pub(crate) fn read(&self, path: &str, inode: u64, mark: &[u8]) -> Option<Made> {
         let (_, made) = std::str::from_utf8(mark).ok()?.split_once(' ')?;
         let made = match made {
             FOLDER => Made::Folder,

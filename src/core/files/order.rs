@@ -15,37 +15,37 @@ use crate::core::files::store::Store;
 use crate::core::object::ObjectKey;
 
 /// One file to remove.
-pub struct Removal {
+pub(crate) struct Removal {
     /// Where.
-    pub path: TargetPath,
+    pub(crate) path: TargetPath,
     /// Why.
-    pub because: Because,
+    pub(crate) because: Because,
     /// New files, of an earlier commit, without which it stays.
-    pub awaits: Vec<TargetPath>,
+    pub(crate) awaits: Vec<TargetPath>,
     /// A wanted path that leads to this very file where the file system ignores case.
-    pub twin: Option<TargetPath>,
+    pub(crate) twin: Option<TargetPath>,
 }
 
 /// What is done about one object, or about all that have nothing to remove.
 #[derive(Default)]
-pub struct Turn {
+pub(crate) struct Turn {
     /// First this.
-    pub write: Vec<Write>,
+    pub(crate) write: Vec<Write>,
     /// Then this, unless what takes its place could not be written.
-    pub remove: Vec<Removal>,
+    pub(crate) remove: Vec<Removal>,
 }
 
 /// A plan's steps in their order.
 #[derive(Default)]
-pub struct Order {
+pub(crate) struct Order {
     /// Removals that come before any write.
-    pub first: Vec<Removal>,
+    pub(crate) first: Vec<Removal>,
     /// Writes, each object's before its removals.
-    pub turns: Vec<Turn>,
+    pub(crate) turns: Vec<Turn>,
 }
 
 /// Orders what a plan removes and writes.
-pub fn order(remove: Vec<(TargetPath, Because)>, write: Vec<Write>, twins: &Twins, store: &Store, held: &Held) -> Order {
+pub(crate) fn order(remove: Vec<(TargetPath, Because)>, write: Vec<Write>, twins: &Twins, store: &Store, held: &Held) -> Order {
     let mut order = Order::default();
     if remove.is_empty() {
         order.turns.push(Turn { write, remove: Vec::new() });
@@ -130,7 +130,7 @@ impl Plan {
 }
 
 /// Removed paths, each with a wanted one that differs from it in case only.
-pub type Twins = BTreeMap<TargetPath, TargetPath>;
+pub(crate) type Twins = BTreeMap<TargetPath, TargetPath>;
 
 /// Whether an object wants a file that is not there.
 fn is_missed(store: &Store, path: &TargetPath, owner: &Arc<ObjectKey>) -> bool {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Ledgers and temporary files of every projector begin with this; no key or folder of an object may.
-pub const RESERVED_PREFIX: &str = ".kube-projector.";
+pub(crate) const RESERVED_PREFIX: &str = ".kube-projector.";
 
 /// Longest file name and folder name, in bytes (`NAME_MAX`).
 const NAME_MAX: usize = 255;
@@ -86,7 +86,7 @@ impl TargetPath {
     }
 
     /// The folder that holds the file: `""` is FOLDER itself.
-    pub fn folder(&self) -> &str {
+    pub(crate) fn folder(&self) -> &str {
         match self.0.rfind('/') {
             Some(0) => "/",
             Some(at) => &self.0[..at],
@@ -95,12 +95,12 @@ impl TargetPath {
     }
 
     /// The last component.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.0.rfind('/').map_or(&self.0, |at| &self.0[at + 1..])
     }
 
     /// Every folder above this path, nearest first, without FOLDER itself and without `/`.
-    pub fn ancestors(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn ancestors(&self) -> impl Iterator<Item = &str> {
         let mut rest: &str = &self.0;
         std::iter::from_fn(move || {
             let at = rest.rfind('/')?;
@@ -150,13 +150,13 @@ impl Roots {
 
     /// The same, with the ledger at this absolute path: nothing else may be there, nor below it.
     #[must_use]
-    pub fn around_ledger(self, path: &str) -> Self {
+    pub(crate) fn around_ledger(self, path: &str) -> Self {
         let own = beneath(&self.folder, path).unwrap_or(path).into();
         Self { ledger: Some(own), ..self }
     }
 
     /// Paths that lead to the ledger by ways that only the file system knows: they are its own for now.
-    pub fn set_aliases(&mut self, aliases: impl IntoIterator<Item = TargetPath>) {
+    pub(crate) fn set_aliases(&mut self, aliases: impl IntoIterator<Item = TargetPath>) {
         self.aliases.clear();
         self.aliases.extend(aliases.into_iter().map(|path| path.as_str().into()));
     }
@@ -166,12 +166,12 @@ impl Roots {
     }
 
     /// FOLDER first, then the others, longest first. Positions are what [`Self::locate`] returns.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&*self.folder).chain(self.allowed.iter().map(|root| &**root))
     }
 
     /// Which root holds the path, and the path relative to it.
-    pub fn locate<'a>(&self, path: &'a str) -> (usize, &'a str) {
+    pub(crate) fn locate<'a>(&self, path: &'a str) -> (usize, &'a str) {
         if !path.starts_with('/') {
             return (0, path);
         }
@@ -180,7 +180,7 @@ impl Roots {
     }
 
     /// The path as the file system knows it, for people.
-    pub fn show(&self, path: &str) -> String {
+    pub(crate) fn show(&self, path: &str) -> String {
         match path {
             "" => self.folder.to_string(),
             absolute if absolute.starts_with('/') => absolute.to_owned(),
@@ -193,7 +193,7 @@ impl Roots {
     ///
     /// # Errors
     /// Rejects `..`, control characters, over-long names, reserved names, and absolute folders that are not allowed.
-    pub fn folder(&self, annotation: &str) -> Result<String, PathError> {
+    pub(crate) fn folder(&self, annotation: &str) -> Result<String, PathError> {
         if annotation.chars().any(char::is_control) {
             return Err(PathError::Control);
         }
@@ -225,7 +225,7 @@ impl Roots {
     ///
     /// # Errors
     /// Rejects names over 255 bytes, reserved names, and paths over 4095 bytes.
-    pub fn file(&self, folder: &str, name: &str) -> Result<TargetPath, PathError> {
+    pub(crate) fn file(&self, folder: &str, name: &str) -> Result<TargetPath, PathError> {
         check_component(name)?;
         let path: Arc<str> = match folder {
             "" => name.into(),
@@ -244,7 +244,7 @@ impl Roots {
     ///
     /// # Errors
     /// As [`Self::folder`]; also a path that is not in its normal form.
-    pub fn recorded(&self, path: &str) -> Result<TargetPath, PathError> {
+    pub(crate) fn recorded(&self, path: &str) -> Result<TargetPath, PathError> {
         let clean = self.folder(path)?;
         match clean.is_empty() || clean == "/" {
             true => Err(PathError::Outside),
@@ -280,7 +280,7 @@ fn is_reserved(name: &str) -> bool {
 ///
 /// # Errors
 /// [`PathError::Key`] for everything else.
-pub fn check_key(key: &str) -> Result<(), PathError> {
+pub(crate) fn check_key(key: &str) -> Result<(), PathError> {
     let admitted = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     let good = !key.is_empty() && key.len() <= 253 && key != "." && !key.starts_with("..") && key.bytes().all(admitted);
     if good { Ok(()) } else { Err(PathError::Key) }

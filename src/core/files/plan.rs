@@ -43,7 +43,7 @@ impl fmt::Display for Because {
 
 /// What a write may replace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Replace {
+pub(crate) enum Replace {
     /// Nothing: whatever appeared meanwhile is looked at first.
     Nothing,
     /// A path that our ledger owns.
@@ -54,30 +54,30 @@ pub enum Replace {
 
 /// One file to write.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Write {
+pub(crate) struct Write {
     /// Where.
-    pub path: TargetPath,
+    pub(crate) path: TargetPath,
     /// For whom.
-    pub owner: Arc<ObjectKey>,
+    pub(crate) owner: Arc<ObjectKey>,
     /// What it must hold then.
-    pub content: Content,
+    pub(crate) content: Content,
     /// What may be replaced.
-    pub replace: Replace,
+    pub(crate) replace: Replace,
     /// Why.
-    pub because: Because,
+    pub(crate) because: Because,
     /// Whether it is a new file that nobody tried to write before: what it takes the place of stays until it is there.
-    pub fresh: bool,
+    pub(crate) fresh: bool,
 }
 
 /// A wanted file that cannot be written as things are.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Blocked {
+pub(crate) struct Blocked {
     /// Where.
-    pub path: TargetPath,
+    pub(crate) path: TargetPath,
     /// Who wants it.
-    pub owner: Arc<ObjectKey>,
+    pub(crate) owner: Arc<ObjectKey>,
     /// What is in the way.
-    pub by: Barrier,
+    pub(crate) by: Barrier,
 }
 
 /// What keeps a wanted file from being written.
@@ -105,58 +105,58 @@ impl fmt::Display for Barrier {
 
 /// Several objects claim one path, or a file's path is another one's folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Conflict {
+pub(crate) struct Conflict {
     /// Who keeps it.
-    pub winner: Arc<ObjectKey>,
+    pub(crate) winner: Arc<ObjectKey>,
     /// Who does not, in the order of their claims.
-    pub losers: Vec<Arc<ObjectKey>>,
+    pub(crate) losers: Vec<Arc<ObjectKey>>,
 }
 
 /// What is to be done about the touched paths; [`order`](crate::core::files::order::order) says in which order.
 #[derive(Default)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Paths the ledger must give to somebody else, or in other words, although the file is right already.
-    pub own: Vec<(TargetPath, Arc<ObjectKey>)>,
+    pub(crate) own: Vec<(TargetPath, Arc<ObjectKey>)>,
     /// Files to remove.
-    pub remove: Vec<(TargetPath, Because)>,
+    pub(crate) remove: Vec<(TargetPath, Because)>,
     /// Files that stay, because new ones of their object, which are named, could not be written.
-    pub held: Vec<(TargetPath, Vec<TargetPath>)>,
+    pub(crate) held: Vec<(TargetPath, Vec<TargetPath>)>,
     /// Files to remove that may be those of wanted paths.
-    pub twins: Twins,
+    pub(crate) twins: Twins,
     /// Files to write.
-    pub write: Vec<Write>,
+    pub(crate) write: Vec<Write>,
     /// Objects whose bytes are needed again.
-    pub fetch: BTreeSet<Arc<ObjectKey>>,
+    pub(crate) fetch: BTreeSet<Arc<ObjectKey>>,
     /// Files whose bytes are needed again from behind their URLs.
-    pub ask: BTreeSet<(Arc<ObjectKey>, TargetPath)>,
+    pub(crate) ask: BTreeSet<(Arc<ObjectKey>, TargetPath)>,
     /// Paths that keep the former owner's file until the new owner's bytes are here, however long that takes.
-    pub handing_over: Vec<TargetPath>,
+    pub(crate) handing_over: Vec<TargetPath>,
     /// Paths that wait until every source is complete.
-    pub waiting: Vec<TargetPath>,
+    pub(crate) waiting: Vec<TargetPath>,
     /// Wanted files that something keeps from being written.
-    pub blocked: Vec<Blocked>,
+    pub(crate) blocked: Vec<Blocked>,
     /// The truth about conflicts at every touched path.
-    pub conflicts: Vec<(TargetPath, Option<Conflict>)>,
+    pub(crate) conflicts: Vec<(TargetPath, Option<Conflict>)>,
 }
 
 /// What a batch brings beside the store.
-pub struct Batch<'a> {
+pub(crate) struct Batch<'a> {
     /// Paths to look at.
-    pub touched: &'a BTreeSet<TargetPath>,
+    pub(crate) touched: &'a BTreeSet<TargetPath>,
     /// Whether the bytes of an object's file are at hand.
-    pub at_hand: &'a dyn Fn(&TargetPath, &Arc<ObjectKey>) -> bool,
+    pub(crate) at_hand: &'a dyn Fn(&TargetPath, &Arc<ObjectKey>) -> bool,
     /// ADOPT.
-    pub adopt: Adopt,
+    pub(crate) adopt: Adopt,
     /// Files that stay so far because new ones could not be written.
-    pub held: &'a Held,
+    pub(crate) held: &'a Held,
     /// Whether a path was wanted in vain before.
-    pub in_vain: &'a dyn Fn(&TargetPath) -> bool,
+    pub(crate) in_vain: &'a dyn Fn(&TargetPath) -> bool,
     /// Files that could not be written while it was not known yet which ones they take the place of.
-    pub lost: &'a [TargetPath],
+    pub(crate) lost: &'a [TargetPath],
 }
 
 /// Touched paths that somebody wants and nobody has looked at yet.
-pub fn unseen<'a>(touched: &'a BTreeSet<TargetPath>, store: &'a Store) -> impl Iterator<Item = (&'a TargetPath, Content)> {
+pub(crate) fn unseen<'a>(touched: &'a BTreeSet<TargetPath>, store: &'a Store) -> impl Iterator<Item = (&'a TargetPath, Content)> {
     touched.iter().filter_map(|path| {
         let entry = store.path(path).filter(|entry| entry.disk() == OnDisk::Unknown)?;
         let (key, _) = rank(store, path, entry)?;
@@ -165,7 +165,7 @@ pub fn unseen<'a>(touched: &'a BTreeSet<TargetPath>, store: &'a Store) -> impl I
 }
 
 /// Plans the touched paths. See the module's header.
-pub fn plan(batch: &Batch<'_>, store: &Store) -> Plan {
+pub(crate) fn plan(batch: &Batch<'_>, store: &Store) -> Plan {
     let mut plan = Plan { conflicts: Vec::with_capacity(batch.touched.len()), ..Plan::default() };
     for path in batch.touched {
         let Some(entry) = store.path(path) else {
@@ -318,7 +318,7 @@ impl Plan {
     }
 
     /// Whether nothing is to be done.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.own.is_empty() && self.remove.is_empty() && self.write.is_empty()
     }
 }

@@ -92,15 +92,15 @@ impl Urls {
 }
 
 /// One file as an object wants it. Deliberately without `Debug`: it holds content.
-pub struct FileProjection {
+pub(crate) struct FileProjection {
     /// The bytes, exactly.
-    pub bytes: Payload,
+    pub(crate) bytes: Payload,
     /// Permission bits.
-    pub mode: u16,
+    pub(crate) mode: u16,
     /// Whether the API carries the value in base64.
-    pub encoded: bool,
+    pub(crate) encoded: bool,
     /// The key, where the bytes are packed: the file holds what they become.
-    pub packed: Option<Box<str>>,
+    pub(crate) packed: Option<Box<str>>,
 }
 
 impl FileProjection {
@@ -108,7 +108,7 @@ impl FileProjection {
     ///
     /// # Errors
     /// [`Fault`], where it was not found to be whole before.
-    pub fn content(&self, length: usize) -> Result<Cow<'_, [u8]>, Fault> {
+    pub(crate) fn content(&self, length: usize) -> Result<Cow<'_, [u8]>, Fault> {
         if self.packed.is_none() {
             return Ok(Cow::Borrowed(&self.bytes.0));
         }
@@ -119,47 +119,47 @@ impl FileProjection {
 }
 
 /// One file whose bytes lie behind a URL. Deliberately without `Debug`: the URL may carry credentials.
-pub struct RemoteProjection {
+pub(crate) struct RemoteProjection {
     /// Where the file goes.
-    pub path: TargetPath,
+    pub(crate) path: TargetPath,
     /// The value of the key.
-    pub url: Payload,
+    pub(crate) url: Payload,
     /// Permission bits.
-    pub mode: u16,
+    pub(crate) mode: u16,
     /// Whether the API carries the value in base64.
-    pub encoded: bool,
+    pub(crate) encoded: bool,
     /// The key.
-    pub key: Box<str>,
+    pub(crate) key: Box<str>,
 }
 
 /// What one object wants, in the order of its keys.
 #[derive(Default)]
-pub struct Projection {
+pub(crate) struct Projection {
     /// Files with their bytes.
-    pub files: Vec<(TargetPath, FileProjection)>,
+    pub(crate) files: Vec<(TargetPath, FileProjection)>,
     /// Files whose bytes are elsewhere.
-    pub remotes: Vec<RemoteProjection>,
+    pub(crate) remotes: Vec<RemoteProjection>,
     /// Files that stay as they are.
-    pub held: Vec<TargetPath>,
+    pub(crate) held: Vec<TargetPath>,
     /// Whether all that the object has stays as it is: what it says of its files cannot be.
-    pub stays: bool,
+    pub(crate) stays: bool,
     /// Keys that are not projected, or the whole object.
-    pub rejections: Vec<Rejection>,
+    pub(crate) rejections: Vec<Rejection>,
     /// The folder of the files, where it lies outside of FOLDER and this is to be told.
-    pub outside: Option<Box<str>>,
+    pub(crate) outside: Option<Box<str>>,
 }
 
 /// A key, or a whole object, that is not projected, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rejection {
     /// The data key; `None` when an annotation rejects the whole object.
-    pub key: Option<Box<str>>,
+    pub(crate) key: Option<Box<str>>,
     /// The reason, without any value.
-    pub why: PathError,
+    pub(crate) why: PathError,
 }
 
 /// Files that `object` wants. A rejected folder never falls back to FOLDER; a rejected key does not stop the others.
-pub fn files(object: Object, rules: &Rules) -> Projection {
+pub(crate) fn files(object: Object, rules: &Rules) -> Projection {
     let mut projection = Projection::default();
     if object.terminating && rules.terminating_is_gone {
         return projection;
@@ -196,7 +196,7 @@ pub fn files(object: Object, rules: &Rules) -> Projection {
 }
 
 /// Files of `object` that would have this name, whatever the case of its letters.
-pub fn files_named(object: &Object, rules: &Rules, name: &str) -> Vec<TargetPath> {
+pub(crate) fn files_named(object: &Object, rules: &Rules, name: &str) -> Vec<TargetPath> {
     let ends = |key: &str| {
         let start = name.len().checked_sub(key.len()).and_then(|start| name.as_bytes().get(start..));
         start.is_some_and(|end| end.eq_ignore_ascii_case(key.as_bytes()))
@@ -215,7 +215,7 @@ pub fn files_named(object: &Object, rules: &Rules, name: &str) -> Vec<TargetPath
 ///
 /// # Errors
 /// What is wrong with an annotation of the object.
-pub fn mode(object: &Object, rules: &Rules) -> Result<u16, PathError> {
+pub(crate) fn mode(object: &Object, rules: &Rules) -> Result<u16, PathError> {
     match rules.annotations {
         true => object.annotations.mode(object.key.kind, rules.file_mode),
         false => Ok(rules.file_mode),

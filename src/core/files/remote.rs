@@ -9,7 +9,7 @@ use crate::core::files::path::TargetPath;
 use crate::core::object::{ObjectKey, Payload};
 
 /// The ending of a key whose value is a URL.
-pub const SUFFIX: &str = ".url";
+pub(crate) const SUFFIX: &str = ".url";
 
 /// One file to ask for. Without `Debug`: the URL may carry credentials.
 #[derive(Clone)]

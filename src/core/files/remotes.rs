@@ -11,7 +11,7 @@ use crate::core::object::ObjectKey;
 
 /// How far a file behind a URL has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RemoteState {
+pub(crate) enum RemoteState {
     /// Nobody has answered yet.
     Pending,
     /// The first question found no answer.
@@ -31,7 +31,7 @@ struct RemoteClaim {
 
 /// The files behind URLs of all live objects. Few objects have any.
 #[derive(Default)]
-pub struct Remotes {
+pub(crate) struct Remotes {
     claims: HashMap<Arc<ObjectKey>, Vec<RemoteClaim>>,
     tickets: u64,
 }
@@ -39,7 +39,7 @@ pub struct Remotes {
 impl Remotes {
     /// Replaces what an object wants. Returns what is to be asked for, if that is for anybody to know: a file whose URL is the same
     /// keeps its ticket and what is known of it.
-    pub fn replace(&mut self, key: &Arc<ObjectKey>, wanted: Vec<RemoteProjection>, digester: &Digester) -> Option<RemoteFiles> {
+    pub(crate) fn replace(&mut self, key: &Arc<ObjectKey>, wanted: Vec<RemoteProjection>, digester: &Digester) -> Option<RemoteFiles> {
         if wanted.is_empty() && self.claims.is_empty() {
             return None;
         }
@@ -63,7 +63,7 @@ impl Remotes {
     }
 
     /// How far this file has come; nothing if its bytes are in the object itself.
-    pub fn state(&self, path: &TargetPath, key: &ObjectKey) -> Option<RemoteState> {
+    pub(crate) fn state(&self, path: &TargetPath, key: &ObjectKey) -> Option<RemoteState> {
         if self.claims.is_empty() {
             return None;
         }
@@ -71,7 +71,7 @@ impl Remotes {
     }
 
     /// Notes an answer. Returns whether its bytes would come in base64, or nothing if nobody waits for an answer to that question.
-    pub fn answered(&mut self, key: &ObjectKey, path: &TargetPath, ticket: u64, state: RemoteState) -> Option<bool> {
+    pub(crate) fn answered(&mut self, key: &ObjectKey, path: &TargetPath, ticket: u64, state: RemoteState) -> Option<bool> {
         let claim = self.claims.get_mut(key)?.iter_mut().find(|claim| claim.path == *path && claim.ticket == ticket)?;
         // What was known once stays known: the file is there.
         if state == RemoteState::Known || claim.state == RemoteState::Pending {
@@ -81,17 +81,17 @@ impl Remotes {
     }
 
     /// Whether a file of the object has had no answer yet.
-    pub fn awaits(&self, key: &ObjectKey) -> bool {
+    pub(crate) fn awaits(&self, key: &ObjectKey) -> bool {
         self.claims.get(key).is_some_and(|claims| claims.iter().any(|claim| claim.state == RemoteState::Pending))
     }
 
     /// How many files have had no answer yet.
-    pub fn pending(&self) -> usize {
+    pub(crate) fn pending(&self) -> usize {
         self.claims.values().flatten().filter(|claim| claim.state == RemoteState::Pending).count()
     }
 
     /// Whether the bytes of every file were here.
-    pub fn are_known(&self) -> bool {
+    pub(crate) fn are_known(&self) -> bool {
         self.claims.values().flatten().all(|claim| claim.state == RemoteState::Known)
     }
 

@@ -10,15 +10,15 @@ use crate::core::policy::Order;
 
 /// What decides between two claims on one path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Contender<'a> {
+pub(crate) struct Contender<'a> {
     /// `metadata.creationTimestamp` in seconds; 0 where there is none.
-    pub created: i64,
+    pub(crate) created: i64,
     /// The claiming object.
-    pub key: &'a ObjectKey,
+    pub(crate) key: &'a ObjectKey,
 }
 
 /// `Less` means that `left` keeps the path.
-pub fn precedence(left: Contender<'_>, right: Contender<'_>, order: Order) -> Ordering {
+pub(crate) fn precedence(left: Contender<'_>, right: Contender<'_>, order: Order) -> Ordering {
     let by_age = match order {
         Order::Oldest => left.created.cmp(&right.created),
         Order::Newest => right.created.cmp(&left.created),

@@ -9,18 +9,18 @@ use crate::core::files::path::TargetPath;
 
 /// Who may have written a ledger, as its descriptor tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Custody {
+pub(crate) struct Custody {
     /// The uid that owns it.
-    pub owner: u32,
+    pub(crate) owner: u32,
     /// Permission bits. Those of an access control list show in the group's.
-    pub mode: u16,
+    pub(crate) mode: u16,
     /// Whether names in its folder, or in FOLDER, can be removed by their owners only.
-    pub sticky: bool,
+    pub(crate) sticky: bool,
 }
 
 /// Which records of a ledger are obeyed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Trust {
+pub(crate) enum Trust {
     /// All.
     Everywhere,
     /// Those for paths below FOLDER.
@@ -34,7 +34,7 @@ const OTHERS_WRITE: u16 = 0o022;
 
 impl Custody {
     /// How far the ledger is believed by a process with this uid.
-    pub const fn trust(self, uid: u32) -> Trust {
+    pub(crate) const fn trust(self, uid: u32) -> Trust {
         let owned = self.owner == uid || self.owner == 0;
         match (owned, self.mode & OTHERS_WRITE == 0, self.sticky) {
             (true, true, _) => Trust::Everywhere,
@@ -44,13 +44,13 @@ impl Custody {
     }
 
     /// Whether the ledger is as a process with this uid would make it.
-    pub const fn is_private_of(self, uid: u32) -> bool {
+    pub(crate) const fn is_private_of(self, uid: u32) -> bool {
         self.owner == uid && self.mode & OTHERS_WRITE == 0
     }
 }
 
 /// Takes out of a ledger what is not to be obeyed: those files and folders are nobody's to us. Returns the files.
-pub fn confine(contents: &mut Contents, trust: Trust) -> Vec<TargetPath> {
+pub(crate) fn confine(contents: &mut Contents, trust: Trust) -> Vec<TargetPath> {
     let obeyed = |path: &str| match trust {
         Trust::Everywhere => true,
         Trust::BelowFolder => !path.starts_with('/'),

@@ -12,7 +12,7 @@ const PIECE_BYTES: usize = 512;
 
 /// How a body is packed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Coding {
+pub(crate) enum Coding {
     /// Not at all.
     Plain,
     /// `gzip`.
@@ -23,7 +23,7 @@ pub enum Coding {
 
 /// Why a body cannot be unpacked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It becomes larger than it may.
     TooLarge,
     /// It is not what its encoding says, or not whole.
@@ -34,7 +34,7 @@ pub enum Fault {
 ///
 /// # Errors
 /// [`Fault`], when it is no gzip file, not whole, or becomes larger than `bytes_max`. Unlike a body it has at least a head.
-pub fn gunzip(packed: &[u8], bytes_max: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), Fault> {
+pub(crate) fn gunzip(packed: &[u8], bytes_max: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), Fault> {
     if packed.is_empty() {
         return Err(Fault::Broken);
     }
@@ -59,7 +59,7 @@ enum Stage {
 }
 
 /// Unpacks one body, piece by piece.
-pub struct Unpacker {
+pub(crate) struct Unpacker {
     coding: Coding,
     stage: Stage,
     /// The beginning of a head or trailer.
@@ -71,7 +71,7 @@ pub struct Unpacker {
 
 impl Unpacker {
     /// For a body packed like this.
-    pub fn new(coding: Coding) -> Self {
+    pub(crate) fn new(coding: Coding) -> Self {
         Self { coding, stage: Stage::Head, pending: Vec::new(), state: None, checksum: Checksum::default() }
     }
 
@@ -79,7 +79,7 @@ impl Unpacker {
     ///
     /// # Errors
     /// [`Fault`]; what came before is in `body`.
-    pub fn unpack(&mut self, mut piece: &[u8], body: &mut Vec<u8>, bytes_max: usize) -> Result<(), Fault> {
+    pub(crate) fn unpack(&mut self, mut piece: &[u8], body: &mut Vec<u8>, bytes_max: usize) -> Result<(), Fault> {
         if self.coding == Coding::Plain {
             return put(piece, body, bytes_max);
         }
@@ -98,7 +98,7 @@ impl Unpacker {
     ///
     /// # Errors
     /// [`Fault::Broken`]
-    pub fn finish(&self) -> Result<(), Fault> {
+    pub(crate) fn finish(&self) -> Result<(), Fault> {
         let whole = match self.stage {
             Stage::Head => self.pending.is_empty() || self.state.is_some(),
             Stage::Over => true,

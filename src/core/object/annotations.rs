@@ -12,7 +12,7 @@ pub const SKIP: &str = "kube-projector.dev/skip";
 /// What becomes of the object's files when it goes: `keep`.
 pub const ON_DELETE: &str = "kube-projector.dev/on-delete";
 /// All of them.
-pub const ALL: [&str; 3] = [FILE_MODE, SKIP, ON_DELETE];
+pub(crate) const ALL: [&str; 3] = [FILE_MODE, SKIP, ON_DELETE];
 
 /// What one annotation says.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -36,9 +36,9 @@ impl<T> Said<T> {
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Annotations {
     /// [`FILE_MODE`].
-    pub file_mode: Said<u16>,
+    pub(crate) file_mode: Said<u16>,
     /// [`SKIP`].
-    pub skip: Said<bool>,
+    pub(crate) skip: Said<bool>,
     /// [`ON_DELETE`]; there is one thing that it can say.
     pub keep: Said<()>,
 }

@@ -6,7 +6,7 @@
 use crate::core::object::{Object, SourceEvent};
 
 /// Merges `newer` into `waiting`. Gives it back where they must stay two: of another object or another source, or of none.
-pub fn merge(waiting: &mut SourceEvent, newer: SourceEvent) -> Option<SourceEvent> {
+pub(crate) fn merge(waiting: &mut SourceEvent, newer: SourceEvent) -> Option<SourceEvent> {
     let (Some((source, before)), Some((other, after))) = (waiting.of_list(), newer.of_list()) else { return Some(newer) };
     if source != other || waiting.key().is_none() || waiting.key() != newer.key() {
         return Some(newer);

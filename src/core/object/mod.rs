@@ -4,9 +4,9 @@
 //! Payloads have neither `Debug` nor `Display`, so no log line can print one.
 
 pub mod annotations;
-pub mod merge;
+pub(crate) mod merge;
 pub mod selector;
-pub mod uid;
+pub(crate) mod uid;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -59,7 +59,7 @@ impl Kind {
     }
 
     /// The kind named as the API spells it, if it is one that we project.
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
@@ -74,9 +74,9 @@ impl fmt::Display for Kind {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct ObjectKey {
     /// Its kind.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Namespace of the object.
-    pub namespace: Arc<str>,
+    pub(crate) namespace: Arc<str>,
     /// Name of the object.
     pub name: Box<str>,
 }
@@ -156,7 +156,7 @@ pub enum Namespaces {
 
 impl Namespaces {
     /// One entry a request: each namespace, or none for the whole cluster.
-    pub fn each(&self) -> Vec<Option<String>> {
+    pub(crate) fn each(&self) -> Vec<Option<String>> {
         match self {
             Self::All => vec![None],
             Self::Only(names) => names.iter().cloned().map(Some).collect(),
@@ -164,7 +164,7 @@ impl Namespaces {
     }
 
     /// Whether this namespace is one of them.
-    pub fn contains(&self, namespace: &str) -> bool {
+    pub(crate) fn contains(&self, namespace: &str) -> bool {
         match self {
             Self::All => true,
             Self::Only(names) => names.iter().any(|name| name == namespace),
@@ -174,23 +174,23 @@ impl Namespaces {
 
 /// An object that is followed by its name, whatever its labels.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NamedObject {
+pub(crate) struct NamedObject {
     /// Only in this namespace.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// Only of this kind.
-    pub kind: Option<Kind>,
+    pub(crate) kind: Option<Kind>,
     /// The name.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 impl NamedObject {
     /// Whether this is the object of that key.
-    pub fn is(&self, key: &ObjectKey) -> bool {
+    pub(crate) fn is(&self, key: &ObjectKey) -> bool {
         *self.name == *key.name && self.is_within(key.kind, &key.namespace)
     }
 
     /// Whether it may be of this kind and namespace.
-    pub fn is_within(&self, kind: Kind, namespace: &str) -> bool {
+    pub(crate) fn is_within(&self, kind: Kind, namespace: &str) -> bool {
         self.kind.is_none_or(|own| own == kind) && self.namespace.as_deref().is_none_or(|own| own == namespace)
     }
 }
@@ -200,13 +200,13 @@ impl NamedObject {
 pub struct SourceId(pub u16);
 
 /// An object to read again.
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// Which object.
-    pub key: ObjectKey,
+    pub(crate) key: ObjectKey,
     /// The source that lists it,
-    pub source: SourceId,
+    pub(crate) source: SourceId,
     /// and the list that last named it.
-    pub generation: u32,
+    pub(crate) generation: u32,
 }
 
 /// What a source tells the engine. Sent through the mailbox, which keeps the order per source and merges by object.
@@ -311,7 +311,7 @@ pub enum SourceEvent {
 
 impl SourceEvent {
     /// Bytes of payload that this event keeps in memory.
-    pub fn payload_bytes(&self) -> usize {
+    pub(crate) fn payload_bytes(&self) -> usize {
         match self {
             Self::Apply { object, .. } | Self::Fetched { object, .. } => {
                 object.data.iter().map(|datum| datum.key.len() + datum.payload.as_ref().map_or(0, |p| p.0.len())).sum()
@@ -329,7 +329,7 @@ impl SourceEvent {
     }
 
     /// The object whose state the event tells.
-    pub fn key(&self) -> Option<&ObjectKey> {
+    pub(crate) fn key(&self) -> Option<&ObjectKey> {
         match self {
             Self::Apply { object, .. } | Self::Fetched { object, .. } => Some(&object.key),
             Self::Unread { key, .. } | Self::Keep { key, .. } | Self::Unanswered { key, .. } | Self::Delete { key, .. } => Some(key),
@@ -345,7 +345,7 @@ impl SourceEvent {
     }
 
     /// Leaves the bytes out: the object must be read again.
-    pub fn drop_body(&mut self) {
+    pub(crate) fn drop_body(&mut self) {
         match self {
             Self::Apply { source, generation, object } => {
                 let Object { uid, resource_version, .. } = **object;
@@ -367,7 +367,7 @@ impl SourceEvent {
     }
 
     /// The source that says it and the list that it belongs to, where it tells the state of an object.
-    pub fn of_list(&self) -> Option<(SourceId, u32)> {
+    pub(crate) fn of_list(&self) -> Option<(SourceId, u32)> {
         match self {
             Self::Apply { source, generation, .. }
             | Self::Fetched { source, generation, .. }
@@ -381,7 +381,7 @@ impl SourceEvent {
 
     /// The same as said within this list, where it tells the state of an object.
     #[must_use]
-    pub fn stamped(mut self, with: u32) -> Self {
+    pub(crate) fn stamped(mut self, with: u32) -> Self {
         match &mut self {
             Self::Apply { generation, .. }
             | Self::Fetched { generation, .. }

@@ -28,7 +28,7 @@ enum Test {
 
 /// The text is no label selector.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Malformed;
+pub(crate) struct Malformed;
 
 impl Selector {
     /// Objects that carry this label, with this value unless any will do; `Some("")` is the empty value.
@@ -44,7 +44,7 @@ impl Selector {
     ///
     /// # Errors
     /// [`Malformed`]. Whether keys and values are ones that the API admits is for the server to say.
-    pub fn parse(text: &str) -> Result<Self, Malformed> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Malformed> {
         let text = text.trim();
         let requirements = match text {
             "" => Vec::new(),
@@ -54,7 +54,7 @@ impl Selector {
     }
 
     /// Whether an object is selected whose labels `value_of` looks up.
-    pub fn matches<'a>(&self, value_of: impl Fn(&str) -> Option<&'a str>) -> bool {
+    pub(crate) fn matches<'a>(&self, value_of: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.requirements.iter().all(|Requirement { key, test }| match (test, value_of(key)) {
             (Test::Exists, value) => value.is_some(),
             (Test::Absent, value) => value.is_none(),
@@ -64,12 +64,12 @@ impl Selector {
     }
 
     /// The keys of the labels that decide.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         self.requirements.iter().map(|requirement| requirement.key.as_str())
     }
 
     /// Whether every object is selected.
-    pub fn selects_everything(&self) -> bool {
+    pub(crate) fn selects_everything(&self) -> bool {
         self.requirements.is_empty()
     }
 }

@@ -11,7 +11,7 @@ const UUID_LENGTH: usize = 36;
 ///
 /// # Guarantees
 /// Equal texts give equal numbers, and [`uid_text`] turns the number of a UUID back into that very UUID.
-pub fn uid_number(uid: &str) -> u128 {
+pub(crate) fn uid_number(uid: &str) -> u128 {
     if uid.is_empty() {
         return 0;
     }
@@ -25,7 +25,7 @@ pub fn uid_number(uid: &str) -> u128 {
 /// The number in the form of a UUID; empty for 0, which stands for "no uid".
 ///
 /// For a uid that was not a UUID this is not the original text: use it where a wrong uid does no harm.
-pub fn uid_text(number: u128) -> String {
+pub(crate) fn uid_text(number: u128) -> String {
     if number == 0 {
         return String::new();
     }

@@ -24,7 +24,7 @@ pub enum Cause {
 
 impl Cause {
     /// All but files.
-    pub const OTHERS: [Self; 3] = [Self::Pods, Self::Secrets, Self::Start];
+    pub(crate) const OTHERS: [Self; 3] = [Self::Pods, Self::Secrets, Self::Start];
 }
 
 /// What happened of one cause since it was last told.

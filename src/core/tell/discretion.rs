@@ -69,12 +69,12 @@ impl Discretion {
     }
 
     /// Whether there never was such a file.
-    pub fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         self.changes() == 0
     }
 
     /// Notes that there may have been such files that nobody knows of.
-    pub fn doubt(&self) {
+    pub(crate) fn doubt(&self) {
         self.shared.changes.fetch_add(1, SeqCst);
     }
 
@@ -117,7 +117,7 @@ pub struct Listener {
 impl Listener {
     /// The same for somebody who may know secrets that are in no file.
     #[must_use]
-    pub fn of_who_knows_more(self, knows_more: bool) -> Self {
+    pub(crate) fn of_who_knows_more(self, knows_more: bool) -> Self {
         Self { knows_more, ..self }
     }
 

@@ -5,5 +5,5 @@ pub mod discretion;
 pub mod pace;
 pub mod queue;
 pub mod retry;
-pub mod told;
+pub(crate) mod told;
 pub mod trigger;

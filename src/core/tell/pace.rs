@@ -85,22 +85,22 @@ pub enum Next {
 #[serde(default)]
 pub struct Debt {
     /// Since when it is owed, in seconds since 1970; 0 where no attempt failed yet.
-    pub since: u64,
+    pub(crate) since: u64,
     /// How often this state of the files was told without an answer.
     #[serde(skip_serializing_if = "is_zero")]
-    pub unanswered: u32,
+    pub(crate) unanswered: u32,
     /// When that was last.
     #[serde(skip_serializing_if = "is_nothing")]
-    pub last: u64,
+    pub(crate) last: u64,
     /// How often in a row the same credentials were refused.
     #[serde(skip_serializing_if = "is_zero")]
-    pub refused: u32,
+    pub(crate) refused: u32,
     /// When credentials were refused, and one byte that tells most of them apart.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub refusals: Vec<(u64, u8)>,
+    pub(crate) refusals: Vec<(u64, u8)>,
     /// Whether no file of a Secret was there that whoever is told may still know.
     #[serde(skip_serializing_if = "is_false")]
-    pub clean: bool,
+    pub(crate) clean: bool,
 }
 
 const fn is_false(is_so: &bool) -> bool {
@@ -152,7 +152,7 @@ pub struct Pace {
 
 impl Fingerprint {
     /// By a hash of the credentials.
-    pub const fn new(hash: u64) -> Self {
+    pub(crate) const fn new(hash: u64) -> Self {
         Self(hash)
     }
 
@@ -174,7 +174,7 @@ impl Refusal {
 }
 
 /// The pause of this number at the slow pace: 5, 10, 20 seconds, then 30 for ten minutes, then 60, 120, 240, and 300 for ever.
-pub const fn slow_pause(number: u32) -> Duration {
+pub(crate) const fn slow_pause(number: u32) -> Duration {
     Duration::from_secs(match number {
         0 => 5,
         1 => 10,
@@ -213,17 +213,17 @@ impl Pace {
     }
 
     /// Whether there are no quick retries any more.
-    pub const fn is_slow(&self) -> bool {
+    pub(crate) const fn is_slow(&self) -> bool {
         self.slow.is_some()
     }
 
     /// Whether other credentials would be worth an attempt at once.
-    pub const fn is_refused(&self) -> bool {
+    pub(crate) const fn is_refused(&self) -> bool {
         self.is_refused
     }
 
     /// There is more to tell than what failed. It is another state of the files, so it is worth an attempt soon.
-    pub fn changed(&mut self, now: Duration) {
+    pub(crate) fn changed(&mut self, now: Duration) {
         self.unanswered = 0;
         self.slow = self.slow.map(|_| 0);
         let apart = if self.hurried < 2 { APART } else { FURTHER_APART };
@@ -234,7 +234,7 @@ impl Pace {
     }
 
     /// While it is refused: these would be shown now. Whether they are others, which are shown at once if they may be.
-    pub fn would_show(&mut self, credentials: Option<Fingerprint>, now: Duration) -> bool {
+    pub(crate) fn would_show(&mut self, credentials: Option<Fingerprint>, now: Duration) -> bool {
         if !self.is_refused {
             return false;
         }
@@ -257,12 +257,12 @@ impl Pace {
     }
 
     /// Whether any credentials were refused lately, so that [`Self::may_show`] is to be asked before an attempt.
-    pub const fn has_refusals(&self) -> bool {
+    pub(crate) const fn has_refusals(&self) -> bool {
         !self.refusals.is_empty()
     }
 
     /// Whether these may be shown now; if not, it is tried later.
-    pub fn may_show(&mut self, credentials: Option<Fingerprint>, now: Duration) -> bool {
+    pub(crate) fn may_show(&mut self, credentials: Option<Fingerprint>, now: Duration) -> bool {
         let spared = credentials.map(|credentials| self.spared(credentials)).unwrap_or_default();
         if spared > now {
             self.due = self.due.max(spared);
@@ -344,18 +344,18 @@ impl Pace {
     }
 
     /// It worked: everything is forgotten.
-    pub fn told(&mut self) {
+    pub(crate) fn told(&mut self) {
         *self = Self::default();
     }
 
     /// It is not to be told any more. Which credentials were refused is not forgotten.
-    pub fn dropped(&mut self) {
+    pub(crate) fn dropped(&mut self) {
         let refusals = std::mem::take(&mut self.refusals);
         *self = Self { refusals, ..Self::default() };
     }
 
     /// What a next process has to know.
-    pub fn debt(&self, since: Duration) -> Debt {
+    pub(crate) fn debt(&self, since: Duration) -> Debt {
         // Rounded up, so that nothing comes too early.
         let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
         Debt {
@@ -369,7 +369,7 @@ impl Pace {
     }
 
     /// What a former process knew. A time that is still to come is one of a clock that was wrong.
-    pub fn inherited(debt: &Debt, now: Duration) -> Self {
+    pub(crate) fn inherited(debt: &Debt, now: Duration) -> Self {
         let time = |seconds: u64| Duration::from_secs(seconds).min(now);
         let refusals: Vec<Refusal> =
             debt.refusals.iter().map(|(at, tag)| Refusal { at: time(*at), tag: *tag, credentials: None }).collect();

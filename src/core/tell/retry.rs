@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 /// The longest pause between two attempts.
-pub const PAUSE_MAX: Duration = Duration::from_secs(120);
+pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(120);
 /// The longest Retry-After that is honoured.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 
 /// A `Retry-After` in seconds, capped; dates and garbage count as absent.
-pub fn retry_after(value: &str) -> Option<Duration> {
+pub(crate) fn retry_after(value: &str) -> Option<Duration> {
     let value = value.trim();
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     // A number too large for the type is still a number: the cap answers it.
@@ -41,7 +41,7 @@ pub enum Trouble {
 
 /// The attempts made so far.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Attempts {
+pub(crate) struct Attempts {
     connect: u32,
     read: u32,
     later: u32,
@@ -51,7 +51,7 @@ impl Attempts {
     /// Notes a failure. Returns the pause before the next attempt, or nothing when the bounds are reached.
     ///
     /// Pauses are 0, 2, 4, 8 … times [`Retry::backoff`], at most [`PAUSE_MAX`]; the server's own wish counts where it is longer.
-    pub fn failed(&mut self, trouble: Trouble, wish: Option<Duration>, bounds: &Retry) -> Option<Duration> {
+    pub(crate) fn failed(&mut self, trouble: Trouble, wish: Option<Duration>, bounds: &Retry) -> Option<Duration> {
         let (count, bound) = match trouble {
             Trouble::Connect => (&mut self.connect, bounds.connect),
             Trouble::Read => (&mut self.read, bounds.read.min(bounds.total)),

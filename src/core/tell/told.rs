@@ -18,11 +18,11 @@ const VERSION: u32 = 1;
 /// One state of an object. Equal for two between which nobody has to be told of anything; of a Secret two may differ although its
 /// data do not.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct State(Vec<String>);
+pub(crate) struct State(Vec<String>);
 
 impl State {
     /// The state of an object; nothing for one of which nobody is ever told: a pod that is not ready, or terminates.
-    pub fn of(object: &Object) -> Option<Self> {
+    pub(crate) fn of(object: &Object) -> Option<Self> {
         let uid = uid_text(object.uid);
         match object.key.kind {
             Kind::Pod if object.terminating || object.data.is_empty() => None,
@@ -52,19 +52,19 @@ struct Line(String, String, String, State);
 
 /// What was told, to whom.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Told {
+pub(crate) struct Told {
     of: String,
     states: BTreeMap<ObjectKey, State>,
 }
 
 impl Told {
     /// Nothing was told yet. `of` stands for who is told, and by what.
-    pub const fn nothing(of: String) -> Self {
+    pub(crate) const fn nothing(of: String) -> Self {
         Self { of, states: BTreeMap::new() }
     }
 
     /// What was told, as [`Self::lines`] wrote it. Nothing, if it was somebody else who was told.
-    pub fn read(bytes: &[u8], of: String) -> Self {
+    pub(crate) fn read(bytes: &[u8], of: String) -> Self {
         let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
         let header: Option<Header> = lines.next().and_then(record);
         let mut told = Self::nothing(of);
@@ -80,7 +80,7 @@ impl Told {
     }
 
     /// All of it.
-    pub fn lines(&self) -> Vec<u8> {
+    pub(crate) fn lines(&self) -> Vec<u8> {
         let mut bytes = line(&Header { version: VERSION, of: self.of.clone() });
         for (ObjectKey { kind, namespace, name }, state) in &self.states {
             bytes.extend(line(&Line(kind.as_str().to_owned(), (**namespace).to_owned(), (**name).to_owned(), state.clone())));
@@ -89,12 +89,12 @@ impl Told {
     }
 
     /// The state of an object that was told last.
-    pub fn state(&self, key: &ObjectKey) -> Option<&State> {
+    pub(crate) fn state(&self, key: &ObjectKey) -> Option<&State> {
         self.states.get(key)
     }
 
     /// Notes that this state was told. Whether that is news.
-    pub fn note(&mut self, key: &ObjectKey, state: State) -> bool {
+    pub(crate) fn note(&mut self, key: &ObjectKey, state: State) -> bool {
         let is_news = self.states.get(key) != Some(&state);
         if is_news {
             self.states.insert(key.clone(), state);
@@ -103,12 +103,12 @@ impl Told {
     }
 
     /// Forgets an object: when it comes back it is to be told. Whether it was known.
-    pub fn forget(&mut self, key: &ObjectKey) -> bool {
+    pub(crate) fn forget(&mut self, key: &ObjectKey) -> bool {
         self.states.remove(key).is_some()
     }
 
     /// Forgets all but some. Whether any other was known.
-    pub fn keep(&mut self, is_kept: impl Fn(&ObjectKey) -> bool) -> bool {
+    pub(crate) fn keep(&mut self, is_kept: impl Fn(&ObjectKey) -> bool) -> bool {
         let before = self.states.len();
         self.states.retain(|key, _| is_kept(key));
         self.states.len() < before

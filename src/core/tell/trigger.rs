@@ -86,12 +86,12 @@ impl Watched {
 
     /// The same where it is known what a former process told: for the beginning.
     #[must_use]
-    pub fn after(self, told: Told) -> Self {
+    pub(crate) fn after(self, told: Told) -> Self {
         Self { kept: Some(Kept { told, changed: false }), ..self }
     }
 
     /// Whether each source has been listed, or was refused.
-    pub fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.pending.is_empty()
     }
 
@@ -173,14 +173,14 @@ impl Watched {
     }
 
     /// Notes under which number it is to be told of what happened to an object.
-    pub fn expect(&mut self, key: &ObjectKey, number: u64) {
+    pub(crate) fn expect(&mut self, key: &ObjectKey, number: u64) {
         if let Some(known) = self.known.get_mut(key) {
             known.pending = Some(number);
         }
     }
 
     /// Notes that it was told of everything of this cause up to a number.
-    pub fn told(&mut self, of: Cause, number: u64) {
+    pub(crate) fn told(&mut self, of: Cause, number: u64) {
         let Some(kept) = &mut self.kept else { return };
         for (key, known) in &mut self.known {
             if cause(key) == of && known.pending.take_if(|pending| *pending <= number).is_some() {
@@ -190,14 +190,14 @@ impl Watched {
     }
 
     /// What is to outlive us, if it is newer than what was taken the last time.
-    pub fn take_changed(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn take_changed(&mut self) -> Option<Vec<u8>> {
         let kept = self.kept.as_mut().filter(|kept| kept.changed)?;
         kept.changed = false;
         Some(kept.told.lines())
     }
 
     /// What was taken the last time did not get where it outlives us.
-    pub fn lost(&mut self) {
+    pub(crate) fn lost(&mut self) {
         self.kept.iter_mut().for_each(|kept| kept.changed = true);
     }
 

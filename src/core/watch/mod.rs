@@ -94,7 +94,8 @@ impl Machine {
     }
 
     /// Where the source stands.
-    pub const fn state(&self) -> &State {
+    #[cfg(test)]
+    pub(crate) const fn state(&self) -> &State {
         &self.state
     }
 
@@ -104,19 +105,19 @@ impl Machine {
     }
 
     /// A number for a list that was made without us; all later lists have higher ones.
-    pub const fn skip_generation(&mut self) -> u32 {
+    pub(crate) const fn skip_generation(&mut self) -> u32 {
         self.generation += 1;
         self.generation
     }
 
     /// Counters.
-    pub const fn counts(&self) -> Counts {
+    pub(crate) const fn counts(&self) -> Counts {
         self.counts
     }
 
     /// How long the server may hold the watch that is opened now, in whole seconds. The first after a list gets between half of the
     /// setting and all of it, so that instances that began together, or lost their watches together, part.
-    pub fn watch_seconds(&self, setting: Duration) -> u64 {
+    pub(crate) fn watch_seconds(&self, setting: Duration) -> u64 {
         let Some(share) = self.share else { return setting.as_secs().max(1) };
         let share = 0.5 + f64::from(share) / f64::from(u16::MAX) / 2.0;
         // Not so short that the server's end of it could be taken for a hang-up.
@@ -124,7 +125,7 @@ impl Machine {
     }
 
     /// When silence becomes [`Input::Silent`], as time since start. `client_timeout` bounds a whole watch.
-    pub fn deadline(&self, client_timeout: Duration) -> Duration {
+    pub(crate) fn deadline(&self, client_timeout: Duration) -> Duration {
         match self.state {
             State::Idle => Duration::MAX,
             State::Streaming => self.heard + STREAM_SILENCE,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Where a source stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum State {
+pub(crate) enum State {
     /// Nothing is open: the next call is a list.
     Idle,
     /// A streaming list is open; its end mark has not come.
@@ -23,7 +23,7 @@ pub enum State {
 
 /// A request to make.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Call {
+pub(crate) enum Call {
     /// `watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=`
     StreamList,
     /// `limit=…&continue=…`, resourceVersion unset: a consistent read, never "0".
@@ -120,7 +120,7 @@ pub enum Tell {
 
 /// What to do next.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Then {
+pub(crate) enum Then {
     /// Read on.
     Read,
     /// Make this request; whatever is open is dropped.
@@ -135,18 +135,18 @@ pub struct Next {
     /// What the engine is told.
     pub tell: Tell,
     /// What to do.
-    pub then: Then,
+    pub(crate) then: Then,
 }
 
 /// Counters of a source; they only grow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Lists begun after the first one.
-    pub relists: u64,
+    pub(crate) relists: u64,
     /// Failures of any sort.
-    pub failures: u64,
+    pub(crate) failures: u64,
     /// Events older than what was seen, ignored.
-    pub stale: u64,
+    pub(crate) stale: u64,
     /// Broken lines.
-    pub garbage: u64,
+    pub(crate) garbage: u64,
 }

@@ -13,13 +13,13 @@ use crate::disk::marks;
 
 /// A ledger that has files and that nobody holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Unheld {
+pub(crate) struct Unheld {
     /// Its name in FOLDER.
-    pub name: String,
+    pub(crate) name: String,
     /// How many files it has.
-    pub files: usize,
+    pub(crate) files: usize,
     /// What its owner selects.
-    pub selection: String,
+    pub(crate) selection: String,
 }
 
 /// Another projector's ledger.
@@ -91,7 +91,7 @@ pub(super) fn others<F: Fs>(fs: &mut F, place: &Place) -> io::Result<Vec<Beside>
 ///
 /// # Errors
 /// When the file system does not tell.
-pub fn unheld<F: Fs>(fs: &mut F, place: &Place, roots: &Roots) -> io::Result<Vec<Unheld>> {
+pub(crate) fn unheld<F: Fs>(fs: &mut F, place: &Place, roots: &Roots) -> io::Result<Vec<Unheld>> {
     let mut unheld = Vec::new();
     for Beside { folder, name, .. } in others(fs, place)?.into_iter().filter(|other| other.in_folder) {
         if let Some(Other { contents, lock_is_ours: true, .. }) = Other::open(fs, &folder, &name, roots)?
@@ -107,7 +107,7 @@ pub fn unheld<F: Fs>(fs: &mut F, place: &Place, roots: &Roots) -> io::Result<Vec
 ///
 /// # Errors
 /// When the file system does not tell.
-pub fn sibling_paths<F: Fs>(fs: &mut F, place: &Place, roots: &Roots) -> io::Result<BTreeSet<TargetPath>> {
+pub(crate) fn sibling_paths<F: Fs>(fs: &mut F, place: &Place, roots: &Roots) -> io::Result<BTreeSet<TargetPath>> {
     let mut paths = BTreeSet::new();
     for Beside { folder, name, .. } in others(fs, place)? {
         let read = fs.open_root(&folder, None).and_then(|home| fs.open(&home, &name)).and_then(|file| slurp(fs, &file));
@@ -121,7 +121,7 @@ pub fn sibling_paths<F: Fs>(fs: &mut F, place: &Place, roots: &Roots) -> io::Res
 /// What our ledger and those of predecessors say, without a lock and without a change: for `plan` beside a running instance.
 ///
 /// `held` tells, without locking, whether a ledger is in use.
-pub fn peek<F: Fs>(fs: &mut F, place: &Place, roots: &Roots, held: impl Fn((u64, u64)) -> bool) -> Contents {
+pub(crate) fn peek<F: Fs>(fs: &mut F, place: &Place, roots: &Roots, held: impl Fn((u64, u64)) -> bool) -> Contents {
     let read = |fs: &mut F, folder: &Path, name: &str| {
         let home = fs.open_root(folder, None).ok()?;
         let file = fs.open(&home, name).ok()?;

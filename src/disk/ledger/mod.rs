@@ -1,6 +1,6 @@
 //! The ledger as a file: locked for life, appended to, cut back after a failed append, compacted by temp and rename.
 
-pub mod beside;
+pub(crate) mod beside;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -71,7 +71,7 @@ fn of_pod(pod: &str) -> String {
 }
 
 /// An open, locked ledger.
-pub struct LedgerFile<F: Fs> {
+pub(crate) struct LedgerFile<F: Fs> {
     home: F::Handle,
     file: F::Handle,
     name: String,
@@ -84,23 +84,23 @@ pub struct LedgerFile<F: Fs> {
 }
 
 /// What the start found.
-pub struct Opened<F: Fs> {
+pub(crate) struct Opened<F: Fs> {
     /// Our ledger.
-    pub file: LedgerFile<F>,
+    pub(crate) file: LedgerFile<F>,
     /// What it says, predecessors' paths included.
-    pub contents: Contents,
+    pub(crate) contents: Contents,
     /// Ids whose temporary files may be swept: ours and predecessors'.
-    pub ids: Vec<String>,
+    pub(crate) ids: Vec<String>,
     /// Names of predecessors that were taken over.
-    pub taken_over: Vec<String>,
+    pub(crate) taken_over: Vec<String>,
     /// Why an existing ledger could not be read, if so.
-    pub unreadable: Option<FormatError>,
+    pub(crate) unreadable: Option<FormatError>,
     /// Files that only a ledger says are ours which others may have written: they are left alone.
-    pub left_out: Vec<TargetPath>,
+    pub(crate) left_out: Vec<TargetPath>,
     /// What marks said, where the ledger is new.
-    pub found: Found,
+    pub(crate) found: Found,
     /// The selection under which files became ours, if it is another one: they stay until the present one matches something.
-    pub former_selection: Option<String>,
+    pub(crate) former_selection: Option<String>,
 }
 
 impl<F: Fs> LedgerFile<F> {
@@ -108,7 +108,7 @@ impl<F: Fs> LedgerFile<F> {
     ///
     /// # Errors
     /// [`LedgerError`]; nothing was changed but that an empty ledger may exist.
-    pub fn open(fs: &mut F, place: &Place, roots: &Roots) -> Result<Opened<F>, LedgerError> {
+    pub(crate) fn open(fs: &mut F, place: &Place, roots: &Roots) -> Result<Opened<F>, LedgerError> {
         let shown = place.folder.join(&place.name).display().to_string();
         let failed = |source| LedgerError::Io { path: shown.clone(), source };
         let home = fs.open_root(&place.folder, None).map_err(failed)?;
@@ -179,7 +179,7 @@ impl<F: Fs> LedgerFile<F> {
     }
 
     /// Our id.
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         &self.header.id
     }
 
@@ -187,7 +187,7 @@ impl<F: Fs> LedgerFile<F> {
     ///
     /// # Errors
     /// When the file system refuses, or a record calls for a later version than the header tells: [`Self::raise`] comes first then.
-    pub fn append(&mut self, fs: &mut F, records: &[Record]) -> io::Result<()> {
+    pub(crate) fn append(&mut self, fs: &mut F, records: &[Record]) -> io::Result<()> {
         if records.is_empty() {
             return Ok(());
         }
@@ -218,12 +218,12 @@ impl<F: Fs> LedgerFile<F> {
     }
 
     /// The device that it lies on.
-    pub fn device(&self, fs: &mut F) -> Option<u64> {
+    pub(crate) fn device(&self, fs: &mut F) -> Option<u64> {
         fs.meta(&self.home).ok().map(|home| home.identity.0)
     }
 
     /// What is selected from now on; the file says so when it is compacted next.
-    pub fn select(&mut self, selection: &str) {
+    pub(crate) fn select(&mut self, selection: &str) {
         selection.clone_into(&mut self.header.selection);
     }
 
@@ -231,17 +231,17 @@ impl<F: Fs> LedgerFile<F> {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn sync(&mut self, fs: &mut F) -> io::Result<()> {
+    pub(crate) fn sync(&mut self, fs: &mut F) -> io::Result<()> {
         fs.sync(&self.file)
     }
 
     /// Whether the file is still the one that its name leads to: it may be removed, or its folder replaced, behind our back.
-    pub fn is_in_place(&self, fs: &mut F, place: &Place) -> bool {
+    pub(crate) fn is_in_place(&self, fs: &mut F, place: &Place) -> bool {
         fs.open_root(&place.folder, None).is_ok_and(|home| leads_to(fs, &home, &place.name, &self.file))
     }
 
     /// Whether most of the file is of no use any more.
-    pub const fn is_mostly_garbage(&self) -> bool {
+    pub(crate) const fn is_mostly_garbage(&self) -> bool {
         self.garbage > 1000 && self.garbage > self.live
     }
 
@@ -249,7 +249,7 @@ impl<F: Fs> LedgerFile<F> {
     ///
     /// # Errors
     /// When the file system refuses; the old ledger stays then.
-    pub fn compact(&mut self, fs: &mut F, kept: &Kept<'_>) -> io::Result<()> {
+    pub(crate) fn compact(&mut self, fs: &mut F, kept: &Kept<'_>) -> io::Result<()> {
         self.rewrite(fs, kept, ledger::FIRST)
     }
 
@@ -257,17 +257,17 @@ impl<F: Fs> LedgerFile<F> {
     ///
     /// # Errors
     /// When the file system refuses; the old ledger stays then.
-    pub fn raise(&mut self, fs: &mut F, kept: &Kept<'_>, version: u32) -> io::Result<()> {
+    pub(crate) fn raise(&mut self, fs: &mut F, kept: &Kept<'_>, version: u32) -> io::Result<()> {
         if version > self.header.version { self.rewrite(fs, kept, version) } else { Ok(()) }
     }
 
     /// Whether these records call for a later version than it has.
-    pub fn is_too_old_for(&self, records: &[Record]) -> bool {
+    pub(crate) fn is_too_old_for(&self, records: &[Record]) -> bool {
         records.iter().any(|record| record.since() > self.header.version)
     }
 
     /// So many records that were appended last say of paths in it what counts instead of what it says.
-    pub fn superseded(&mut self, records: usize) {
+    pub(crate) fn superseded(&mut self, records: usize) {
         (self.live, self.garbage) = (self.live.saturating_sub(records), self.garbage + records);
     }
 
@@ -337,7 +337,7 @@ impl<F: Fs> Opened<F> {
 
 impl Place {
     /// Whether a ledger that is ours now has files of another selection, which stay until the present one matches something.
-    pub fn is_held_back(&self, ledger: &Contents) -> bool {
+    pub(crate) fn is_held_back(&self, ledger: &Contents) -> bool {
         !self.prune_empty && !ledger.owned.is_empty() && ledger.header.selection != self.selection
     }
 }

@@ -13,14 +13,14 @@ use crate::web::{self, Ask, Client, Rules, Validators};
 
 /// What all attempts share.
 pub(super) struct Attempt {
-    pub client: Client,
-    pub rules: Rules,
-    pub bytes_max: usize,
-    pub wording: Wording,
-    pub mailbox: Mailbox,
-    pub gate: Gate,
+    pub(crate) client: Client,
+    pub(crate) rules: Rules,
+    pub(crate) bytes_max: usize,
+    pub(crate) wording: Wording,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) gate: Gate,
     /// Says how much of answers may be repeated.
-    pub listener: Listener,
+    pub(crate) listener: Listener,
 }
 
 /// What the engine was told.
@@ -33,7 +33,7 @@ pub(super) enum Brought {
 
 impl Attempt {
     /// Asks, and hands what comes to the engine once there is room for it.
-    pub async fn run(&self, name: &Name, asked: &Question) -> Result<Brought, WebError> {
+    pub(crate) async fn run(&self, name: &Name, asked: &Question) -> Result<Brought, WebError> {
         let (url, since) = (asked.url()?, self.listener.begins());
         let known = asked.validators.as_ref();
         let question = web::Question::Download { known, bytes_max: self.bytes_max, gate: &self.gate };

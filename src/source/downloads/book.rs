@@ -27,20 +27,20 @@ pub(super) type Name = (Arc<ObjectKey>, TargetPath);
 /// What is asked for a file.
 pub(super) struct Question {
     url: Payload,
-    pub ticket: u64,
+    pub(crate) ticket: u64,
     /// Nothing: the bytes are wanted in any case.
-    pub validators: Option<Validators>,
+    pub(crate) validators: Option<Validators>,
 }
 
 /// One wanted file.
 pub(super) struct File {
     url: Payload,
-    pub ticket: u64,
+    pub(crate) ticket: u64,
     server: Option<Origin>,
-    pub validators: Validators,
-    pub attempts: Attempts,
+    pub(crate) validators: Validators,
+    pub(crate) attempts: Attempts,
     /// Whether its failure was told.
-    pub failing: bool,
+    pub(crate) failing: bool,
     state: State,
 }
 
@@ -70,7 +70,7 @@ struct Server {
 
 impl Question {
     /// The URL as text.
-    pub fn url(&self) -> Result<&str, WebError> {
+    pub(crate) fn url(&self) -> Result<&str, WebError> {
         text(&self.url).ok_or(WebError::Url)
     }
 }
@@ -86,7 +86,7 @@ impl File {
     }
 
     /// Its URL as the lines may show it that are quoted from the original.
-    pub fn quoted(&self, secrecy: Secrecy) -> String {
+    pub(crate) fn quoted(&self, secrecy: Secrecy) -> String {
         quoted(text(&self.url).unwrap_or_default(), secrecy)
     }
 }
@@ -97,7 +97,7 @@ fn text(url: &Payload) -> Option<&str> {
 
 impl Book {
     /// Replaces what an object wanted. Questions that are the same go on; one that has failed for good is asked again if so told.
-    pub fn want(&mut self, wanted: RemoteFiles, asks_failed_again: bool, now: Instant) {
+    pub(crate) fn want(&mut self, wanted: RemoteFiles, asks_failed_again: bool, now: Instant) {
         let RemoteFiles { key, files } = wanted;
         let mut before = self.files.remove(&key).unwrap_or_default();
         let mut after = BTreeMap::new();
@@ -136,7 +136,7 @@ impl Book {
 
     /// Forgets what is known of a file and asks for it at once. A round that brings the bytes in any case goes on: whoever asks again
     /// and again would never see the end of a slow one.
-    pub fn again(&mut self, name: &Name, now: Instant) {
+    pub(crate) fn again(&mut self, name: &Name, now: Instant) {
         let Some(mut file) = self.take(name) else { return };
         if file.is_asked_for() && file.validators == Validators::default() {
             return self.put(name, file);
@@ -149,12 +149,12 @@ impl Book {
     }
 
     /// When something is due that could be asked for, as far as there are slots.
-    pub fn next(&self) -> Option<Instant> {
+    pub(crate) fn next(&self) -> Option<Instant> {
         self.first().map(|(at, _)| at)
     }
 
     /// Takes what has been due for longest and marks it as asked for.
-    pub fn due(&mut self, now: Instant) -> Option<(Name, u64, Question)> {
+    pub(crate) fn due(&mut self, now: Instant) -> Option<(Name, u64, Question)> {
         let (_, name) = self.first().filter(|(at, _)| *at <= now)?;
         let name = name.clone();
         let mut file = self.take(&name)?;
@@ -170,21 +170,21 @@ impl Book {
     }
 
     /// Notes how the attempt under way can be called off.
-    pub fn started(&mut self, (key, path): &Name, handle: AbortHandle) {
+    pub(crate) fn started(&mut self, (key, path): &Name, handle: AbortHandle) {
         if let Some(State::Asking(_, place)) = self.files.get_mut(key).and_then(|files| files.get_mut(path)).map(|file| &mut file.state) {
             *place = Some(handle);
         }
     }
 
     /// The file whose attempt has ended, unless the attempt was called off meanwhile.
-    pub fn ended(&mut self, name: &Name, serial: u64) -> Option<&mut File> {
+    pub(crate) fn ended(&mut self, name: &Name, serial: u64) -> Option<&mut File> {
         let (key, path) = name;
         let file = self.files.get_mut(key)?.get_mut(path)?;
         matches!(file.state, State::Asking(current, _) if current == serial).then_some(file)
     }
 
     /// Ends a round: the file is asked for again then, or not any more.
-    pub fn rest(&mut self, name: &Name, again: Option<Instant>) {
+    pub(crate) fn rest(&mut self, name: &Name, again: Option<Instant>) {
         let Some(mut file) = self.take(name) else { return };
         self.call_off(name, &file);
         file.attempts = Attempts::default();
@@ -196,7 +196,7 @@ impl Book {
     }
 
     /// Goes on with a round: the file is asked for again then.
-    pub fn retry(&mut self, name: &Name, at: Instant) {
+    pub(crate) fn retry(&mut self, name: &Name, at: Instant) {
         let Some(mut file) = self.take(name) else { return };
         self.call_off(name, &file);
         self.schedule(name, &mut file, at);

@@ -31,7 +31,7 @@ use crate::web::error::WebError;
 use crate::web::{Client, Reach, Rules};
 
 /// What the engine wants of us.
-pub enum Order {
+pub(crate) enum Order {
     /// These files of an object, instead of those it wanted before.
     Files(RemoteFiles),
     /// The bytes of this file once more, whatever we know of them.
@@ -44,19 +44,19 @@ pub enum Order {
 }
 
 /// What downloads need to know.
-pub struct Downloader {
+pub(crate) struct Downloader {
     /// Asks the servers.
-    pub client: Client,
+    pub(crate) client: Client,
     /// Which servers, how much, how often.
-    pub settings: Downloads,
+    pub(crate) settings: Downloads,
     /// How often one question is tried.
-    pub retry: Retry,
+    pub(crate) retry: Retry,
     /// The words of the log.
-    pub wording: Wording,
+    pub(crate) wording: Wording,
     /// Where arrivals go.
-    pub mailbox: Mailbox,
+    pub(crate) mailbox: Mailbox,
     /// What may be repeated of answers.
-    pub discretion: Discretion,
+    pub(crate) discretion: Discretion,
 }
 
 /// One attempt that has ended.
@@ -64,7 +64,7 @@ type Ended = (Name, u64, Result<Brought, WebError>);
 
 /// Serves orders until nobody can give any more.
 /// The engine gives at most one order an object and commit, which is taken without waiting for any server.
-pub async fn download(downloader: Downloader, mut orders: mpsc::UnboundedReceiver<Order>) {
+pub(crate) async fn download(downloader: Downloader, mut orders: mpsc::UnboundedReceiver<Order>) {
     let mut state = State::new(downloader);
     loop {
         state.start();

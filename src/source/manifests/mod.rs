@@ -62,40 +62,40 @@ const MOMENT: Duration = Duration::from_millis(10);
 const GRACE: Duration = Duration::from_secs(30);
 
 /// What is read, and as what.
-pub struct Given {
+pub(crate) struct Given {
     /// A folder, or one file; absolute.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Which of its objects are wanted.
-    pub rules: ManifestRules,
+    pub(crate) rules: ManifestRules,
     /// Where files are written: the manifests must not lie there.
-    pub written: Vec<Written>,
+    pub(crate) written: Vec<Written>,
     /// Where it is told what was found.
-    pub tally: watch::Sender<Tally>,
+    pub(crate) tally: watch::Sender<Tally>,
 }
 
 /// What the last look found.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Files.
-    pub manifests: usize,
+    pub(crate) manifests: usize,
     /// Files of which not all is taken, and folders that cannot be listed.
-    pub not_taken: usize,
+    pub(crate) not_taken: usize,
 }
 
 /// How long the source runs and how often it looks without being told.
 #[derive(Clone, Copy, Debug)]
-pub struct Mode {
+pub(crate) struct Mode {
     /// Send one list and end.
-    pub once: bool,
+    pub(crate) once: bool,
     /// Time between looks at the whole folder; inotify tells of most changes at once.
-    pub rescan: Duration,
+    pub(crate) rescan: Duration,
     /// What is missing counts when nothing has changed for so long.
-    pub settle: Duration,
+    pub(crate) settle: Duration,
 }
 
 /// Why the source ended. Events that were sent before it stand.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The folder itself cannot be listed. Ends the source in once mode only.
     #[error("reading SOURCE={}", folder.display())]
     Folder {
@@ -126,7 +126,13 @@ pub enum Error {
 ///
 /// # Cancel safety
 /// Dropping the future ends the source; a list that it had begun stays without end.
-pub async fn run(given: Given, mode: Mode, mailbox: Mailbox, requests: mpsc::Receiver<Request>, contact: Contact) -> Result<(), Error> {
+pub(crate) async fn run(
+    given: Given,
+    mode: Mode,
+    mailbox: Mailbox,
+    requests: mpsc::Receiver<Request>,
+    contact: Contact,
+) -> Result<(), Error> {
     let mut source = Source::new(given, mode, mailbox, contact);
     match mode.once {
         true => source.once().await,
@@ -138,7 +144,7 @@ pub async fn run(given: Given, mode: Mode, mailbox: Mailbox, requests: mpsc::Rec
 ///
 /// # Errors
 /// When the folder itself cannot be listed.
-pub fn broken(folder: &Path, rules: &ManifestRules) -> io::Result<Vec<(PathBuf, String)>> {
+pub(crate) fn broken(folder: &Path, rules: &ManifestRules) -> io::Result<Vec<(PathBuf, String)>> {
     let walk = scan::walk(folder, None)?;
     let unreadable = walk.unreadable.into_iter().map(|(path, failure)| (path, failure.text));
     let bad = walk.files.iter().filter_map(|found| {

@@ -5,7 +5,6 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -17,11 +16,11 @@ pub(super) const LINKS_MAX: usize = 40;
 
 /// A setting that names a place where we write.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Written {
+pub(crate) struct Written {
     /// The setting.
-    pub variable: &'static str,
+    pub(crate) variable: &'static str,
     /// The place; absolute.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 /// The manifests lie where files are written, or the other way round.
@@ -29,16 +28,16 @@ pub struct Written {
 #[error("SOURCE={} and {}={}: expected two places of which neither lies in the other; files would replace the manifests", source_path.display(), written.variable, written.path.display())]
 pub struct Overlap {
     /// SOURCE.
-    pub source_path: PathBuf,
+    pub(crate) source_path: PathBuf,
     /// What it overlaps with.
-    pub written: Written,
+    pub(crate) written: Written,
 }
 
 /// Looks whether the manifests are apart from what is written. Blocking.
 ///
 /// # Errors
 /// The first setting that overlaps. What cannot be looked at overlaps with nothing: it can be neither read nor written.
-pub fn check(source_path: &Path, written: &[Written]) -> Result<(), Overlap> {
+pub(crate) fn check(source_path: &Path, written: &[Written]) -> Result<(), Overlap> {
     let mounts = fs::read(MOUNTS).map(|table| Mounts::parse(&table)).unwrap_or_default();
     let source = Spot::of(source_path, &mounts);
     match written.iter().find(|written| source.overlaps(&Spot::of(&written.path, &mounts))) {
@@ -203,19 +202,6 @@ fn unescaped(text: &[u8]) -> PathBuf {
         }
     }
     OsString::from_vec(bytes).into()
-}
-
-/// Whether there is something that can be read as manifests: a folder, or one file.
-///
-/// # Errors
-/// What the system says, or that it is neither.
-pub fn look(source_path: &Path) -> io::Result<()> {
-    let metadata = fs::metadata(source_path)?;
-    match (metadata.is_dir(), metadata.is_file()) {
-        (true, _) => fs::read_dir(source_path).map(drop),
-        (_, true) => fs::File::open(source_path).map(drop),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "expected a folder or a regular file")),
-    }
 }
 
 #[cfg(test)]

@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 /// The shortest pause: also a change waits for it.
-pub const FIRST: Duration = Duration::from_secs(1);
+pub(crate) const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// The pauses so far.
 #[derive(Default)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     last: Option<Duration>,
 }
 
 impl Backoff {
     /// The pause before the next start of a child that ran for so long: one second, doubled each time up to a minute; one second
     /// again after it ran for longer than the longest pause.
-    pub fn after(&mut self, ran: Duration) -> Duration {
+    pub(crate) fn after(&mut self, ran: Duration) -> Duration {
         let last = self.last.filter(|_| ran <= LONGEST);
         let pause = last.map_or(FIRST, |last| (last * 2).min(LONGEST));
         self.last = Some(pause);

@@ -49,7 +49,7 @@ enum Change {
 }
 
 /// The child and the task that owns it.
-pub struct Child {
+pub(crate) struct Child {
     handle: Handle,
     ended: watch::Receiver<Option<u8>>,
     task: JoinHandle<()>,
@@ -57,14 +57,14 @@ pub struct Child {
 
 /// Asks the owner of the child.
 #[derive(Clone)]
-pub struct Handle {
+pub(crate) struct Handle {
     controls: mpsc::Sender<Control>,
     /// When the child was started last: it has read, or will read, what was on disk then.
     started: Arc<watch::Sender<Option<Instant>>>,
 }
 
 /// Tells the child of changes.
-pub struct Reload {
+pub(crate) struct Reload {
     handle: Handle,
     change: Change,
 }
@@ -73,7 +73,7 @@ pub struct Reload {
 ///
 /// # Errors
 /// When the system refuses a handler.
-pub fn own(settings: Settings, health: Health) -> std::io::Result<Child> {
+pub(crate) fn own(settings: Settings, health: Health) -> std::io::Result<Child> {
     let (controls, mailbox) = mpsc::channel(MAILBOX);
     let started = Arc::new(watch::Sender::new(None));
     let (end, ended) = watch::channel(None);
@@ -83,17 +83,17 @@ pub fn own(settings: Settings, health: Health) -> std::io::Result<Child> {
 
 impl Child {
     /// Asks the owner.
-    pub fn handle(&self) -> Handle {
+    pub(crate) fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
     /// Holds the exit code once the child has ended by itself for good.
-    pub fn ended(&self) -> watch::Receiver<Option<u8>> {
+    pub(crate) fn ended(&self) -> watch::Receiver<Option<u8>> {
         self.ended.clone()
     }
 
     /// Ends the child and waits for that. Its exit code, if it has ended by itself.
-    pub async fn end(self) -> Option<u8> {
+    pub(crate) async fn end(self) -> Option<u8> {
         // It fails where the task has ended.
         let _ = self.handle.controls.send(Control::Stop).await;
         let _ = self.task.await;
@@ -103,7 +103,7 @@ impl Child {
 
 impl Handle {
     /// The files are there: starts the child, unless it was started. It reads what is on disk now, so it needs not be told of that.
-    pub fn start(&self) {
+    pub(crate) fn start(&self) {
         self.started.send_if_modified(|started| started.is_none().then(|| *started = Some(Instant::now())).is_some());
         // It fails where the task has ended.
         let _ = self.controls.try_send(Control::Start);
@@ -119,7 +119,7 @@ impl Handle {
 
 impl Reload {
     /// A reaction that tells this child.
-    pub const fn new(handle: Handle) -> Self {
+    pub(crate) const fn new(handle: Handle) -> Self {
         Self { handle, change: Change::New }
     }
 }

@@ -22,7 +22,7 @@ use crate::tell::{Fault, withhold_secrets};
 const OLD_ENOUGH: Duration = Duration::from_secs(1);
 
 /// A child that was not waited for yet. Dropping it kills what is left of its group.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     pid: Pid,
     group: Group,
@@ -34,7 +34,7 @@ impl Process {
     ///
     /// # Errors
     /// When there is no such program, or it cannot be executed.
-    pub fn start(command: &[OsString]) -> io::Result<Self> {
+    pub(crate) fn start(command: &[OsString]) -> io::Result<Self> {
         let (program, arguments) = command.split_first().ok_or(io::ErrorKind::NotFound)?;
         let since = Instant::now();
         let mut command = Command::new(program);
@@ -46,12 +46,12 @@ impl Process {
     }
 
     /// Its number.
-    pub fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         self.pid.as_raw_nonzero().get()
     }
 
     /// When it was started: it reads what was on disk then.
-    pub const fn since(&self) -> Instant {
+    pub(crate) const fn since(&self) -> Instant {
         self.since
     }
 
@@ -59,7 +59,7 @@ impl Process {
     ///
     /// # Cancel safety
     /// Yes.
-    pub async fn ended(&mut self) -> u8 {
+    pub(crate) async fn ended(&mut self) -> u8 {
         let Ok(status) = self.child.wait().await else { return 1 };
         let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
         code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
@@ -69,18 +69,18 @@ impl Process {
     ///
     /// # Errors
     /// When it runs as another user.
-    pub fn send(&self, signal: Signal) -> io::Result<()> {
+    pub(crate) fn send(&self, signal: Signal) -> io::Result<()> {
         // It was not waited for, so the number is still its own.
         Ok(kill_process(self.pid, signal)?)
     }
 
     /// Kills the whole group.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.group.kill();
     }
 
     /// Tells it of a change by a signal, unless that would end a child that does not handle it, or not yet.
-    pub async fn tell(&self, signal: Signal) -> Result<(), Fault> {
+    pub(crate) async fn tell(&self, signal: Signal) -> Result<(), Fault> {
         let (pid, name) = (self.pid(), signal_name(signal));
         let young = OLD_ENOUGH.saturating_sub(self.since.elapsed());
         let judged = is_for_handlers(signal);

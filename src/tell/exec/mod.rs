@@ -3,7 +3,7 @@
 //! A pod in which it worked is not asked again for the same change; one that is not ready, terminates or went is no target.
 //! Never knows what the command prints: its last kilobyte goes to the log, where that is safe, and an Event on the pod says so.
 
-pub mod targets;
+pub(crate) mod targets;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -29,7 +29,7 @@ use crate::tell::herald::Failing;
 use crate::tell::{Fault, Fired, Reaction, words};
 
 /// See the module's header.
-pub struct Exec {
+pub(crate) struct Exec {
     settings: Settings,
     api: ApiServer,
     listener: Listener,
@@ -64,14 +64,14 @@ enum End {
 
 impl Exec {
     /// A reaction that runs a command, and tells of it by `events`, if anywhere.
-    pub fn new(settings: Settings, api: ApiServer, events: Option<EventSender>, listener: Listener, backoff: Duration) -> Self {
+    pub(crate) fn new(settings: Settings, api: ApiServer, events: Option<EventSender>, listener: Listener, backoff: Duration) -> Self {
         let tellings = Tellings { events, namespace: settings.namespace.clone(), failing: Failing::default(), told: HashMap::new() };
         Self { settings, api, listener, first: None, tellings, backoff, heeds_files: true, done: HashSet::new(), alone: false }
     }
 
     /// The same, but changes of files do not matter: EXEC_ON=none.
     #[must_use]
-    pub fn without_files(self) -> Self {
+    pub(crate) fn without_files(self) -> Self {
         Self { heeds_files: false, ..self }
     }
 

@@ -17,7 +17,7 @@ const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
 /// Which pods are targets.
 #[derive(Clone, Copy)]
-pub struct Which<'a> {
+pub(crate) struct Which<'a> {
     labels: &'a Selector,
     namespace: &'a str,
     /// The container, if one is named.
@@ -41,15 +41,15 @@ impl<'a> From<&'a AskedPods> for Which<'a> {
 
 /// A container that the command is to run in.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Target {
+pub(crate) struct Target {
     /// `metadata.uid` of the pod.
-    pub uid: String,
+    pub(crate) uid: String,
     /// Its name.
-    pub pod: String,
+    pub(crate) pod: String,
     /// Name of the container; empty where the pod tells none.
-    pub container: String,
+    pub(crate) container: String,
     /// Its address; none where it has no network of its own, but that of its node.
-    pub address: Option<IpAddr>,
+    pub(crate) address: Option<IpAddr>,
 }
 
 /// One page of a list.
@@ -64,7 +64,7 @@ struct Page {
 ///
 /// # Errors
 /// The server's refusal, or an outage.
-pub async fn targets(api: &ApiServer, which: Which<'_>) -> Result<(Vec<Target>, usize), Failure> {
+pub(crate) async fn targets(api: &ApiServer, which: Which<'_>) -> Result<(Vec<Target>, usize), Failure> {
     let path = format!("/api/v1/namespaces/{}/pods", encoded(which.namespace));
     let selector = which.labels.to_string();
     let mut all = Page::default();

@@ -18,7 +18,7 @@
 //! // METHOD=LIST, at its end: a failure unless runner.drain().await; at a stop: runner.stop(grace).await; then as above.
 //! ```
 
-pub mod occasions;
+pub(crate) mod occasions;
 mod task;
 
 use std::collections::BTreeSet;
@@ -44,31 +44,31 @@ use crate::tell::herald::Herald;
 use crate::tell::runner::task::Task;
 
 /// The time since 1970, as [`Setup::wall`] wants it.
-pub fn wall() -> Duration {
+pub(crate) fn wall() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// What the runner follows.
-pub struct Setup {
+pub(crate) struct Setup {
     /// How often reactions run.
-    pub batching: Batching,
+    pub(crate) batching: Batching,
     /// What a change belongs to.
-    pub triggers: Triggers,
+    pub(crate) triggers: Triggers,
     /// The first source of the same kind and namespace, for each source: their lists are told as one.
-    pub groups: Vec<SourceId>,
+    pub(crate) groups: Vec<SourceId>,
     /// Shows paths.
-    pub roots: Roots,
+    pub(crate) roots: Roots,
     /// The time since 1970 when it starts.
-    pub wall: Duration,
+    pub(crate) wall: Duration,
     /// Is told which reactions fail.
-    pub health: Option<Health>,
+    pub(crate) health: Option<Health>,
     /// Tells of them on our own pod, where there is one.
-    pub herald: Option<Herald>,
+    pub(crate) herald: Option<Herald>,
 }
 
 /// What a change belongs to after the initial pass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Triggers {
+pub(crate) enum Triggers {
     /// To its object: METHOD=WATCH.
     Events,
     /// To the list that brought it: METHOD=SLEEP, METHOD=LIST.
@@ -77,21 +77,19 @@ pub enum Triggers {
 
 /// What became of one reaction, for /metrics.
 #[derive(Default, Debug)]
-pub struct Figures {
-    /// What it is called.
-    pub name: &'static str,
+pub(crate) struct Figures {
     /// Attempts.
-    pub fired_total: AtomicU64,
+    pub(crate) fired_total: AtomicU64,
     /// Attempts that failed.
-    pub failed_total: AtomicU64,
+    pub(crate) failed_total: AtomicU64,
     /// Attempts that followed a failed one.
-    pub retried_total: AtomicU64,
+    pub(crate) retried_total: AtomicU64,
     /// Files that it is still to be told of, of the delivery in hand.
-    pub owed: AtomicU64,
+    pub(crate) owed: AtomicU64,
 }
 
 /// The runner's handle. Dropping it ends the runner.
-pub struct Runner {
+pub(crate) struct Runner {
     shared: Arc<Shared>,
     setup: Setup,
     /// Reactions that are told of files.
@@ -136,8 +134,8 @@ struct State {
 const FORMER: &str = "a former process did not tell it, it waits for its turn";
 
 /// Starts the runner.
-pub fn start(reactions: Vec<Box<dyn Reaction>>, mut setup: Setup) -> Runner {
-    let figures = reactions.iter().map(|reaction| Figures { name: reaction.name(), ..Figures::default() }).collect();
+pub(crate) fn start(reactions: Vec<Box<dyn Reaction>>, mut setup: Setup) -> Runner {
+    let figures = reactions.iter().map(|_| Figures::default()).collect();
     let of_files = reactions.iter().filter(|reaction| reaction.heeds(Cause::Files)).map(|reaction| reaction.name()).collect();
     let queue = Queue::new(setup.batching);
     let state =
@@ -151,7 +149,7 @@ pub fn start(reactions: Vec<Box<dyn Reaction>>, mut setup: Setup) -> Runner {
 
 impl Runner {
     /// Takes what a commit changed, and how far the lists came. Never waits.
-    pub fn tell(&self, outcome: &Outcome) {
+    pub(crate) fn tell(&self, outcome: &Outcome) {
         let ready = outcome.ready && !self.ready.swap(true, Ordering::Relaxed);
         if outcome.differences.is_empty() && outcome.listed.is_empty() && !ready {
             return;
@@ -197,7 +195,7 @@ impl Runner {
     }
 
     /// Notes that a former process may have changed these files and told nobody. Health tells so until the first attempt does.
-    pub fn owe(&self, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>) {
+    pub(crate) fn owe(&self, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>) {
         let paths: Vec<_> = paths.into_iter().collect();
         if let Some(health) = &self.setup.health {
             let since = match self.debt().since {
@@ -211,25 +209,25 @@ impl Runner {
     }
 
     /// Takes what a former process knew of attempts; before [`Self::owe`].
-    pub fn inherit(&self, debt: Debt) {
+    pub(crate) fn inherit(&self, debt: Debt) {
         let mut state = self.shared.state();
         state.debt = debt.clone();
         state.inherited = Some(debt);
     }
 
     /// What a next process has to know of attempts, while the application is owed anything.
-    pub fn debt(&self) -> Debt {
+    pub(crate) fn debt(&self) -> Debt {
         self.shared.state().debt.clone()
     }
 
     /// Notes whether an object has downloads under way: see [`Queue::waiting`].
-    pub fn waiting(&self, object: &Arc<ObjectKey>, source: Option<SourceId>, downloads: bool) {
+    pub(crate) fn waiting(&self, object: &Arc<ObjectKey>, source: Option<SourceId>, downloads: bool) {
         let group = source.map(|source| self.group(source));
         self.shared.put(|queue| queue.waiting(object, group, downloads));
     }
 
     /// Whether the application was told of every change of its files.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.shared.state().queue.is_idle()
     }
 
@@ -238,7 +236,7 @@ impl Runner {
     ///
     /// # Cancel safety
     /// Yes, until it was false.
-    pub async fn settled_or_ended(&mut self) -> bool {
+    pub(crate) async fn settled_or_ended(&mut self) -> bool {
         tokio::select! {
             () = self.shared.settled.notified() => true,
             _ = &mut self.task => false,
@@ -249,13 +247,13 @@ impl Runner {
     ///
     /// # Cancel safety
     /// Yes.
-    pub async fn ended(&mut self) {
+    pub(crate) async fn ended(&mut self) {
         // Whatever it ended by.
         let _ = (&mut self.task).await;
     }
 
     /// Tells everything that waits, without windows. Whether it was told; if not, the bounds of retries are reached.
-    pub async fn drain(&mut self) -> bool {
+    pub(crate) async fn drain(&mut self) -> bool {
         let now = self.shared.now();
         {
             let mut state = self.shared.state();
@@ -280,7 +278,7 @@ impl Runner {
     }
 
     /// Lets the reaction that runs end within `grace`; everything else stays owed.
-    pub async fn stop(&mut self, grace: Duration) {
+    pub(crate) async fn stop(&mut self, grace: Duration) {
         let _ = self.stop.send(true);
         // One that ended before may have been joined.
         if !self.task.is_finished() && timeout(grace, &mut self.task).await.is_err() {
@@ -294,7 +292,8 @@ impl Runner {
     }
 
     /// Figures of each reaction, in order.
-    pub fn figures(&self) -> &[Figures] {
+    #[cfg(test)]
+    pub(crate) fn figures(&self) -> &[Figures] {
         &self.shared.figures
     }
 }

@@ -11,16 +11,16 @@ use crate::tell::runner::{Runner, Shared};
 
 /// Tells the runner what happened that is no change of files. Cheap to clone.
 #[derive(Clone)]
-pub struct Occasions(Arc<Shared>);
+pub(crate) struct Occasions(Arc<Shared>);
 
 impl Occasions {
     /// Notes that something happened: see [`Queue::happened`]. Never waits.
-    pub fn happened(&self, cause: Cause, name: &str, delay: Duration) -> u64 {
+    pub(crate) fn happened(&self, cause: Cause, name: &str, delay: Duration) -> u64 {
         self.all_happened(cause, &[name.to_owned()], delay)
     }
 
     /// As [`Self::happened`], to each of these at once. The number of the last.
-    pub fn all_happened(&self, cause: Cause, names: &[String], delay: Duration) -> u64 {
+    pub(crate) fn all_happened(&self, cause: Cause, names: &[String], delay: Duration) -> u64 {
         let now = self.0.now();
         let mut state = self.0.state();
         let number = names.iter().map(|name| state.queue.happened(cause, name, delay, now)).last();
@@ -30,7 +30,7 @@ impl Occasions {
     }
 
     /// Up to which number what happened of this cause was told.
-    pub fn told(&self, cause: Cause) -> u64 {
+    pub(crate) fn told(&self, cause: Cause) -> u64 {
         self.0.state().queue.told(cause)
     }
 
@@ -38,34 +38,34 @@ impl Occasions {
     ///
     /// # Cancel safety
     /// Nothing is lost.
-    pub async fn delivered(&self) {
+    pub(crate) async fn delivered(&self) {
         self.0.delivered.notified().await;
     }
 }
 
 impl Runner {
     /// Where to tell what happened otherwise.
-    pub fn occasions(&self) -> Occasions {
+    pub(crate) fn occasions(&self) -> Occasions {
         Occasions(self.shared.clone())
     }
 
     /// There are no files to wait for: what happens is told.
-    pub fn without_files(&self) {
+    pub(crate) fn without_files(&self) {
         self.shared.put(Queue::ready);
     }
 
     /// Everything is told so much later: for the beginning, before anything is to be told.
-    pub fn spread_by(&self, spread: Spread) {
+    pub(crate) fn spread_by(&self, spread: Spread) {
         self.shared.put(|queue| queue.spread_by(spread));
     }
 
     /// Notes that an earlier process had all files there: see [`Queue::continues`].
-    pub fn continues(&self) {
+    pub(crate) fn continues(&self) {
         self.shared.put(Queue::continues);
     }
 
     /// Notes that these files, which are all that are there, are to be told of once, whatever changed.
-    pub fn owe_all(&self, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>) {
+    pub(crate) fn owe_all(&self, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>) {
         let now = self.shared.now();
         self.shared.put(|queue| queue.owe_all(paths, now));
     }

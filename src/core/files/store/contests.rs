@@ -67,12 +67,12 @@ impl Contest {
 
 impl Store {
     /// Whose file stands at a name beneath which paths are claimed.
-    pub fn stands(&self, name: &str) -> Option<&Arc<ObjectKey>> {
+    pub(crate) fn stands(&self, name: &str) -> Option<&Arc<ObjectKey>> {
         self.contest(name)?.verdict.file.as_ref()
     }
 
     /// Whose claim beneath keeps a file from standing at this name.
-    pub fn covers(&self, name: &str) -> Option<&Arc<ObjectKey>> {
+    pub(crate) fn covers(&self, name: &str) -> Option<&Arc<ObjectKey>> {
         self.contest(name).filter(|contest| contest.verdict.file.is_none())?.verdict.beneath.as_ref()
     }
 

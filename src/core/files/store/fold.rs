@@ -15,7 +15,7 @@ use crate::core::object::{Object, ObjectKey, Payload, SourceEvent, SourceId};
 
 impl Store {
     /// Folds one event into the store. Never touches the disk.
-    pub fn fold(&mut self, event: SourceEvent, rules: &Rules, folded: &mut Folded) {
+    pub(crate) fn fold(&mut self, event: SourceEvent, rules: &Rules, folded: &mut Folded) {
         match event {
             SourceEvent::ListBegin { source, consistent, .. } => {
                 if let Some(source) = self.sources.get_mut(usize::from(source.0)) {

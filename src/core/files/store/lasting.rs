@@ -17,32 +17,32 @@ use crate::core::object::{Object, ObjectKey};
 
 impl Store {
     /// Whether a live object says that its files are to stay when it goes.
-    pub fn lasts(&self, key: &ObjectKey) -> bool {
+    pub(crate) fn lasts(&self, key: &ObjectKey) -> bool {
         self.knows_lasting && self.object(key).is_some_and(|live| live.lasts)
     }
 
     /// Whether the ledger says of any path that it stays.
-    pub const fn has_lasting(&self) -> bool {
+    pub(crate) const fn has_lasting(&self) -> bool {
         self.lasting > 0
     }
 
     /// How many paths of this object the ledger says stay when it goes.
-    pub fn lasting_of(&self, key: &ObjectKey) -> u32 {
+    pub(crate) fn lasting_of(&self, key: &ObjectKey) -> u32 {
         if self.lasting == 0 { 0 } else { self.objects.get(key).map_or(0, |entry| entry.lasting) }
     }
 
     /// Whether the ledger says of every path of this object that it stays when the object goes, and of one at least.
-    pub fn is_lasting(&self, key: &ObjectKey) -> bool {
+    pub(crate) fn is_lasting(&self, key: &ObjectKey) -> bool {
         self.lasting > 0 && self.objects.get(key).is_some_and(|entry| entry.lasting > 0 && entry.lasting == entry.owned)
     }
 
     /// Whether the ledger has the path for this owner, as the owner says.
-    pub fn is_recorded(&self, path: &TargetPath, owner: &Arc<ObjectKey>) -> bool {
+    pub(crate) fn is_recorded(&self, path: &TargetPath, owner: &Arc<ObjectKey>) -> bool {
         self.path(path).is_some_and(|entry| entry.owner.as_ref() == Some(owner) && entry.lasts() == self.lasts(owner))
     }
 
     /// Notes whether the ledger says that an owned path stays when its owner goes.
-    pub fn set_lasting(&mut self, path: &TargetPath, lasts: bool) {
+    pub(crate) fn set_lasting(&mut self, path: &TargetPath, lasts: bool) {
         let Some(entry) = self.paths.get_mut(path).filter(|entry| entry.lasts() != lasts) else { return };
         let Some(owner) = entry.owner.clone() else { return };
         entry.set_lasts(lasts);
@@ -57,7 +57,7 @@ impl Store {
 
     /// Whether a path that nobody wants stays because its owner, which is gone, wanted that. It gives way to whoever wants a folder
     /// here, or a file where a folder above it is.
-    pub fn stays(&self, path: &TargetPath, entry: &PathEntry) -> bool {
+    pub(crate) fn stays(&self, path: &TargetPath, entry: &PathEntry) -> bool {
         let is_gone = |owner: &Arc<ObjectKey>| self.object(owner).is_none();
         let stands = |name: &str| self.is_claimed(name) && self.covers(name).is_none();
         entry.lasts()
@@ -67,12 +67,12 @@ impl Store {
     }
 
     /// Whether all files of this live object stay as they are, because it says of them what cannot be.
-    pub fn withholds(&self, key: &ObjectKey) -> bool {
+    pub(crate) fn withholds(&self, key: &ObjectKey) -> bool {
         self.withheld.contains(key)
     }
 
     /// Adds files that stay to touched paths which they are in the way of.
-    pub fn touch_lasting(&self, touched: &mut BTreeSet<TargetPath>) {
+    pub(crate) fn touch_lasting(&self, touched: &mut BTreeSet<TargetPath>) {
         if self.lasting == 0 {
             return;
         }

@@ -25,7 +25,7 @@ use crate::core::tell::discretion::Secrets;
 
 /// How far a source has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Progress {
+pub(crate) enum Progress {
     /// Its first list is not complete.
     Pending,
     /// Listed completely at least once.
@@ -105,7 +105,7 @@ pub struct Store {
 
 impl Store {
     /// An empty store over these sources; a [`SourceId`] is a position in the list.
-    pub fn new(scopes: impl IntoIterator<Item = SourceScope>, order: Order, digester: Digester) -> Self {
+    pub(crate) fn new(scopes: impl IntoIterator<Item = SourceScope>, order: Order, digester: Digester) -> Self {
         let sources =
             scopes.into_iter().map(|scope| Source { scope, progress: Progress::Pending, accepts_older: false, live: 0 }).collect();
         Self {
@@ -138,38 +138,33 @@ impl Store {
     }
 
     /// Whether the files of this object stay when it is deleted.
-    pub fn keeps(&self, key: &ObjectKey) -> bool {
+    pub(crate) fn keeps(&self, key: &ObjectKey) -> bool {
         !self.kept.is_empty() && self.kept.contains(key)
     }
 
     /// Whether files of this object stay although, as far as is known, it does not live.
-    pub fn outlives(&self, key: &ObjectKey) -> bool {
+    pub(crate) fn outlives(&self, key: &ObjectKey) -> bool {
         self.keeps(key) && self.object(key).is_none() && !self.skipped.contains(key)
     }
 
     /// From now on, or no longer, files that nobody wants stay, because what is selected may not be what was meant.
-    pub fn hold_back(&mut self, holds: bool) {
+    pub(crate) fn hold_back(&mut self, holds: bool) {
         self.holds_back = holds;
     }
 
     /// Whether files that nobody wants stay.
-    pub const fn holds_back(&self) -> bool {
+    pub(crate) const fn holds_back(&self) -> bool {
         self.holds_back
     }
 
     /// Whether every source was heard, and anything matches.
-    pub fn matches_something(&self) -> bool {
+    pub(crate) fn matches_something(&self) -> bool {
         self.settled() && self.sources.iter().any(|source| source.live > 0)
     }
 
     /// Digests `bytes` as claims are digested.
-    pub fn digester(&self) -> &Digester {
+    pub(crate) fn digester(&self) -> &Digester {
         &self.digester
-    }
-
-    /// The order in which claims on one path are ranked.
-    pub const fn order(&self) -> Order {
-        self.order
     }
 
     /// Whether every source was listed or definitely refused.
@@ -178,12 +173,12 @@ impl Store {
     }
 
     /// Whether a source was refused and never listed.
-    pub fn refused(&self) -> bool {
+    pub(crate) fn refused(&self) -> bool {
         self.sources.iter().any(|source| source.progress == Progress::Refused)
     }
 
     /// Whether absence of this object is evidence: every source settled, and the one that would list it was listed, or none would.
-    pub fn absence_is_evidence(&self, key: &ObjectKey) -> bool {
+    pub(crate) fn absence_is_evidence(&self, key: &ObjectKey) -> bool {
         let names = |source: &&Source| source.scope.is_around(key) && source.scope.name.as_ref() == Some(&key.name);
         // A source that follows the object by its name has it alone, whatever the object's labels.
         let is_named = self.sources.iter().any(|source| names(&source));
@@ -192,7 +187,7 @@ impl Store {
     }
 
     /// The source that lists the object, or would by its name, or else the first of its kind and namespace.
-    pub fn source_of(&self, key: &ObjectKey) -> Option<SourceId> {
+    pub(crate) fn source_of(&self, key: &ObjectKey) -> Option<SourceId> {
         let around = |source: &Source| source.scope.is_around(key);
         let named = |source: &Source| around(source) && source.scope.name.as_ref() == Some(&key.name);
         let position = || self.sources.iter().position(named).or_else(|| self.sources.iter().position(around));
@@ -200,7 +195,7 @@ impl Store {
     }
 
     /// Sources that were listed completely.
-    pub fn listed(&self) -> impl Iterator<Item = SourceId> {
+    pub(crate) fn listed(&self) -> impl Iterator<Item = SourceId> {
         let complete = self.sources.iter().enumerate().filter(|(_, source)| source.progress == Progress::Complete);
         complete.filter_map(|(at, _)| u16::try_from(at).ok().map(SourceId))
     }
@@ -216,13 +211,13 @@ impl Store {
     }
 
     /// The path's entry, if the path is claimed or owned.
-    pub fn path(&self, path: &TargetPath) -> Option<&PathEntry> {
+    pub(crate) fn path(&self, path: &TargetPath) -> Option<&PathEntry> {
         self.count();
         self.paths.get(path).map(Box::as_ref)
     }
 
     /// The entry of the path with this text.
-    pub fn path_named(&self, path: &str) -> Option<&PathEntry> {
+    pub(crate) fn path_named(&self, path: &str) -> Option<&PathEntry> {
         self.count();
         self.paths.get(path).map(Box::as_ref)
     }
@@ -233,12 +228,12 @@ impl Store {
     }
 
     /// Every live object.
-    pub fn live(&self) -> impl Iterator<Item = (&Arc<ObjectKey>, &Live)> {
+    pub(crate) fn live(&self) -> impl Iterator<Item = (&Arc<ObjectKey>, &Live)> {
         self.objects.iter().filter_map(|(key, entry)| Some((key, entry.live.as_ref()?)))
     }
 
     /// How many live objects a source lists.
-    pub fn live_of(&self, source: SourceId) -> usize {
+    pub(crate) fn live_of(&self, source: SourceId) -> usize {
         self.sources.get(usize::from(source.0)).map_or(0, |source| source.live)
     }
 
@@ -248,22 +243,22 @@ impl Store {
     }
 
     /// How many paths the ledger gives to anybody.
-    pub const fn owned(&self) -> usize {
+    pub(crate) const fn owned(&self) -> usize {
         self.owned
     }
 
     /// How many paths the ledger gives to this object.
-    pub fn owned_by(&self, key: &ObjectKey) -> u32 {
+    pub(crate) fn owned_by(&self, key: &ObjectKey) -> u32 {
         self.objects.get(key).map_or(0, |entry| entry.owned)
     }
 
     /// How many claimed paths lie beneath the folder.
-    pub fn claimed_beneath(&self, folder: &str) -> u32 {
+    pub(crate) fn claimed_beneath(&self, folder: &str) -> u32 {
         self.folders.get(folder).map_or(0, |beneath| beneath.claimed)
     }
 
     /// How many paths that the ledger gives to anybody lie beneath the folder.
-    pub fn owned_beneath(&self, folder: &str) -> u32 {
+    pub(crate) fn owned_beneath(&self, folder: &str) -> u32 {
         self.folders.get(folder).map_or(0, |beneath| beneath.owned)
     }
 
@@ -275,12 +270,12 @@ impl Store {
     }
 
     /// What decides between claims, for a live object.
-    pub fn contender<'a>(&self, key: &'a Arc<ObjectKey>) -> Option<Contender<'a>> {
+    pub(crate) fn contender<'a>(&self, key: &'a Arc<ObjectKey>) -> Option<Contender<'a>> {
         Some(Contender { created: self.object(key)?.created, key })
     }
 
     /// Who of these claimants ranks first.
-    pub fn first<'a>(&self, claimants: impl Iterator<Item = &'a Arc<ObjectKey>>) -> Option<Arc<ObjectKey>> {
+    pub(crate) fn first<'a>(&self, claimants: impl Iterator<Item = &'a Arc<ObjectKey>>) -> Option<Arc<ObjectKey>> {
         claimants.min_by(|left, right| self.compare(left, right)).cloned()
     }
 
@@ -292,17 +287,17 @@ impl Store {
     }
 
     /// What `key` wants at `path`.
-    pub fn claim(&self, path: &TargetPath, key: &ObjectKey) -> Option<Content> {
+    pub(crate) fn claim(&self, path: &TargetPath, key: &ObjectKey) -> Option<Content> {
         self.object(key)?.claims.at(path)
     }
 
     /// Files whose bytes lie behind URLs.
-    pub const fn remotes(&self) -> &Remotes {
+    pub(crate) const fn remotes(&self) -> &Remotes {
         &self.remotes
     }
 
     /// Notes what stands at a path now.
-    pub fn saw(&mut self, path: &TargetPath, disk: OnDisk) {
+    pub(crate) fn saw(&mut self, path: &TargetPath, disk: OnDisk) {
         if let Some(entry) = self.paths.get_mut(path) {
             entry.set_disk(disk);
         }
@@ -310,12 +305,12 @@ impl Store {
     }
 
     /// Forgets what stands on disk everywhere: FOLDER was replaced under us.
-    pub fn forget_disk(&mut self) {
+    pub(crate) fn forget_disk(&mut self) {
         self.paths.values_mut().for_each(|entry| entry.set_disk(OnDisk::Unknown));
     }
 
     /// Notes whom the ledger gives a path to.
-    pub fn own(&mut self, path: &TargetPath, owner: &ObjectKey) {
+    pub(crate) fn own(&mut self, path: &TargetPath, owner: &ObjectKey) {
         self.note_secret(path, owner);
         self.release(path);
         let owner = self.intern(owner);
@@ -329,17 +324,17 @@ impl Store {
     }
 
     /// Notes that an object may be let go although files of it are left.
-    pub fn note_idle(&mut self, key: Arc<ObjectKey>) {
+    pub(crate) fn note_idle(&mut self, key: Arc<ObjectKey>) {
         self.idle.push(key);
     }
 
     /// Objects to which the ledger may give nothing any more, since this was asked for last.
-    pub fn take_idle(&mut self) -> Vec<Arc<ObjectKey>> {
+    pub(crate) fn take_idle(&mut self) -> Vec<Arc<ObjectKey>> {
         std::mem::take(&mut self.idle)
     }
 
     /// Notes that the ledger gives the path to nobody: nothing of ours is there.
-    pub fn disown(&mut self, path: &TargetPath) {
+    pub(crate) fn disown(&mut self, path: &TargetPath) {
         self.release(path);
         self.secrets.clear(path);
     }
@@ -393,7 +388,7 @@ impl Store {
     }
 
     /// Folders that hold a claimed or owned path: where temporary files of ours may lie.
-    pub fn known_folders(&self) -> HashSet<Box<str>> {
+    pub(crate) fn known_folders(&self) -> HashSet<Box<str>> {
         self.paths.keys().map(|path| path.folder().into()).collect()
     }
 }

@@ -9,7 +9,7 @@ use crate::core::object::ObjectKey;
 
 impl Store {
     /// Gives back room that only what is gone took. Costs next to nothing where there is none, else as much as what is left.
-    pub fn tidy(&mut self) {
+    pub(crate) fn tidy(&mut self) {
         self.objects.shrink_to_fit();
         self.paths.shrink_to_fit();
         self.folders.shrink_to_fit();

@@ -12,7 +12,7 @@ use crate::core::tell::discretion::{Discretion, Secrets};
 impl Store {
     /// The same store, which lets these know of files with what Secrets said.
     #[must_use]
-    pub fn discreet(self, discretion: Discretion) -> Self {
+    pub(crate) fn discreet(self, discretion: Discretion) -> Self {
         Self { secrets: Secrets::known_to(discretion), ..self }
     }
 

@@ -45,7 +45,7 @@ use crate::core::tell::cause::{Cause, Happening, Told, name_one};
 use crate::core::tell::queue::waiting::{Entry, Owed, Waiting};
 
 /// Digest of content that nobody knows: it equals nothing, not even itself.
-pub const UNKNOWN: u128 = 0;
+pub(crate) const UNKNOWN: u128 = 0;
 
 /// Pods and Secrets that are named in a few words.
 const NAMES_SHOWN: usize = 5;
@@ -89,11 +89,11 @@ pub enum Next {
 
 /// What became of a file that is told of.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fate {
+pub(crate) struct Fate {
     /// For whom the file is, or was.
-    pub owner: Arc<ObjectKey>,
+    pub(crate) owner: Arc<ObjectKey>,
     /// Whether it is gone; else it is there with what is new.
-    pub is_gone: bool,
+    pub(crate) is_gone: bool,
 }
 
 /// One delivery.
@@ -111,7 +111,7 @@ pub struct Job {
 
 impl Job {
     /// What else than files it is about, in a few words.
-    pub fn triggered_by(&self) -> Option<String> {
+    pub(crate) fn triggered_by(&self) -> Option<String> {
         let (shown, more) = self.names.split_at(self.names.len().min(NAMES_SHOWN));
         let rest = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
         (!shown.is_empty()).then(|| format!("{}{rest}", shown.join(", ")))
@@ -203,25 +203,25 @@ impl Queue {
 
     /// Notes that a former process changed some of these files, nobody knows which, and told nobody.
     /// They go with the first job, which then is not an initial one, or by themselves when there is none. Each comes with its owner.
-    pub fn owe(&mut self, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>) {
+    pub(crate) fn owe(&mut self, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>) {
         self.draw();
         let owed = self.owed.get_or_insert_default();
         owed.paths.extend(paths.into_iter().map(|(path, owner)| (Arc::from(path), owner)));
     }
 
     /// The application is to be told of these files once, whatever changed, and of the whole initial pass with them.
-    pub fn owe_all(&mut self, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>, now: Duration) {
+    pub(crate) fn owe_all(&mut self, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>, now: Duration) {
         self.owe(paths);
         self.owed.iter_mut().for_each(|owed| owed.all_since = Some(now));
     }
 
     /// An earlier process had all files there, and the application may have begun with those: no job is an initial one.
-    pub fn continues(&mut self) {
+    pub(crate) fn continues(&mut self) {
         self.continues = true;
     }
 
     /// Everything is told so much later.
-    pub fn spread_by(&mut self, spread: Spread) {
+    pub(crate) fn spread_by(&mut self, spread: Spread) {
         self.spread = spread;
     }
 
@@ -286,7 +286,7 @@ impl Queue {
     /// Notes that something happened that is no change of files: it is told after this delay, counted from the last time that it
     /// happened, and at the latest after ten times the delay. What is due together is told as one. Returns its number: see
     /// [`Self::told`].
-    pub fn happened(&mut self, cause: Cause, name: &str, delay: Duration, now: Duration) -> u64 {
+    pub(crate) fn happened(&mut self, cause: Cause, name: &str, delay: Duration, now: Duration) -> u64 {
         self.times += 1;
         if !self.happened.iter().any(|happening| happening.cause == cause) {
             self.happened.push(Happening::new(cause, self.spread.draw(), now));
@@ -297,18 +297,18 @@ impl Queue {
     }
 
     /// Everybody who heeds this cause was told of what happened of it, as far as that is being delivered. Whether there was anything.
-    pub fn heard(&mut self, cause: Cause) -> bool {
+    pub(crate) fn heard(&mut self, cause: Cause) -> bool {
         let number = self.running.as_mut().and_then(|running| running.happened.take(cause));
         number.inspect(|number| self.told.note(cause, *number)).is_some()
     }
 
     /// Up to which number what happened of this cause was told.
-    pub fn told(&self, cause: Cause) -> u64 {
+    pub(crate) fn told(&self, cause: Cause) -> u64 {
         self.told.up_to(cause)
     }
 
     /// The list of a source is complete, and so is the job of its changes.
-    pub fn flush(&mut self, source: SourceId) {
+    pub(crate) fn flush(&mut self, source: SourceId) {
         self.listed.insert(source);
         let number = self.by_trigger.get(&Some(Trigger::Batch(source)));
         if let Some(job) = number.and_then(|number| self.jobs.get_mut(number)) {
@@ -324,7 +324,7 @@ impl Queue {
     }
 
     /// Nothing more comes: no list, no download and no window is waited for any more.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.closed = true;
         self.ready();
     }
@@ -332,7 +332,7 @@ impl Queue {
     /// Notes whether an object of a source has downloads under way. What is told of it waits for them: in a window at most until that
     /// must end. Those that begin in the initial pass belong to it, and it waits for all of them.
     /// A download begins before the changes of its commit, and ends after them.
-    pub fn waiting(&mut self, object: &Arc<ObjectKey>, source: Option<SourceId>, downloads: bool) {
+    pub(crate) fn waiting(&mut self, object: &Arc<ObjectKey>, source: Option<SourceId>, downloads: bool) {
         if !downloads {
             self.downloading.remove(object);
             give_back(&mut self.downloading);
@@ -416,7 +416,7 @@ impl Queue {
     }
 
     /// While a delivery has failed: when there is more to deliver than what failed. `None`: nothing yet.
-    pub fn news(&self, now: Duration) -> Option<Duration> {
+    pub(crate) fn news(&self, now: Duration) -> Option<Duration> {
         let gate = self.gate().unwrap_or_default();
         let files = self.jobs.values().filter_map(|job| self.time(job)).chain(self.owed_time()).map(|time| time.max(gate));
         let happened = self.happened.iter().filter_map(|happening| self.happening_alone(happening));
@@ -435,18 +435,18 @@ impl Queue {
     }
 
     /// What became of each file that is being delivered, in the order of their paths.
-    pub fn fates(&self) -> Vec<(Arc<str>, Fate)> {
+    pub(crate) fn fates(&self) -> Vec<(Arc<str>, Fate)> {
         let running = self.running.iter().flat_map(|delivery| &delivery.paths);
         running.map(|(path, fate)| (path.clone(), fate.clone())).collect()
     }
 
     /// When the last of what is being delivered, or could not be, changed; zero for what a former process owed.
-    pub fn newest(&self) -> Duration {
+    pub(crate) fn newest(&self) -> Duration {
         self.running.as_ref().or(self.failed.as_ref()).map(|delivery| delivery.newest).unwrap_or_default()
     }
 
     /// Whoever has read all files since then needs not be told of what is being delivered, or could not be.
-    pub fn enough_since(&self) -> Duration {
+    pub(crate) fn enough_since(&self) -> Duration {
         let enough = self.running.as_ref().or(self.failed.as_ref()).map(|delivery| delivery.enough_since).unwrap_or_default();
         enough.max(self.newest())
     }
@@ -458,13 +458,13 @@ impl Queue {
     }
 
     /// The same, and it was slow to hear us: what waits by now is told as one.
-    pub fn delivered_slowly(&mut self) {
+    pub(crate) fn delivered_slowly(&mut self) {
         self.delivered();
         self.gathers = !self.jobs.is_empty();
     }
 
     /// The application was not told, or not all of it: the same files are due at once, together with everything that is due then.
-    pub fn failed(&mut self) {
+    pub(crate) fn failed(&mut self) {
         self.failed = self.running.take();
         self.epoch += 1;
     }

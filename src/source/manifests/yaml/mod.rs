@@ -71,9 +71,9 @@ impl ManifestRules {
 /// An object and what it says under the labels of the selector.
 pub struct Labelled {
     /// The object, without uid, version and age: manifests have none.
-    pub object: Object,
+    pub(crate) object: Object,
     /// The selector's labels that the object carries.
-    pub labels: Vec<(String, String)>,
+    pub(crate) labels: Vec<(String, String)>,
 }
 
 /// What a text holds.
@@ -83,9 +83,9 @@ pub struct Parsed {
     /// For each document that is not taken, why.
     pub refused: Vec<YamlError>,
     /// What is passed over although it looks as if one of ours was meant.
-    pub nearly: Vec<YamlError>,
+    pub(crate) nearly: Vec<YamlError>,
     /// How many documents there are, without empty ones.
-    pub documents: usize,
+    pub(crate) documents: usize,
 }
 
 /// Why a document is not taken. Names the place and what was expected there, never what was found.
