@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use kube_projector::api::decode::{Event, Reader};
 use kube_projector::api::lines::Lines;
-use kube_projector::core::files::path::Roots;
 use kube_projector::core::files::project::{FileNames, Rules, Urls};
 use kube_projector::core::files::store::SourceScope;
 use kube_projector::core::object::{Kind, SourceEvent, SourceId};
+use kube_projector::core::path::Roots;
 use kube_projector::core::policy::{Adopt, Durability, Order};
 use kube_projector::core::watch::Machine;
 use kube_projector::core::watch::wire::{Input, Tell};

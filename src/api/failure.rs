@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use crate::core::tell::retry;
+use crate::core::retry;
 
 /// Why one request failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -28,10 +28,10 @@ use crate::app::publish::Publisher;
 use crate::app::reactions::Means;
 use crate::app::shutdown::Shutdown;
 use crate::config::{Config, LedgerPlace, Method, Origin, Wording};
-use crate::core::files::path::Roots;
+use crate::core::discretion::Discretion;
 use crate::core::files::project::Rules;
 use crate::core::files::store::Store;
-use crate::core::tell::discretion::Discretion;
+use crate::core::path::Roots;
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
@@ -202,13 +202,11 @@ pub(crate) fn preview(config: &Config, place: &Place, held: impl Fn((u64, u64)) 
 /// The folder that holds our ledger, and its name there.
 fn ledger_place(config: &Config) -> (PathBuf, String) {
     match &config.ledger {
-        LedgerPlace::Default => {
-            (config.folder.clone(), format!("{}{}.ledger", crate::core::files::path::RESERVED_PREFIX, config.identity()))
-        }
+        LedgerPlace::Default => (config.folder.clone(), format!("{}{}.ledger", crate::core::path::RESERVED_PREFIX, config.identity())),
         LedgerPlace::Name(name) => (config.folder.clone(), name.clone()),
         LedgerPlace::In(folder) => {
             let kept = crate::config::selection_hash(&[&config.folder.to_string_lossy()]);
-            (folder.clone(), format!("{}{}-{kept}.ledger", crate::core::files::path::RESERVED_PREFIX, config.identity()))
+            (folder.clone(), format!("{}{}-{kept}.ledger", crate::core::path::RESERVED_PREFIX, config.identity()))
         }
         LedgerPlace::Path(path) => split(path),
     }

@@ -6,10 +6,10 @@ use tracing::{debug, enabled, info, warn};
 
 use crate::config::{Config, Wording};
 use crate::core::files::entry::OnDisk;
-use crate::core::files::path::{PathError, Roots, TargetPath};
 use crate::core::files::plan::Barrier;
 use crate::core::files::store::Store;
 use crate::core::object::uid::uid_text;
+use crate::core::path::{PathError, Roots, TargetPath};
 use crate::core::policy::Order;
 use crate::disk::ledger::beside::Unheld;
 use crate::engine::outcome::{Act, Change, Note, Outcome, What, Wish};

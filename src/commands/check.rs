@@ -175,7 +175,7 @@ fn folder(config: &Config, findings: &mut Findings) {
 
 /// Whether a folder that a setting names can be written.
 fn written(setting: &str, existing: &Path, findings: &mut Findings) {
-    let probe = existing.join(format!("{}check.{:x}.tmp", crate::core::files::path::RESERVED_PREFIX, crate::report::random()));
+    let probe = existing.join(format!("{}check.{:x}.tmp", crate::core::path::RESERVED_PREFIX, crate::report::random()));
     match std::fs::File::create_new(&probe) {
         Ok(_) => {
             // Made a moment ago by us.

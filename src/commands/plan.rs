@@ -101,7 +101,7 @@ fn troubles(health: &Health) -> Vec<String> {
 fn rows(preview: &mut Preview<Kernel>, place: &crate::disk::ledger::Place, config: &Config) -> Vec<Row> {
     let plan = preview.plan(place, config.adopt);
     let roots = settings(config).rules.roots;
-    let owner = |path: &crate::core::files::path::TargetPath| {
+    let owner = |path: &crate::core::path::TargetPath| {
         preview.store().path(path).and_then(|entry| entry.owner.as_ref()).map(ToString::to_string).unwrap_or_default()
     };
     let mut rows = Vec::new();

@@ -50,12 +50,12 @@ use crate::config::read::objects::default_finalizer;
 use crate::config::read::reload::{Script, Signalling, Timing};
 use crate::config::read::triggers::Triggers;
 use crate::config::read::web::{Call, Downloads, Web};
+use crate::core::discretion::Output;
 use crate::core::files::project::{FileNames, Urls};
 use crate::core::object::selector::Selector;
 use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey};
 use crate::core::policy::{Adopt, Durability, OnDelete, Order};
-use crate::core::tell::discretion::Output;
-use crate::core::tell::retry::Retry;
+use crate::core::retry::Retry;
 
 /// Domain of the finalizers that we name ourselves; `release --all` removes every finalizer under it.
 pub(crate) const FINALIZER_DOMAIN: &str = "kube-projector.dev";

@@ -1,8 +1,16 @@
 //! The pure part: no tokio, no kube client, no `std::fs`, no clock. A test enforces it.
+//!
+//! In reading order: a module uses only what stands before it.
 
+pub mod debt;
+pub(crate) mod digest;
+pub mod discretion;
 pub mod files;
 pub mod object;
+pub mod path;
 pub mod policy;
+pub mod record;
+pub mod retry;
 pub(crate) mod room;
 pub(crate) mod schedule;
 pub mod settle;

@@ -5,9 +5,9 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::core::files::path::{RESERVED_PREFIX, TargetPath};
 use crate::core::files::project::{Rules, files_named};
 use crate::core::object::SourceEvent;
+use crate::core::path::{RESERVED_PREFIX, TargetPath};
 use crate::disk::Disk;
 use crate::disk::fs::Fs;
 use crate::disk::ledger::Place;

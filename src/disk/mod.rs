@@ -16,12 +16,12 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use crate::core::files::digest::{Digest, Digester};
+use crate::core::digest::{Digest, Digester};
 use crate::core::files::entry::{Content, Obstacle, OnDisk, Stamp};
 use crate::core::files::mark::Made;
-use crate::core::files::path::{RESERVED_PREFIX, Roots, TargetPath};
 use crate::core::files::plan::Replace;
 use crate::core::object::ObjectKey;
+use crate::core::path::{RESERVED_PREFIX, Roots, TargetPath};
 use crate::core::policy::Durability;
 use crate::disk::fill::{Mark, fill_temp};
 use crate::disk::fs::{Confine, FileKind, Fs, Meta};

@@ -8,8 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::core::files::entry::{Content, Stamp};
-use crate::core::files::path::TargetPath;
 use crate::core::files::plan::Replace;
+use crate::core::path::TargetPath;
 use crate::core::policy::Durability;
 use crate::disk::fill::{Mark, fill_named};
 use crate::disk::fs::{Fs, Meta};

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::core::files::path::RESERVED_PREFIX;
+use crate::core::path::RESERVED_PREFIX;
 use crate::disk::fs::Fs;
 use crate::disk::{read_to_end, write_all};
 

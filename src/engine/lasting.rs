@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::files::ledger::{Contents, Record};
-use crate::core::files::path::TargetPath;
 use crate::core::files::store::Store;
 use crate::core::object::ObjectKey;
+use crate::core::path::TargetPath;
 use crate::disk::fs::Fs;
 use crate::engine::Engine;
 use crate::engine::outcome::Outcome;

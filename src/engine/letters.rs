@@ -6,9 +6,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use crate::core::files::entry::{Obstacle, OnDisk};
-use crate::core::files::path::TargetPath;
 use crate::core::files::plan;
 use crate::core::files::store::Store;
+use crate::core::path::TargetPath;
 use crate::disk::fs::Fs;
 use crate::engine::{Engine, Retry};
 

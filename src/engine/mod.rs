@@ -19,18 +19,18 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::debt::Debt;
 use crate::core::files::entry::{Obstacle, OnDisk};
 use crate::core::files::folded::{Fate, Folded};
 use crate::core::files::held::Held;
 use crate::core::files::ledger::Kept;
-use crate::core::files::path::TargetPath;
 use crate::core::files::plan::{self, Batch, Blocked, Conflict, Plan};
 use crate::core::files::project::Rejection;
 use crate::core::files::store::{SourceScope, Store};
 use crate::core::object::{ObjectKey, SourceEvent};
+use crate::core::path::TargetPath;
 use crate::core::policy::Adopt;
 use crate::core::schedule::Schedule;
-use crate::core::tell::pace::Debt;
 use crate::disk::Disk;
 use crate::disk::fs::Fs;
 use crate::disk::ledger::beside::{sibling_paths, unheld};
@@ -475,5 +475,5 @@ pub struct Start {
 
 /// A store over the sources of this run.
 pub fn store(scopes: impl IntoIterator<Item = SourceScope>, order: crate::core::policy::Order, key: (u64, u64)) -> Store {
-    Store::new(scopes, order, crate::core::files::digest::Digester::new(key))
+    Store::new(scopes, order, crate::core::digest::Digester::new(key))
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::files::folded::{Fate, Seen};
-use crate::core::files::path::TargetPath;
 use crate::core::files::plan::{Blocked, Conflict, Plan};
 use crate::core::files::project::Rejection;
 use crate::core::object::ObjectKey;
+use crate::core::path::TargetPath;
 use crate::disk::fs::Fs;
 use crate::disk::ledger::beside::sibling_paths;
 use crate::engine::outcome::{Act, Finalizers, Note, Outcome, What, Wish};

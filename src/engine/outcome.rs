@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::files::path::TargetPath;
 use crate::core::files::plan::{self, Barrier};
 use crate::core::files::project::{Rejection, Rules};
-use crate::core::files::remote::RemoteFiles;
+use crate::core::object::remote::RemoteFiles;
 use crate::core::object::{ObjectKey, SourceId};
+use crate::core::path::TargetPath;
 use crate::core::policy::Adopt;
 use crate::disk::ledger::beside::Unheld;
 use crate::disk::mount::OddMount;

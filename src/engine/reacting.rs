@@ -5,13 +5,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::core::files::digest::Digest;
+use crate::core::debt::Debt;
+use crate::core::digest::Digest;
 use crate::core::files::entry::OnDisk;
 use crate::core::files::ledger::Record;
-use crate::core::files::path::TargetPath;
 use crate::core::files::plan::{Because, Write};
 use crate::core::object::{ObjectKey, SourceEvent, SourceId};
-use crate::core::tell::pace::Debt;
+use crate::core::path::TargetPath;
 use crate::disk::fs::Fs;
 use crate::engine::Engine;
 use crate::engine::outcome::{Difference, Outcome};

@@ -3,11 +3,11 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::core::files::path::Roots;
 use crate::core::files::project::{FileNames, Rules, Urls};
 use crate::core::files::store::SourceScope;
 use crate::core::object::annotations::Annotations;
 use crate::core::object::{Datum, Kind, Object, ObjectKey, Payload, SourceEvent, SourceId};
+use crate::core::path::Roots;
 use crate::core::policy::{Adopt, Durability, Order};
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::files::folded::{Folded, Seen};
-use crate::core::files::path::TargetPath;
 use crate::core::files::plan;
 use crate::core::object::ObjectKey;
+use crate::core::path::TargetPath;
 use crate::disk::fs::Fs;
 use crate::engine::outcome::Outcome;
 use crate::engine::{Engine, FETCH_PATIENCE, HAND_OVER_MAX, LOOK_AGAIN, Retry};

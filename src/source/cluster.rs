@@ -14,7 +14,7 @@ use crate::api::lines::Lines;
 use crate::api::pages::{Splitter, TooLarge};
 use crate::api::{ApiServer, ResponseBody, get};
 use crate::core::object::{Object, SourceEvent};
-use crate::core::tell::retry::{self, Attempts, Retry};
+use crate::core::retry::{self, Attempts, Retry};
 use crate::core::watch::Machine;
 use crate::core::watch::wire::{Call, Input, Next, Tell, Then, Trouble};
 use crate::health::{Contact, Counter, WatchState};

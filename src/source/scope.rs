@@ -9,7 +9,7 @@ use crate::api::collection_path;
 use crate::api::decode::Reader;
 use crate::core::object::selector::Selector;
 use crate::core::object::{Kind, ObjectKey, SourceId};
-use crate::core::tell::retry::Retry;
+use crate::core::retry::Retry;
 use crate::health::Contact;
 use crate::source::Request;
 use crate::source::mailbox::Mailbox;

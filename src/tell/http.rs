@@ -2,9 +2,9 @@
 
 use crate::config::Wording;
 use crate::config::read::web::{Call, CredentialOrigins};
-use crate::core::tell::discretion::{Frankness, Listener, Since};
+use crate::core::discretion::{Frankness, Listener, Since};
+use crate::core::retry::Retry;
 use crate::core::tell::pace::Fingerprint;
-use crate::core::tell::retry::Retry;
 use crate::tell::{Fault, Fired, Reaction, Shown, words};
 use crate::web::address::{Secrecy, origin, quoted, scrubbed, shown};
 use crate::web::error::WebError;

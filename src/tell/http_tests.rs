@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::read::web::{Credentials, Encoding, Given, Headers, Redacted, Web};
-use crate::core::tell::discretion::{Discretion, Output};
-use crate::core::tell::retry::Trouble;
+use crate::core::discretion::{Discretion, Output};
+use crate::core::retry::Trouble;
 use crate::web::stub::{Lines, Reply, server};
 
 const RETRY: Retry = Retry { total: 3, connect: 4, read: 5, backoff: Duration::ZERO };

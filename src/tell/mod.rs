@@ -28,8 +28,8 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use crate::config::table;
+use crate::core::retry::{Retry, Trouble};
 use crate::core::tell::pace::{Ended, Fingerprint};
-use crate::core::tell::retry::{Retry, Trouble};
 
 /// Retries with processes of this machine. A handler that is not there yet comes soon, or never: pauses of 0, 0.1, 0.2, 0.4 … seconds,
 /// 51 in all.

@@ -15,9 +15,9 @@ use tracing::{debug, warn};
 
 use crate::api::ApiServer;
 use crate::config::read::exec::AskedPods;
-use crate::core::tell::discretion::Since;
+use crate::core::discretion::Since;
+use crate::core::retry::{Retry, Trouble};
 use crate::core::tell::pace::{Ended, Fingerprint, Pace};
-use crate::core::tell::retry::{Retry, Trouble};
 use crate::tell::exec::targets::{Target, targets};
 use crate::tell::http::{self, Asker, Failed};
 use crate::tell::{Fault, Fired, Reaction, Shown};

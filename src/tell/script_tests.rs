@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::*;
-use crate::core::tell::discretion::Discretion;
+use crate::core::discretion::Discretion;
 use crate::tell::words::KEPT_BYTES;
 use crate::web::stub::Lines;
 

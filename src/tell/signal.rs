@@ -16,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, geteuid, pidfd_open, pidfd_send_signal};
 
 use crate::aside::{self, Look, WITHIN};
 use crate::config::read::reload::{SignalTarget, Signalling, signal_name};
-use crate::core::tell::retry::{Retry, Trouble};
+use crate::core::retry::{Retry, Trouble};
 use crate::tell::proc::{self, is_for_handlers};
 use crate::tell::{Fault, Fired, RETRY_HERE, Reaction};
 

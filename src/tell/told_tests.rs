@@ -12,13 +12,13 @@ use tokio::time::{Instant, advance};
 
 use crate::config::Wording;
 use crate::config::read::web::{Call, Credentials, Encoding, Given, Headers, Redacted, Web};
-use crate::core::files::path::Roots;
+use crate::core::debt::Debt;
+use crate::core::discretion::Discretion;
 use crate::core::object::{Kind, ObjectKey, SourceId};
+use crate::core::path::Roots;
 use crate::core::policy::Batching;
+use crate::core::retry::Retry;
 use crate::core::spread::Spread;
-use crate::core::tell::discretion::Discretion;
-use crate::core::tell::pace::Debt;
-use crate::core::tell::retry::Retry;
 use crate::engine::outcome::{Difference, Outcome};
 use crate::health::Health;
 use crate::tell::Reaction;

@@ -1,12 +1,12 @@
 //! What the application says for itself, by its outputs or its answers: the log repeats it where that is safe, and nobody else does.
 //!
-//! Never decides what is safe: that is [`crate::core::tell::discretion`].
+//! Never decides what is safe: that is [`crate::core::discretion`].
 
 use std::fmt::Write as _;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use crate::core::tell::discretion::Frankness;
+use crate::core::discretion::Frankness;
 
 /// How much is kept of each output, and repeated of both.
 pub(crate) const KEPT_BYTES: usize = 4096;

@@ -9,7 +9,7 @@ use reqwest::dns::Resolve as _;
 use super::stub::{Asked, Reply, Stub, serve, server};
 use super::*;
 use crate::config::read::web::{Credentials, Encoding, Given, Headers, Redacted};
-use crate::core::tell::retry::Retry;
+use crate::core::retry::Retry;
 use crate::web::address::origin;
 
 const BYTES_MAX: usize = 3 << 20;

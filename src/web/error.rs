@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::tell::retry::Trouble;
+use crate::core::retry::Trouble;
 use crate::web::address::Guarded;
 
 /// Why a question got no good answer. URLs in it are origins: scheme, host and port.

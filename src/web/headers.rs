@@ -81,7 +81,7 @@ mod tests {
     use http::header::CONTENT_TYPE;
 
     use super::*;
-    use crate::core::tell::retry::Trouble;
+    use crate::core::retry::Trouble;
 
     struct Place(tempfile::TempDir);
 

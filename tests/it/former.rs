@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use kube_projector::core::files::ledger;
+use kube_projector::core::record;
 
 use crate::common::{Setup, count, started};
 use crate::support::projector::Builder;
@@ -113,8 +114,8 @@ fn add_later_record(path: &Path) {
     let mut header: serde_json::Value = serde_json::from_str(header.split_once(' ').unwrap().1).unwrap();
     assert_eq!(header["version"], ledger::FIRST, "without such a record it is one that 0.1.0 reads");
     header["version"] = ledger::VERSION.into();
-    let later = ledger::line(&serde_json::json!({ "later": ["what 0.1.0 cannot know"] }));
-    fs::write(path, [ledger::line(&header), later, rest.as_bytes().to_vec()].concat()).unwrap();
+    let later = record::line(&serde_json::json!({ "later": ["what 0.1.0 cannot know"] }));
+    fs::write(path, [record::line(&header), later, rest.as_bytes().to_vec()].concat()).unwrap();
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::config::Method;
 use crate::config::read::Reader;
 use crate::config::read::parse::{self, Expected};
 use crate::config::read::{numbers, reload};
-use crate::core::tell::discretion::Output;
+use crate::core::discretion::Output;
 
 /// The application as a child of ours.
 #[derive(Clone, PartialEq, Eq, Debug)]

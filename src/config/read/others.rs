@@ -12,7 +12,7 @@ use crate::config::read::web::{Call, CredentialOrigins, Credentials, Downloads, 
 use crate::config::read::{numbers, paths};
 use crate::core::files::project::Urls;
 use crate::core::object::{Kind, NamedObject, Namespaces};
-use crate::core::tell::retry::Retry;
+use crate::core::retry::Retry;
 use crate::web::address::origin;
 
 /// What files behind URLs need.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use crate::core::tell::retry::Retry;
+use crate::core::retry::Retry;
 
 /// Text that nothing prints.
 #[derive(Clone, PartialEq, Eq)]

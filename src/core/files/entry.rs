@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::core::files::digest::Digest;
-use crate::core::files::path::TargetPath;
+use crate::core::digest::Digest;
 use crate::core::object::{ObjectKey, SourceId, Wanted};
+use crate::core::path::TargetPath;
 
 /// What a file holds, as far as it matters whether two files are equal.
 #[derive(Clone, Copy, PartialEq, Eq)]

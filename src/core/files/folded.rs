@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::core::files::path::TargetPath;
 use crate::core::files::project::{FileProjection, Rejection};
-use crate::core::files::remote::RemoteFiles;
 use crate::core::object::ObjectKey;
+use crate::core::object::remote::RemoteFiles;
+use crate::core::path::TargetPath;
 
 /// Bytes that arrived with the batch in hand, by path and object. Gone when the batch is done.
 #[derive(Default)]

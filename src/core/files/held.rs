@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::files::path::TargetPath;
+use crate::core::path::TargetPath;
 
 /// See the module's header.
 #[derive(Default)]
@@ -72,7 +72,7 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::files::path::Roots;
+    use crate::core::path::Roots;
 
     #[test]
     fn both_ways_tell_the_same_and_nothing_is_left_behind() {

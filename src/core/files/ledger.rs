@@ -16,14 +16,13 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::Hasher;
 
 use serde::{Deserialize, Serialize};
-use siphasher::sip::SipHasher13;
 
-use crate::core::files::path::{Roots, TargetPath};
+use crate::core::debt::Debt;
 use crate::core::object::{Kind, ObjectKey};
-use crate::core::tell::pace::Debt;
+use crate::core::path::{Roots, TargetPath};
+use crate::core::record::{line, record};
 
 /// The first version of the format: what 0.1.0 reads.
 pub const FIRST: u32 = 1;
@@ -179,13 +178,6 @@ pub enum FormatError {
     Version(u32),
 }
 
-/// One line, with its checksum and newline.
-pub fn line<T: Serialize>(record: &T) -> Vec<u8> {
-    // Records are strings and numbers in plain enums: they always have a JSON form.
-    let json = serde_json::to_string(record).unwrap_or_default();
-    format!("{:08x} {json}\n", checksum(json.as_bytes())).into_bytes()
-}
-
 /// Reads a ledger. Broken records are skipped and counted, and so are paths that are not confined to `roots`.
 ///
 /// # Errors
@@ -283,24 +275,6 @@ impl Contents {
         }
         Some(())
     }
-}
-
-/// What a line says; nothing if it is torn, broken or something else.
-pub(crate) fn record<T: for<'a> Deserialize<'a>>(line: &[u8]) -> Option<T> {
-    let line = line.strip_suffix(b"\n")?;
-    let (sum, json) = (line.get(..8)?, line.get(9..)?);
-    let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
-    if sum != checksum(json) {
-        return None;
-    }
-    serde_json::from_slice(json).ok()
-}
-
-fn checksum(json: &[u8]) -> u32 {
-    let mut hasher = SipHasher13::new();
-    hasher.write(json);
-    // The low half: this finds torn and damaged lines, it does not defend against forgery.
-    u32::try_from(hasher.finish() & u64::from(u32::MAX)).unwrap_or_default()
 }
 
 /// What another ledger beside ours means.

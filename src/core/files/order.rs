@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::core::files::held::Held;
-use crate::core::files::path::TargetPath;
 use crate::core::files::plan::{Batch, Because, Plan, Write, rank};
 use crate::core::files::store::Store;
 use crate::core::object::ObjectKey;
+use crate::core::path::TargetPath;
 
 /// One file to remove.
 pub(crate) struct Removal {

@@ -3,15 +3,15 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::core::files::digest::Digester;
+use crate::core::digest::Digester;
 use crate::core::files::entry::OnDisk;
 use crate::core::files::folded::Folded;
-use crate::core::files::path::Roots;
 use crate::core::files::plan::plan;
 use crate::core::files::store::SourceScope;
 use crate::core::files::store::tests::rules;
 use crate::core::object::annotations::Annotations;
 use crate::core::object::{Datum, Kind, Object, Payload, SourceEvent, SourceId};
+use crate::core::path::Roots;
 use crate::core::policy::{self, Adopt};
 
 const SOURCE: SourceId = SourceId(0);

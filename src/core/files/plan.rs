@@ -9,9 +9,9 @@ use std::sync::Arc;
 use crate::core::files::entry::{Content, Obstacle, OnDisk, PathEntry};
 use crate::core::files::held::Held;
 use crate::core::files::order::Twins;
-use crate::core::files::path::TargetPath;
 use crate::core::files::store::Store;
 use crate::core::object::ObjectKey;
+use crate::core::path::TargetPath;
 use crate::core::policy::Adopt;
 
 /// Why a step is taken, for people.

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::core::files::path::{PathError, Roots, TargetPath, check_key};
-use crate::core::files::remote::SUFFIX;
 use crate::core::files::unpack::{Fault, gunzip};
+use crate::core::object::remote::SUFFIX;
 use crate::core::object::{Object, ObjectKey, Payload};
+use crate::core::path::{PathError, Roots, TargetPath, check_key};
 
 /// The ending of a key whose value is packed.
 const PACKED: &str = ".gz";

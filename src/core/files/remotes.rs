@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::core::files::digest::{Digest, Digester};
-use crate::core::files::path::TargetPath;
+use crate::core::digest::{Digest, Digester};
 use crate::core::files::project::RemoteProjection;
-use crate::core::files::remote::{Remote, RemoteFiles};
 use crate::core::object::ObjectKey;
+use crate::core::object::remote::{Remote, RemoteFiles};
+use crate::core::path::TargetPath;
 
 /// How far a file behind a URL has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

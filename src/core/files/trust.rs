@@ -5,7 +5,7 @@
 //! - A record for a path elsewhere is obeyed only if nobody but our uid and root may write the ledger.
 
 use crate::core::files::ledger::Contents;
-use crate::core::files::path::TargetPath;
+use crate::core::path::TargetPath;
 
 /// Who may have written a ledger, as its descriptor tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,8 +68,9 @@ pub(crate) fn confine(contents: &mut Contents, trust: Trust) -> Vec<TargetPath> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::files::ledger::{FIRST, Header, Record, line, read};
-    use crate::core::files::path::Roots;
+    use crate::core::files::ledger::{FIRST, Header, Record, read};
+    use crate::core::path::Roots;
+    use crate::core::record::line;
 
     #[test]
     fn s2_who_may_write_a_ledger_says_how_far_it_is_believed() {

@@ -2,8 +2,8 @@
 //!
 //! Values are understood where an object is read, so that what waits for the engine is small and holds no text of anybody.
 
-use crate::core::files::path::PathError;
 use crate::core::object::Kind;
+use crate::core::path::PathError;
 
 /// The mode of the object's files: three octal digits.
 pub const FILE_MODE: &str = "kube-projector.dev/file-mode";

@@ -1,7 +1,7 @@
 //! S1: neither the state nor the source nor the generation is lost, whatever meets whatever.
 
 use super::*;
-use crate::core::files::digest::Digester;
+use crate::core::digest::Digester;
 use crate::core::files::folded::Folded;
 use crate::core::files::store::tests::rules;
 use crate::core::files::store::{SourceScope, Store};

@@ -5,6 +5,7 @@
 
 pub mod annotations;
 pub(crate) mod merge;
+pub mod remote;
 pub mod selector;
 pub(crate) mod uid;
 
@@ -12,9 +13,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::core::files::path::TargetPath;
-use crate::core::files::remote::Arrival;
 use crate::core::object::annotations::Annotations;
+use crate::core::object::remote::Arrival;
+use crate::core::path::TargetPath;
 
 /// The kinds of object that are read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

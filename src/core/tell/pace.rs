@@ -8,7 +8,7 @@
 //! use std::time::Duration;
 //!
 //! use kube_projector::core::tell::pace::{Ended, Next, Pace};
-//! use kube_projector::core::tell::retry::Retry;
+//! use kube_projector::core::retry::Retry;
 //!
 //! let bounds = Retry { total: 5, connect: 10, read: 5, backoff: Duration::from_secs(1) };
 //! let (mut pace, now) = (Pace::default(), Duration::from_secs(1_000));
@@ -20,9 +20,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use crate::core::tell::retry::{Attempts, RETRY_AFTER_MAX, Retry, Trouble};
+use crate::core::debt::Debt;
+use crate::core::retry::{Attempts, RETRY_AFTER_MAX, Retry, Trouble};
 
 /// A change brings no attempt nearer than this to the one before.
 const APART: Duration = Duration::from_secs(1);
@@ -78,41 +77,6 @@ pub enum Next {
     },
     /// Nothing: it was told often enough, and never answered.
     Enough,
-}
-
-/// What a next process has to know of a reaction that is owed. A ledger keeps it; it holds nothing secret.
-#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Debt {
-    /// Since when it is owed, in seconds since 1970; 0 where no attempt failed yet.
-    pub(crate) since: u64,
-    /// How often this state of the files was told without an answer.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub(crate) unanswered: u32,
-    /// When that was last.
-    #[serde(skip_serializing_if = "is_nothing")]
-    pub(crate) last: u64,
-    /// How often in a row the same credentials were refused.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub(crate) refused: u32,
-    /// When credentials were refused, and one byte that tells most of them apart.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) refusals: Vec<(u64, u8)>,
-    /// Whether no file of a Secret was there that whoever is told may still know.
-    #[serde(skip_serializing_if = "is_false")]
-    pub(crate) clean: bool,
-}
-
-const fn is_false(is_so: &bool) -> bool {
-    !*is_so
-}
-
-const fn is_zero(count: &u32) -> bool {
-    *count == 0
-}
-
-const fn is_nothing(time: &u64) -> bool {
-    *time == 0
 }
 
 /// Credentials that were refused.

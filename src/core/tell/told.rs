@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::files::ledger::{line, record};
 use crate::core::object::uid::uid_text;
 use crate::core::object::{Datum, Kind, Object, ObjectKey};
+use crate::core::record::{line, record};
 
 /// The version of the form.
 const VERSION: u32 = 1;

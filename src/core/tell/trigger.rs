@@ -24,7 +24,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::core::files::digest::Digester;
+use crate::core::digest::Digester;
 use crate::core::object::{Datum, Kind, Object, ObjectKey, SourceEvent, SourceId};
 use crate::core::room::give_back;
 use crate::core::tell::cause::Cause;

@@ -8,7 +8,7 @@ pub mod wire;
 
 use std::time::Duration;
 
-use crate::core::tell::retry::RETRY_AFTER_MAX;
+use crate::core::retry::RETRY_AFTER_MAX;
 use crate::core::watch::wire::{Call, Counts, Input, Next, State, Tell, Then, Trouble};
 
 /// Longest wait between two attempts, before jitter.

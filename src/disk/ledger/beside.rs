@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::core::files::ledger::{self, Contents, Found, Header, Relation};
-use crate::core::files::path::{RESERVED_PREFIX, Roots, TargetPath};
 use crate::core::files::trust::{self, Custody};
+use crate::core::path::{RESERVED_PREFIX, Roots, TargetPath};
 use crate::disk::fs::Fs;
 use crate::disk::ledger::{Place, custody, readable, slurp};
 use crate::disk::marks;

@@ -6,8 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::core::files::ledger::{self, Contents, FormatError, Header, Kept, Record, Relation};
-use crate::core::files::path::{RESERVED_PREFIX, Roots, TargetPath};
 use crate::core::files::trust::{self, Custody};
+use crate::core::path::{RESERVED_PREFIX, Roots, TargetPath};
+use crate::core::record;
 use crate::disk::fs::{FileKind, Fs};
 use crate::disk::ledger::beside::{Beside, Other, others};
 use crate::disk::marks::{self, Found};
@@ -198,7 +199,7 @@ impl<F: Fs> LedgerFile<F> {
             fs.truncate(&self.file, self.length)?;
             self.torn = false;
         }
-        let bytes: Vec<u8> = records.iter().flat_map(ledger::line).collect();
+        let bytes: Vec<u8> = records.iter().flat_map(record::line).collect();
         if let Err(error) = write_all(fs, &self.file, &bytes) {
             // A torn line is skipped when read; cutting it off, now or before the next, keeps the next line whole.
             self.torn = fs.truncate(&self.file, self.length).is_err();
@@ -275,7 +276,7 @@ impl<F: Fs> LedgerFile<F> {
         let temp = temp_name(&self.name);
         let (version, lines) = kept.lines();
         let header = Header { version: version.max(least), ..self.header.clone() };
-        let mut bytes = ledger::line(&header);
+        let mut bytes = record::line(&header);
         bytes.extend(lines);
         // Left by a crash in this very place.
         let _ = fs.unlink(&self.home, &temp);

@@ -1,9 +1,9 @@
 //! One attempt to bring one file.
 
 use crate::config::Wording;
-use crate::core::files::remote::Arrival;
+use crate::core::discretion::Listener;
+use crate::core::object::remote::Arrival;
 use crate::core::object::{Payload, SourceEvent};
-use crate::core::tell::discretion::Listener;
 use crate::source::downloads::book::{Name, Question};
 use crate::source::mailbox::Mailbox;
 use crate::web::address::Secrecy;

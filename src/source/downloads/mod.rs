@@ -17,11 +17,11 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::Wording;
 use crate::config::read::web::Downloads;
-use crate::core::files::path::TargetPath;
-use crate::core::files::remote::{Arrival, RemoteFiles};
+use crate::core::discretion::Discretion;
+use crate::core::object::remote::{Arrival, RemoteFiles};
 use crate::core::object::{ObjectKey, SourceEvent};
-use crate::core::tell::discretion::Discretion;
-use crate::core::tell::retry::Retry;
+use crate::core::path::TargetPath;
+use crate::core::retry::Retry;
 use crate::source::downloads::attempt::{Attempt, Brought};
 use crate::source::downloads::book::{Book, Name};
 use crate::source::mailbox::Mailbox;

@@ -8,9 +8,9 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::config::read::web::{CredentialOrigins, Credentials, Encoding, Given, Headers, Web};
-use crate::core::files::path::Roots;
-use crate::core::files::remote::Remote;
+use crate::core::object::remote::Remote;
 use crate::core::object::{Kind, Payload};
+use crate::core::path::Roots;
 use crate::web;
 use crate::web::stub::{Asked, Lines, Reply, Stub, server};
 

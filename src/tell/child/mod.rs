@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::read::child::Child as Settings;
-use crate::core::tell::retry::Retry;
+use crate::core::retry::Retry;
 use crate::health::Health;
 use crate::tell::child::owner::{Owner, Signals, Tellings};
 use crate::tell::{Fault, Fired, RETRY_HERE, Reaction};

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::aside;
 use crate::config::read::child::{Child as Settings, Reload, Restart};
 use crate::config::read::reload::signal_name;
-use crate::core::tell::retry::Trouble;
+use crate::core::retry::Trouble;
 use crate::health::{DeadChild, Health};
 use crate::tell::Fault;
 use crate::tell::child::backoff::{Backoff, FIRST};

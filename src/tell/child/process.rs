@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::aside::{self, WITHIN};
 use crate::config::read::reload::signal_name;
-use crate::core::tell::retry::Trouble;
+use crate::core::retry::Trouble;
 use crate::tell::group::Group;
 use crate::tell::proc::{self, Disposition, is_for_handlers};
 use crate::tell::{Fault, withhold_secrets};

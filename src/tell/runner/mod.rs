@@ -31,11 +31,11 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::core::files::path::Roots;
+use crate::core::debt::Debt;
 use crate::core::object::{ObjectKey, SourceId};
+use crate::core::path::Roots;
 use crate::core::policy::Batching;
 use crate::core::tell::cause::Cause;
-use crate::core::tell::pace::Debt;
 use crate::core::tell::queue::{Changed, Queue, Trigger};
 use crate::engine::outcome::{Difference, Outcome};
 use crate::health::{Health, Owed};

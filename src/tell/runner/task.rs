@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use crate::core::debt::Debt;
 use crate::core::tell::cause::Cause;
-use crate::core::tell::pace::{Debt, Ended, Pace};
+use crate::core::tell::pace::{Ended, Pace};
 use crate::core::tell::queue::{Job, Next};
 use crate::health::{Health, Owed};
 use crate::tell::Reaction;

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::*;
 use crate::core::object::Kind;
+use crate::core::retry::{Retry, Trouble};
 use crate::core::tell::cause::Cause;
-use crate::core::tell::retry::{Retry, Trouble};
 use crate::tell::{Fault, Fired};
 
 /// A time of the machine's clock.

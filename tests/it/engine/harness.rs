@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kube_projector::core::files::ledger;
-use kube_projector::core::files::path::Roots;
 use kube_projector::core::files::project::{FileNames, Rules, Urls};
-use kube_projector::core::files::remote::Arrival;
 use kube_projector::core::files::store::SourceScope;
+use kube_projector::core::object::remote::Arrival;
 use kube_projector::core::object::{Kind, ObjectKey, Payload, SourceEvent, SourceId};
+use kube_projector::core::path::Roots;
 use kube_projector::core::policy::{Adopt, Durability, Order};
 use kube_projector::disk::Disk;
 use kube_projector::disk::ledger::Place;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use kube_projector::core::files::entry::Obstacle;
 use kube_projector::core::files::ledger;
-use kube_projector::core::files::path::Roots;
 use kube_projector::core::files::plan::Barrier;
+use kube_projector::core::path::Roots;
 use kube_projector::core::policy::Adopt;
 use kube_projector::disk::mount::Lack;
 use kube_projector::engine::outcome::{Act, What};

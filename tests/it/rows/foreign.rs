@@ -5,7 +5,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use kube_projector::core::files::ledger;
-use kube_projector::core::files::path::Roots;
+use kube_projector::core::path::Roots;
+use kube_projector::core::record;
 
 use super::mount::{Account, Mount, NOBODY, command};
 use crate::support::{Cluster, DEADLINE, Projector, assert_tree, inode, ledgers, temps, tree, wait_for, wait_tree};
@@ -175,7 +176,7 @@ fn f14_after_a_ledger_of_a_later_version_nothing_unknown_is_removed() {
             let header: serde_json::Value = serde_json::from_str(header.split_once(' ').unwrap().1).unwrap();
             let mut later = header.clone();
             later["version"] = (ledger::VERSION + 1).into();
-            [ledger::line(&later), rest.as_bytes().to_vec()].concat()
+            [record::line(&later), rest.as_bytes().to_vec()].concat()
         },
         false,
     );

@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use kube_projector::core::files::ledger;
-use kube_projector::core::files::path::Roots;
 use kube_projector::core::object::Kind;
+use kube_projector::core::path::Roots;
 use serde_json::{Value, json};
 
 use crate::engine::model::{Files, Thing, wanted};

@@ -5,7 +5,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use kube_projector::core::files::ledger::{self, Header, Record};
-use kube_projector::core::files::path::Roots;
+use kube_projector::core::path::Roots;
+use kube_projector::core::record;
 
 use super::mount::{Account, Mount, NOBODY};
 use crate::common::{Setup, count, put, started};
@@ -16,7 +17,7 @@ use crate::support::{ledgers, mode, tree};
 fn forged(instance: &str, records: &[Record]) -> Vec<u8> {
     let (id, selection) = ("feedfacefeedface".to_owned(), "source=cluster label=former namespaces=ALL kinds=ConfigMap".to_owned());
     let header = Header { version: 1, id, selection, instance: instance.to_owned(), pod: String::new() };
-    std::iter::once(ledger::line(&header)).chain(records.iter().map(ledger::line)).flatten().collect()
+    std::iter::once(record::line(&header)).chain(records.iter().map(record::line)).flatten().collect()
 }
 
 fn own(path: &str) -> Record {

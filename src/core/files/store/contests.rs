@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::core::files::folded::Folded;
-use crate::core::files::path::TargetPath;
 use crate::core::files::store::Store;
 use crate::core::object::ObjectKey;
+use crate::core::path::TargetPath;
 use crate::core::policy::Order;
 
 /// All such names.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::core::files::digest::Digester;
+use crate::core::digest::Digester;
 use crate::core::files::plan::rank;
 use crate::core::files::store::SourceScope;
 use crate::core::files::store::tests::rules;

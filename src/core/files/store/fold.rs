@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use crate::core::files::entry::{Claim, Claims, Content, Live, OnDisk};
 use crate::core::files::folded::{Fate, Folded, Seen};
-use crate::core::files::path::{PathError, TargetPath};
 use crate::core::files::project::{self, FileProjection, Projection, Rejection, Rules, Urls};
-use crate::core::files::remote::Arrival;
 use crate::core::files::remotes::RemoteState;
 use crate::core::files::store::{Progress, Store};
 use crate::core::files::unpack::{Fault, gunzip};
 use crate::core::object::annotations::Said;
+use crate::core::object::remote::Arrival;
 use crate::core::object::{Object, ObjectKey, Payload, SourceEvent, SourceId};
+use crate::core::path::{PathError, TargetPath};
 
 impl Store {
     /// Folds one event into the store. Never touches the disk.

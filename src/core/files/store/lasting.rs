@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use crate::core::files::entry::PathEntry;
 use crate::core::files::folded::{Fate, Folded, Seen};
-use crate::core::files::path::TargetPath;
 use crate::core::files::store::Store;
 use crate::core::object::annotations::Said;
 use crate::core::object::{Object, ObjectKey};
+use crate::core::path::TargetPath;
 
 impl Store {
     /// Whether a live object says that its files are to stay when it goes.

@@ -13,15 +13,15 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicU64};
 
-use crate::core::files::digest::Digester;
+use crate::core::digest::Digester;
+use crate::core::discretion::Secrets;
 use crate::core::files::entry::{Content, Live, ObjectEntry, OnDisk, PathEntry};
-use crate::core::files::path::TargetPath;
 use crate::core::files::remotes::Remotes;
 use crate::core::files::resolve::{Contender, precedence};
 use crate::core::files::store::contests::Contests;
 use crate::core::object::{Kind, ObjectKey, SourceId};
+use crate::core::path::TargetPath;
 use crate::core::policy::Order;
-use crate::core::tell::discretion::Secrets;
 
 /// How far a source has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

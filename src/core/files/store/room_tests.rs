@@ -1,13 +1,13 @@
 //! S15: what is left in the store of objects and namespaces that came and went.
 
 use super::*;
-use crate::core::files::digest::Digester;
+use crate::core::digest::Digester;
 use crate::core::files::folded::Folded;
-use crate::core::files::path::{Roots, TargetPath};
 use crate::core::files::store::SourceScope;
 use crate::core::files::store::tests::rules;
 use crate::core::object::annotations::Annotations;
 use crate::core::object::{Datum, Kind, Object, Payload, SourceEvent, SourceId};
+use crate::core::path::{Roots, TargetPath};
 use crate::core::policy::Order;
 
 const SOURCE: SourceId = SourceId(0);

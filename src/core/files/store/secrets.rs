@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::core::files::digest::Digest;
+use crate::core::digest::Digest;
+use crate::core::discretion::{Discretion, Secrets};
 use crate::core::files::entry::{OnDisk, PathEntry};
-use crate::core::files::path::TargetPath;
 use crate::core::files::store::Store;
 use crate::core::object::{Kind, ObjectKey};
-use crate::core::tell::discretion::{Discretion, Secrets};
+use crate::core::path::TargetPath;
 
 impl Store {
     /// The same store, which lets these know of files with what Secrets said.

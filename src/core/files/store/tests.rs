@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::core::files::folded::Folded;
-use crate::core::files::path::Roots;
 use crate::core::files::project::{FileNames, Rules, Urls};
 use crate::core::object::annotations::Annotations;
 use crate::core::object::{Datum, Object, Payload, SourceEvent};
+use crate::core::path::Roots;
 
 const SOURCE: SourceId = SourceId(0);
 

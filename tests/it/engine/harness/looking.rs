@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kube_projector::core::files::ledger;
-use kube_projector::core::files::path::{Roots, TargetPath};
 use kube_projector::core::object::ObjectKey;
+use kube_projector::core::path::{Roots, TargetPath};
 use kube_projector::engine::Engine;
 
 use super::{FILE_MODE, World, show};

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use kube_projector::core::files::path::TargetPath;
-use kube_projector::core::files::remote::Arrival;
+use kube_projector::core::object::remote::Arrival;
 use kube_projector::core::object::{ObjectKey, Payload, SourceEvent};
+use kube_projector::core::path::TargetPath;
 use kube_projector::engine::outcome::Outcome;
 
 /// See the module's header.

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use crate::core::files::path::TargetPath;
 use crate::core::object::{ObjectKey, Payload};
+use crate::core::path::TargetPath;
 
 /// The ending of a key whose value is a URL.
 pub(crate) const SUFFIX: &str = ".url";

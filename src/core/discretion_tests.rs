@@ -1,11 +1,11 @@
 //! Silence on the model, and in a store whose paths change hands.
 
 use super::*;
-use crate::core::files::digest::Digester;
+use crate::core::digest::Digester;
 use crate::core::files::entry::OnDisk;
-use crate::core::files::path::Roots;
 use crate::core::files::store::Store;
 use crate::core::object::{Kind, ObjectKey};
+use crate::core::path::Roots;
 use crate::core::policy::Order;
 
 fn silent(listener: &Listener) -> bool {

@@ -4,7 +4,7 @@
 //! somebody speak, and again before it repeats what was heard, so that nothing falls between the two. When in doubt it is silent.
 //!
 //! ```
-//! use kube_projector::core::tell::discretion::{Discretion, Frankness, Output};
+//! use kube_projector::core::discretion::{Discretion, Frankness, Output};
 //!
 //! let mut listener = Discretion::new(Output::Guarded).listener();
 //! let since = listener.begins();
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 
-use crate::core::files::path::TargetPath;
+use crate::core::path::TargetPath;
 
 /// REACT_OUTPUT.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

@@ -1,0 +1,38 @@
+//! What outlives a process of what is owed to the application.
+
+use serde::{Deserialize, Serialize};
+
+/// What a next process has to know of a reaction that is owed. A ledger keeps it; it holds nothing secret.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Debt {
+    /// Since when it is owed, in seconds since 1970; 0 where no attempt failed yet.
+    pub(crate) since: u64,
+    /// How often this state of the files was told without an answer.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) unanswered: u32,
+    /// When that was last.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub(crate) last: u64,
+    /// How often in a row the same credentials were refused.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) refused: u32,
+    /// When credentials were refused, and one byte that tells most of them apart.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) refusals: Vec<(u64, u8)>,
+    /// Whether no file of a Secret was there that whoever is told may still know.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) clean: bool,
+}
+
+const fn is_false(is_so: &bool) -> bool {
+    !*is_so
+}
+
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+const fn is_nothing(time: &u64) -> bool {
+    *time == 0
+}
