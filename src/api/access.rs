@@ -3,12 +3,16 @@
 use std::fmt;
 
 use futures::future::BoxFuture;
-use http::Method;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReviewStatus,
+};
+use kube::Resource as _;
+use kube::api::PostParams;
+use kube::core::Request;
 use serde::Deserialize;
-use serde_json::json;
 
+use crate::api::ApiServer;
 use crate::api::failure::Failure;
-use crate::api::{self, ApiServer};
 
 /// One permission that the configuration needs.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,107 +46,76 @@ impl fmt::Display for Need {
     }
 }
 
-/// What the API server said about a need.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Verdict {
-    /// We may.
-    Allowed,
-    /// We may not.
-    Denied,
-    /// It did not say.
-    Unknown(Failure),
-}
-
-/// A need with its verdict.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Finding {
-    /// What was asked about.
-    pub(crate) need: Need,
-    /// The answer.
-    pub(crate) verdict: Verdict,
-}
-
-/// Asks about each need in turn. After an outage the rest is left unknown rather than waited for.
+/// Asks about each need in turn: whether we may. After an outage the rest is left unknown rather than waited for.
 ///
 /// Boxed, because callers would each hold all of it otherwise: code size is memory.
-pub(crate) fn check<'a>(api: &'a ApiServer, needs: &'a [Need]) -> BoxFuture<'a, Vec<Finding>> {
+pub(crate) fn check<'a>(api: &'a ApiServer, needs: &'a [Need]) -> BoxFuture<'a, Vec<(&'a Need, Result<bool, Failure>)>> {
     Box::pin(async move {
-        let mut findings = Vec::with_capacity(needs.len());
-        let mut outage: Option<Failure> = None;
+        let mut answers: Vec<(&Need, Result<bool, Failure>)> = Vec::with_capacity(needs.len());
         for need in needs {
-            let verdict = match &outage {
-                Some(failure) => Verdict::Unknown(failure.clone()),
-                None => ask(api, need).await,
+            let answer = match answers.last() {
+                Some((_, Err(failure))) if failure.is_outage() => Err(failure.clone()),
+                _ => ask(api, need).await,
             };
-            if let Verdict::Unknown(failure) = &verdict
-                && failure.is_outage()
-            {
-                outage = Some(failure.clone());
-            }
-            findings.push(Finding { need: need.clone(), verdict });
+            answers.push((need, answer));
         }
-        findings
+        answers
     })
 }
 
-async fn ask(api: &ApiServer, need: &Need) -> Verdict {
+async fn ask(api: &ApiServer, need: &Need) -> Result<bool, Failure> {
+    /// What is read of the answer.
     #[derive(Deserialize)]
-    struct Review {
-        status: Status,
-    }
-    #[derive(Deserialize)]
-    struct Status {
-        allowed: bool,
+    struct Reviewed {
+        status: SubjectAccessReviewStatus,
     }
     let (resource, subresource) = need.resource.split_once('/').unwrap_or((need.resource, ""));
-    let review = json!({
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": {
-            "verb": need.verb, "group": need.group, "resource": resource, "subresource": subresource,
-            "namespace": need.namespace.as_deref().unwrap_or_default(),
-            "name": need.name.as_deref().unwrap_or_default(),
-        }},
-    });
-    let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-    let request = match api::send_json(Method::POST, path, &[], "application/json", &review) {
-        Ok(request) => request,
-        Err(failure) => return Verdict::Unknown(failure),
+    let attributes = ResourceAttributes {
+        verb: Some(need.verb.to_owned()),
+        group: Some(need.group.to_owned()),
+        resource: Some(resource.to_owned()),
+        subresource: Some(subresource.to_owned()),
+        namespace: need.namespace.clone(),
+        name: need.name.clone(),
+        ..ResourceAttributes::default()
     };
-    match api.call::<Review>(request).await {
-        Ok(review) if review.status.allowed => Verdict::Allowed,
-        Ok(_) => Verdict::Denied,
-        Err(failure) => Verdict::Unknown(failure),
-    }
+    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
+    let review = SelfSubjectAccessReview { spec, ..Default::default() };
+    let body = serde_json::to_vec(&review).map_err(|error| Failure::Request(error.to_string()))?;
+    let request = Request::new(SelfSubjectAccessReview::url_path(&(), None)).create(&PostParams::default(), body)?;
+    Ok(api.call::<Reviewed>(request).await?.status.allowed)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::report::stub::{Answer, Asked, server};
+    use crate::api::stub::{Answer, Asked, server};
 
     fn need(verb: &'static str) -> Need {
         Need { verb, group: "", resource: "secrets", namespace: None, name: None }
     }
 
     #[tokio::test]
-    async fn each_need_gets_its_verdict() {
+    async fn each_need_gets_its_answer() {
         let stub = server(|asked: &Asked| match asked.body.contains("\"list\"") {
             true => Answer::json(201, &json!({"status": {"allowed": true}})),
             false => Answer::json(201, &json!({"status": {"allowed": false}})),
         })
         .await;
-        let verdicts: Vec<Verdict> =
-            check(&stub.api, &[need("list"), need("patch")]).await.into_iter().map(|finding| finding.verdict).collect();
-        assert_eq!(verdicts, [Verdict::Allowed, Verdict::Denied]);
+        let needs = [need("list"), need("patch")];
+        let allowed: Vec<Result<bool, Failure>> = check(&stub.api, &needs).await.into_iter().map(|(_, allowed)| allowed).collect();
+        assert_eq!(allowed, [Ok(true), Ok(false)]);
     }
 
     #[tokio::test]
     async fn outage_leaves_the_rest_unknown_without_asking() {
         let stub = server(|_: &Asked| Answer::json(503, &json!({}))).await;
-        let findings = check(&stub.api, &[need("list"), need("patch")]).await;
-        assert!(findings.iter().all(|finding| matches!(finding.verdict, Verdict::Unknown(_))));
-        assert_eq!((findings.len(), stub.asked().len()), (2, 1));
+        let needs = [need("list"), need("patch")];
+        let answers = check(&stub.api, &needs).await;
+        assert!(answers.iter().all(|(_, allowed)| allowed.is_err()));
+        assert_eq!((answers.len(), stub.asked().len()), (2, 1));
     }
 
     #[test]

@@ -3,19 +3,24 @@
 //! The request goes the way of all others, so that token and deadlines are the same; from the server's consent on the library that
 //! kube uses for this (feature `ws`) speaks.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt as _;
-use http::HeaderValue;
 use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
+use kube::core::Status;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use crate::api::failure::Failure;
-use crate::api::json::{Cursor, Unreadable};
-use crate::api::{self, ApiServer, encoded};
-use crate::report;
+use crate::api::{self, ApiServer};
+use crate::core::backoff::random;
+use crate::core::object::Kind;
 
 /// The only protocol that is spoken; every server since Kubernetes 1.30 knows it.
 const PROTOCOL: &str = "v5.channel.k8s.io";
+/// What a value of a query cannot hold as it is.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// What is kept of each output: its end.
 const TAIL_BYTES: usize = 1 << 10;
 /// The longest word of the server about how the command ended.
@@ -122,55 +127,29 @@ pub(crate) async fn run(api: &ApiServer, command: Command<'_>, output: &mut Outp
 
 fn request(command: Command<'_>) -> Result<http::Request<Vec<u8>>, Failure> {
     let Command { namespace, pod, container, argv } = command;
-    let path = format!("/api/v1/namespaces/{}/pods/{}/exec", encoded(namespace), encoded(pod));
-    let mut query = vec![("container", container), ("stdin", "false"), ("stdout", "true"), ("stderr", "true"), ("tty", "false")];
-    query.extend(argv.iter().map(|part| ("command", part.as_str())));
-    let mut request = api::get(&path, &query)?;
-    let key = [report::random().to_be_bytes(), report::random().to_be_bytes()].concat();
-    let key = HeaderValue::try_from(base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key));
-    let headers = request.headers_mut();
-    headers.insert(SEC_WEBSOCKET_KEY, key.map_err(|error| Failure::Request(error.to_string()))?);
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
-    Ok(request)
+    let options = [("container", container), ("stdin", "false"), ("stdout", "true"), ("stderr", "true"), ("tty", "false")];
+    let query = options.into_iter().chain(argv.iter().map(|part| ("command", part.as_str())));
+    let query: Vec<String> = query.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, RESERVED))).collect();
+    let key = STANDARD.encode([random().to_be_bytes(), random().to_be_bytes()].concat());
+    http::Request::get(format!("{}/{pod}/exec?{}", api::objects(Kind::Pod, Some(namespace)).url_path, query.join("&")))
+        .header(CONNECTION, "Upgrade")
+        .header(UPGRADE, "websocket")
+        .header(SEC_WEBSOCKET_KEY, key)
+        .header(SEC_WEBSOCKET_VERSION, "13")
+        .header(SEC_WEBSOCKET_PROTOCOL, PROTOCOL)
+        .body(Vec::new())
+        .map_err(|error| Failure::Request(error.to_string()))
 }
 
 /// How the command ended, by the `Status` on the third channel; nothing while that is not there as a whole.
 fn exit(text: &[u8]) -> Option<Exit> {
-    let (mut status, mut message, mut code) = (None, None, None);
-    let mut cursor = Cursor::new(str::from_utf8(text).ok()?);
-    let read = cursor.object(|cursor, key| match &*key {
-        "status" => cursor.text().map(|text| status = text),
-        "message" => cursor.text().map(|text| message = text),
-        "details" => cursor.object(|cursor, key| match &*key {
-            "causes" => cursor.items(|cursor| cause(cursor, &mut code)),
-            _ => cursor.skip().map(drop),
-        }),
-        _ => cursor.skip().map(drop),
-    });
-    read.and_then(|()| cursor.end()).ok()?;
-    let words = || message.unwrap_or_default().chars().take(TAIL_BYTES / 4).collect();
-    Some(match (status.as_deref(), code) {
-        (Some("Success"), _) => Exit::Done,
-        (_, Some(code)) => Exit::Code(code),
-        (_, None) => Exit::Other(words()),
-    })
-}
-
-/// Notes the exit code, if that is the cause.
-fn cause(cursor: &mut Cursor<'_>, code: &mut Option<i32>) -> Result<(), Unreadable> {
-    let (mut reason, mut message) = (None, None);
-    cursor.object(|cursor, key| match &*key {
-        "reason" => cursor.text().map(|text| reason = text),
-        "message" => cursor.text().map(|text| message = text),
-        _ => cursor.skip().map(drop),
-    })?;
-    if reason.as_deref() == Some("ExitCode") {
-        *code = message.and_then(|message| message.parse().ok());
+    let status: Status = serde_json::from_slice(text).ok()?;
+    if status.is_success() {
+        return Some(Exit::Done);
     }
-    Ok(())
+    let causes = status.details.map(|details| details.causes).unwrap_or_default();
+    let code = causes.iter().rfind(|cause| cause.reason == "ExitCode").and_then(|cause| cause.message.parse().ok());
+    Some(code.map_or_else(|| Exit::Other(status.message.chars().take(TAIL_BYTES / 4).collect()), Exit::Code))
 }
 
 #[cfg(test)]

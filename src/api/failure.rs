@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
+use kube::core::Status;
 
 use crate::core::retry;
 
@@ -108,32 +108,25 @@ impl Failure {
     }
 }
 
+impl From<kube::core::request::Error> for Failure {
+    fn from(error: kube::core::request::Error) -> Self {
+        Self::Request(std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string))
+    }
+}
+
 /// The reason in a `Status` body: one word, never free text.
 fn status_reason(body: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Status {
-        reason: Option<String>,
-        details: Option<Details>,
-    }
-    #[derive(Deserialize)]
-    struct Details {
-        #[serde(default)]
-        causes: Vec<Cause>,
-    }
-    #[derive(Deserialize)]
-    struct Cause {
-        reason: Option<String>,
-    }
     const TERMINATING: &str = "NamespaceTerminating";
 
     let Ok(status) = serde_json::from_slice::<Status>(body) else {
         return String::new();
     };
     let causes = status.details.map(|details| details.causes).unwrap_or_default();
-    if causes.iter().any(|cause| cause.reason.as_deref() == Some(TERMINATING)) {
+    if causes.iter().any(|cause| cause.reason == TERMINATING) {
         return TERMINATING.to_owned();
     }
-    status.reason.filter(|reason| reason.len() <= 64 && reason.bytes().all(|byte| byte.is_ascii_alphanumeric())).unwrap_or_default()
+    let is_word = status.reason.len() <= 64 && status.reason.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_word { status.reason } else { String::new() }
 }
 
 /// See [`retry::retry_after`].

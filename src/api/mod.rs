@@ -12,24 +12,30 @@ pub(crate) mod failure;
 pub mod found;
 pub(crate) mod json;
 pub mod lines;
+pub(crate) mod list;
 pub(crate) mod metadata;
 pub(crate) mod pages;
 mod plugin;
 mod route;
 pub(crate) mod token;
 
+#[cfg(test)]
+pub(crate) mod stub;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{ACCEPT, AUTHORIZATION, USER_AGENT};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use kube::Resource as _;
 use kube::client::{AuthError, Body};
 use kube::config::{InClusterError, KubeconfigError};
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
 use crate::api::connection::{Connection, connector};
@@ -37,8 +43,9 @@ use crate::api::failure::Failure;
 use crate::api::found::Server;
 use crate::api::plugin::Plugin;
 use crate::api::route::Route;
-use crate::api::token::{Pod, TokenFile};
+use crate::api::token::TokenFile;
 use crate::config::Verify;
+use crate::core::backoff::{Backoff, random};
 use crate::core::object::Kind;
 
 /// The body of a response: read it frame by frame.
@@ -50,6 +57,8 @@ pub(crate) type Upgraded = TokioIo<hyper::upgrade::Upgraded>;
 pub(crate) const CALL_WITHIN: Duration = Duration::from_secs(10);
 /// The most that one answer may hold: an object of 1 MiB of control characters is 6 MiB of JSON.
 pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
+/// Who changes objects, as `managedFields` have it.
+pub(crate) const FIELD_MANAGER: &str = "kube-projector";
 /// The most that is read of an unsuccessful answer.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
 /// How long the body of an unsuccessful answer may take.
@@ -176,7 +185,7 @@ impl ApiServer {
     }
 
     /// The pod that our token was issued to, if it says so. Nothing is verified.
-    pub(crate) fn pod(&self) -> Option<Pod> {
+    pub(crate) fn pod(&self) -> Option<token::Pod> {
         match self.credentials.as_ref()? {
             Credentials::Token(token) => token.pod(),
             Credentials::Plugin(_) => None,
@@ -243,6 +252,17 @@ impl ApiServer {
         serde_json::from_slice(&body).map_err(|error| Failure::from_decoder("the answer", &error))
     }
 
+    /// As [`ApiServer::call`]; nothing where there is no such object.
+    ///
+    /// # Errors
+    /// As [`ApiServer::call`], but for a 404.
+    pub(crate) async fn find<T: DeserializeOwned>(&self, request: Request<Vec<u8>>) -> Result<Option<T>, Failure> {
+        match self.call(request).await {
+            Err(failure) if failure.code() == Some(404) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
     /// As [`ApiServer::call_within`], but gives the bytes.
     ///
     /// # Errors
@@ -277,62 +297,23 @@ impl ApiServer {
     }
 }
 
-/// A GET of `path` with query parameters.
-///
-/// # Errors
-/// A path that no URL can hold.
-pub(crate) fn get(path: &str, query: &[(&str, &str)]) -> Result<Request<Vec<u8>>, Failure> {
-    build(Method::GET, path, query, None)
+/// Builds requests about the objects of a kind: in one namespace, or in all.
+pub(crate) fn objects(kind: Kind, namespace: Option<&str>) -> kube::core::Request {
+    kube::core::Request::new(match kind {
+        Kind::ConfigMap => ConfigMap::url_path(&(), namespace),
+        Kind::Secret => Secret::url_path(&(), namespace),
+        Kind::Pod => Pod::url_path(&(), namespace),
+    })
 }
 
-/// A request with a JSON body of the given content type.
-///
-/// # Errors
-/// A path that no URL can hold.
-pub(crate) fn send_json(
-    method: Method,
-    path: &str,
-    query: &[(&str, &str)],
-    kind: &'static str,
-    body: &impl serde::Serialize,
-) -> Result<Request<Vec<u8>>, Failure> {
-    let body = serde_json::to_vec(body).map_err(|error| Failure::Request(error.to_string()))?;
-    build(method, path, query, Some((kind, body)))
-}
-
-/// Where objects of a kind are listed: in one namespace, or in all.
-pub(crate) fn collection_path(kind: Kind, namespace: Option<&str>) -> String {
-    match namespace {
-        Some(namespace) => format!("/api/v1/namespaces/{}/{}", encoded(namespace), kind.plural()),
-        None => format!("/api/v1/{}", kind.plural()),
+/// Waits before another try of what failed, if there shall be one: while the server is unwell, and after fewer failures in a row than
+/// there are tries.
+pub(crate) async fn wait_out(failure: &Failure, failures: u32, tries: u32, backoff: Backoff) -> bool {
+    let again = failure.is_outage() && failures < tries;
+    if again {
+        sleep(failure.retry_after().unwrap_or_else(|| backoff.spread_after(failures, random()))).await;
     }
-}
-
-/// Where one object stands.
-pub(crate) fn object_path(kind: Kind, namespace: &str, name: &str) -> String {
-    format!("{}/{}", collection_path(kind, Some(namespace)), encoded(name))
-}
-
-/// `text` as one segment of a path, or one value of a query.
-pub(crate) fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
-}
-
-fn build(method: Method, path: &str, query: &[(&str, &str)], body: Option<(&'static str, Vec<u8>)>) -> Result<Request<Vec<u8>>, Failure> {
-    let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-    let uri = if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) };
-    let mut request = Request::builder().method(method).uri(uri);
-    if let Some((kind, _)) = &body {
-        request = request.header(CONTENT_TYPE, *kind);
-    }
-    request.body(body.map(|(_, bytes)| bytes).unwrap_or_default()).map_err(|error| Failure::Request(error.to_string()))
+    again
 }
 
 fn authorized(request: &Request<Vec<u8>>, header: Option<&HeaderValue>) -> Request<Vec<u8>> {

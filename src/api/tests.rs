@@ -5,7 +5,7 @@ use std::error::Error;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::report::stub::{Answer, Asked, server};
+use crate::api::stub::{Answer, Asked, server};
 
 /// The error of connecting with this kubeconfig, with all its causes.
 async fn refused(kubeconfig: &Path) -> String {
@@ -30,11 +30,15 @@ fn url_is_printed_without_credentials() {
     }
 }
 
+/// A GET of this path.
+fn get(path: &str) -> Request<Vec<u8>> {
+    Request::get(path).body(Vec::new()).expect("a request")
+}
+
 #[test]
-fn query_is_encoded() {
-    let request = get("/api/v1/secrets", &[("labelSelector", "a/b=c"), ("limit", "5")]).expect("a request");
-    assert_eq!(request.uri(), "/api/v1/secrets?labelSelector=a%2Fb%3Dc&limit=5");
-    assert!(matches!(get("/a b", &[]), Err(Failure::Request(_))));
+fn what_is_no_path_is_told() {
+    let request = objects(Kind::Secret, Some("a b")).list(&kube::api::ListParams::default());
+    assert_eq!(request.map_err(Failure::from).err(), Some(Failure::Request("invalid uri character".to_owned())));
 }
 
 #[tokio::test]
@@ -61,14 +65,14 @@ async fn kubeconfig_needs_no_server_that_answers() {
     std::fs::write(&file, text).expect("written");
     let api = ApiServer::connect(Some(&file), Verify::AsConfigured).await.expect("lazy");
     assert_eq!(api.url(), "http://127.0.0.1:1");
-    let failure = api.call::<serde_json::Value>(get("/version", &[]).expect("a request")).await.expect_err("nobody listens");
+    let failure = api.call::<serde_json::Value>(get("/version")).await.expect_err("nobody listens");
     assert!(matches!(&failure, Failure::Transport(text) if text.contains("refused")), "{failure}");
 }
 
 #[tokio::test]
 async fn unauthorized_is_tried_once_more_with_a_new_token() {
     let stub = server(|asked: &Asked| Answer::json(if asked.authorization == "Bearer second" { 200 } else { 401 }, &json!({}))).await;
-    let request = || get("/version", &[]).expect("a request");
+    let request = || get("/version");
     let failure = stub.api.call::<Value>(request()).await.expect_err("the first token is refused");
     assert_eq!((failure.code(), stub.asked().len()), (Some(401), 1), "the same token is not tried twice");
     std::fs::write(&stub.token, "second").expect("written");
@@ -80,7 +84,7 @@ async fn unauthorized_is_tried_once_more_with_a_new_token() {
 #[tokio::test]
 async fn answer_beyond_the_limit_is_refused() {
     let stub = server(|_: &Asked| Answer::json(200, &json!({"x": "y".repeat(1000)}))).await;
-    let request = || get("/", &[]).expect("a request");
+    let request = || get("/");
     let failure = stub.api.call_within::<Value>(request(), 999).await.expect_err("too large");
     assert_eq!(failure, Failure::TooLarge { limit_bytes: 999 });
     stub.api.call_within::<Value>(request(), 2000).await.expect("small enough");
@@ -93,9 +97,9 @@ async fn failures_hold_no_byte_of_the_answer() {
         _ => Answer::json(200, &json!({"metadata": "canary"})),
     })
     .await;
-    let failure = stub.api.call::<Vec<u8>>(get("/decoded", &[]).expect("a request")).await.expect_err("no list");
+    let failure = stub.api.call::<Vec<u8>>(get("/decoded")).await.expect_err("no list");
     assert!(matches!(failure, Failure::Decode { .. }) && !format!("{failure} {failure:?}").contains("canary"), "{failure:?}");
-    let failure = stub.api.call::<Value>(get("/refused", &[("a", "canary")]).expect("a request")).await.expect_err("refused");
+    let failure = stub.api.call::<Value>(get("/refused?a=canary")).await.expect_err("refused");
     let expected = Failure::Status {
         code: 429,
         reason: "TooManyRequests".to_owned(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
-use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -103,26 +103,11 @@ pub(crate) struct Pod {
 
 /// The claims `kubernetes.io/pod` and `kubernetes.io/namespace` of a JSON Web Token.
 fn pod(token: &str) -> Option<Pod> {
-    #[derive(Deserialize)]
-    struct Claims {
-        #[serde(rename = "kubernetes.io")]
-        kubernetes: Kubernetes,
-    }
-    #[derive(Deserialize)]
-    struct Kubernetes {
-        #[serde(default)]
-        namespace: String,
-        pod: Named,
-    }
-    #[derive(Deserialize)]
-    struct Named {
-        #[serde(default)]
-        name: String,
-        uid: String,
-    }
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    let Claims { kubernetes: Kubernetes { namespace, pod: Named { name, uid } } } = serde_json::from_slice(&claims).ok()?;
-    Some(Pod { namespace, name, uid }).filter(|pod| !pod.uid.is_empty())
+    let claims: Value = serde_json::from_slice(&claims).ok()?;
+    let text = |claim: &str| claims.pointer(claim).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let uid = text("/kubernetes.io/pod/uid");
+    (!uid.is_empty()).then(|| Pod { namespace: text("/kubernetes.io/namespace"), name: text("/kubernetes.io/pod/name"), uid })
 }
 
 #[cfg(test)]

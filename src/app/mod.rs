@@ -28,9 +28,11 @@ use crate::app::publish::Publisher;
 use crate::app::reactions::Means;
 use crate::app::shutdown::Shutdown;
 use crate::config::{Config, LedgerPlace, Method, Origin, Wording};
+use crate::core::backoff::random;
 use crate::core::discretion::Discretion;
 use crate::core::files::project::Rules;
 use crate::core::files::store::Store;
+use crate::core::object::ObjectKey;
 use crate::core::path::Roots;
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
@@ -189,7 +191,7 @@ pub(crate) fn settings(config: &Config) -> Settings {
 
 /// What the engine of this run begins with: it knows its sources, and nothing of them.
 fn store(config: &Config) -> Store {
-    crate::engine::store(sources::scopes(config), config.conflict, (report::random(), report::random())).keeping(config.kept())
+    crate::engine::store(sources::scopes(config), config.conflict, (random(), random())).keeping(config.kept())
 }
 
 /// What a commit would do, for whoever only looks, over what the ledger says. `held` tells whether one is in use. Blocking.
@@ -238,7 +240,7 @@ pub(crate) fn place(config: &Config, pod: Option<String>) -> Place {
         selection: config.selection(),
         instance: config.instance.clone().unwrap_or_default(),
         pod: pod.unwrap_or_default(),
-        fresh_id: format!("{:016x}", report::random()),
+        fresh_id: format!("{:016x}", random()),
     }
 }
 
@@ -379,10 +381,11 @@ pub(crate) fn sweep(config: &Config, api: &ApiServer, wishes: finalizers::Finali
     let Some(ours) = ours(config) else { return };
     let (api, config) = (api.clone(), config.clone());
     let (kinds, namespaces) = config.places();
-    let scopes = metadata::Scope::all(&kinds, &namespaces);
+    let collections = metadata::Collection::all(&kinds, &namespaces);
     tasks.spawn("that looks for orphaned finalizers", async move {
-        let followed = |object: &metadata::Metadata| config.follows(&object.key, |label| object.labels.get(label).map(String::as_str));
-        sweep::sweep(&api, &scopes, followed, &ours, &wishes).await;
+        let followed =
+            |key: &ObjectKey, object: &metadata::Metadata| config.follows(key, |label| object.labels.get(label).map(String::as_str));
+        sweep::sweep(&api, &collections, followed, &ours, &wishes).await;
         std::future::pending::<()>().await;
     });
 }

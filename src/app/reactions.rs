@@ -6,11 +6,11 @@ use crate::api::ApiServer;
 use crate::app::sources;
 use crate::config::read::reload::{self, Environment};
 use crate::config::{Config, Method, table};
+use crate::core::backoff::random;
 use crate::core::discretion::Discretion;
 use crate::core::retry::Retry;
 use crate::core::spread::Spread;
 use crate::health::Health;
-use crate::report;
 use crate::report::events::EventSender;
 use crate::tell::Reaction;
 use crate::tell::child;
@@ -82,7 +82,7 @@ pub(crate) fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
     let (groups, health) = (sources::groups(config), Some(health.clone()));
     let setup = Setup { batching: config.timing.batching, triggers, groups, roots, wall: runner::wall(), health, herald };
     let runner = runner::start(reactions, setup);
-    runner.spread_by(Spread::new(config.timing.jitter, report::random()));
+    runner.spread_by(Spread::new(config.timing.jitter, random()));
     Some(runner)
 }
 

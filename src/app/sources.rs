@@ -12,12 +12,12 @@ use tokio::task::{JoinError, JoinSet};
 use crate::api::ApiServer;
 use crate::aside;
 use crate::config::{Config, LedgerPlace, Method, Origin};
+use crate::core::backoff::random;
 use crate::core::discretion::Discretion;
 use crate::core::files::store::{SourceScope, Store};
 use crate::core::object::{Kind, NamedObject, ObjectKey, SourceId, Wanted};
 use crate::engine::outcome::Outcome;
 use crate::health::{Contact, Health, WatchName};
-use crate::report;
 use crate::source::Request;
 use crate::source::cluster::ClusterSource;
 use crate::source::downloads::{self, Downloader, Order};
@@ -256,7 +256,7 @@ impl Sources {
             scopes.push((scope.clone(), contact.clone()));
             let (sender, requests) = mpsc::channel(4);
             relist.push((SourceId(id), sender));
-            let seed = u32::try_from(report::random() >> 32).unwrap_or_default();
+            let seed = u32::try_from(random() >> 32).unwrap_or_default();
             let source = ClusterSource::new(
                 api.clone(),
                 scope,

@@ -14,11 +14,11 @@ use crate::app::told::{self, Keeper};
 use crate::config::Config;
 use crate::config::read::exec::Exec;
 use crate::config::read::triggers::SecretTrigger;
+use crate::core::backoff::random;
 use crate::core::object::{Kind, ObjectKey, SourceId};
 use crate::core::tell::cause::Cause;
 use crate::core::tell::trigger::{News, Watched};
 use crate::health::{Health, Readiness, WatchName};
-use crate::report;
 use crate::source::Request;
 use crate::source::cluster::ClusterSource;
 use crate::source::mailbox::Mailbox;
@@ -66,7 +66,7 @@ pub(crate) fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &
         let timeouts = Timeouts { server: config.watch_server_timeout, client: config.watch_client_timeout };
         let manner = Manner { after: After::Watch, timeouts, give_up: None, poll: config.poll };
         let ends = Ends { mailbox: mailbox.clone(), requests, contact };
-        let seed = u32::try_from(report::random() >> 32).unwrap_or_default();
+        let seed = u32::try_from(random() >> 32).unwrap_or_default();
         let source = ClusterSource::new(api.clone(), Scope { id: SourceId(id), ..scope }, manner, ends, seed);
         tasks.spawn("that follows what the application is told of", async {
             // A watch never ends by itself.
@@ -80,7 +80,7 @@ pub(crate) fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &
         return;
     }
     let follower = Follower {
-        watched: Watched::new((0..).map(SourceId).take(relist.len()).collect(), (report::random(), report::random())),
+        watched: Watched::new((0..).map(SourceId).take(relist.len()).collect(), (random(), random())),
         mailbox,
         relist,
         pods_delay: pods.as_ref().map(|pods| pods.delay).unwrap_or_default(),

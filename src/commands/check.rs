@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::api::ApiServer;
-use crate::api::access::{Need, Verdict, check as access};
+use crate::api::access::{Need, check as access};
 use crate::app::sources::{Followed, apart, followed, manifest_rules};
 use crate::app::told;
 use crate::cli::Output;
@@ -175,7 +175,7 @@ fn folder(config: &Config, findings: &mut Findings) {
 
 /// Whether a folder that a setting names can be written.
 fn written(setting: &str, existing: &Path, findings: &mut Findings) {
-    let probe = existing.join(format!("{}check.{:x}.tmp", crate::core::path::RESERVED_PREFIX, crate::report::random()));
+    let probe = existing.join(format!("{}check.{:x}.tmp", crate::core::path::RESERVED_PREFIX, crate::core::backoff::random()));
     match std::fs::File::create_new(&probe) {
         Ok(_) => {
             // Made a moment ago by us.
@@ -188,15 +188,14 @@ fn written(setting: &str, existing: &Path, findings: &mut Findings) {
 
 async fn permissions(config: &Config, api: &ApiServer, findings: &mut Findings) {
     let needs = needs(config);
-    for finding in access(api, &needs).await {
-        let Need { verb, group, resource, namespace, name } = &finding.need;
+    for (Need { verb, group, resource, namespace, name }, may) in access(api, &needs).await {
         let resource = if group.is_empty() { (*resource).to_string() } else { format!("{resource}.{group}") };
         let resource = name.as_ref().map_or(resource.clone(), |name| format!("{resource}/{name}"));
         let what = format!("{verb} {resource} in {}", namespace.as_deref().unwrap_or("all namespaces"));
-        match &finding.verdict {
-            Verdict::Allowed => findings.ok(format!("RBAC: may {what}")),
-            Verdict::Denied => findings.problem(format!("RBAC: may not {what} (see rbac/)")),
-            Verdict::Unknown(failure) => findings.problem(format!("RBAC: {what}: {} says: {failure}", api.url())),
+        match may {
+            Ok(true) => findings.ok(format!("RBAC: may {what}")),
+            Ok(false) => findings.problem(format!("RBAC: may not {what} (see rbac/)")),
+            Err(failure) => findings.problem(format!("RBAC: {what}: {} says: {failure}", api.url())),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::api::ApiServer;
+use crate::api::metadata::Collection;
 use crate::commands::say;
 use crate::config::read::release::{Release, ReleaseScope};
 use crate::report::patch::Which;
@@ -19,7 +20,7 @@ pub async fn release(settings: Release, dry_run: bool) -> anyhow::Result<ExitCod
         ReleaseScope::Domain => Which::Domain(settings.names.clone()),
     };
     let mode = if dry_run { Mode::DryRun } else { Mode::Apply };
-    let released = strip(&api, &settings.kinds, &settings.namespaces, &which, mode).await;
+    let released = strip(&api, &Collection::all(&settings.kinds, &settings.namespaces), &which, mode).await;
     for (object, error) in &released.failed {
         say(&format!("FAILED    {object}: {error}"));
     }

@@ -2,6 +2,7 @@
 //!
 //! In reading order: a module uses only what stands before it.
 
+pub(crate) mod backoff;
 pub mod debt;
 pub(crate) mod digest;
 pub mod discretion;

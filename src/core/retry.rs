@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::core::backoff::Backoff;
+
 /// The longest pause between two attempts.
 pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(120);
 /// The longest Retry-After that is honoured.
@@ -64,7 +66,7 @@ impl Attempts {
         let failures = self.connect + self.read + self.later;
         let pause = match failures {
             0 | 1 => Duration::ZERO,
-            more => bounds.backoff.saturating_mul(1 << (more - 1).min(16)).min(PAUSE_MAX),
+            more => Backoff { first: bounds.backoff, longest: PAUSE_MAX }.after(more),
         };
         Some(pause.max(wish.unwrap_or_default().min(RETRY_AFTER_MAX)))
     }

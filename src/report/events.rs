@@ -7,19 +7,23 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::Method;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::{Event, EventSeries};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
+use kube::Resource as _;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::Request;
 use serde::de::IgnoredAny;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use crate::api::failure::Failure;
-use crate::api::{self, ApiServer, encoded};
+use crate::api::{ApiServer, FIELD_MANAGER, wait_out};
+use crate::core::backoff::{Backoff, random};
 use crate::core::object::ObjectKey;
-use crate::report;
 use crate::report::reason::Reason;
 use crate::report::refusals::Refusals;
 use crate::report::series::{Bucket, Buckets, Series, Written};
@@ -36,6 +40,8 @@ const INSTANCE_BYTES_MAX: usize = 128;
 const CONTROLLER: &str = "kube-projector.dev/projector";
 /// Tries of one Event while the API server is out of order.
 const TRIES_MAX: u32 = 5;
+/// Pauses between them.
+const BACKOFF: Backoff = Backoff::up_to(Duration::from_secs(30));
 
 /// What a person should know about one object.
 #[derive(Clone, Debug)]
@@ -174,10 +180,7 @@ impl EventWriter {
                     self.refuse(verb, &report.key);
                     break;
                 }
-                _ if failure.is_outage() && failures < tries => {
-                    let pause = report::backoff(failures, Duration::from_secs(30), report::random());
-                    sleep(failure.retry_after().unwrap_or(pause)).await;
-                }
+                _ if wait_out(&failure, failures, tries, BACKOFF).await => {}
                 _ => {
                     debug!(object = %report.key, reason = report.reason.name, %failure, "event not written");
                     break;
@@ -190,11 +193,10 @@ impl EventWriter {
     /// Counts a repeated Event up, or writes a new one.
     async fn write(&mut self, report: &Report) -> Result<(), (&'static str, Failure)> {
         let now = Instant::now();
+        let events = Request::new(Event::url_path(&(), Some(&report.key.namespace)));
         if let Some(written) = self.series.find(&report.key, report.reason, &report.note, now) {
             let count = written.count + 1;
-            let path = format!("{}/{}", path(&report.key), encoded(&written.name));
-            let body = json!({"series": {"count": count, "lastObservedTime": MicroTime(Timestamp::now())}});
-            match self.send(Method::PATCH, &path, "application/merge-patch+json", &body).await {
+            match self.count_up(&events, &written.name, count).await {
                 Ok(()) => {
                     self.series.put(&report.key, report.reason, &report.note, Written { name: written.name, count, at: now });
                     return Ok(());
@@ -204,16 +206,24 @@ impl EventWriter {
                 Err(failure) => return Err(("patch", failure)),
             }
         }
-        let name = name(&report.key.name, report::random());
-        let body = event(report, &name, &self.instance, MicroTime(Timestamp::now()));
-        self.send(Method::POST, &path(&report.key), "application/json", &body).await.map_err(|failure| ("create", failure))?;
+        let name = name(&report.key.name, random());
+        let event = event(report, &name, &self.instance);
+        self.create(&events, &event).await.map_err(|failure| ("create", failure))?;
         self.series.put(&report.key, report.reason, &report.note, Written { name, count: 1, at: now });
         Ok(())
     }
 
-    async fn send(&self, method: Method, path: &str, kind: &'static str, body: &Value) -> Result<(), Failure> {
-        let request = api::send_json(method, path, &[("fieldManager", "kube-projector")], kind, body)?;
-        self.api.call::<IgnoredAny>(request).await.map(|_| ())
+    async fn count_up(&self, events: &Request, name: &str, count: u32) -> Result<(), Failure> {
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        let series = Some(EventSeries { count, last_observed_time: MicroTime(Timestamp::now()) });
+        let patch = Patch::Merge(json!({ "series": series }));
+        self.api.call::<IgnoredAny>(events.patch(name, &PatchParams::apply(FIELD_MANAGER), &patch)?).await.map(drop)
+    }
+
+    async fn create(&self, events: &Request, event: &Event) -> Result<(), Failure> {
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let body = serde_json::to_vec(event).map_err(|error| Failure::Request(error.to_string()))?;
+        self.api.call::<IgnoredAny>(events.create(&params, body)?).await.map(drop)
     }
 
     fn refuse(&mut self, verb: &'static str, key: &ObjectKey) {
@@ -227,30 +237,29 @@ impl EventWriter {
     }
 }
 
-fn path(key: &ObjectKey) -> String {
-    format!("/apis/events.k8s.io/v1/namespaces/{}/events", encoded(&key.namespace))
-}
-
 /// The Event as the API wants it.
-fn event(report: &Report, name: &str, instance: &str, time: MicroTime) -> Value {
+fn event(report: &Report, name: &str, instance: &str) -> Event {
     let Report { key, uid, reason, note } = report;
-    let mut event = json!({
-        "apiVersion": "events.k8s.io/v1",
-        "kind": "Event",
-        "metadata": {"name": name, "namespace": &*key.namespace},
-        "eventTime": time,
-        "type": reason.severity.as_str(),
-        "reason": reason.name,
-        "action": reason.action,
-        "note": note,
-        "reportingController": CONTROLLER,
-        "reportingInstance": instance,
-        "regarding": {"apiVersion": "v1", "kind": key.kind.as_str(), "namespace": &*key.namespace, "name": key.name},
-    });
-    if !uid.is_empty() {
-        event["regarding"]["uid"] = json!(uid);
+    let namespace = Some(key.namespace.to_string());
+    Event {
+        metadata: ObjectMeta { name: Some(name.to_owned()), namespace: namespace.clone(), ..ObjectMeta::default() },
+        event_time: Some(MicroTime(Timestamp::now())),
+        type_: Some(reason.severity.as_str().to_owned()),
+        reason: Some(reason.name.to_owned()),
+        action: Some(reason.action.to_owned()),
+        note: Some(note.clone()),
+        reporting_controller: Some(CONTROLLER.to_owned()),
+        reporting_instance: Some(instance.to_owned()),
+        regarding: Some(ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some(key.kind.to_string()),
+            namespace,
+            name: Some(key.name.to_string()),
+            uid: Some(uid.to_string()).filter(|uid| !uid.is_empty()),
+            ..ObjectReference::default()
+        }),
+        ..Event::default()
     }
-    event
 }
 
 /// A name for an Event on this object: the object's and a number, or only the number where that would be too long.

@@ -1,11 +1,12 @@
 //! Queue, names and notes, and the writer against a scripted server.
 
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::*;
+use crate::api::stub::{Answer, Asked, Stub, server};
 use crate::core::object::Kind;
 use crate::report::reason::{FILES_REMOVED, FILES_WRITTEN};
-use crate::report::stub::{Answer, Asked, Stub, server};
 
 fn key(name: &str) -> ObjectKey {
     ObjectKey::new(Kind::Secret, "n", name)
@@ -88,7 +89,7 @@ async fn repeated_event_is_counted_up_and_another_note_is_new() {
     assert_eq!((methods.as_slice(), dropped), (["POST", "PATCH", "PATCH", "POST"].as_slice(), 0));
     let event: Value = serde_json::from_str(&asked[0].body).expect("JSON");
     let name = event["metadata"]["name"].as_str().expect("a name");
-    assert_eq!(asked[1].path, format!("/apis/events.k8s.io/v1/namespaces/n/events/{name}?fieldManager=kube-projector"));
+    assert_eq!(asked[1].path, format!("/apis/events.k8s.io/v1/namespaces/n/events/{name}?&fieldManager=kube-projector"));
     let counts: Vec<Value> =
         asked[1..3].iter().map(|asked| serde_json::from_str::<Value>(&asked.body).expect("JSON")["series"]["count"].clone()).collect();
     assert_eq!(counts, [2, 3]);

@@ -5,15 +5,18 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Resource as _;
+use kube::api::GetParams;
+use kube::core::Request;
 use tokio::time::sleep;
 
+use crate::api::ApiServer;
 use crate::api::failure::Failure;
-use crate::api::{ApiServer, get};
+use crate::api::metadata::{Bare, Collection};
 use crate::core::object::{Kind, Namespaces};
 use crate::report::patch::Which;
-use crate::report::release::{Mode, Released, release};
+use crate::report::release::{Mode, release};
 
 /// Between two looks for objects that still carry our finalizer.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -35,11 +38,8 @@ impl Home {
     /// # Errors
     /// As [`ApiServer::call`]: a 403 where the right to `get` it is missing.
     pub(crate) async fn is_terminating(&self, api: &ApiServer) -> Result<bool, Failure> {
-        match api.call::<Namespace>(get(&format!("/api/v1/namespaces/{}", self.namespace), &[])?).await {
-            Ok(namespace) => Ok(namespace.metadata.deletion_timestamp.is_some()),
-            Err(failure) if failure.code() == Some(404) => Ok(true),
-            Err(failure) => Err(failure),
-        }
+        let request = Request::new(Namespace::url_path(&(), None)).get(&self.namespace, &GetParams::default())?;
+        Ok(api.find::<Bare>(request).await?.is_none_or(|namespace| namespace.metadata.is_terminating()))
     }
 
     /// Takes our finalizers off every object in it, until two looks in a row find none: a guard that was under way when we were asked
@@ -48,9 +48,10 @@ impl Home {
     /// # Cancel safety
     /// May be dropped at any time; what is released stays released.
     pub(crate) async fn release(&self, api: &ApiServer) -> usize {
+        let collections = Collection::all(&self.kinds, &Namespaces::Only(vec![self.namespace.clone()]));
         let (mut released, mut quiet) = (0, 0);
         loop {
-            let look = self.look(api).await;
+            let look = release(api, &collections, &self.which, Mode::Apply).await;
             released += look.released.len();
             quiet = if look.found.is_empty() && look.is_complete() { quiet + 1 } else { 0 };
             if quiet == 2 {
@@ -62,21 +63,6 @@ impl Home {
             sleep(PAUSE).await;
         }
     }
-
-    async fn look(&self, api: &ApiServer) -> Released {
-        release(api, &self.kinds, &Namespaces::Only(vec![self.namespace.clone()]), &self.which, Mode::Apply).await
-    }
-}
-
-#[derive(Deserialize)]
-struct Namespace {
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    deletion_timestamp: Option<IgnoredAny>,
 }
 
 #[cfg(test)]
@@ -86,7 +72,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::report::stub::{Answer, Asked, server};
+    use crate::api::stub::{Answer, Asked, server};
 
     fn home() -> Home {
         let which = Which::Ours(vec!["kube-projector.dev/x".to_owned()]);

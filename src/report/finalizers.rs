@@ -14,9 +14,9 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
 use crate::api::ApiServer;
+use crate::core::backoff::{Backoff, random};
 use crate::core::object::uid::uid_text;
 use crate::core::object::{Kind, ObjectKey};
-use crate::report;
 use crate::report::events::{EventSender, Report};
 use crate::report::patch::{Aim, Finalizers, Which};
 use crate::report::reason;
@@ -26,8 +26,8 @@ use crate::report::wishes::{Inbox, Later, Wanted, WantedAim, Wish};
 
 /// Requests under way at once.
 const CONCURRENCY: usize = 8;
-/// The longest pause after failures of any other sort.
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// Pauses after failures of any other sort.
+const BACKOFF: Backoff = Backoff::up_to(Duration::from_secs(60));
 
 /// Takes wishes from anywhere; never waits. Cheap to clone.
 #[derive(Clone)]
@@ -205,7 +205,7 @@ impl FinalizerWriter {
             }
             Err(Setback { failure, .. }) if failure.is_outage() => {
                 self.outages = self.outages.saturating_add(1);
-                let pause = failure.retry_after().unwrap_or_else(|| report::backoff(self.outages, BACKOFF_MAX, report::random()));
+                let pause = failure.retry_after().unwrap_or_else(|| BACKOFF.spread_after(self.outages, random()));
                 debug!(object = %key, %failure, ?pause, "finalizer patch failed, trying again");
                 self.paused_until = Some(now + pause);
                 if !is_over {
@@ -214,7 +214,7 @@ impl FinalizerWriter {
             }
             Err(Setback { failure, .. }) => {
                 wanted.failures = wanted.failures.saturating_add(1);
-                let pause = report::backoff(wanted.failures, BACKOFF_MAX, report::random());
+                let pause = BACKOFF.spread_after(wanted.failures, random());
                 debug!(object = %key, %failure, ?pause, "finalizer patch failed, trying again");
                 if !is_over {
                     self.later.put(now + pause, key.clone(), wanted);

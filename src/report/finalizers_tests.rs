@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::*;
-use crate::report::stub::{Answer, Asked, Stub, server};
+use crate::api::stub::{Answer, Asked, Stub, server};
 
 const OURS: &str = "kube-projector.dev/x";
 
@@ -74,7 +74,7 @@ async fn latest_wish_of_an_object_counts() {
     assert_eq!(wishes.waiting(), 2);
     run_until(&mut writer, &stub, 1).await;
     let paths: Vec<String> = stub.asked().into_iter().map(|asked| asked.path).collect();
-    assert_eq!(paths, ["/api/v1/namespaces/n/configmaps/b?fieldManager=kube-projector"]);
+    assert_eq!(paths, ["/api/v1/namespaces/n/configmaps/b?&fieldManager=kube-projector"]);
 }
 
 #[tokio::test]

@@ -36,6 +36,11 @@ pub(crate) enum Which {
 }
 
 impl Which {
+    /// Whether one of these finalizers is to be taken off.
+    pub(crate) fn takes_any(&self, finalizers: &[String]) -> bool {
+        finalizers.iter().any(|finalizer| self.takes(finalizer))
+    }
+
     /// Whether this finalizer is to be taken off.
     pub(crate) fn takes(&self, finalizer: &str) -> bool {
         match self {

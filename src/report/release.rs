@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream;
-use tokio::time::sleep;
 
-use crate::api::ApiServer;
 use crate::api::failure::Failure;
-use crate::api::metadata::{Metadata, Pages, Patience, Scope};
+use crate::api::metadata::{Collection, Metadata};
+use crate::api::{ApiServer, wait_out};
+use crate::core::backoff::Backoff;
 use crate::core::object::uid::uid_number;
-use crate::core::object::{Kind, Namespaces, ObjectKey};
-use crate::report;
+use crate::core::object::{Kind, ObjectKey};
 use crate::report::patch::{Aim, Which};
 use crate::report::settle::{Known, Setback, settle};
 
@@ -19,6 +18,8 @@ use crate::report::settle::{Known, Setback, settle};
 const CONCURRENCY: usize = 8;
 /// Tries of one request while the API server is out of order.
 const TRIES_MAX: u32 = 4;
+/// Pauses between them.
+const BACKOFF: Backoff = Backoff::up_to(Duration::from_secs(5));
 
 /// Whether objects are changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,7 +40,7 @@ pub(crate) struct Released {
     /// Objects that still carry one, with the reason.
     pub(crate) failed: Vec<(ObjectKey, Failure)>,
     /// Collections that could not be listed whole, with the reason.
-    pub(crate) unlisted: Vec<(Scope, Failure)>,
+    pub(crate) unlisted: Vec<(Collection, Failure)>,
 }
 
 impl Released {
@@ -49,30 +50,32 @@ impl Released {
     }
 }
 
-/// Takes the finalizers off every object of these kinds and namespaces. Ends at failures of no single object.
-pub(crate) async fn release(api: &ApiServer, kinds: &[Kind], namespaces: &Namespaces, which: &Which, mode: Mode) -> Released {
+/// Takes the finalizers off every object of these collections. Ends at failures of no single object.
+pub(crate) async fn release(api: &ApiServer, collections: &[Collection], which: &Which, mode: Mode) -> Released {
     let mut outcome = Released::default();
-    for scope in Scope::all(kinds, namespaces) {
-        let mut pages = Pages::new(api, &scope, Patience::Tries(TRIES_MAX));
+    for collection in collections {
+        let mut pages = collection.pages(api, TRIES_MAX);
         let failure = loop {
-            match pages.next().await {
-                Ok(Some(page)) => strip(api, page, which, mode, &mut outcome).await,
+            match pages.next(Metadata::read).await {
+                Ok(Some(page)) => strip(api, collection.kind, page, which, mode, &mut outcome).await,
                 Ok(None) => break None,
                 Err(failure) => break Some(failure),
             }
         };
-        outcome.unlisted.extend(failure.map(|failure| (scope, failure)));
+        outcome.unlisted.extend(failure.map(|failure| (collection.clone(), failure)));
     }
     outcome
 }
 
-async fn strip(api: &ApiServer, page: Vec<Metadata>, which: &Which, mode: Mode, outcome: &mut Released) {
-    let carriers: Vec<Metadata> = page.into_iter().filter(|object| object.finalizers.iter().any(|name| which.takes(name))).collect();
-    outcome.found.extend(carriers.iter().map(|object| object.key.clone()));
+async fn strip(api: &ApiServer, kind: Kind, page: Vec<Metadata>, which: &Which, mode: Mode, outcome: &mut Released) {
+    let carriers = page.into_iter().filter(|object| which.takes_any(&object.finalizers));
+    let carriers: Vec<(ObjectKey, Known)> =
+        carriers.map(|object| (object.key(kind), Known { uid: uid_number(&object.uid), finalizers: object.finalizers })).collect();
+    outcome.found.extend(carriers.iter().map(|(key, _)| key.clone()));
     if mode == Mode::DryRun {
         return;
     }
-    let mut results = stream::iter(carriers).map(|object| release_one(api, object, which)).buffer_unordered(CONCURRENCY);
+    let mut results = stream::iter(carriers).map(|(key, known)| release_one(api, key, known, which)).buffer_unordered(CONCURRENCY);
     while let Some((key, result)) = results.next().await {
         match result {
             Ok(()) => outcome.released.push(key),
@@ -81,18 +84,14 @@ async fn strip(api: &ApiServer, page: Vec<Metadata>, which: &Which, mode: Mode, 
     }
 }
 
-async fn release_one(api: &ApiServer, object: Metadata, which: &Which) -> (ObjectKey, Result<(), Failure>) {
-    let known = Known { uid: uid_number(&object.uid), finalizers: object.finalizers };
-    let mut failures = 1;
+async fn release_one(api: &ApiServer, key: ObjectKey, known: Known, which: &Which) -> (ObjectKey, Result<(), Failure>) {
+    let mut failures = 0;
     loop {
-        match settle(api, &object.key, known.clone(), Aim::Release(which)).await {
-            Ok(_) => return (object.key, Ok(())),
-            Err(Setback { failure, .. }) if failure.is_outage() && failures < TRIES_MAX => {
-                let pause = report::backoff(failures, Duration::from_secs(5), report::random());
-                sleep(failure.retry_after().unwrap_or(pause)).await;
-                failures += 1;
-            }
-            Err(Setback { failure, .. }) => return (object.key, Err(failure)),
+        failures += 1;
+        match settle(api, &key, known.clone(), Aim::Release(which)).await {
+            Ok(_) => return (key, Ok(())),
+            Err(Setback { failure, .. }) if wait_out(&failure, failures, TRIES_MAX, BACKOFF).await => {}
+            Err(Setback { failure, .. }) => return (key, Err(failure)),
         }
     }
 }
@@ -102,7 +101,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::report::stub::{Answer, Asked, server};
+    use crate::api::stub::{Answer, Asked, server};
+    use crate::core::object::Namespaces;
 
     /// ConfigMaps with our finalizer, a foreign one, none, and one that may not be patched; Secrets may not be listed.
     fn cluster(asked: &Asked) -> Answer {
@@ -123,7 +123,7 @@ mod tests {
 
     async fn outcome(which: Which, mode: Mode) -> (Vec<String>, Vec<String>, Vec<String>, usize) {
         let stub = server(cluster).await;
-        let outcome = release(&stub.api, &Kind::ALL, &Namespaces::All, &which, mode).await;
+        let outcome = release(&stub.api, &Collection::all(&Kind::ALL, &Namespaces::All), &which, mode).await;
         let names = |keys: &[ObjectKey]| {
             let mut names: Vec<String> = keys.iter().map(|key| key.name.to_string()).collect();
             names.sort();

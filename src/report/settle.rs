@@ -7,11 +7,13 @@ use tokio::time::sleep;
 use crate::api::ApiServer;
 use crate::api::failure::Failure;
 use crate::api::metadata;
+use crate::core::backoff::{Backoff, random};
 use crate::core::object::ObjectKey;
 use crate::core::object::uid::{uid_number, uid_text};
-use crate::report;
 use crate::report::patch::{Aim, patch_for};
 
+/// Pauses between lost races, ten times as long as they are.
+const BACKOFF: Backoff = Backoff::up_to(Duration::from_secs(2));
 /// Races lost in a row before the object is left alone for a while.
 const ROUNDS_MAX: u32 = 5;
 
@@ -56,49 +58,36 @@ pub(crate) struct Setback {
 /// # Cancel safety
 /// A patch under way may or may not be applied; it is one change at the server.
 pub(crate) async fn settle(api: &ApiServer, key: &ObjectKey, known: Known, aim: Aim<'_>) -> Result<Settled, Setback> {
-    let mut uid = uid_text(known.uid);
-    let mut finalizers = known.finalizers;
+    let (mut uid, mut finalizers) = (uid_text(known.uid), known.finalizers);
     let mut round = 0;
     loop {
-        let Some(patch) = patch_for(&finalizers, &uid, aim) else {
-            return Ok(Settled::Unchanged);
-        };
-        let lost = match metadata::patch(api, key, &patch).await {
-            Ok(()) => return Ok(Settled::Changed),
-            Err(failure) => failure,
-        };
+        let Some(patch) = patch_for(&finalizers, &uid, aim) else { return Ok(Settled::Unchanged) };
+        let Err(lost) = metadata::patch(api, key, &patch).await else { return Ok(Settled::Changed) };
         match lost.code() {
             Some(404) => return Ok(Settled::Gone),
             Some(409 | 422) if round < ROUNDS_MAX => round += 1,
             Some(403) if matches!(aim, Aim::Release(_)) => return refused(api, key, known.uid, aim, lost).await,
-            _ => {
-                return Err(Setback { verb: "patch", failure: lost });
-            }
+            _ => return Err(Setback { verb: "patch", failure: lost }),
         }
         if round > 1 {
-            sleep(report::backoff(round - 1, Duration::from_secs(2), report::random()) / 10).await;
+            sleep(BACKOFF.spread_after(round - 1, random()) / 10).await;
         }
-        let now = match metadata::read(api, key).await {
-            Ok(now) => now,
-            Err(failure) if failure.code() == Some(404) => return Ok(Settled::Gone),
-            Err(failure) => return Err(Setback { verb: "get", failure }),
-        };
-        let replaced = known.uid != 0 && uid_number(&now.uid) != known.uid;
-        if replaced || (now.terminating && matches!(aim, Aim::Guard(_))) {
+        let now = metadata::read(api, key).await.map_err(|failure| Setback { verb: "get", failure })?;
+        let Some(now) = now.filter(|now| known.uid == 0 || uid_number(&now.uid) == known.uid) else { return Ok(Settled::Gone) };
+        if now.is_terminating() && matches!(aim, Aim::Guard(_)) {
             return Ok(Settled::Gone);
         }
-        uid = now.uid;
-        finalizers = now.finalizers;
+        (uid, finalizers) = (now.uid, now.finalizers);
     }
 }
 
 /// Who may not release an object may see that nobody has to: else what is gone would be tried again for ever.
 async fn refused(api: &ApiServer, key: &ObjectKey, uid: u128, aim: Aim<'_>, refusal: Failure) -> Result<Settled, Setback> {
     match metadata::read(api, key).await {
-        Err(failure) if failure.code() == Some(404) => Ok(Settled::Gone),
-        Ok(now) if uid != 0 && uid_number(&now.uid) != uid => Ok(Settled::Gone),
-        Ok(now) if patch_for(&now.finalizers, &now.uid, aim).is_none() => Ok(Settled::Unchanged),
-        Ok(_) | Err(_) => Err(Setback { verb: "patch", failure: refusal }),
+        Ok(None) => Ok(Settled::Gone),
+        Ok(Some(now)) if uid != 0 && uid_number(&now.uid) != uid => Ok(Settled::Gone),
+        Ok(Some(now)) if patch_for(&now.finalizers, &now.uid, aim).is_none() => Ok(Settled::Unchanged),
+        Ok(Some(_)) | Err(_) => Err(Setback { verb: "patch", failure: refusal }),
     }
 }
 
@@ -110,9 +99,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::stub::{Answer, Asked, server};
     use crate::core::object::Kind;
     use crate::report::patch::Finalizers;
-    use crate::report::stub::{Answer, Asked, server};
 
     const UID: &str = "bd24ad0f-0a3e-4a5d-9c3e-5b6c1d1f2a3b";
 

@@ -3,15 +3,16 @@
 use tracing::{debug, warn};
 
 use crate::api::ApiServer;
-use crate::api::metadata::{Metadata, Pages, Patience, Scope};
+use crate::api::metadata::{Collection, Metadata};
+use crate::core::object::ObjectKey;
 use crate::core::object::uid::uid_number;
 use crate::report::finalizers::FinalizerSender;
 use crate::report::patch::Finalizers;
 use crate::report::wishes::Wish;
 
-/// Lists every object of the scopes by metadata, once, and wishes a release for each orphan.
+/// Lists every object of the collections by metadata, once, and wishes a release for each orphan.
 ///
-/// An outage is waited out. A scope that we may not list is skipped: its watch reports that already.
+/// An outage is waited out. A collection that we may not list is skipped: its watch reports that already.
 ///
 /// # Guarantees
 /// Never more than a page in memory; an object that is `followed` is left to its watch.
@@ -20,31 +21,35 @@ use crate::report::wishes::Wish;
 /// May be dropped at any time; the next start sweeps again.
 pub(crate) async fn sweep(
     api: &ApiServer,
-    scopes: &[Scope],
-    followed: impl Fn(&Metadata) -> bool,
+    collections: &[Collection],
+    followed: impl Fn(&ObjectKey, &Metadata) -> bool,
     ours: &Finalizers,
     wishes: &FinalizerSender,
 ) {
     let which = ours.to_which();
-    for scope in scopes {
-        let mut pages = Pages::new(api, scope, Patience::Endless);
+    for collection in collections {
+        let Collection { kind, namespace } = collection;
+        let mut pages = collection.pages(api, u32::MAX);
         loop {
-            match pages.next().await {
+            match pages.next(Metadata::read).await {
                 Ok(Some(page)) => {
-                    let orphans =
-                        page.into_iter().filter(|object| !followed(object) && object.finalizers.iter().any(|name| which.takes(name)));
-                    for Metadata { key, uid, terminating, finalizers, labels: _ } in orphans {
+                    for metadata in page.into_iter().filter(|object| which.takes_any(&object.finalizers)) {
+                        let key = metadata.key(*kind);
+                        if followed(&key, &metadata) {
+                            continue;
+                        }
                         debug!(object = %key, "object carries our finalizer but is not followed");
-                        wishes.send(Wish::Release { key, uid: uid_number(&uid), finalizers, terminating });
+                        let (uid, terminating) = (uid_number(&metadata.uid), metadata.is_terminating());
+                        wishes.send(Wish::Release { key, uid, finalizers: metadata.finalizers, terminating });
                     }
                 }
                 Ok(None) => break,
                 Err(failure) if failure.code() == Some(403) => {
-                    debug!(resource = scope.kind.plural(), namespace = scope.namespace, "may not list, looking for no orphans here");
+                    debug!(resource = kind.plural(), namespace, "may not list, looking for no orphans here");
                     break;
                 }
                 Err(failure) => {
-                    warn!(resource = scope.kind.plural(), namespace = scope.namespace, %failure, "looking for orphaned finalizers failed");
+                    warn!(resource = kind.plural(), namespace, %failure, "looking for orphaned finalizers failed");
                     break;
                 }
             }
@@ -57,9 +62,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::stub::{Answer, Asked, server};
     use crate::core::object::{Kind, Namespaces};
     use crate::report::finalizers;
-    use crate::report::stub::{Answer, Asked, server};
 
     #[tokio::test]
     async fn only_unselected_objects_with_our_finalizers_are_released() {
@@ -76,12 +81,12 @@ mod tests {
         .await;
         let ours = Finalizers { name: "kube-projector.dev/x".to_owned(), former: vec!["kube-projector.dev/old".to_owned()] };
         let (wishes, mut writer) = finalizers::writer(stub.api.clone(), ours.clone(), None);
-        let followed = |object: &Metadata| object.labels.get("findme").is_some_and(|value| value == "yea");
-        sweep(&stub.api, &Scope::all(&Kind::ALL, &Namespaces::All), followed, &ours, &wishes).await;
+        let followed = |_: &ObjectKey, object: &Metadata| object.labels.get("findme").is_some_and(|value| value == "yea");
+        sweep(&stub.api, &Collection::all(&Kind::ALL, &Namespaces::All), followed, &ours, &wishes).await;
         writer.drain(std::time::Duration::from_secs(20)).await;
         let mut patched: Vec<String> = stub.asked().into_iter().filter(|asked| asked.method == "PATCH").map(|asked| asked.path).collect();
         patched.sort();
-        let expected = ["former", "relabelled"].map(|name| format!("/api/v1/namespaces/n/configmaps/{name}?fieldManager=kube-projector"));
+        let expected = ["former", "relabelled"].map(|name| format!("/api/v1/namespaces/n/configmaps/{name}?&fieldManager=kube-projector"));
         assert_eq!(patched, expected);
     }
 }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
+use kube::api::{ListParams, WatchParams};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -12,7 +13,7 @@ use crate::api::decode::{Envelope, Event, Reader};
 use crate::api::failure::Failure;
 use crate::api::lines::Lines;
 use crate::api::pages::{Splitter, TooLarge};
-use crate::api::{ApiServer, ResponseBody, get};
+use crate::api::{ApiServer, ResponseBody};
 use crate::core::object::{Object, SourceEvent};
 use crate::core::retry::{self, Attempts, Retry};
 use crate::core::watch::Machine;
@@ -210,8 +211,7 @@ impl ClusterSource {
 
     async fn perform(&mut self, call: &Call) -> Turn {
         self.contact.expect_within(SLACK * 3);
-        let request = match get(&self.scope.path(), &self.query(call).iter().map(|(key, value)| (*key, value.as_str())).collect::<Vec<_>>())
-        {
+        let request = match self.request(call) {
             Ok(request) => request,
             Err(failure) => return self.trouble(call, &failure),
         };
@@ -229,24 +229,24 @@ impl ClusterSource {
         }
     }
 
-    fn query(&self, call: &Call) -> Vec<(&'static str, String)> {
-        let mut query = self.scope.selection();
-        let watch = |query: &mut Vec<(&'static str, String)>, revision: String| {
-            query.extend([("watch", "true".into()), ("allowWatchBookmarks", "true".into())]);
-            query.extend([("timeoutSeconds", self.machine.watch_seconds(self.timeouts.server).to_string()), ("resourceVersion", revision)]);
-        };
-        match call {
-            Call::StreamList => {
-                watch(&mut query, String::new());
-                query.extend([("sendInitialEvents", "true".into()), ("resourceVersionMatch", "NotOlderThan".into())]);
-            }
-            Call::Watch { revision } => watch(&mut query, revision.to_string()),
+    fn request(&self, call: &Call) -> Result<http::Request<Vec<u8>>, Failure> {
+        let (collection, selection) = (self.scope.collection(), self.scope.selection());
+        let revision = match call {
             Call::Page { limit, token } => {
-                query.push(("limit", limit.to_string()));
-                query.extend(token.iter().map(|token| ("continue", token.clone())));
+                let page = ListParams { limit: Some(*limit), continue_token: token.clone(), ..selection };
+                return Ok(collection.list(&page)?);
             }
-        }
-        query
+            Call::StreamList => String::new(),
+            Call::Watch { revision } => revision.to_string(),
+        };
+        let watch = WatchParams {
+            label_selector: selection.label_selector,
+            field_selector: selection.field_selector,
+            timeout: Some(u32::try_from(self.machine.watch_seconds(self.timeouts.server)).unwrap_or(u32::MAX)),
+            bookmarks: true,
+            send_initial_events: *call == Call::StreamList,
+        };
+        Ok(collection.watch(&watch, &revision)?)
     }
 
     /// Reads a watch or streaming list line by line, until the machine wants something else.

@@ -3,22 +3,22 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use kube::api::{GetParams, ListParams};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::api::failure::Failure;
-use crate::api::{ApiServer, collection_path, get, object_path};
+use crate::api::{ApiServer, objects};
+use crate::core::backoff::Backoff;
 use crate::core::object::{Kind, Object, ObjectKey, SourceEvent, SourceId, Wanted};
 use crate::health::Contact;
 use crate::source::mailbox::Mailbox;
 use crate::source::scope::{Scope, Which};
 
-/// An object that could not be read is not asked for again before this, and each time twice as long,
-const PAUSE: Duration = Duration::from_secs(4);
-/// up to this.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// An object that could not be read is not asked for again before this.
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(4), longest: Duration::from_secs(60) };
 /// More objects that could not be read are not remembered: they are asked for as if they were the first time.
 const FAILED_MAX: usize = 1000;
 
@@ -31,8 +31,8 @@ pub(crate) struct Fetcher {
     lists: HashSet<SourceId>,
     /// Sources of which it was told that objects cannot be read, and what the answer was.
     told: HashMap<SourceId, Option<u16>>,
-    /// When an object that could not be read may be asked for again, and the pause after that.
-    failed: HashMap<ObjectKey, (Instant, Duration)>,
+    /// When an object that could not be read may be asked for again, and how often in a row that was so.
+    failed: HashMap<ObjectKey, (Instant, u32)>,
 }
 
 impl Fetcher {
@@ -96,8 +96,8 @@ impl Fetcher {
         if self.failed.len() >= FAILED_MAX {
             self.failed.clear();
         }
-        let pause = self.failed.get(key).map_or(PAUSE, |(_, pause)| *pause);
-        self.failed.insert(key.clone(), (Instant::now() + pause, (pause * 2).min(PAUSE_MAX)));
+        let failures = self.failed.get(key).map_or(1, |(_, failures)| failures.saturating_add(1));
+        self.failed.insert(key.clone(), (Instant::now() + BACKOFF.after(failures), failures));
         contact.unread(Some(format!("reading {key} again: {failure}")));
         // One line for all objects of a source, until they can be read or something else is wrong.
         if self.told.insert(scope.id, failure.code()) != Some(failure.code()) {
@@ -112,10 +112,7 @@ impl Fetcher {
 /// # Errors
 /// [`Failure`]
 pub(crate) async fn json_of(api: &ApiServer, kind: Kind, namespace: &str, name: &str) -> Result<Option<Box<RawValue>>, Failure> {
-    match api.call(get(&object_path(kind, namespace, name), &[])?).await {
-        Err(failure) if failure.code() == Some(404) => Ok(None),
-        json => json.map(Some),
-    }
+    api.find(objects(kind, Some(namespace)).get(name, &GetParams::default())?).await
 }
 
 /// The same by a list that can name no other.
@@ -124,8 +121,8 @@ async fn listed(api: &ApiServer, key: &ObjectKey) -> Result<Option<Box<RawValue>
     struct List {
         items: Vec<Box<RawValue>>,
     }
-    let name = format!("metadata.name={}", key.name);
-    let list: List = api.call(get(&collection_path(key.kind, Some(&key.namespace)), &[("fieldSelector", &name)])?).await?;
+    let only = ListParams::default().fields(&format!("metadata.name={}", key.name));
+    let list: List = api.call(objects(key.kind, Some(&key.namespace)).list(&only)?).await?;
     Ok(list.items.into_iter().next())
 }
 

@@ -90,9 +90,9 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::api::stub::{Answer, Asked, server};
     use crate::core::object::{Kind, SourceId};
     use crate::health::{Health, WatchName};
-    use crate::report::stub::{Answer, Asked, server};
     use crate::source::cluster::ClusterSource;
     use crate::source::scope::{After, Ends, Manner, Timeouts, Which};
 

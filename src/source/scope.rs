@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::api::ListParams;
 use tokio::sync::mpsc;
 
-use crate::api::collection_path;
 use crate::api::decode::Reader;
+use crate::api::objects;
 use crate::core::object::selector::Selector;
 use crate::core::object::{Kind, ObjectKey, SourceId};
 use crate::core::retry::Retry;
@@ -73,9 +74,9 @@ impl Scope {
         }
     }
 
-    /// Where the objects are listed.
-    pub(crate) fn path(&self) -> String {
-        collection_path(self.kind, self.namespace.as_deref())
+    /// Builds the requests about its collection.
+    pub(crate) fn collection(&self) -> kube::core::Request {
+        objects(self.kind, self.namespace.as_deref())
     }
 
     /// How its objects are read.
@@ -83,14 +84,13 @@ impl Scope {
         Reader { kind: self.kind, folder_annotation: self.folder_annotation.clone() }
     }
 
-    /// The query that selects them. RBAC rules with resourceNames admit a list by this field selector.
-    pub(crate) fn selection(&self) -> Vec<(&'static str, String)> {
+    /// What selects them. RBAC rules with resourceNames admit a list by this field selector.
+    pub(crate) fn selection(&self) -> ListParams {
+        let all = ListParams::default();
         match &self.which {
-            Which::Named(name) => vec![("fieldSelector", format!("metadata.name={name}"))],
-            Which::Labelled { selector, .. } => vec![("labelSelector", selector.to_string())],
-            Which::OfType { of_type, selector } => {
-                vec![("labelSelector", selector.to_string()), ("fieldSelector", format!("type={of_type}"))]
-            }
+            Which::Named(name) => all.fields(&format!("metadata.name={name}")),
+            Which::Labelled { selector, .. } => all.labels(&selector.to_string()),
+            Which::OfType { of_type, selector } => all.labels(&selector.to_string()).fields(&format!("type={of_type}")),
         }
     }
 

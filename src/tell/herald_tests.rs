@@ -3,8 +3,8 @@
 use tokio::time::advance;
 
 use super::*;
+use crate::api::stub::{Answer, Asked, Stub, server};
 use crate::report::events::{self, EventWriter};
-use crate::report::stub::{Answer, Asked, Stub, server};
 
 const SLOW: Duration = Duration::from_secs(300);
 

@@ -8,13 +8,12 @@ pub mod wire;
 
 use std::time::Duration;
 
+use crate::core::backoff::Backoff;
 use crate::core::retry::RETRY_AFTER_MAX;
 use crate::core::watch::wire::{Call, Counts, Input, Next, State, Tell, Then, Trouble};
 
-/// Longest wait between two attempts, before jitter.
-const BACKOFF_MAX: Duration = Duration::from_secs(10);
-/// First wait after a failure, before jitter.
-const BACKOFF_MIN: Duration = Duration::from_millis(500);
+/// Waits between two attempts, before jitter.
+const BACKOFF: Backoff = Backoff::up_to(Duration::from_secs(10));
 /// A streaming list that is silent for this long is not one: the server ignored `sendInitialEvents`.
 const STREAM_SILENCE: Duration = Duration::from_secs(10);
 /// A list page must come within this.
@@ -318,7 +317,7 @@ impl Machine {
     }
 
     fn failed(&mut self, trouble: Trouble, now: Duration) -> Next {
-        if self.answered && matches!(self.state, State::Watching { .. }) && now >= self.opened + BACKOFF_MAX {
+        if self.answered && matches!(self.state, State::Watching { .. }) && now >= self.opened + BACKOFF.longest {
             // A watch that lived longer than any wait has worked, even if nothing happened.
             self.good();
         }
@@ -360,8 +359,8 @@ impl Machine {
 
     /// 0.5 s doubling to 10 s, plus up to a fifth.
     fn backoff(&mut self) -> Duration {
-        let plain = BACKOFF_MIN.saturating_mul(1 << self.failures.min(6)).min(BACKOFF_MAX);
         self.failures = self.failures.saturating_add(1);
+        let plain = BACKOFF.after(self.failures);
         plain + plain.mul_f64(f64::from(self.draw()) / f64::from(u16::MAX) / 5.0)
     }
 

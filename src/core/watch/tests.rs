@@ -133,7 +133,7 @@ fn waits_grow_to_ten_seconds_with_jitter_and_reset() {
     let mut calls = 0;
     while total < at(300) {
         let wait = waited(&machine.next(Input::Failed(Trouble::Transport), total));
-        assert!(wait >= BACKOFF_MIN && wait <= BACKOFF_MAX.mul_f64(1.2), "{wait:?}");
+        assert!(wait >= BACKOFF.first && wait <= BACKOFF.longest.mul_f64(1.2), "{wait:?}");
         (total, calls) = (total + wait, calls + 1);
         machine.next(Input::Ready, total);
     }
@@ -304,7 +304,7 @@ fn five_minutes_of_refusals_cost_at_most_35_requests_spread_by_jitter() {
         assert!(made.len() <= 35, "{name}: {} requests", made.len());
         for pair in made.windows(2) {
             let gap = pair[1].0 - pair[0].0;
-            assert!(gap >= BACKOFF_MIN, "{name}: {gap:?} between two requests");
+            assert!(gap >= BACKOFF.first, "{name}: {gap:?} between two requests");
         }
         let times = |seed| requests(seed, at(300), answer).into_iter().map(|(time, _)| time).collect::<Vec<_>>();
         assert_ne!(times(1), times(2), "{name}: two watches ask at the same times");

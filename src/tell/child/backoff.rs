@@ -2,24 +2,21 @@
 
 use std::time::Duration;
 
-/// The shortest pause: also a change waits for it.
-pub(crate) const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(60);
+use crate::core::backoff::Backoff;
 
-/// The pauses so far.
+/// Its first pause is the shortest: also a change waits for it.
+pub(crate) const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+
+/// How often in a row the child ended soon.
 #[derive(Default)]
-pub(crate) struct Backoff {
-    last: Option<Duration>,
-}
+pub(crate) struct Restarts(u32);
 
-impl Backoff {
+impl Restarts {
     /// The pause before the next start of a child that ran for so long: one second, doubled each time up to a minute; one second
     /// again after it ran for longer than the longest pause.
     pub(crate) fn after(&mut self, ran: Duration) -> Duration {
-        let last = self.last.filter(|_| ran <= LONGEST);
-        let pause = last.map_or(FIRST, |last| (last * 2).min(LONGEST));
-        self.last = Some(pause);
-        pause
+        self.0 = if ran > BACKOFF.longest { 1 } else { self.0.saturating_add(1) };
+        BACKOFF.after(self.0)
     }
 }
 
@@ -29,8 +26,8 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_minute_and_begin_anew_after_a_good_run() {
-        let mut backoff = Backoff::default();
-        let pauses = [0, 1, 0, 60, 0, 5, 0, 0, 61, 0].map(|ran| backoff.after(Duration::from_secs(ran)).as_secs());
+        let mut restarts = Restarts::default();
+        let pauses = [0, 1, 0, 60, 0, 5, 0, 0, 61, 0].map(|ran| restarts.after(Duration::from_secs(ran)).as_secs());
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 1, 2]);
     }
 }

@@ -17,7 +17,7 @@ use crate::config::read::reload::signal_name;
 use crate::core::retry::Trouble;
 use crate::health::{DeadChild, Health};
 use crate::tell::Fault;
-use crate::tell::child::backoff::{Backoff, FIRST};
+use crate::tell::child::backoff::{BACKOFF, Restarts};
 use crate::tell::child::process::Process;
 use crate::tell::child::{Change, Control};
 
@@ -40,7 +40,7 @@ pub(super) struct Owner {
     mailbox: mpsc::Receiver<Control>,
     signals: Signals,
     tellings: Tellings,
-    backoff: Backoff,
+    restarts: Restarts,
     phase: Phase,
 }
 
@@ -119,7 +119,7 @@ impl Meant {
 
 impl Owner {
     pub(super) fn new(settings: Settings, mailbox: mpsc::Receiver<Control>, signals: Signals, tellings: Tellings) -> Self {
-        Self { settings, mailbox, signals, tellings, backoff: Backoff::default(), phase: Phase::Waiting }
+        Self { settings, mailbox, signals, tellings, restarts: Restarts::default(), phase: Phase::Waiting }
     }
 
     /// Runs until the child has ended for good.
@@ -219,10 +219,10 @@ impl Owner {
                 Phase::Ended
             }
             Restart::Always => {
-                let pause = self.backoff.after(ran);
+                let pause = self.restarts.after(ran);
                 tracing::warn!(code, pause_seconds = pause.as_secs(), "the child ended, it is started again");
                 let now = Instant::now();
-                self.rest(code, now + FIRST, now + pause)
+                self.rest(code, now + BACKOFF.first, now + pause)
             }
         }
     }

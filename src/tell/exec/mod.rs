@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use crate::api::ApiServer;
-use crate::api::access::{self, Need, Verdict};
+use crate::api::access::{self, Need};
 use crate::api::exec::{Command, Exit, Output, Tail, run};
 use crate::api::failure::Failure;
 use crate::config::read::exec::Exec as Settings;
@@ -129,9 +129,9 @@ impl Exec {
     /// Which of these verbs we may not use.
     async fn missing(&self, verbs: &[&'static str], resource: &'static str) -> String {
         let need = |verb: &&'static str| Need { verb, group: "", resource, namespace: Some(self.settings.namespace.clone()), name: None };
-        let findings = access::check(&self.api, &verbs.iter().map(need).collect::<Vec<_>>()).await;
-        let denied: Vec<String> =
-            findings.into_iter().filter(|finding| finding.verdict == Verdict::Denied).map(|finding| finding.need.to_string()).collect();
+        let needs: Vec<Need> = verbs.iter().map(need).collect();
+        let answers = access::check(&self.api, &needs).await;
+        let denied: Vec<String> = answers.iter().filter(|(_, may)| *may == Ok(false)).map(|(need, _)| need.to_string()).collect();
         match denied.is_empty() {
             true => format!("{resource} in namespace {}: answered 403 Forbidden, although RBAC allows it", self.settings.namespace),
             false => format!("not permitted: {} (see rbac/exec.yaml)", denied.join(", ")),

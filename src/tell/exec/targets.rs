@@ -3,15 +3,19 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use kube::api::ListParams;
+
 use crate::api::decode::condition;
 use crate::api::failure::Failure;
 use crate::api::json::{Cursor, Unreadable};
-use crate::api::{self, ApiServer, BODY_BYTES_MAX, encoded};
+use crate::api::list::{Pages, Paging};
+use crate::api::{ApiServer, BODY_BYTES_MAX, objects};
 use crate::config::read::exec::{AskedPods, Exec};
+use crate::core::object::Kind;
 use crate::core::object::selector::Selector;
 
-/// Pods of one page: a pod may be tens of kilobytes of JSON.
-const PAGE: &str = "50";
+/// A pod may be tens of kilobytes of JSON. Whoever wants the list tries again.
+const PAGING: Paging = Paging { objects: 50, bytes_max: BODY_BYTES_MAX, tries: 1, restarts: 0 };
 /// By which annotation kubectl, too, picks a container.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
@@ -52,56 +56,20 @@ pub(crate) struct Target {
     pub(crate) address: Option<IpAddr>,
 }
 
-/// One page of a list.
-#[derive(Default)]
-struct Page {
-    targets: Vec<Target>,
-    skipped: usize,
-    next: String,
-}
-
 /// The targets now, in the order of their names, and how many selected pods are none.
 ///
 /// # Errors
 /// The server's refusal, or an outage.
 pub(crate) async fn targets(api: &ApiServer, which: Which<'_>) -> Result<(Vec<Target>, usize), Failure> {
-    let path = format!("/api/v1/namespaces/{}/pods", encoded(which.namespace));
-    let selector = which.labels.to_string();
-    let mut all = Page::default();
-    loop {
-        let mut query = vec![("labelSelector", selector.as_str()), ("limit", PAGE)];
-        if !all.next.is_empty() {
-            query.push(("continue", &all.next));
-        }
-        let body = api.body_within(api::get(&path, &query)?, BODY_BYTES_MAX).await?;
-        let unreadable = |column| Failure::Decode { what: "the list of pods", line: 1, column };
-        let text = str::from_utf8(&body).map_err(|error| unreadable(error.valid_up_to()))?;
-        all.next.clear();
-        read(text, which, &mut all).map_err(|error| unreadable(error.at))?;
-        if all.next.is_empty() {
-            return Ok((all.targets, all.skipped));
-        }
+    let labels = ListParams::default().labels(&which.labels.to_string());
+    let mut pages = Pages::of_objects(api, objects(Kind::Pod, Some(which.namespace)), labels, PAGING);
+    let (mut targets, mut skipped) = (Vec::new(), 0);
+    let unreadable = |error: Unreadable| Failure::Decode { what: "a pod", line: 1, column: error.at };
+    while let Some(pods) = pages.next(|json| pod(&mut Cursor::new(json), which).map_err(unreadable)).await? {
+        skipped += pods.iter().filter(|pod| pod.is_none()).count();
+        targets.extend(pods.into_iter().flatten());
     }
-}
-
-/// Adds what a page holds.
-fn read(text: &str, which: Which<'_>, all: &mut Page) -> Result<(), Unreadable> {
-    let mut cursor = Cursor::new(text);
-    cursor.object(|cursor, key| match &*key {
-        "metadata" => cursor.object(|cursor, key| match &*key {
-            "continue" => cursor.text().map(|text| all.next = text.unwrap_or_default().into_owned()),
-            _ => cursor.skip().map(drop),
-        }),
-        "items" => cursor.items(|cursor| {
-            match pod(cursor, which)? {
-                Some(target) => all.targets.push(target),
-                None => all.skipped += 1,
-            }
-            Ok(())
-        }),
-        _ => cursor.skip().map(drop),
-    })?;
-    cursor.end()
+    Ok((targets, skipped))
 }
 
 /// A pod, if it is a target.
@@ -155,11 +123,12 @@ mod tests {
     use super::*;
     use crate::config::read::exec::tests::exec;
 
-    /// What a page of pods holds: its targets, how many are none, the token of the next.
-    fn page(pods: &Value, exec: &Exec) -> (Vec<Target>, usize, String) {
-        let mut page = Page::default();
-        read(&json!({"kind": "PodList", "metadata": {"continue": "t"}, "items": pods}).to_string(), exec.into(), &mut page).unwrap();
-        (page.targets, page.skipped, page.next)
+    /// The targets among these pods, and how many are none.
+    fn page(pods: &Value, exec: &Exec) -> (Vec<Target>, usize) {
+        let read = |value: &Value| pod(&mut Cursor::new(&value.to_string()), exec.into()).unwrap();
+        let pods: Vec<Option<Target>> = pods.as_array().unwrap().iter().map(read).collect();
+        let skipped = pods.iter().filter(|pod| pod.is_none()).count();
+        (pods.into_iter().flatten().collect(), skipped)
     }
 
     fn target(container: &str) -> Target {
@@ -193,7 +162,7 @@ mod tests {
         for (value, expected, expected_of_any) in table {
             for (exec, expected) in [(&exec(), expected), (&any, expected_of_any)] {
                 let (targets, skipped) = if expected { (vec![target("one")], 0) } else { (vec![], 1) };
-                assert_eq!(page(&json!([value]), exec), (targets, skipped, "t".to_owned()), "{value}");
+                assert_eq!(page(&json!([value]), exec), (targets, skipped), "{value}");
             }
         }
     }
@@ -219,13 +188,5 @@ mod tests {
         assert_eq!(with("10.0.0.1", &Value::Null).as_deref(), Some("10.0.0.1"));
         assert_eq!(with("fd00::1", &json!(false)).as_deref(), Some("fd00::1"));
         assert_eq!((with("10.0.0.1", &json!(true)), with("", &Value::Null), with("web.example", &Value::Null)), (None, None, None));
-    }
-
-    #[test]
-    fn lists_without_pods_have_no_items() {
-        assert_eq!(page(&Value::Null, &exec()), (vec![], 0, "t".to_owned()));
-        for text in ["", "{\"items\": [{]}", "{} x"] {
-            assert!(read(text, (&exec()).into(), &mut Page::default()).is_err(), "{text}");
-        }
     }
 }
