@@ -7,9 +7,8 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -17,15 +16,18 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::routing::get;
 use axum::serve::Listener;
 use axum::{Json, Router};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Sleep, sleep};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info};
 
 use crate::config::{Answers, Wording};
 use crate::health::Health;
-use crate::health::report::{Report, Verdict};
+use crate::health::report::{Liveness, Report};
 
 /// Time between attempts to get a port that is taken.
 const RETRY: Duration = Duration::from_secs(10);
@@ -104,11 +106,21 @@ async fn bind_at_last(address: Address, wording: Wording) -> TcpListener {
 }
 
 /// Serves the endpoints on `listener`, for ever.
-pub(crate) async fn serve_on(listener: TcpListener, answers: Answers, health: Health) {
-    let listener = Limited { listener, permits: Arc::new(Semaphore::new(CONNECTIONS)) };
-    // Errors of accept are retried inside, so this ends only with the program.
-    if let Err(error) = axum::serve(listener, router(answers, health)).await {
-        error!(%error, "health endpoints ended");
+pub(crate) async fn serve_on(mut listener: TcpListener, answers: Answers, health: Health) {
+    let (service, permits) = (TowerToHyperService::new(router(answers, health)), Arc::new(Semaphore::new(CONNECTIONS)));
+    let mut connections = JoinSet::new();
+    loop {
+        // It is never closed.
+        let permit = Arc::clone(&permits).acquire_owned().await.ok();
+        // Errors are retried inside, with a rest when file descriptors run out. By the trait, for tokio's own method does neither.
+        let (stream, _) = Listener::accept(&mut listener).await;
+        let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone());
+        connections.spawn(async move {
+            // Whoever dawdles or breaks off was no probe.
+            let _ = timeout(LIFETIME, served).await;
+            drop(permit);
+        });
+        while connections.try_join_next().is_some() {}
     }
 }
 
@@ -134,13 +146,13 @@ async fn plain(State(health): State<Health>, method: Method, uri: Uri) -> (Statu
 
 /// What k8s-sidecar would say. Before the first sync it does not look at its threads.
 fn verdict(report: &Report) -> (StatusCode, Cow<'static, str>) {
-    let text = match (report.is_synced(), report.verdict()) {
+    let text = match (report.is_synced(), report.liveness()) {
         (false, _) => "NOT READY".into(),
-        (true, Verdict::Stuck) => "NOT LIVE (watcher thread died)".into(),
-        (true, Verdict::Stale) => "NOT LIVE (K8s contact lost)".into(),
+        (true, Liveness::Stuck) => "NOT LIVE (watcher thread died)".into(),
+        (true, Liveness::Stale) => "NOT LIVE (K8s contact lost)".into(),
         // It has no word for that.
-        (true, Verdict::Untold) => format!("NOT LIVE ({})", report.failing().join(", ")).into(),
-        (true, Verdict::Alive) => return (StatusCode::OK, "OK".into()),
+        (true, Liveness::Untold) => format!("NOT LIVE ({})", report.failing().join(", ")).into(),
+        (true, Liveness::Alive) => return (StatusCode::OK, "OK".into()),
     };
     (StatusCode::SERVICE_UNAVAILABLE, text)
 }
@@ -157,73 +169,6 @@ async fn ready(State(health): State<Health>) -> (StatusCode, Json<Report>) {
 
 fn status(good: bool) -> StatusCode {
     if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
-}
-
-/// A listener that accepts a few connections at a time.
-struct Limited {
-    listener: TcpListener,
-    permits: Arc<Semaphore>,
-}
-
-impl Listener for Limited {
-    type Io = Brief;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
-        // tokio's listener retries errors of accept, with a rest when file descriptors run out.
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        (Brief { stream, end: Box::pin(sleep(LIFETIME)), _permit: permit }, address)
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.listener.local_addr()
-    }
-}
-
-/// A connection that ends after [`LIFETIME`], by an error at its next read or write.
-struct Brief {
-    stream: TcpStream,
-    end: Pin<Box<Sleep>>,
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Brief {
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> io::Result<&mut TcpStream> {
-        if self.end.is_elapsed() || self.end.as_mut().poll(cx).is_ready() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        Ok(&mut self.stream)
-    }
-}
-
-impl AsyncRead for Brief {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.poll_end(cx) {
-            Ok(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Err(error) => Poll::Ready(Err(error)),
-        }
-    }
-}
-
-impl AsyncWrite for Brief {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.poll_end(cx) {
-            Ok(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Err(error) => Poll::Ready(Err(error)),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.poll_end(cx) {
-            Ok(stream) => Pin::new(stream).poll_flush(cx),
-            Err(error) => Poll::Ready(Err(error)),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }
 
 #[cfg(test)]

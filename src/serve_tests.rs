@@ -8,8 +8,8 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::config::read::child::OnReloadFailure;
 use crate::config::{LogFormat, LogLevel};
+use crate::core::policy::OnReloadFailure;
 use crate::health::{Readiness, WatchName};
 use crate::telemetry::tests::captured;
 

@@ -12,8 +12,10 @@ use crate::app::{self, place, settings};
 use crate::cli::Output;
 use crate::commands::say;
 use crate::config::{Config, Origin};
-use crate::core::files::plan::{Because, Replace};
+use crate::core::files::plan::Replace;
+use crate::core::path::TargetPath;
 use crate::disk::fs::Kernel;
+use crate::disk::ledger::Place;
 use crate::engine::preview::Preview;
 use crate::health::Health;
 use crate::source::mailbox::Mailbox;
@@ -70,7 +72,7 @@ pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
         (false, _) => {}
     }
     if !incomplete.is_empty() {
-        incomplete.extend(troubles(&health));
+        incomplete.extend(health.report().troubles());
     }
     let rows = rows(&mut preview, &place, &config);
     let pending = rows.iter().any(|row| !matches!(row.action, "conflict" | "rejected" | "blocked"));
@@ -87,68 +89,39 @@ pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What the watches met last, each with its kind and namespace.
-fn troubles(health: &Health) -> Vec<String> {
-    let report = serde_json::to_value(health.report()).unwrap_or_default();
-    let text = |watch: &serde_json::Value, field: &str| watch[field].as_str().map(str::to_owned);
-    let trouble = |watch: &serde_json::Value| {
-        let namespace = text(watch, "namespace").unwrap_or_else(|| "all namespaces".to_owned());
-        Some(format!("{} in {namespace}: {}", text(watch, "kind")?, text(watch, "last_error")?))
-    };
-    report["watches"].as_array().into_iter().flatten().filter_map(trouble).collect()
-}
-
-fn rows(preview: &mut Preview<Kernel>, place: &crate::disk::ledger::Place, config: &Config) -> Vec<Row> {
+fn rows(preview: &mut Preview<Kernel>, place: &Place, config: &Config) -> Vec<Row> {
     let plan = preview.plan(place, config.adopt);
     let roots = settings(config).rules.roots;
-    let owner = |path: &crate::core::path::TargetPath| {
-        preview.store().path(path).and_then(|entry| entry.owner.as_ref()).map(ToString::to_string).unwrap_or_default()
-    };
+    let owner =
+        |path: &TargetPath| preview.store().path(path).and_then(|entry| entry.owner.as_ref()).map(ToString::to_string).unwrap_or_default();
+    let row = |action, path: &TargetPath, object: String, why: String| Row { action, path: roots.show(path.as_str()), object, why };
     let mut rows = Vec::new();
-    for (path, because) in &plan.remove {
-        rows.push(Row { action: "remove", path: roots.show(path.as_str()), object: owner(path), why: because.to_string() });
-    }
+    rows.extend(plan.remove.iter().map(|(path, because)| row("remove", path, owner(path), because.to_string())));
     for write in &plan.write {
         let (action, why) = match (write.replace, write.because) {
             (Replace::Nothing, _) => ("write", write.because.to_string()),
-            (Replace::Ours, Because::Mode) => ("replace", "mode differs".to_owned()),
             (Replace::Ours, because) => ("replace", because.to_string()),
             (Replace::Foreign, because) => ("replace", format!("foreign file, {because}")),
         };
-        rows.push(Row { action, path: roots.show(write.path.as_str()), object: write.owner.to_string(), why });
+        rows.push(row(action, &write.path, write.owner.to_string(), why));
     }
     for (path, object) in &plan.own {
         let is_its = preview.store().path(path).is_some_and(|entry| entry.owner.as_ref() == Some(object));
         let why = if is_its { "right already, on-delete is not in the ledger" } else { "right already, not in the ledger for this object" };
-        rows.push(Row { action: "adopt", path: roots.show(path.as_str()), object: object.to_string(), why: why.to_owned() });
+        rows.push(row("adopt", path, object.to_string(), why.to_owned()));
     }
-    for blocked in &plan.blocked {
-        rows.push(Row {
-            action: "blocked",
-            path: roots.show(blocked.path.as_str()),
-            object: blocked.owner.to_string(),
-            why: blocked.by.to_string(),
-        });
-    }
+    rows.extend(plan.blocked.iter().map(|blocked| row("blocked", &blocked.path, blocked.owner.to_string(), blocked.by.to_string())));
     for (path, conflict) in plan.conflicts.iter().filter_map(|(path, conflict)| Some((path, conflict.as_ref()?))) {
-        for loser in &conflict.losers {
-            rows.push(Row {
-                action: "conflict",
-                path: roots.show(path.as_str()),
-                object: loser.to_string(),
-                why: format!("{} keeps the path (CONFLICT={})", conflict.winner, config.conflict),
-            });
-        }
+        let why = format!("{} keeps the path (CONFLICT={})", conflict.winner, config.conflict);
+        rows.extend(conflict.losers.iter().map(|loser| row("conflict", path, loser.to_string(), why.clone())));
     }
     for (object, rejections) in preview.rejected() {
-        for rejection in rejections {
-            rows.push(Row {
-                action: "rejected",
-                path: rejection.key.as_deref().unwrap_or("(all keys)").to_owned(),
-                object: object.to_string(),
-                why: rejection.why.to_string(),
-            });
-        }
+        rows.extend(rejections.iter().map(|rejection| Row {
+            action: "rejected",
+            path: rejection.key.as_deref().unwrap_or("(all keys)").to_owned(),
+            object: object.to_string(),
+            why: rejection.why.to_string(),
+        }));
     }
     rows
 }

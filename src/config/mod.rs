@@ -43,7 +43,7 @@ use crate::config::problems::{Problem, Problems};
 use crate::config::profiles::Profile;
 use crate::config::raw::Given;
 use crate::config::read::Reader;
-use crate::config::read::child::{Child, OnReloadFailure};
+use crate::config::read::child::Child;
 use crate::config::read::exec::{AskedPods, Exec};
 pub use crate::config::read::log::{Log, LogFormat, LogLevel};
 use crate::config::read::objects::default_finalizer;
@@ -54,7 +54,7 @@ use crate::core::discretion::Output;
 use crate::core::files::project::{FileNames, Urls};
 use crate::core::object::selector::Selector;
 use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey};
-use crate::core::policy::{Adopt, Durability, OnDelete, Order};
+use crate::core::policy::{Adopt, Durability, OnDelete, OnReloadFailure, Order};
 use crate::core::retry::Retry;
 
 /// Domain of the finalizers that we name ourselves; `release --all` removes every finalizer under it.

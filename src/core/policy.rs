@@ -53,6 +53,17 @@ pub enum Durability {
     Batch,
 }
 
+/// What a reload that fails means for health.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnReloadFailure {
+    /// The reason is told, nothing more.
+    Report,
+    /// `/readyz` answers 503 too.
+    Unready,
+    /// `/healthz` answers 503 too.
+    Unhealthy,
+}
+
 /// How often reactions run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Batching {

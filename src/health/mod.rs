@@ -24,10 +24,9 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::config::read::child::OnReloadFailure;
 use crate::core::object::Kind;
-
-use self::report::Report;
+use crate::core::policy::OnReloadFailure;
+use crate::health::report::{Report, WatchReport};
 
 pub(crate) mod report;
 
@@ -45,15 +44,13 @@ struct State {
     started: Instant,
     stale_after: Option<Duration>,
     readiness: Readiness,
-    files: usize,
-    stuck: Vec<String>,
     on_reload_failure: OnReloadFailure,
-    reload_failure: Option<String>,
     owed: Vec<Owed>,
-    unanswered: Option<String>,
     dead_child: Option<DeadChild>,
     loops: Vec<LoopRow>,
     watches: Vec<WatchRow>,
+    /// What is answered as it was said.
+    report: Report,
 }
 
 struct LoopRow {
@@ -63,16 +60,12 @@ struct LoopRow {
 
 struct WatchRow {
     name: WatchName,
-    state: WatchState,
     deadline: Option<Instant>,
     last_contact: Option<Instant>,
-    relists: u64,
-    errors: u64,
-    skipped_lines: u64,
-    objects: usize,
-    last_error: Option<String>,
     /// Why single objects of it cannot be read, if they cannot.
     unread: Option<String>,
+    /// What is answered of it, but for what follows from the time.
+    report: WatchReport,
 }
 
 /// Whether consumers may rely on the files.
@@ -103,10 +96,11 @@ pub(crate) struct WatchName {
 }
 
 /// What a watch is doing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum WatchState {
     /// Opening its first call.
+    #[default]
     Connecting,
     /// Receiving a list.
     Listing,
@@ -156,15 +150,12 @@ impl Health {
             started: Instant::now(),
             stale_after,
             readiness: Readiness::Waiting("the first list".to_owned()),
-            files: 0,
-            stuck: Vec::new(),
             on_reload_failure: OnReloadFailure::Report,
-            reload_failure: None,
             owed: Vec::new(),
-            unanswered: None,
             dead_child: None,
             loops: Vec::new(),
             watches: Vec::new(),
+            report: Report::default(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -172,18 +163,8 @@ impl Health {
     /// Registers a watch: a row of the answer.
     pub(crate) fn watch(&self, name: WatchName) -> Contact {
         let mut state = self.lock();
-        state.watches.push(WatchRow {
-            name,
-            state: WatchState::Connecting,
-            deadline: None,
-            last_contact: None,
-            relists: 0,
-            errors: 0,
-            skipped_lines: 0,
-            objects: 0,
-            last_error: None,
-            unread: None,
-        });
+        let report = WatchReport::of(&name);
+        state.watches.push(WatchRow { name, deadline: None, last_contact: None, unread: None, report });
         Contact { health: self.clone(), row: state.watches.len() - 1 }
     }
 
@@ -201,12 +182,12 @@ impl Health {
 
     /// Says how many files are committed.
     pub(crate) fn set_files(&self, files: usize) {
-        self.lock().files = files;
+        self.lock().report.files = files;
     }
 
     /// Says which paths cannot be written or removed now; names only.
     pub(crate) fn set_stuck(&self, stuck: Vec<String>) {
-        self.lock().stuck = stuck;
+        self.lock().report.stuck = stuck;
     }
 
     /// Says what a reload that fails means: nothing but a reason in the answer, unless this is called.
@@ -216,7 +197,7 @@ impl Health {
 
     /// Says why the application could not be told of a change, or that it was; the text must not hold values of objects.
     pub(crate) fn set_reload_failure(&self, why: Option<String>) {
-        self.lock().reload_failure = why.map(shortened);
+        self.lock().report.reload_failure = why.map(shortened);
     }
 
     /// Says what the application is still to be told, whatever comes of it.
@@ -227,7 +208,7 @@ impl Health {
 
     /// Says what the application was told and never answered; the text must not hold values of objects.
     pub(crate) fn set_unanswered(&self, what: Option<String>) {
-        self.lock().unanswered = what.map(shortened);
+        self.lock().report.unanswered = what.map(shortened);
     }
 
     /// Says that the child ended and when it is started again, or that it runs.
@@ -264,7 +245,7 @@ pub(crate) struct Contact {
 impl Contact {
     /// Says what the watch does now.
     pub(crate) fn state(&self, state: WatchState) {
-        self.change(|row| row.state = state);
+        self.change(|row| row.report.state = state);
     }
 
     /// Says that the other side spoke just now, whatever it said.
@@ -277,9 +258,9 @@ impl Contact {
     pub(crate) fn counted(&self, counter: Counter) {
         self.change(|row| {
             let count = match counter {
-                Counter::Relist => &mut row.relists,
-                Counter::Error => &mut row.errors,
-                Counter::SkippedLine => &mut row.skipped_lines,
+                Counter::Relist => &mut row.report.relists,
+                Counter::Error => &mut row.report.errors,
+                Counter::SkippedLine => &mut row.report.skipped_lines,
             };
             *count = count.saturating_add(1);
         });
@@ -287,18 +268,18 @@ impl Contact {
 
     /// Sets how many lists were begun anew.
     pub(crate) fn relists(&self, relists: u64) {
-        self.change(|row| row.relists = relists);
+        self.change(|row| row.report.relists = relists);
     }
 
     /// Notes the last error; the text must not hold values of objects.
     pub(crate) fn error(&self, text: impl Into<String>) {
         let text = shortened(text.into());
-        self.change(|row| row.last_error = Some(text));
+        self.change(|row| row.report.last_error = Some(text));
     }
 
     /// What went wrong is got over.
     pub(crate) fn recovered(&self) {
-        self.change(|row| row.last_error = None);
+        self.change(|row| row.report.last_error = None);
     }
 
     /// Says why single objects cannot be read, or that they can; the text must not hold values of objects.
@@ -308,7 +289,7 @@ impl Contact {
 
     /// Says how many objects the watch gives.
     pub(crate) fn objects(&self, objects: usize) {
-        self.change(|row| row.objects = objects);
+        self.change(|row| row.report.objects = objects);
     }
 
     /// Promises that this loop speaks again within `time`; liveness fails when it does not.

@@ -3,16 +3,14 @@
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::config::read::child::OnReloadFailure;
 use crate::core::object::Kind;
-use crate::health::{DeadChild, Owed, Readiness, State, WatchState};
+use crate::core::policy::OnReloadFailure;
+use crate::health::{DeadChild, Owed, Readiness, State, WatchName, WatchState};
 
 /// The body of `/healthz` and `/readyz`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
 pub struct Report {
-    status: Status,
-    #[serde(skip)]
-    verdict: Verdict,
+    status: Liveness,
     /// What fails liveness, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failing: Vec<String>,
@@ -23,17 +21,17 @@ pub struct Report {
     waiting_for: Option<String>,
     loops: Vec<LoopReport>,
     watches: Vec<WatchReport>,
-    files: usize,
-    stuck: Vec<String>,
+    pub(super) files: usize,
+    pub(super) stuck: Vec<String>,
     /// Why the application could not be told of a change.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reload_failure: Option<String>,
+    pub(super) reload_failure: Option<String>,
     /// What the application is still to be told.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     owed: Vec<OwedReport>,
     /// What it was told and never answered.
     #[serde(skip_serializing_if = "Option::is_none")]
-    unanswered: Option<String>,
+    pub(super) unanswered: Option<String>,
     /// The child, while it does not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     dead_child: Option<ChildReport>,
@@ -42,23 +40,21 @@ pub struct Report {
 }
 
 /// Whether we are alive, and if not, who fails.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Verdict {
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+pub(crate) enum Liveness {
     /// Everything advances.
+    #[default]
+    #[serde(rename = "ok")]
     Alive,
     /// A loop or a watch of ours missed its own deadline.
+    #[serde(rename = "failing")]
     Stuck,
     /// Everything advances, but a watch was too long without contact.
+    #[serde(rename = "failing")]
     Stale,
     /// Everything advances, but the application cannot be told of changes.
+    #[serde(rename = "failing")]
     Untold,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Status {
-    Ok,
-    Failing,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -73,18 +69,32 @@ struct ChildReport {
     next_start_seconds: u64,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-struct WatchReport {
+/// The row of a watch.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
+pub(super) struct WatchReport {
     kind: Option<&'static str>,
     namespace: Option<String>,
     ok: bool,
-    state: WatchState,
+    pub(super) state: WatchState,
     last_contact_seconds: Option<u64>,
-    relists: u64,
-    errors: u64,
-    skipped_lines: u64,
-    last_error: Option<String>,
-    objects: usize,
+    pub(super) relists: u64,
+    pub(super) errors: u64,
+    pub(super) skipped_lines: u64,
+    pub(super) last_error: Option<String>,
+    pub(super) objects: usize,
+}
+
+impl WatchReport {
+    /// That of a watch which has not begun.
+    pub(super) fn of(name: &WatchName) -> Self {
+        Self { kind: name.kind.map(Kind::as_str), namespace: name.namespace.clone(), ..Self::default() }
+    }
+
+    /// What it met last, with its kind and namespace.
+    fn trouble(&self) -> Option<String> {
+        let namespace = self.namespace.as_deref().unwrap_or("all namespaces");
+        Some(format!("{} in {namespace}: {}", self.kind?, self.last_error.as_ref()?))
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -99,12 +109,12 @@ struct OwedReport {
 impl Report {
     /// Whether every loop and its attempts advance: `/healthz` answers 200.
     pub fn is_alive(&self) -> bool {
-        self.status == Status::Ok
+        self.status == Liveness::Alive
     }
 
     /// The same, and who fails.
-    pub(crate) fn verdict(&self) -> Verdict {
-        self.verdict
+    pub(crate) fn liveness(&self) -> Liveness {
+        self.status
     }
 
     /// Whether consumers may rely on the files: `/readyz` answers 200.
@@ -115,6 +125,11 @@ impl Report {
     /// Whether the files are there, whatever became of reloads.
     pub(crate) fn is_synced(&self) -> bool {
         self.synced
+    }
+
+    /// What the watches of a cluster met last.
+    pub fn troubles(&self) -> impl Iterator<Item = String> {
+        self.watches.iter().filter_map(WatchReport::trouble)
     }
 
     /// What fails liveness, each by name.
@@ -151,51 +166,41 @@ impl State {
                 failing.push(format!("{} without contact for {} s", row.name, silent.as_secs()));
             }
             watches.push(WatchReport {
-                kind: row.name.kind.map(Kind::as_str),
-                namespace: row.name.namespace.clone(),
                 ok: !late(row.deadline) && !stale,
-                state: row.state,
                 last_contact_seconds: row.last_contact.map(|contact| now.saturating_duration_since(contact).as_secs()),
-                relists: row.relists,
-                errors: row.errors,
-                skipped_lines: row.skipped_lines,
-                last_error: row.last_error.clone().or_else(|| row.unread.clone()),
-                objects: row.objects,
+                last_error: row.report.last_error.clone().or_else(|| row.unread.clone()),
+                ..row.report.clone()
             });
         }
-        let failed = self.reload_failure.as_ref().map(|why| format!("reload failed: {why}"));
+        let failed = self.report.reload_failure.as_ref().map(|why| format!("reload failed: {why}"));
         let means = |policy: OnReloadFailure| failed.clone().filter(|_| self.on_reload_failure == policy);
         let waiting_for = match &self.readiness {
             Readiness::Ready => means(OnReloadFailure::Unready),
             Readiness::Waiting(what) => Some(what.clone()),
         };
         let untold = means(OnReloadFailure::Unhealthy);
-        let verdict = match (stuck, failing.is_empty(), &untold) {
-            (true, ..) => Verdict::Stuck,
-            (false, false, _) => Verdict::Stale,
-            (false, true, Some(_)) => Verdict::Untold,
-            (false, true, None) => Verdict::Alive,
+        let status = match (stuck, failing.is_empty(), &untold) {
+            (true, ..) => Liveness::Stuck,
+            (false, false, _) => Liveness::Stale,
+            (false, true, Some(_)) => Liveness::Untold,
+            (false, true, None) => Liveness::Alive,
         };
         failing.extend(untold);
         Report {
-            verdict,
-            status: if failing.is_empty() { Status::Ok } else { Status::Failing },
+            status,
             failing,
             version: env!("CARGO_PKG_VERSION"),
             ready: waiting_for.is_none(),
             waiting_for,
             loops: self.loops.iter().map(|row| LoopReport { name: row.name, ok: !late(row.deadline) }).collect(),
             watches,
-            files: self.files,
-            stuck: self.stuck.clone(),
-            reload_failure: self.reload_failure.clone(),
             owed: self.owed.iter().map(|owed| owed.report(now)).collect(),
-            unanswered: self.unanswered.clone(),
             dead_child: self.dead_child.map(|DeadChild { code, due }| ChildReport {
                 exit_code: code,
                 next_start_seconds: due.saturating_duration_since(now).as_secs(),
             }),
             synced: self.readiness == Readiness::Ready,
+            ..self.report.clone()
         }
     }
 }

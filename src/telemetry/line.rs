@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::TimeZone;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -42,28 +43,14 @@ where
         let Fields { message, rest, .. } = fields;
         match self.form {
             Form::Json => writeln!(writer, r#"{{"time": "{time}", "level": "{level}", "msg": {}{rest}}}"#, json(&message)),
-            Form::Logfmt => writeln!(writer, "time={time} level={level} msg={}{rest}", quoted(&message)),
+            Form::Logfmt => writeln!(writer, "time={time} level={level} msg={}{rest}", json(&message)),
         }
     }
 }
 
 /// ISO 8601 with microseconds and the zone's offset.
 fn time(now: Timestamp, zone: &TimeZone) -> String {
-    let offset = zone.to_offset(now);
-    let (at, seconds) = (offset.to_datetime(now), offset.seconds());
-    let (sign, minutes) = (if seconds < 0 { '-' } else { '+' }, seconds.unsigned_abs() / 60);
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}{sign}{:02}:{:02}",
-        at.year(),
-        at.month(),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second(),
-        at.subsec_nanosecond() / 1000,
-        minutes / 60,
-        minutes % 60,
-    )
+    DateTimePrinter::new().precision(Some(6)).timestamp_with_offset_to_string(&now, zone.to_offset(now))
 }
 
 /// Python knows nothing below DEBUG.
@@ -130,15 +117,10 @@ fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A logfmt value: bare where that is unambiguous.
+/// A logfmt value: bare where that is unambiguous, else between quotes, where JSON's escapes are those of logfmt.
 fn value(text: &str) -> String {
     let bare = |character: char| !character.is_whitespace() && !character.is_control() && !matches!(character, '"' | '=' | '\\');
-    if !text.is_empty() && text.chars().all(bare) { text.to_owned() } else { quoted(text) }
-}
-
-/// A logfmt value between quotes: JSON's escapes are those of logfmt.
-fn quoted(text: &str) -> String {
-    json(text)
+    if !text.is_empty() && text.chars().all(bare) { text.to_owned() } else { json(text) }
 }
 
 #[cfg(test)]

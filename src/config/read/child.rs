@@ -10,6 +10,7 @@ use crate::config::read::Reader;
 use crate::config::read::parse::{self, Expected};
 use crate::config::read::{numbers, reload};
 use crate::core::discretion::Output;
+use crate::core::policy::OnReloadFailure;
 
 /// The application as a child of ours.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,17 +54,6 @@ pub(crate) enum Restart {
     Never,
     /// It is started again.
     Always,
-}
-
-/// What a reload that fails means for health.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum OnReloadFailure {
-    /// The reason is told, nothing more.
-    Report,
-    /// `/readyz` answers 503 too.
-    Unready,
-    /// `/healthz` answers 503 too.
-    Unhealthy,
 }
 
 impl Reader<'_> {
