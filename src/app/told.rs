@@ -12,20 +12,20 @@ use crate::config::{Config, LedgerPlace, selection_hash};
 use crate::core::tell::told::Told;
 use crate::core::tell::trigger::Watched;
 use crate::disk::fs::Kernel;
-use crate::disk::told::Place;
+use crate::disk::told::ToldFile;
 
 /// What could not be written is written again after this.
 const AGAIN: Duration = Duration::from_secs(30);
 
 /// Where it is kept: with a LEDGER that is a path, where pods or Secrets are watched.
-pub(crate) fn place(config: &Config) -> Option<Place> {
+pub(crate) fn place(config: &Config) -> Option<ToldFile> {
     let LedgerPlace::Path(ledger) = &config.ledger else { return None };
-    config.triggers.watched().next().map(|_| Place::beside(ledger))
+    config.triggers.watched().next().map(|_| ToldFile::beside(ledger))
 }
 
 /// Keeps it.
 pub(crate) struct Keeper {
-    place: Place,
+    place: ToldFile,
     writing: Option<JoinHandle<io::Result<()>>>,
     /// When to try again what failed.
     again: Option<Instant>,
@@ -35,7 +35,7 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     /// A keeper of this place.
-    pub(crate) const fn new(place: Place) -> Self {
+    pub(crate) const fn new(place: ToldFile) -> Self {
         Self { place, writing: None, again: None, said: false }
     }
 

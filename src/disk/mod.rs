@@ -440,6 +440,26 @@ pub(crate) fn write_all<F: Fs>(fs: &mut F, file: &F::Handle, mut bytes: &[u8]) -
     Ok(())
 }
 
+/// The name under which a ledger, or what stands beside it, is written anew. It is told by that file's name alone, so that a
+/// crash leaves nothing unknown.
+fn temp_beside(name: &str) -> String {
+    format!("{RESERVED_PREFIX}{}.tmp", name.strip_prefix(RESERVED_PREFIX).unwrap_or(name))
+}
+
+/// Replaces a file as a whole; it is locked before it gets the name. After a failure what was there is there.
+fn replace<F: Fs>(fs: &mut F, home: &F::Handle, name: &str, bytes: &[u8]) -> io::Result<F::Handle> {
+    let temp = temp_beside(name);
+    // Left by a crash in this very place.
+    let _ = fs.unlink(home, &temp);
+    let file = fs.create(home, &temp)?;
+    let written = write_all(fs, &file, bytes).and_then(|()| fs.lock(&file)).and_then(|_| fs.sync(&file));
+    if let Err(error) = written.and_then(|()| fs.rename(home, &temp, name, true)) {
+        let _ = fs.unlink(home, &temp);
+        return Err(error);
+    }
+    Ok(file)
+}
+
 /// Reads until the end or `limit` bytes.
 pub(crate) fn read_to_end<F: Fs>(fs: &mut F, file: &F::Handle, into: &mut Vec<u8>, limit: u64) -> io::Result<()> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -3,21 +3,20 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::core::path::RESERVED_PREFIX;
 use crate::disk::fs::Fs;
-use crate::disk::{read_to_end, write_all};
+use crate::disk::{read_to_end, replace};
 
 /// A file larger than this is not one of ours.
 const LARGEST: u64 = 64 << 20;
 
 /// Where it lies: beside a ledger.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Place {
+pub(crate) struct ToldFile {
     folder: PathBuf,
     name: String,
 }
 
-impl Place {
+impl ToldFile {
     /// The place beside this ledger.
     pub(crate) fn beside(ledger: &Path) -> Self {
         let name = ledger.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -48,15 +47,7 @@ impl Place {
     /// When the file system refuses; what was there before is there then.
     pub(crate) fn replace<F: Fs>(&self, fs: &mut F, bytes: &[u8]) -> io::Result<()> {
         let home = fs.open_root(&self.folder, None)?;
-        let temp = format!("{RESERVED_PREFIX}{}.tmp", self.name);
-        // Left by a crash in this very place.
-        let _ = fs.unlink(&home, &temp);
-        let file = fs.create(&home, &temp)?;
-        let done = write_all(fs, &file, bytes).and_then(|()| fs.sync(&file)).and_then(|()| fs.rename(&home, &temp, &self.name, true));
-        if let Err(error) = done {
-            let _ = fs.unlink(&home, &temp);
-            return Err(error);
-        }
+        replace(fs, &home, &self.name, bytes)?;
         fs.sync(&home)
     }
 }
@@ -69,7 +60,7 @@ mod tests {
     #[test]
     fn r15_it_is_replaced_as_a_whole_and_leaves_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let (place, mut fs) = (Place::beside(&folder.path().join("ledger")), Kernel::default());
+        let (place, mut fs) = (ToldFile::beside(&folder.path().join("ledger")), Kernel::default());
         assert_eq!(place.path(), folder.path().join("ledger.told"));
         assert_eq!(place.read(&mut fs).unwrap(), b"");
         for text in ["a longer text", "a text"] {
@@ -83,11 +74,11 @@ mod tests {
     #[test]
     fn r15_what_cannot_be_replaced_stays() {
         let folder = tempfile::tempdir().unwrap();
-        let (place, mut fs) = (Place::beside(&folder.path().join("ledger")), Kernel::default());
+        let (place, mut fs) = (ToldFile::beside(&folder.path().join("ledger")), Kernel::default());
         std::fs::create_dir(place.path()).unwrap();
         assert!(place.replace(&mut fs, b"text").is_err() && place.read(&mut fs).is_err());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-        let nowhere = Place::beside(&folder.path().join("no/ledger"));
+        let nowhere = ToldFile::beside(&folder.path().join("no/ledger"));
         assert!(nowhere.replace(&mut fs, b"text").is_err());
         assert_eq!(nowhere.read(&mut fs).unwrap(), b"", "there is none");
     }

@@ -23,13 +23,14 @@ use crate::core::path::TargetPath;
 use crate::core::policy::Durability;
 use crate::disk::fs::Fs;
 use crate::disk::{WriteError, lacks_room};
+use crate::engine::attempts::RETRY_MAX;
 use crate::engine::outcome::{Act, Change, Outcome, What};
 use crate::engine::turns::{Refusal, Work};
-use crate::engine::{Engine, LOOK_AGAIN, RETRY_MAX, Retry};
+use crate::engine::{Engine, LOOK_AGAIN};
 
 impl<F: Fs> Engine<F> {
     pub(super) fn apply(&mut self, plan: Plan, bodies: &mut Bodies, outcome: &mut Outcome, now: Duration) {
-        if plan.is_empty() && self.owed.is_empty() && self.prune_due.is_none() {
+        if plan.is_empty() && self.unrecorded.is_empty() && self.prune_due.is_none() {
             return;
         }
         let Plan { own, remove, write, twins, .. } = plan;
@@ -145,15 +146,15 @@ impl<F: Fs> Engine<F> {
         if self.ledger_lost {
             return Err(std::io::Error::other("the ledger is not in its place"));
         }
-        if !self.owed.is_empty() {
-            records.splice(0..0, self.owed.iter().cloned());
+        if !self.unrecorded.is_empty() {
+            records.splice(0..0, self.unrecorded.iter().cloned());
         }
         if records.is_empty() {
             return Ok(());
         }
         self.make_fit(&records)?;
         self.ledger.append(&mut self.disk.fs, &records)?;
-        self.owed = Vec::new();
+        self.unrecorded = Vec::new();
         match self.disk.durability() {
             Durability::None => Ok(()),
             Durability::Each | Durability::Batch => self.ledger.sync(&mut self.disk.fs),
@@ -163,7 +164,7 @@ impl<F: Fs> Engine<F> {
     /// Appends records of things that are so already; what cannot be appended now is owed.
     pub(super) fn append_or_owe(&mut self, records: Vec<Record>) {
         if !records.is_empty() && self.append(records.clone()).is_err() {
-            self.owed.extend(records);
+            self.unrecorded.extend(records);
         }
     }
 
@@ -204,7 +205,7 @@ impl<F: Fs> Engine<F> {
             if let Some(path) = self.claimed_as_file(&folder) {
                 // The folder was in the way of this file.
                 self.store.saw(&path, OnDisk::Unknown);
-                self.retries.set(path, now + Duration::from_millis(1), Retry::default());
+                self.attempts.look_anew(path, now, None);
             }
         }
         self.append_or_owe(records);
@@ -281,7 +282,7 @@ impl<F: Fs> Engine<F> {
         self.succeeded(path, work.now, work.outcome);
         if work.refused.is_some() && !self.store.is_recorded(path, owner) {
             // It is right, and ours; whether it stays when its object goes is not in the ledger yet.
-            self.retries.set(path.clone(), work.now + LOOK_AGAIN, Retry::default());
+            self.attempts.look_anew(path.clone(), work.now, Some(LOOK_AGAIN));
         }
         if replace == Replace::Foreign {
             self.note(owner, What::Replaced(path.clone()), work.outcome);

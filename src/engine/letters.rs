@@ -10,7 +10,7 @@ use crate::core::files::plan;
 use crate::core::files::store::Store;
 use crate::core::path::TargetPath;
 use crate::disk::fs::Fs;
-use crate::engine::{Engine, Retry};
+use crate::engine::Engine;
 
 /// Who has a name, by the name in small letters.
 #[derive(Default)]
@@ -102,7 +102,7 @@ impl<F: Fs> Engine<F> {
             }
             for path in self.letters.waiting.remove(&name).unwrap_or_default() {
                 self.store.saw(&path, OnDisk::Unknown);
-                self.retries.set(path, now + Duration::from_millis(1), Retry::default());
+                self.attempts.look_anew(path, now, None);
             }
         }
     }

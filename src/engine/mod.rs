@@ -4,60 +4,46 @@
 //! One call is one commit. Its cost follows what the batch touched, never how many files there are.
 
 mod apply;
+mod attempts;
 mod lasting;
 mod letters;
 mod notes;
+mod notices;
 pub mod outcome;
+mod place;
 pub(crate) mod preview;
 mod reacting;
 mod room;
+mod survey;
 mod turns;
-mod waiting;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::io;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::debt::Debt;
-use crate::core::files::entry::{Obstacle, OnDisk};
+use crate::core::files::entry::OnDisk;
 use crate::core::files::folded::{Fate, Folded};
 use crate::core::files::held::Held;
-use crate::core::files::ledger::Kept;
-use crate::core::files::plan::{self, Batch, Blocked, Conflict, Plan};
-use crate::core::files::project::Rejection;
+use crate::core::files::ledger::Record;
+use crate::core::files::plan::{self, Batch, Plan};
 use crate::core::files::store::{SourceScope, Store};
 use crate::core::object::{ObjectKey, SourceEvent};
 use crate::core::path::TargetPath;
 use crate::core::policy::Adopt;
-use crate::core::schedule::Schedule;
 use crate::disk::Disk;
 use crate::disk::fs::Fs;
-use crate::disk::ledger::beside::{sibling_paths, unheld};
-use crate::disk::ledger::{LedgerError, LedgerFile, Place};
-
+use crate::disk::ledger::beside::unheld;
+use crate::disk::ledger::{LedgerError, LedgerFile, Opened, Place};
+use crate::engine::attempts::Attempts;
+use crate::engine::notices::Notices;
 use crate::engine::outcome::{Outcome, Settings};
 
-/// The former owner's file stays at most this long while the new owner's bytes are fetched.
-const HAND_OVER_MAX: Duration = Duration::from_secs(30);
-/// Bytes that were asked for and did not come are asked for again after this.
-const FETCH_PATIENCE: Duration = Duration::from_secs(5);
 /// What could not be cleaned up is tried again after this.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// Longest wait between two attempts at one file.
-const RETRY_MAX: Duration = Duration::from_secs(30);
 /// Paths named among those that could not be made right.
 const STUCK_NAMED: usize = 10;
 /// More objects than this are not fetched one by one: the sources list again.
 pub const FETCH_MAX: usize = 100;
-
-/// An attempt to be made again.
-#[derive(Clone, Copy, Default, Debug)]
-struct Retry {
-    attempts: u32,
-    /// Whether a write was tried, rather than bytes waited for.
-    attempted: bool,
-}
 
 /// See the module's header.
 pub struct Engine<F: Fs> {
@@ -74,35 +60,22 @@ pub struct Engine<F: Fs> {
     /// Files of which no mark can tell whose they are; empty once it was told how many nobody knows.
     unmarked: Vec<TargetPath>,
     /// Records that could not be appended when they were due.
-    owed: Vec<crate::core::files::ledger::Record>,
+    unrecorded: Vec<Record>,
     /// What is known of reactions; nothing costs anything where there are none.
     reacting: reacting::Reacting,
-    retries: Schedule<TargetPath, Retry>,
-    /// The last write failed: attempts go one by one until one works, the next one not before this time.
-    degraded: Option<Duration>,
+    attempts: Attempts,
+    notices: Notices,
     /// The ledger is not where it should be, or does not hold what is ours: nothing new is made.
     ledger_lost: bool,
     /// When to look for empty folders of ours.
     prune_due: Option<Duration>,
     /// When to give back the room of what is gone.
     tidy_due: Option<Duration>,
-    handing_over: Schedule<TargetPath>,
     releasing: HashMap<Arc<ObjectKey>, notes::Releasing>,
-    conflicts: HashMap<TargetPath, Conflict>,
-    blocked: HashMap<TargetPath, Blocked>,
-    /// Objects whose files lie outside of FOLDER.
-    outside: HashMap<Arc<ObjectKey>, Box<str>>,
-    rejected: HashMap<Arc<ObjectKey>, Vec<Rejection>>,
-    failing: HashSet<TargetPath>,
     /// Files that nobody wants and that stay until new ones of their objects are written.
     held: Held,
     /// Who has a name, where file systems ignore case.
     letters: letters::Letters,
-    /// Objects whose bytes were dropped, and when to ask for them again.
-    unread: Schedule<Arc<ObjectKey>>,
-    overdue: waiting::Overdue,
-    /// Objects that were asked for and could not be read.
-    unanswered: HashSet<Arc<ObjectKey>>,
     /// The selection under which our files became ours, while the present one has not matched anything.
     former_selection: Option<String>,
     ready: bool,
@@ -115,8 +88,8 @@ impl<F: Fs> Engine<F> {
     /// When there is no ledger to work with; it is worth trying again.
     pub fn open(mut disk: Disk<F>, place: Place, settings: Settings, mut store: Store) -> Result<(Self, Start), LedgerError> {
         let roots = disk.roots().clone();
-        let opened = LedgerFile::open(&mut disk.fs, &place, &roots)?;
-        disk.identify(opened.file.id());
+        let (ledger, mut opened) = LedgerFile::open(&mut disk.fs, &place, &roots)?;
+        disk.identify(ledger.id());
         disk.guard_ledger(&place);
         disk.mark_for(&place);
         let protects = settings.adopt != Adopt::Overwrite;
@@ -124,71 +97,38 @@ impl<F: Fs> Engine<F> {
         let unkeepable = protects && !disk.can_spare("");
         let forgets = lasting::adopt(&mut store, &opened.contents, settings.rules.annotations, |_, _| true);
         store.hold_back(opened.former_selection.is_some());
-        let mut swept = 0;
-        let mut folders = store.known_folders();
-        folders.insert("".into());
-        folders.extend(opened.contents.folders.iter().map(|folder| folder.as_str().into()));
-        for folder in folders {
-            swept += disk.sweep(&folder, &opened.ids);
-        }
-        swept += disk.sweep_staging(&opened.ids);
-        for folder in &opened.contents.folders {
-            // A crash may have come between making it and setting its mode. If it cannot be set now it is at the next start.
-            let _ = disk.set_folder_mode(folder);
-        }
-        disk.end_batch();
+        let swept = clean_up(&mut disk, &store, &opened);
+        let contents = &mut opened.contents;
         // A ledger from before that note has files, and one that cannot be read may have said so.
-        let continues = opened.contents.finished || !opened.contents.owned.is_empty() || opened.unreadable.is_some();
-        let start = Start {
-            owned: opened.contents.owned.len(),
-            swept,
-            taken_over: opened.taken_over,
-            unreadable: opened.unreadable.map(|error| error.to_string()),
-            skipped: opened.contents.skipped,
-            owed: opened.contents.owed,
-            debt: opened.contents.debt.clone(),
-            continues,
-            marked: opened.found.marked,
-            cut: opened.found.cut,
-            unkeepable,
-        };
+        let continues = contents.finished || !contents.owned.is_empty() || opened.unreadable.is_some();
         let mut engine = Self {
             disk,
-            ledger: opened.file,
+            ledger,
             place,
             settings,
             store,
-            folders: opened.contents.folders,
-            siblings: opened.contents.siblings,
-            left_out: opened.left_out,
-            unmarked: opened.found.unmarked,
-            owed: Vec::new(),
-            reacting: reacting::Reacting::new(opened.contents.owed, opened.contents.debt, opened.contents.finished),
-            retries: Schedule::default(),
-            degraded: None,
+            folders: std::mem::take(&mut contents.folders),
+            siblings: std::mem::take(&mut contents.siblings),
+            left_out: std::mem::take(&mut opened.left_out),
+            unmarked: std::mem::take(&mut opened.found.unmarked),
+            unrecorded: Vec::new(),
+            reacting: reacting::Reacting::new(contents.owed, contents.debt.clone(), contents.finished),
+            attempts: Attempts::default(),
+            notices: Notices::default(),
             ledger_lost: false,
             prune_due: None,
             tidy_due: None,
-            handing_over: Schedule::default(),
             releasing: HashMap::new(),
-            conflicts: HashMap::new(),
-            blocked: HashMap::new(),
-            outside: HashMap::new(),
-            rejected: HashMap::new(),
-            failing: HashSet::new(),
             held: Held::default(),
             letters: letters::Letters::default(),
-            unread: Schedule::default(),
-            overdue: waiting::Overdue::default(),
-            unanswered: HashSet::new(),
-            former_selection: opened.former_selection,
+            former_selection: opened.former_selection.take(),
             ready: false,
         };
         if forgets {
             // If this fails it is the same at the next start.
             engine.compact();
         }
-        Ok((engine, start))
+        Ok((engine, Start { opened, swept, continues, unkeepable }))
     }
 
     /// Folds a batch, plans what it touched, applies the plan.
@@ -230,26 +170,26 @@ impl<F: Fs> Engine<F> {
 
     /// How many paths could not be made right so far, and objects whose bytes are needed and could not be read.
     pub fn stuck(&self) -> usize {
-        self.failing.len() + self.blocked.len() + self.held.len() + self.unanswered.len()
+        self.attempts.failing.len() + self.notices.blocked.len() + self.held.len() + self.attempts.unanswered.len()
     }
 
     /// Whether a wanted file is missing or not right: it failed, is blocked, or waits for bytes that the API server has.
     pub(crate) fn is_amiss(&self) -> bool {
-        self.stuck() > 0 || !self.retries.is_empty() || !self.unread.is_empty()
+        self.stuck() > 0 || !self.attempts.is_empty()
     }
 
     /// How many such files there are, or objects whose files are not known. Costs as much as there are.
     pub(crate) fn amiss(&self) -> usize {
-        let elsewhere = |path: &TargetPath| self.failing.contains(path) || self.blocked.contains_key(path);
-        let waiting = self.retries.iter().filter(|(path, _)| !elsewhere(path)).count();
-        self.failing.len() + self.blocked.len() + self.held.len() + waiting + self.unread.iter().count()
+        let (failing, blocked) = (&self.attempts.failing, &self.notices.blocked);
+        let others = self.attempts.count(|path| failing.contains(path) || blocked.contains_key(path));
+        failing.len() + blocked.len() + self.held.len() + others
     }
 
     /// Some of them, for people.
     pub(crate) fn stuck_paths(&self) -> Vec<String> {
-        let paths =
-            self.failing.iter().chain(self.blocked.keys()).chain(self.held.paths()).map(|path| self.disk.roots().show(path.as_str()));
-        paths.chain(self.unanswered.iter().map(|key| format!("{key} (could not be read)"))).take(STUCK_NAMED).collect()
+        let paths = self.attempts.failing.iter().chain(self.notices.blocked.keys()).chain(self.held.paths());
+        let paths = paths.map(|path| self.disk.roots().show(path.as_str()));
+        paths.chain(self.attempts.unanswered.iter().map(|key| format!("{key} (could not be read)"))).take(STUCK_NAMED).collect()
     }
 
     /// How many paths are ours.
@@ -268,31 +208,31 @@ impl<F: Fs> Engine<F> {
             self.prune_due = Some(now);
         }
         let released = self.release_former_selection(settled, &mut outcome);
-        if settled || released || ((self.degraded.is_some() || self.ledger_lost) && self.check_place()) {
+        if settled || released || ((self.attempts.is_degraded() || self.ledger_lost) && self.check_place()) {
             folded.touched.extend(self.store.paths().map(|(path, _)| path.clone()));
         }
-        self.take_due(now, &mut folded.touched);
+        self.attempts.take_due(&mut self.store, &mut folded.touched, now);
         self.store.touch_lasting(&mut folded.touched);
         self.touch_held(&mut folded.touched);
         self.survey(&folded.touched, &mut outcome, now);
         let plan = self.plan(&folded, settled);
-        self.note_conflicts(&plan.conflicts, &mut outcome);
-        self.note_blocked(&folded.touched, &plan.blocked, &mut outcome);
+        self.notices.note_conflicts(&plan.conflicts, &self.store, &mut outcome.notes);
+        self.notices.note_blocked(&folded.touched, &plan.blocked, &self.store, &mut outcome.notes);
         self.note_held(&folded.touched, &plan, &mut outcome);
-        self.note_rejections(std::mem::take(&mut folded.rejections), &mut outcome);
-        self.note_outside(std::mem::take(&mut folded.outside), &mut outcome);
-        self.note_handing_over(&folded.touched, &plan.handing_over, now);
+        self.notices.note_rejections(std::mem::take(&mut folded.rejections), &mut outcome.notes);
+        self.notices.note_outside(std::mem::take(&mut folded.outside), &mut outcome.notes);
+        self.attempts.note_handing_over(&folded.touched, &plan.handing_over, now);
         let awaited = self.awaited(&folded, &plan);
         outcome.fetch.clone_from(&plan.fetch);
         outcome.ask.clone_from(&plan.ask);
         outcome.remotes = std::mem::take(&mut folded.remotes);
         outcome.answered = std::mem::take(&mut folded.answered);
-        self.note_unanswered(std::mem::take(&mut folded.unanswered), &folded.seen);
-        self.fetch_unread(std::mem::take(&mut folded.unread), &folded.seen, &mut outcome, now);
+        self.attempts.note_unanswered(std::mem::take(&mut folded.unanswered), &folded.seen);
+        outcome.fetch.extend(self.attempts.take_unread(std::mem::take(&mut folded.unread), &folded.seen, &self.store, now));
         let inherited = plan.own.iter().map(|(_, owner)| owner.clone()).collect();
         self.apply(plan, &mut folded.bodies, &mut outcome, now);
-        self.await_bytes(awaited, now);
-        self.drop_moot(&folded.touched, now);
+        self.attempts.await_bytes(awaited, now);
+        self.attempts.drop_moot(&folded.touched, &self.store, now);
         self.disk.end_batch();
         if self.ledger.is_mostly_garbage() {
             self.compact();
@@ -305,7 +245,7 @@ impl<F: Fs> Engine<F> {
         if folded.progressed {
             self.note_progress();
         }
-        if !self.ready && self.store.settled() && self.attempted() {
+        if !self.ready && self.store.settled() && self.attempts.are_made(&self.store) {
             self.ready = true;
             self.finished();
             let roots = self.disk.roots().clone();
@@ -321,154 +261,67 @@ impl<F: Fs> Engine<F> {
     fn plan(&self, folded: &Folded, settled: bool) -> Plan {
         let at_hand = |path: &TargetPath, key: &Arc<ObjectKey>| folded.bodies.has(path, key);
         // What the lists leave over is known now only: a file that failed meanwhile may take the place of any of it.
-        let lost: Vec<TargetPath> = if settled { self.failing.iter().cloned().collect() } else { Vec::new() };
-        let in_vain = |path: &TargetPath| !settled && (self.failing.contains(path) || self.blocked.contains_key(path));
+        let lost: Vec<TargetPath> = if settled { self.attempts.failing.iter().cloned().collect() } else { Vec::new() };
+        let in_vain = |path: &TargetPath| !settled && (self.attempts.failing.contains(path) || self.notices.blocked.contains_key(path));
         let (touched, adopt) = (&folded.touched, self.settings.adopt);
         plan::plan(&Batch { touched, at_hand: &at_hand, adopt, held: &self.held, in_vain: &in_vain, lost: &lost }, &self.store)
     }
 
-    /// Files of a former selection stay until the present one matches something. Whether it does so now, for the first time.
-    fn release_former_selection(&mut self, settled: bool, outcome: &mut Outcome) -> bool {
-        let Some(former) = &self.former_selection else { return false };
-        if !self.store.matches_something() {
-            outcome.held_back = settled.then(|| (former.clone(), self.store.owned()));
-            return false;
-        }
-        self.former_selection = None;
-        self.store.hold_back(false);
-        self.ledger.select(&self.place.selection);
-        // The files that go are in the ledger before and after; if this fails they go all the same.
-        self.compact();
-        true
-    }
-
-    /// Looks at paths that nobody has looked at yet.
-    fn survey(&mut self, touched: &BTreeSet<TargetPath>, outcome: &mut Outcome, now: Duration) {
-        self.letters.begin();
-        let unseen: Vec<_> = plan::unseen(touched, &self.store).map(|(path, content)| (path.clone(), content)).collect();
-        let mut siblings = None;
-        for (path, content) in unseen {
-            let digester = self.store.digester().clone();
-            match self.disk.look(path.folder(), path.name(), &content, &digester) {
-                Ok(mut seen) => {
-                    if seen == OnDisk::Obstacle(Obstacle::Folder) && self.folder_goes(&path) {
-                        seen = OnDisk::Unknown;
-                    }
-                    let foreign = self.store.path(&path).is_some_and(|entry| entry.owner.is_none());
-                    if foreign && matches!(seen, OnDisk::File(_)) {
-                        let roots = self.disk.roots().clone();
-                        let theirs = siblings.get_or_insert_with(|| sibling_paths(&mut self.disk.fs, &self.place, &roots));
-                        match theirs {
-                            Ok(theirs) if theirs.contains(&path) => seen = OnDisk::Obstacle(Obstacle::Sibling),
-                            Ok(_) => {}
-                            Err(error) => {
-                                let error = error.to_string();
-                                self.failed(&path, &error, outcome, now);
-                                continue;
-                            }
-                        }
-                    }
-                    if matches!(seen, OnDisk::File(_)) && self.disk.ignores_case(path.folder()) {
-                        seen = self.in_letters(&path, seen);
-                    }
-                    self.store.saw(&path, seen);
-                }
-                Err(error) => self.failed(&path, &error.to_string(), outcome, now),
-            }
+    /// Adds files that stay until one of the touched paths is written: that may be now.
+    fn touch_held(&self, touched: &mut BTreeSet<TargetPath>) {
+        if !self.held.is_empty() {
+            let held: Vec<_> = touched.iter().flat_map(|path| self.held.waiting_for(path)).cloned().collect();
+            touched.extend(held);
         }
     }
 
-    /// Whether a folder that stands where a file is wanted is ours and about to be emptied.
-    fn folder_goes(&self, path: &TargetPath) -> bool {
-        self.folders.contains(path.as_str()) && self.store.owned_beneath(path.as_str()) > 0
+    /// Paths whose bytes are asked for.
+    fn awaited(&self, folded: &Folded, plan: &Plan) -> Vec<TargetPath> {
+        if plan.fetch.is_empty() && plan.ask.is_empty() {
+            return Vec::new();
+        }
+        let asked: BTreeSet<&TargetPath> = plan.ask.iter().map(|(_, path)| path).collect();
+        let fetched = |path: &TargetPath| {
+            asked.contains(path)
+                || self.store.path(path).is_some_and(|entry| entry.claimants.iter().any(|claimant| plan.fetch.contains(claimant)))
+        };
+        let written: BTreeSet<&TargetPath> = plan.write.iter().map(|write| &write.path).collect();
+        folded.touched.iter().filter(|path| !written.contains(path) && fetched(path)).cloned().collect()
     }
 
-    /// Finds out whether FOLDER or the ledger were removed or replaced behind our back. Whether everything must be looked at again.
-    fn check_place(&mut self) -> bool {
-        let replaced = self.disk.folder_was_replaced();
-        if replaced {
-            self.letters = letters::Letters::default();
-            self.store.forget_disk();
-            self.disk.mark_for(&self.place);
-        }
-        if !self.ledger.is_in_place(&mut self.disk.fs, &self.place) {
-            self.ledger_lost = true;
-            let roots = self.disk.roots().clone();
-            let Ok(opened) = LedgerFile::open(&mut self.disk.fs, &self.place, &roots) else {
-                return replaced;
-            };
-            if replaced {
-                // Another folder: only what its own ledger says is ours there.
-                let lost: Vec<_> = self
-                    .store
-                    .paths()
-                    .filter(|(path, entry)| entry.owner.is_some() && !opened.contents.owned.contains_key(*path))
-                    .map(|(path, _)| path.clone())
-                    .collect();
-                lost.iter().for_each(|path| self.store.disown(path));
-                self.folders.clear();
-            }
-            let is_free = |store: &Store, path: &TargetPath| store.path(path).is_none_or(|entry| entry.owner.is_none());
-            lasting::adopt(&mut self.store, &opened.contents, self.settings.rules.annotations, is_free);
-            self.folders.extend(opened.contents.folders);
-            self.siblings.extend(opened.contents.siblings);
-            self.left_out.extend(opened.left_out);
-            self.disk.guard_ledger(&self.place);
-            self.reacting.owed |= opened.contents.owed;
-            self.reacting.finished |= opened.contents.finished;
-            self.disk.sweep("", &opened.ids);
-            self.disk.identify(opened.file.id());
-            self.ledger = opened.file;
-        }
-        if self.former_selection.is_none() {
-            self.ledger.select(&self.place.selection);
-        }
-        if self.ledger_lost {
-            self.ledger_lost = !self.compact();
-        }
-        replaced
-    }
-
-    /// Whether the ledger is compact now. One that could not be compacted is as good as before, only longer.
-    fn compact(&mut self) -> bool {
-        self.rewrite(|ledger, fs, kept| ledger.compact(fs, kept)).is_ok()
-    }
-
-    /// Writes the ledger anew.
-    fn rewrite(&mut self, write: impl FnOnce(&mut LedgerFile<F>, &mut F, &Kept<'_>) -> io::Result<()>) -> io::Result<()> {
-        let owned = self.store.paths().filter_map(|(path, entry)| Some((path.clone(), (**entry.owner.as_ref()?).clone()))).collect();
-        let (lasting, folders, siblings) = (lasting::paths(&self.store), &self.folders, &self.siblings);
-        let reacting::Reacting { owed, debt, finished, .. } = &self.reacting;
-        let kept = Kept { owned: &owned, lasting: &lasting, folders, siblings, owed: *owed, debt, finished: *finished };
-        write(&mut self.ledger, &mut self.disk.fs, &kept)?;
-        self.owed = Vec::new();
-        Ok(())
+    /// When to call again.
+    fn wake(&self, now: Duration) -> Option<Duration> {
+        let again = (self.ledger_lost || self.disk.has_leftovers()).then(|| now + LOOK_AGAIN);
+        [self.attempts.next(), self.prune_due, self.tidy_due, again].into_iter().flatten().min()
     }
 }
 
-/// What the start found, for the log.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// Sweeps temporary files of a crash, and finishes folders that it left.
+fn clean_up<F: Fs>(disk: &mut Disk<F>, store: &Store, opened: &Opened) -> usize {
+    let mut swept = 0;
+    let mut folders = store.known_folders();
+    folders.insert("".into());
+    folders.extend(opened.contents.folders.iter().map(|folder| folder.as_str().into()));
+    for folder in folders {
+        swept += disk.sweep(&folder, &opened.ids);
+    }
+    swept += disk.sweep_staging(&opened.ids);
+    for folder in &opened.contents.folders {
+        // A crash may have come between making it and setting its mode. If it cannot be set now it is at the next start.
+        let _ = disk.set_folder_mode(folder);
+    }
+    disk.end_batch();
+    swept
+}
+
+/// What the start found.
 pub struct Start {
-    /// Paths that the ledger owns.
-    pub(crate) owned: usize,
-    /// Temporary files of a crash that were removed.
+    /// What the ledger says, but for what the engine keeps of it.
+    pub(crate) opened: Opened,
+    /// Temporary files that were removed.
     pub(crate) swept: usize,
-    /// Ledgers of predecessors that were taken over.
-    pub(crate) taken_over: Vec<String>,
-    /// Why the ledger could not be read; nothing is removed then.
-    pub(crate) unreadable: Option<String>,
-    /// Broken records.
-    pub(crate) skipped: usize,
-    /// Whether files may have changed without the application being told.
-    pub(crate) owed: bool,
-    /// What is known of attempts to tell it.
-    pub(crate) debt: Debt,
     /// Whether all files were there before: the application may have begun with those.
     pub(crate) continues: bool,
-    /// Files that a new ledger took for ours by their marks.
-    pub(crate) marked: usize,
-    /// Whether FOLDER holds too much to look for all marks.
-    pub(crate) cut: bool,
     /// Whether FOLDER's file system cannot spare foreign files as ADOPT says.
     pub unkeepable: bool,
 }

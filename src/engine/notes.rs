@@ -1,18 +1,17 @@
 //! What people must know of objects, kept as state: a note is made when something changes, not each time it is seen.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::files::folded::{Fate, Seen};
-use crate::core::files::plan::{Blocked, Conflict, Plan};
-use crate::core::files::project::Rejection;
+use crate::core::files::plan::Plan;
 use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
 use crate::disk::fs::Fs;
 use crate::disk::ledger::beside::sibling_paths;
+use crate::engine::Engine;
 use crate::engine::outcome::{Act, Finalizers, Note, Outcome, What, Wish};
-use crate::engine::{Engine, RETRY_MAX, Retry};
 
 /// An object that is let go once none of its files is left.
 pub(super) struct Releasing {
@@ -23,51 +22,13 @@ pub(super) struct Releasing {
 
 impl<F: Fs> Engine<F> {
     pub(super) fn note(&self, key: &Arc<ObjectKey>, what: What, outcome: &mut Outcome) {
-        let uid = self.store.object(key).map_or(0, |live| live.uid());
-        outcome.notes.push(Note { key: key.clone(), uid, what });
+        outcome.notes.push(Note::on(&self.store, key, what));
     }
 
     /// Who to tell about a path: who wants it, else who had it.
     fn concerned(&self, path: &TargetPath) -> Option<Arc<ObjectKey>> {
         let entry = self.store.path(path)?;
         entry.claimants.first().or(entry.owner.as_ref()).cloned()
-    }
-
-    pub(super) fn note_conflicts(&mut self, found: &[(TargetPath, Option<Conflict>)], outcome: &mut Outcome) {
-        for (path, conflict) in found {
-            let before = match conflict {
-                Some(conflict) => self.conflicts.insert(path.clone(), conflict.clone()),
-                // Looking for a path in vain is not free, and conflicts are rare.
-                None if self.conflicts.is_empty() => None,
-                None => self.conflicts.remove(path),
-            };
-            let Some(conflict) = conflict.as_ref().filter(|conflict| before.as_ref() != Some(conflict)) else {
-                continue;
-            };
-            let known: HashSet<_> = before
-                .filter(|before| before.winner == conflict.winner)
-                .map(|before| before.losers)
-                .unwrap_or_default()
-                .into_iter()
-                .collect();
-            for loser in conflict.losers.iter().filter(|loser| !known.contains(*loser)) {
-                self.note(loser, What::Conflict { path: path.clone(), winner: conflict.winner.clone() }, outcome);
-            }
-        }
-    }
-
-    /// Notes which of the touched paths something blocks; `found` is in the order of paths.
-    pub(super) fn note_blocked(&mut self, touched: &BTreeSet<TargetPath>, found: &[Blocked], outcome: &mut Outcome) {
-        for blocked in found {
-            if self.blocked.insert(blocked.path.clone(), blocked.clone()).as_ref() != Some(blocked) {
-                self.note(&blocked.owner, What::Blocked { path: blocked.path.clone(), by: blocked.by }, outcome);
-            }
-        }
-        if !self.blocked.is_empty() {
-            for path in touched.iter().filter(|path| found.binary_search_by(|blocked| blocked.path.cmp(path)).is_err()) {
-                self.blocked.remove(path);
-            }
-        }
     }
 
     /// Notes which of the touched paths stay until a new file of their object is written.
@@ -87,25 +48,9 @@ impl<F: Fs> Engine<F> {
     /// A file that nobody wants stays until these are written.
     pub(super) fn hold(&mut self, path: &TargetPath, awaits: Vec<TargetPath>, outcome: &mut Outcome) {
         let first = self.held.hold(path, awaits.clone());
-        self.retries.remove(path);
-        self.failing.remove(path);
+        self.attempts.give_up(path);
         if let Some(key) = self.concerned(path).filter(|_| first) {
             self.note(&key, What::Held { path: path.clone(), awaits }, outcome);
-        }
-    }
-
-    pub(super) fn note_rejections(&mut self, found: Vec<(Arc<ObjectKey>, u128, Vec<Rejection>)>, outcome: &mut Outcome) {
-        for (key, uid, rejections) in found {
-            if rejections.is_empty() {
-                if !self.rejected.is_empty() {
-                    self.rejected.remove(&key);
-                }
-                continue;
-            }
-            let known = self.rejected.insert(key.clone(), rejections.clone()).unwrap_or_default();
-            let known: HashMap<_, _> = known.into_iter().map(|rejection| (rejection.key, rejection.why)).collect();
-            let new = rejections.into_iter().filter(|rejection| known.get(&rejection.key) != Some(&rejection.why));
-            outcome.notes.extend(new.map(|rejection| Note { key: key.clone(), uid, what: What::Rejected(rejection) }));
         }
     }
 
@@ -134,44 +79,21 @@ impl<F: Fs> Engine<F> {
         outcome.unmarked.retain(|path| self.store.path(path).is_none() && !theirs.contains(path));
     }
 
-    /// Told once per object and folder.
-    pub(super) fn note_outside(&mut self, found: Vec<(Arc<ObjectKey>, u128, Option<Box<str>>)>, outcome: &mut Outcome) {
-        for (key, uid, folder) in found {
-            let Some(folder) = folder else {
-                self.outside.remove(&key);
-                continue;
-            };
-            if self.outside.insert(key.clone(), folder.clone()).as_ref() != Some(&folder) {
-                outcome.notes.push(Note { key, uid, what: What::Outside(folder) });
-            }
-        }
-    }
-
     /// A file could not be made right: it is tried again, and told once.
     pub(super) fn failed(&mut self, path: &TargetPath, error: &str, outcome: &mut Outcome, now: Duration) {
-        self.degraded.get_or_insert(now);
-        let Retry { attempts, .. } = self.retry(path);
-        let due = now + Duration::from_secs(1 << attempts.min(5)).min(RETRY_MAX);
-        self.retries.set(path.clone(), due, Retry { attempts: attempts + 1, attempted: true });
-        let first = self.failing.insert(path.clone());
-        if let Some(key) = self.concerned(path).filter(|_| first) {
+        if self.attempts.failed(path, now)
+            && let Some(key) = self.concerned(path)
+        {
             self.note(&key, What::Failed { path: path.clone(), error: error.to_owned() }, outcome);
         }
     }
 
     /// A file is right: whatever was wrong with it is over.
     pub(super) fn succeeded(&mut self, path: &TargetPath, now: Duration, outcome: &mut Outcome) {
-        self.retries.remove(path);
-        self.handing_over.remove(path);
-        self.overdue.remove(path);
-        self.answered(path);
-        self.degraded = None;
-        if !self.failing.is_empty() && self.failing.remove(path) {
-            // Whatever kept this file from being right may be over for the others too. Just after now: see `drop_moot`.
-            self.retries.hurry(now + Duration::from_millis(1));
-            if let Some(key) = self.concerned(path) {
-                self.note(&key, What::Recovered(path.clone()), outcome);
-            }
+        if self.attempts.succeeded(path, &self.store, now)
+            && let Some(key) = self.concerned(path)
+        {
+            self.note(&key, What::Recovered(path.clone()), outcome);
         }
     }
 
@@ -242,7 +164,7 @@ impl<F: Fs> Engine<F> {
             // Its finalizers are not known any more: the patch tests the guess that there are none.
             outcome.wishes.push(Wish::Guard { key: (*key).clone(), uid: live.uid(), finalizers: Vec::new() });
         }
-        idle.retain(|key| self.may_go(key));
+        idle.retain(|key| self.attempts.may_go(key, &self.store));
         for key in idle {
             if let Some(Releasing { uid, finalizers, terminating }) = self.releasing.remove(&key) {
                 outcome.wishes.push(Wish::Release { key: (*key).clone(), uid, finalizers, terminating });

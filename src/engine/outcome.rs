@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::core::files::plan::{self, Barrier};
 use crate::core::files::project::{Rejection, Rules};
+use crate::core::files::store::Store;
 use crate::core::object::remote::RemoteFiles;
 use crate::core::object::{ObjectKey, SourceId};
 use crate::core::path::TargetPath;
@@ -172,6 +173,13 @@ pub struct Note {
     pub(crate) uid: u128,
     /// What happened.
     pub what: What,
+}
+
+impl Note {
+    /// One on an object as it is now.
+    pub(super) fn on(store: &Store, key: &Arc<ObjectKey>, what: What) -> Self {
+        Self { key: key.clone(), uid: store.object(key).map_or(0, |live| live.uid()), what }
+    }
 }
 
 /// What can happen.

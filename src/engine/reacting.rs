@@ -88,7 +88,7 @@ impl<F: Fs> Engine<F> {
         let Some(record) = record else { return };
         self.reacting.owed = true;
         if refused {
-            self.owed.push(record);
+            self.unrecorded.push(record);
         }
     }
 

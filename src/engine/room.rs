@@ -29,14 +29,9 @@ impl<F: Fs> Engine<F> {
         let store = &self.store;
         self.disk.tidy(|folder| folder.is_empty() || store.claimed_beneath(folder) > 0 || store.owned_beneath(folder) > 0);
         self.letters.tidy(store);
-        self.overdue.tidy();
+        self.attempts.tidy();
+        self.notices.tidy();
         self.releasing.shrink_to_fit();
-        self.conflicts.shrink_to_fit();
-        self.blocked.shrink_to_fit();
-        self.outside.shrink_to_fit();
-        self.rejected.shrink_to_fit();
-        self.failing.shrink_to_fit();
-        self.unanswered.shrink_to_fit();
     }
 }
 

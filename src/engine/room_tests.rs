@@ -12,6 +12,8 @@ use crate::core::policy::{Adopt, Durability, Order};
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
+use crate::engine::attempts::Attempts;
+use crate::engine::notices::Notices;
 use crate::engine::outcome::{Finalizers, Settings, Wish};
 
 const SOURCE: SourceId = SourceId(0);
@@ -100,7 +102,9 @@ fn tell(engine: &mut Engine<Kernel>, events: impl Iterator<Item = SourceEvent>, 
 
 /// What every book has room for.
 fn room(engine: &Engine<Kernel>) -> [usize; 7] {
-    let Engine { releasing, conflicts, blocked, outside, rejected, failing, unanswered, .. } = engine;
+    let Engine { releasing, notices, attempts, .. } = engine;
+    let Notices { conflicts, blocked, rejected, outside } = notices;
+    let Attempts { failing, unanswered, .. } = attempts;
     let (keys, paths) = ([releasing.capacity(), outside.capacity(), rejected.capacity()], [conflicts.capacity(), blocked.capacity()]);
     [keys[0], keys[1], keys[2], paths[0], paths[1], failing.capacity(), unanswered.capacity()]
 }

@@ -172,9 +172,7 @@ impl<F: Fs> Engine<F> {
                 Err(error) => {
                     self.give_up(&write, &error.to_string(), tried, work);
                     if matches!(error, WriteError::Appeared) {
-                        // Just after now: a retry that is due now counts as one that found nothing to do.
-                        let retry = self.retry(&write.path);
-                        self.retries.set(write.path, work.now + Duration::from_millis(1), retry);
+                        self.attempts.look_again(write.path, work.now);
                     }
                 }
             }

@@ -69,12 +69,13 @@ impl EngineLoop {
                 Ok(Ok((engine, start))) => {
                     self.greet(&start);
                     // What changed while another instance held the ledger was told to its application, not to ours.
-                    if let Some(runner) = self.runner.as_ref().filter(|_| start.owed || standby.is_some()) {
+                    let contents = start.opened.contents;
+                    if let Some(runner) = self.runner.as_ref().filter(|_| contents.owed || standby.is_some()) {
                         // A Secret's file may have been among what went meanwhile.
-                        if !start.debt.clean {
+                        if !contents.debt.clean {
                             self.discretion.doubt();
                         }
-                        runner.inherit(start.debt);
+                        runner.inherit(contents.debt);
                         runner.owe(self.owned(&engine));
                     }
                     if let Some(runner) = self.runner.as_ref().filter(|_| start.continues) {
@@ -137,24 +138,29 @@ impl EngineLoop {
     }
 
     fn greet(&self, start: &Start) {
-        if let Some(why) = &start.unreadable {
-            tracing::warn!(ledger = self.place.name, why, "ledger unreadable: nothing is removed, wanted files are taken over");
+        let Start { opened, swept, .. } = start;
+        if let Some(why) = &opened.unreadable {
+            tracing::warn!(
+                ledger = self.place.name,
+                why = why.to_string(),
+                "ledger unreadable: nothing is removed, wanted files are taken over"
+            );
         }
-        if start.skipped > 0 {
-            tracing::warn!(ledger = self.place.name, records = start.skipped, "broken records skipped");
+        if opened.contents.skipped > 0 {
+            tracing::warn!(ledger = self.place.name, records = opened.contents.skipped, "broken records skipped");
         }
-        for name in &start.taken_over {
+        for name in &opened.taken_over {
             tracing::info!(ledger = name, "predecessor taken over");
         }
-        if start.marked > 0 {
-            tracing::info!(files = start.marked, "the ledger is new: files that carry our mark are ours");
+        if opened.found.marked > 0 {
+            tracing::info!(files = opened.found.marked, "the ledger is new: files that carry our mark are ours");
         }
-        if start.cut {
+        if opened.found.cut {
             tracing::warn!(folder = %self.place.folder.display(), "the ledger is new, and FOLDER holds too much to look for all files of ours: some may stay");
         }
-        if start.swept > 0 {
-            tracing::info!(files = start.swept, "temporary files of a crash removed");
+        if *swept > 0 {
+            tracing::info!(files = swept, "temporary files of a crash removed");
         }
-        tracing::debug!(owned = start.owned, "ledger read");
+        tracing::debug!(owned = opened.contents.owned.len(), "ledger read");
     }
 }

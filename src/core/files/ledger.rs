@@ -32,7 +32,7 @@ pub const VERSION: u32 = 3;
 const KEEPS: u32 = 3;
 
 /// The first line of a ledger: whose it is.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Header {
     /// The version that its records call for.
     pub version: u32,
@@ -97,7 +97,7 @@ impl Record {
 }
 
 /// What a ledger says when read from its first line to its last.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Contents {
     /// Whose it is.
     pub header: Header,
@@ -119,52 +119,6 @@ pub struct Contents {
     pub(crate) skipped: usize,
     /// Lines that are needed no more.
     pub(crate) garbage: usize,
-}
-
-/// What a ledger keeps when it is written anew.
-#[derive(Clone, Copy)]
-pub(crate) struct Kept<'a> {
-    /// Our paths, each with the object it is for.
-    pub(crate) owned: &'a BTreeMap<TargetPath, ObjectKey>,
-    /// Those of them that stay when their objects go.
-    pub(crate) lasting: &'a BTreeSet<TargetPath>,
-    /// Folders that we made.
-    pub(crate) folders: &'a BTreeSet<String>,
-    /// Ids of ledgers of projectors that ran beside us.
-    pub(crate) siblings: &'a BTreeSet<String>,
-    /// Whether files may have changed without the application being told.
-    pub(crate) owed: bool,
-    /// What is known of attempts to tell it.
-    pub(crate) debt: &'a Debt,
-    /// Whether all files were there once.
-    pub(crate) finished: bool,
-}
-
-impl Kept<'_> {
-    /// The lines after the header, and the version that the header must tell.
-    pub(crate) fn lines(&self) -> (u32, Vec<u8>) {
-        let (mut version, mut bytes) = (FIRST, Vec::new());
-        for record in self.records() {
-            version = version.max(record.since());
-            bytes.extend(line(&record));
-        }
-        (version, bytes)
-    }
-
-    /// The version that its records call for.
-    pub(crate) fn version(&self) -> u32 {
-        self.records().map(|record| record.since()).max().unwrap_or(FIRST)
-    }
-
-    fn records(&self) -> impl Iterator<Item = Record> {
-        let siblings = self.siblings.iter().map(|id| Record::Sibling(id.clone()));
-        let folders = self.folders.iter().map(|folder| Record::Folder(folder.clone()));
-        let record = |(path, key)| if self.lasting.contains(path) { Record::keep(path, key) } else { Record::own(path, key) };
-        let owned = self.owned.iter().map(record);
-        let debt = (self.owed && *self.debt != Debt::default()).then(|| Record::Debt(self.debt.clone()));
-        let flags = [self.finished.then_some(Record::Done), self.owed.then_some(Record::Owed)];
-        siblings.chain(flags.into_iter().flatten()).chain(debt).chain(folders).chain(owned)
-    }
 }
 
 /// The ledger is not one that this program can read: nothing it might own may be removed.
@@ -208,24 +162,32 @@ pub fn read(bytes: &[u8], roots: &Roots) -> Result<Contents, FormatError> {
 impl Contents {
     /// A ledger that says nothing but whose it is.
     pub(crate) fn empty(header: Header) -> Self {
-        Self {
-            header,
-            owned: BTreeMap::new(),
-            lasting: BTreeSet::new(),
-            folders: BTreeSet::new(),
-            siblings: BTreeSet::new(),
-            owed: false,
-            debt: Debt::default(),
-            finished: false,
-            skipped: 0,
-            garbage: 0,
-        }
+        Self { header, ..Self::default() }
     }
 
-    /// What is kept when it is written anew.
-    pub(crate) const fn kept(&self) -> Kept<'_> {
-        let Self { owned, lasting, folders, siblings, debt, .. } = self;
-        Kept { owned, lasting, folders, siblings, owed: self.owed, debt, finished: self.finished }
+    /// The lines after the header when it is written anew, and the version that the header must tell.
+    pub(crate) fn lines(&self) -> (u32, Vec<u8>) {
+        let (mut version, mut bytes) = (FIRST, Vec::new());
+        for record in self.records() {
+            version = version.max(record.since());
+            bytes.extend(line(&record));
+        }
+        (version, bytes)
+    }
+
+    /// The version that its records call for.
+    pub(crate) fn version(&self) -> u32 {
+        self.records().map(|record| record.since()).max().unwrap_or(FIRST)
+    }
+
+    fn records(&self) -> impl Iterator<Item = Record> {
+        let siblings = self.siblings.iter().map(|id| Record::Sibling(id.clone()));
+        let folders = self.folders.iter().map(|folder| Record::Folder(folder.clone()));
+        let record = |(path, key)| if self.lasting.contains(path) { Record::keep(path, key) } else { Record::own(path, key) };
+        let owned = self.owned.iter().map(record);
+        let debt = (self.owed && self.debt != Debt::default()).then(|| Record::Debt(self.debt.clone()));
+        let flags = [self.finished.then_some(Record::Done), self.owed.then_some(Record::Owed)];
+        siblings.chain(flags.into_iter().flatten()).chain(debt).chain(folders).chain(owned)
     }
 
     /// Takes over the paths of another ledger that are not ours already.
@@ -344,7 +306,7 @@ mod tests {
     #[test]
     fn what_is_owed_survives_being_written_anew() {
         let before = contents(&[line(&Record::Owed), line(&Record::Folder("sub".into()))]);
-        let (version, lines) = before.kept().lines();
+        let (version, lines) = before.lines();
         assert_eq!((version, contents(&[lines])), (FIRST, before));
     }
 
@@ -354,7 +316,7 @@ mod tests {
         let noted = |unanswered| line(&Record::Debt(debt(unanswered)));
         let before = contents(&[line(&Record::Owed), noted(1), noted(2)]);
         assert_eq!((&before.debt, before.garbage, before.skipped), (&debt(2), 1, 0));
-        let (version, lines) = before.kept().lines();
+        let (version, lines) = before.lines();
         assert_eq!((version, contents(&[lines]).debt), (FIRST, debt(2)));
         let done = contents(&[line(&Record::Owed), noted(1), line(&Record::Done)]);
         assert_eq!((done.owed, done.debt), (false, Debt::default()));
@@ -379,8 +341,8 @@ mod tests {
         for (records, owned, lasts, garbage) in cases {
             let found = contents(&records.into_iter().cloned().collect::<Vec<_>>());
             assert_eq!((found.owned.contains_key(&path), found.lasting.contains(&path), found.garbage), (owned, lasts, garbage));
-            let (version, lines) = found.kept().lines();
-            assert_eq!((version, found.kept().version()), if lasts { (3, 3) } else { (FIRST, FIRST) });
+            let (version, lines) = found.lines();
+            assert_eq!((version, found.version()), if lasts { (3, 3) } else { (FIRST, FIRST) });
             assert_eq!(contents(&[lines]), Contents { garbage: 0, ..found }, "it survives being written anew");
         }
     }
@@ -411,7 +373,7 @@ mod tests {
         ] {
             let before = contents(&records.iter().map(line).collect::<Vec<_>>());
             assert_eq!((before.finished, before.owed, before.garbage, before.skipped), (true, owed, garbage, 0));
-            let (version, lines) = before.kept().lines();
+            let (version, lines) = before.lines();
             assert_eq!((version, contents(&[lines])), (FIRST, Contents { garbage: 0, ..before }));
         }
         assert!(!contents(&[]).finished);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::core::files::ledger::{self, Contents, Found, Header, Relation};
+use crate::core::files::ledger::{self, Contents, Found, Relation};
 use crate::core::files::trust::{self, Custody};
 use crate::core::path::{RESERVED_PREFIX, Roots, TargetPath};
 use crate::disk::fs::Fs;
@@ -131,14 +131,7 @@ pub(crate) fn peek<F: Fs>(fs: &mut F, place: &Place, roots: &Roots, held: impl F
         trust::confine(&mut contents, custody.trust(fs.uid()));
         Some((contents, identity))
     };
-    let nobody = Header {
-        version: ledger::FIRST,
-        id: String::new(),
-        selection: place.selection.clone(),
-        instance: place.instance.clone(),
-        pod: place.pod.clone(),
-    };
-    let mut ours = read(fs, &place.folder, &place.name).map_or_else(|| Contents::empty(nobody), |(contents, _)| contents);
+    let mut ours = read(fs, &place.folder, &place.name).map_or_else(|| Contents::empty(place.header("")), |(contents, _)| contents);
     let missing = fs.open_root(&place.folder, None).and_then(|home| fs.look(&home, &place.name)).map(|meta| meta.length == 0);
     if missing.unwrap_or_else(|error| error.kind() == io::ErrorKind::NotFound) {
         marks::recover(fs, place, roots, &mut ours);

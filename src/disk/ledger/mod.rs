@@ -5,15 +5,15 @@ pub(crate) mod beside;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::core::files::ledger::{self, Contents, FormatError, Header, Kept, Record, Relation};
+use crate::core::files::ledger::{self, Contents, FormatError, Header, Record, Relation};
 use crate::core::files::trust::{self, Custody};
-use crate::core::path::{RESERVED_PREFIX, Roots, TargetPath};
+use crate::core::path::{Roots, TargetPath};
 use crate::core::record;
 use crate::disk::fs::{FileKind, Fs};
 use crate::disk::ledger::beside::{Beside, Other, others};
 use crate::disk::marks::{self, Found};
 use crate::disk::mount::shows_at;
-use crate::disk::{read_to_end, write_all};
+use crate::disk::{read_to_end, replace, temp_beside, write_all};
 
 /// A ledger larger than this is not one of ours.
 const LARGEST: u64 = 1 << 30;
@@ -84,10 +84,8 @@ pub(crate) struct LedgerFile<F: Fs> {
     garbage: usize,
 }
 
-/// What the start found.
-pub(crate) struct Opened<F: Fs> {
-    /// Our ledger.
-    pub(crate) file: LedgerFile<F>,
+/// What was found when the ledger was opened.
+pub(crate) struct Opened {
     /// What it says, predecessors' paths included.
     pub(crate) contents: Contents,
     /// Ids whose temporary files may be swept: ours and predecessors'.
@@ -109,7 +107,7 @@ impl<F: Fs> LedgerFile<F> {
     ///
     /// # Errors
     /// [`LedgerError`]; nothing was changed but that an empty ledger may exist.
-    pub(crate) fn open(fs: &mut F, place: &Place, roots: &Roots) -> Result<Opened<F>, LedgerError> {
+    pub(crate) fn open(fs: &mut F, place: &Place, roots: &Roots) -> Result<(Self, Opened), LedgerError> {
         let shown = place.folder.join(&place.name).display().to_string();
         let failed = |source| LedgerError::Io { path: shown.clone(), source };
         let home = fs.open_root(&place.folder, None).map_err(failed)?;
@@ -118,65 +116,48 @@ impl<F: Fs> LedgerFile<F> {
         };
         let custody = custody(fs, &home, &file, roots).map_err(failed)?;
         let bytes = slurp(fs, &file).map_err(failed)?;
-        let fresh = || Header {
-            version: ledger::FIRST,
-            id: place.fresh_id.clone(),
-            selection: place.selection.clone(),
-            instance: place.instance.clone(),
-            pod: place.pod.clone(),
-        };
         let (mut contents, unreadable, stale) = match ledger::read(&bytes, roots) {
             Ok(mut contents) => {
-                let mut header = Header { id: contents.header.id.clone(), version: contents.header.version, ..fresh() };
+                let mut header = Header { version: contents.header.version, ..place.header(&contents.header.id) };
                 if place.is_held_back(&contents) {
                     header.selection.clone_from(&contents.header.selection);
                 }
                 // Whoever does not know what is in it no more may go on with it.
-                let lowers = header.version > ledger::FIRST && header.version > contents.kept().version();
+                let lowers = header.version > ledger::FIRST && header.version > contents.version();
                 let stale = header != contents.header || lowers || contents.skipped > 0 || contents.garbage > contents.owned.len();
                 contents.header = header;
                 (contents, None, stale)
             }
-            Err(error) => (Contents::empty(fresh()), (!bytes.is_empty()).then_some(error), true),
+            Err(error) => (Contents::empty(place.header(&place.fresh_id)), (!bytes.is_empty()).then_some(error), true),
         };
         let left_out = trust::confine(&mut contents, custody.trust(fs.uid()));
         let found = if bytes.is_empty() { marks::recover(fs, place, roots, &mut contents) } else { Found::default() };
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let live = contents.owned.len();
-        let file = Self {
-            home,
-            file,
-            name: place.name.clone(),
-            header: contents.header.clone(),
-            length,
-            torn: false,
-            live,
-            garbage: contents.garbage,
-        };
+        let (name, length) = (place.name.clone(), u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        let (header, live, garbage) = (contents.header.clone(), contents.owned.len(), contents.garbage);
+        let mut file = Self { home, file, name, header, length, torn: false, live, garbage };
         // Left by a crash in a compaction.
-        let _ = fs.unlink(&file.home, &temp_name(&place.name));
+        let _ = fs.unlink(&file.home, &temp_beside(&place.name));
         let ids = vec![contents.header.id.clone()];
         let former_selection = Some(contents.header.selection.clone()).filter(|selection| *selection != place.selection);
-        let mut opened = Opened { ids, file, contents, taken_over: Vec::new(), unreadable, left_out, found, former_selection };
-        let former = opened.meet_others(fs, place, roots).map_err(failed)?;
-        let Opened { file, contents, .. } = &mut opened;
-        file.header.clone_from(&contents.header);
+        let mut opened = Opened { ids, contents, taken_over: Vec::new(), unreadable, left_out, found, former_selection };
+        let former = opened.meet_others(fs, &mut file, place, roots).map_err(failed)?;
+        file.header.clone_from(&opened.contents.header);
         if stale || !former.is_empty() {
-            file.compact(fs, &contents.kept()).map_err(failed)?;
+            file.compact(fs, &opened.contents).map_err(failed)?;
         } else if !custody.is_private_of(fs.uid()) {
             // Nobody else writes the new one. Where this cannot be, it is as good as before.
-            let _ = file.compact(fs, &contents.kept());
+            let _ = file.compact(fs, &opened.contents);
         }
-        for Former { folder, name, locked } in former {
+        for Predecessor { folder, name, locked } in former {
             if let Ok(handle) = fs.open_root(&folder, None) {
                 // If this fails they are taken over once more at the next start, which changes nothing.
                 let _ = fs.unlink(&handle, &name);
-                let _ = fs.unlink(&handle, &temp_name(&name));
+                let _ = fs.unlink(&handle, &temp_beside(&name));
             }
             drop(locked);
             opened.taken_over.push(name);
         }
-        Ok(opened)
+        Ok((file, opened))
     }
 
     /// Our id.
@@ -250,7 +231,7 @@ impl<F: Fs> LedgerFile<F> {
     ///
     /// # Errors
     /// When the file system refuses; the old ledger stays then.
-    pub(crate) fn compact(&mut self, fs: &mut F, kept: &Kept<'_>) -> io::Result<()> {
+    pub(crate) fn compact(&mut self, fs: &mut F, kept: &Contents) -> io::Result<()> {
         self.rewrite(fs, kept, ledger::FIRST)
     }
 
@@ -258,7 +239,7 @@ impl<F: Fs> LedgerFile<F> {
     ///
     /// # Errors
     /// When the file system refuses; the old ledger stays then.
-    pub(crate) fn raise(&mut self, fs: &mut F, kept: &Kept<'_>, version: u32) -> io::Result<()> {
+    pub(crate) fn raise(&mut self, fs: &mut F, kept: &Contents, version: u32) -> io::Result<()> {
         if version > self.header.version { self.rewrite(fs, kept, version) } else { Ok(()) }
     }
 
@@ -272,32 +253,27 @@ impl<F: Fs> LedgerFile<F> {
         (self.live, self.garbage) = (self.live.saturating_sub(records), self.garbage + records);
     }
 
-    fn rewrite(&mut self, fs: &mut F, kept: &Kept<'_>, least: u32) -> io::Result<()> {
-        let temp = temp_name(&self.name);
+    fn rewrite(&mut self, fs: &mut F, kept: &Contents, least: u32) -> io::Result<()> {
         let (version, lines) = kept.lines();
         let header = Header { version: version.max(least), ..self.header.clone() };
         let mut bytes = record::line(&header);
         bytes.extend(lines);
-        // Left by a crash in this very place.
-        let _ = fs.unlink(&self.home, &temp);
-        let file = fs.create(&self.home, &temp)?;
-        let done = write_all(fs, &file, &bytes)
-            .and_then(|()| fs.lock(&file))
-            .and_then(|_| fs.sync(&file))
-            .and_then(|()| fs.rename(&self.home, &temp, &self.name, true));
-        if let Err(error) = done {
-            let _ = fs.unlink(&self.home, &temp);
-            return Err(error);
-        }
+        let file = replace(fs, &self.home, &self.name, &bytes)?;
         (self.file, self.header, self.length) = (file, header, u64::try_from(bytes.len()).unwrap_or_default());
         (self.live, self.garbage, self.torn) = (kept.owned.len(), 0, false);
         Ok(())
     }
 }
 
-impl<F: Fs> Opened<F> {
+impl Opened {
     /// Looks at the other ledgers: notes siblings, takes predecessors' paths over. Returns the predecessors' files.
-    fn meet_others(&mut self, fs: &mut F, place: &Place, roots: &Roots) -> io::Result<Vec<Former<F>>> {
+    fn meet_others<F: Fs>(
+        &mut self,
+        fs: &mut F,
+        file: &mut LedgerFile<F>,
+        place: &Place,
+        roots: &Roots,
+    ) -> io::Result<Vec<Predecessor<F>>> {
         let mut former = Vec::new();
         for Beside { folder, name, named, in_folder } in others(fs, place)? {
             let Some(mut theirs) = Other::open(fs, &folder, &name, roots)? else {
@@ -310,7 +286,7 @@ impl<F: Fs> Opened<F> {
                     let id = theirs.contents.header.id;
                     if self.contents.siblings.insert(id.clone()) {
                         // Best effort: it is noted again at the next start at which both run.
-                        let _ = self.file.append(fs, &[Record::Sibling(id)]);
+                        let _ = file.append(fs, &[Record::Sibling(id)]);
                     }
                 }
                 Relation::Predecessor => {
@@ -328,7 +304,7 @@ impl<F: Fs> Opened<F> {
                         self.contents.debt = theirs.contents.debt;
                     }
                     self.contents.finished |= theirs.contents.finished;
-                    former.push(Former { folder, name, locked: theirs.file });
+                    former.push(Predecessor { folder, name, locked: theirs.file });
                 }
             }
         }
@@ -337,6 +313,12 @@ impl<F: Fs> Opened<F> {
 }
 
 impl Place {
+    /// What a ledger here says of itself.
+    fn header(&self, id: &str) -> Header {
+        let Self { selection, instance, pod, .. } = self.clone();
+        Header { version: ledger::FIRST, id: id.to_owned(), selection, instance, pod }
+    }
+
     /// Whether a ledger that is ours now has files of another selection, which stay until the present one matches something.
     pub(crate) fn is_held_back(&self, ledger: &Contents) -> bool {
         !self.prune_empty && !ledger.owned.is_empty() && ledger.header.selection != self.selection
@@ -344,16 +326,10 @@ impl Place {
 }
 
 /// A predecessor's ledger, locked until it is gone so that nobody starts with it meanwhile.
-struct Former<F: Fs> {
+struct Predecessor<F: Fs> {
     folder: PathBuf,
     name: String,
     locked: F::Handle,
-}
-
-/// The name under which a ledger is written anew. It is told by the ledger's name alone, so that a crash leaves nothing unknown.
-fn temp_name(ledger: &str) -> String {
-    let name = ledger.strip_prefix(RESERVED_PREFIX).unwrap_or(ledger);
-    format!("{RESERVED_PREFIX}{name}.tmp")
 }
 
 /// Who may have written a ledger. What is no regular file is no ledger: whoever writes into a FIFO may never end.
