@@ -18,7 +18,7 @@ use crate::tell::exec::Exec;
 use crate::tell::herald::Herald;
 use crate::tell::http::{Asker, Request};
 use crate::tell::pods::Pods;
-use crate::tell::runner::{self, Runner, Setup, Triggers};
+use crate::tell::runner::{self, Grouping, Runner, Setup};
 use crate::tell::script::Script;
 use crate::tell::signal::Signal;
 use crate::web::Client;
@@ -46,7 +46,7 @@ pub(crate) fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
     let mut reactions: Vec<Box<dyn Reaction>> = Vec::new();
     if let Some(script) = &config.script {
         let listener = discretion.listener().of_who_knows_more(inherits_secrets(script));
-        reactions.push(Box::new(Script::new(script.clone(), config.wording, listener).with_backoff(config.web.retry.backoff)));
+        reactions.push(Box::new(Script::new(script.clone(), config.wording, listener, config.web.retry.backoff)));
     }
     if let Some(signal) = &config.signal {
         reactions.push(Box::new(Signal::new(signal.clone())));
@@ -74,16 +74,15 @@ pub(crate) fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
     if reactions.is_empty() {
         return None;
     }
-    let triggers = match config.method {
-        Method::Watch => Triggers::Events,
-        Method::List | Method::Sleep(_) => Triggers::Lists,
+    let grouping = match config.method {
+        Method::Watch => Grouping::ByObject,
+        Method::List | Method::Sleep(_) => Grouping::ByList,
     };
+    let spread = Spread::new(config.timing.jitter, random());
     let roots = super::settings(config).rules.roots;
     let (groups, health) = (sources::groups(config), Some(health.clone()));
-    let setup = Setup { batching: config.timing.batching, triggers, groups, roots, wall: runner::wall(), health, herald };
-    let runner = runner::start(reactions, setup);
-    runner.spread_by(Spread::new(config.timing.jitter, random()));
-    Some(runner)
+    let setup = Setup { batching: config.timing.batching, grouping, groups, roots, spread, wall: runner::wall(), health, herald };
+    Some(runner::start(reactions, setup))
 }
 
 /// Whether a script has secrets of ours in its environment, which it prints as soon as it prints what it runs.

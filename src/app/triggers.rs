@@ -182,7 +182,11 @@ pub(crate) async fn run(
                 return Ended::Done;
             }
             why = tasks.ended() => return Ended::Failed(why),
-            () = runner.ended() => return Ended::Failed(RUNNER_ENDED.into()),
+            goes_on = runner.settled_or_ended() => {
+                if !goes_on {
+                    return Ended::Failed(RUNNER_ENDED.into());
+                }
+            }
             () = sleep(LOOK) => {}
         }
     }

@@ -9,30 +9,22 @@ pub struct Debt {
     /// Since when it is owed, in seconds since 1970; 0 where no attempt failed yet.
     pub(crate) since: u64,
     /// How often this state of the files was told without an answer.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) unanswered: u32,
     /// When that was last.
-    #[serde(skip_serializing_if = "is_nothing")]
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) last: u64,
     /// How often in a row the same credentials were refused.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) refused: u32,
     /// When credentials were refused, and one byte that tells most of them apart.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) refusals: Vec<(u64, u8)>,
     /// Whether no file of a Secret was there that whoever is told may still know.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) clean: bool,
 }
 
-const fn is_false(is_so: &bool) -> bool {
-    !*is_so
-}
-
-const fn is_zero(count: &u32) -> bool {
-    *count == 0
-}
-
-const fn is_nothing(time: &u64) -> bool {
-    *time == 0
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

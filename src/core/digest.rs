@@ -6,30 +6,36 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// A 128-bit keyed digest. Shown nowhere.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Digest([u8; 16]);
+pub struct Digest([u8; 16]);
 
 impl Digest {
     /// Stands for content that nobody read because its length already differs.
     pub(crate) const UNREAD: Self = Self([0; 16]);
 
-    /// The digest as a number, for comparing; 0 for [`Self::UNREAD`].
+    /// The digest as a number, for comparing.
     pub(crate) const fn number(self) -> u128 {
         u128::from_le_bytes(self.0)
+    }
+
+    /// The digest of this number: 0 for [`Self::UNREAD`].
+    #[cfg(test)]
+    pub(crate) const fn of_number(number: u128) -> Self {
+        Self(number.to_le_bytes())
     }
 }
 
 /// Makes digests under one key.
 #[derive(Clone)]
-pub(crate) struct Digester(SipHasher13);
+pub struct Digester(SipHasher13);
 
 impl Digester {
     /// A digester under this key; callers draw the key at random.
-    pub(crate) fn new(key: (u64, u64)) -> Self {
+    pub fn new(key: (u64, u64)) -> Self {
         Self(SipHasher13::new_with_keys(key.0, key.1))
     }
 
     /// Digest of `bytes`.
-    pub(crate) fn digest(&self, bytes: &[u8]) -> Digest {
+    pub fn digest(&self, bytes: &[u8]) -> Digest {
         let mut hasher = self.0;
         hasher.write(bytes);
         Digest(hasher.finish128().as_bytes())

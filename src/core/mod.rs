@@ -4,7 +4,7 @@
 
 pub(crate) mod backoff;
 pub mod debt;
-pub(crate) mod digest;
+pub mod digest;
 pub mod discretion;
 pub mod files;
 pub mod object;

@@ -65,9 +65,10 @@ pub enum OnReloadFailure {
 }
 
 /// How often reactions run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Batching {
     /// Once per changed object.
+    #[default]
     Each,
     /// Once when nothing has changed for this long, and at least once in ten times this.
     Window(Duration),

@@ -30,6 +30,13 @@ pub struct Retry {
     pub backoff: Duration,
 }
 
+impl Retry {
+    /// So many of each kind.
+    pub(crate) const fn times(count: u32, backoff: Duration) -> Self {
+        Self { total: count, connect: count, read: count, backoff }
+    }
+}
+
 /// Why an attempt failed, as far as it matters whether there is another one: first that of which there are most retries, usually.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Trouble {

@@ -11,6 +11,7 @@ use crate::core::object::remote::RemoteFiles;
 use crate::core::object::{ObjectKey, SourceId};
 use crate::core::path::TargetPath;
 use crate::core::policy::Adopt;
+use crate::core::tell::difference::Difference;
 use crate::disk::ledger::beside::Unheld;
 use crate::disk::mount::OddMount;
 
@@ -92,23 +93,6 @@ pub struct Change {
     pub(crate) object: Option<Arc<ObjectKey>>,
     /// What happened.
     pub act: Act,
-}
-
-/// A file whose content changed, as reactions must know it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// Where.
-    pub path: TargetPath,
-    /// For whom it is, or was.
-    pub(crate) object: Arc<ObjectKey>,
-    /// The source that lists that object, or would.
-    pub source: Option<SourceId>,
-    /// Whether it belongs to the source's first list, or to the removals that follow when all are listed.
-    pub initial: bool,
-    /// Digest of what was there as a number; 0 where nobody looked, nothing where there was no file.
-    pub before: Option<u128>,
-    /// Digest of what is there now; nothing where there is no file.
-    pub after: Option<u128>,
 }
 
 /// What happened to a file.

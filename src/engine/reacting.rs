@@ -12,9 +12,10 @@ use crate::core::files::ledger::Record;
 use crate::core::files::plan::{Because, Write};
 use crate::core::object::{ObjectKey, SourceEvent, SourceId};
 use crate::core::path::TargetPath;
+use crate::core::tell::difference::Difference;
 use crate::disk::fs::Fs;
 use crate::engine::Engine;
-use crate::engine::outcome::{Difference, Outcome};
+use crate::engine::outcome::Outcome;
 
 /// What is known of reactions.
 pub(super) struct Reacting {
@@ -121,8 +122,8 @@ impl<F: Fs> Engine<F> {
             object: object.clone(),
             source,
             initial: !self.reacting.settled || !listed,
-            before: before.map(Digest::number),
-            after: after.map(Digest::number),
+            before,
+            after,
         });
     }
 

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use crate::api::token::Pod;
 use crate::core::object::{Kind, ObjectKey};
+use crate::core::tell::pace::Followup;
 use crate::report::events::{EventSender, Report};
 use crate::report::reason::{RELOAD_FAILED, RELOAD_SUCCEEDED, Reason};
-use crate::tell::left::Verdict;
 use crate::tell::words;
 
 /// The same failure is told again after this time: an API server keeps Events for an hour.
@@ -65,15 +65,15 @@ impl Herald {
     }
 
     /// Tells what an attempt of a reaction came to that is owed for this time, and why it failed if it did.
-    pub(crate) fn tell(&mut self, reaction: &'static str, verdict: Verdict, why: &str, owed_for: Duration) {
-        let why = match verdict {
-            Verdict::Told => {
+    pub(crate) fn tell(&mut self, reaction: &'static str, followup: Followup, why: &str, owed_for: Duration) {
+        let why = match followup {
+            Followup::Told => {
                 self.failing.works(reaction);
                 return self.send(&RELOAD_SUCCEEDED, format!("{reaction}: told the application"));
             }
-            Verdict::Quick if owed_for < MOMENTS => return,
-            Verdict::Unanswered => format!("told, never answered: {why}"),
-            Verdict::Quick | Verdict::Slow | Verdict::Final => why.to_owned(),
+            Followup::Quick if owed_for < MOMENTS => return,
+            Followup::Enough => format!("told, never answered: {why}"),
+            Followup::Quick | Followup::Slow { .. } | Followup::Never => why.to_owned(),
         };
         if self.failing.is_news(reaction, &why) {
             self.send(&RELOAD_FAILED, format!("{reaction}: {why}"));

@@ -42,7 +42,7 @@ impl Bench {
     }
 
     fn fails(&mut self, reaction: &'static str, why: &str) {
-        self.herald.tell(reaction, Verdict::Slow, why, SLOW);
+        self.herald.tell(reaction, Followup::Slow { first: true }, why, SLOW);
     }
 }
 
@@ -60,11 +60,11 @@ async fn r13_each_kind_of_end_is_told_once_on_our_own_pod() {
     bench.fails("script", "exit status: 3, 7 bytes said: see the log");
     assert_eq!(bench.told().await, [failed("script: exit status: 3, 7 bytes said: see the log")]);
     bench.fails("script", "exit status: 3, 9 bytes said: see the log");
-    bench.herald.tell("child", Verdict::Final, "x", Duration::ZERO);
+    bench.herald.tell("child", Followup::Never, "x", Duration::ZERO);
     assert_eq!(bench.told().await, [failed("child: x")], "the length alone is no other reason");
-    bench.herald.tell("script", Verdict::Told, "", SLOW);
+    bench.herald.tell("script", Followup::Told, "", SLOW);
     assert_eq!(bench.told().await, [succeeded("script: told the application")]);
-    bench.herald.tell("request", Verdict::Unanswered, "y", SLOW);
+    bench.herald.tell("request", Followup::Enough, "y", SLOW);
     assert_eq!(bench.told().await, [failed("request: told, never answered: y")]);
     bench.herald.tell_known("child");
     bench.herald.tell_known("child");
@@ -74,8 +74,8 @@ async fn r13_each_kind_of_end_is_told_once_on_our_own_pod() {
 #[tokio::test]
 async fn r13_what_is_over_within_moments_is_no_failure() {
     let mut bench = Bench::new().await;
-    bench.herald.tell("request", Verdict::Quick, "x", Duration::from_secs(9));
-    bench.herald.tell("request", Verdict::Quick, "it lasts", Duration::from_secs(10));
+    bench.herald.tell("request", Followup::Quick, "x", Duration::from_secs(9));
+    bench.herald.tell("request", Followup::Quick, "it lasts", Duration::from_secs(10));
     assert_eq!(bench.told().await, [failed("request: it lasts")]);
 }
 

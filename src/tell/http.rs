@@ -1,11 +1,14 @@
 //! The request that follows a change: REQ_URL.
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
 use crate::config::Wording;
 use crate::config::read::web::{Call, CredentialOrigins};
 use crate::core::discretion::{Frankness, Listener, Since};
 use crate::core::retry::Retry;
-use crate::core::tell::pace::Fingerprint;
-use crate::tell::{Fault, Fired, Reaction, Shown, words};
+use crate::core::tell::pace::{FaultKind, Fingerprint};
+use crate::tell::{Fault, Fired, NOT_TOLD, Reaction, words};
 use crate::web::address::{Secrecy, origin, quoted, scrubbed, shown};
 use crate::web::error::WebError;
 use crate::web::{Answer, Ask, Client, Question, Reach, Rules, tell};
@@ -84,14 +87,15 @@ impl Asker {
     /// What a failure means for the next attempt.
     pub(super) fn fault(&self, failed: &Failed) -> Fault {
         let Failed { error, why, credentials, .. } = failed;
-        let (why, wish) = (why.clone(), error.wish());
-        match (error, error.trouble()) {
-            (WebError::Unanswered { .. }, _) => Fault::Unanswered(why),
-            (WebError::Status { code: 401 | 403, .. }, _) => Fault::Refused { credentials: *credentials, wish, why },
-            (error, _) if self.client.is_final(error) => Fault::Permanent(why),
-            (_, Some(trouble)) => Fault::Transient { trouble, wish, why },
-            (_, None) => Fault::Answered { wish, why },
-        }
+        let wish = error.wish();
+        let kind = match (error, error.trouble()) {
+            (WebError::Unanswered { .. }, _) => FaultKind::Unanswered,
+            (WebError::Status { code: 401 | 403, .. }, _) => FaultKind::Refused { credentials: *credentials, wish },
+            (error, _) if self.client.is_final(error) => FaultKind::Permanent,
+            (_, Some(trouble)) => FaultKind::Trouble(trouble, wish),
+            (_, None) => FaultKind::Answered(wish),
+        };
+        Fault::new(kind, why.clone())
     }
 }
 
@@ -160,8 +164,8 @@ impl Reaction for Request {
         true
     }
 
-    fn credentials(&mut self) -> Shown<'_> {
-        Box::pin(self.asker.client.credentials_shown(self.url(), &self.rules.credentials))
+    fn credentials(&mut self) -> BoxFuture<'_, Option<Fingerprint>> {
+        self.asker.client.credentials_shown(self.url(), &self.rules.credentials).boxed()
     }
 
     fn retry(&self) -> Retry {
@@ -173,11 +177,11 @@ impl Reaction for Request {
     }
 
     fn exhausted(&self) -> String {
-        self.asker.exhausted("the application was not told, trying again later", &self.failure)
+        self.asker.exhausted(NOT_TOLD, &self.failure)
     }
 
     fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {
-        Box::pin(self.ask())
+        self.ask().boxed()
     }
 }
 

@@ -75,7 +75,9 @@ async fn credentials_go_to_the_url_in_the_encoding_asked_for_and_nowhere_else() 
     let asked = &foreign.asked()[0];
     assert_eq!((asked.line(), &*asked.body, asked.header("authorization")), ("POST /", &b"{}"[..], None));
     let mut request = request_with(&web("j€", Encoding::Latin1), &stub.url("/"), "POST", None, Wording::Own);
-    assert!(matches!(request.fire(&[]).await, Err(Fault::Answered { why, .. }) if why.starts_with("REQ_BASIC_AUTH_ENCODING")));
+    assert!(
+        matches!(request.fire(&[]).await, Err(Fault { kind: FaultKind::Answered(_), why }) if why.starts_with("REQ_BASIC_AUTH_ENCODING"))
+    );
 }
 
 #[tokio::test]
@@ -107,16 +109,17 @@ async fn faults_say_whether_another_attempt_helps() {
         let fault = request(&stub.url(&format!("/{code}?canary")), "POST", None).fire(&[]).await.unwrap_err();
         let name = http::StatusCode::from_u16(code).unwrap().canonical_reason().unwrap();
         let why = format!("{}: answered {code} {name}, 6 bytes said: see the log", stub.url(""));
-        let expected = match trouble {
-            Some(trouble) => Fault::Transient { trouble, wish: Some(Duration::from_secs(3)), why },
-            None if code == 401 => Fault::Refused { credentials: None, wish: Some(Duration::from_secs(3)), why },
-            None => Fault::Answered { wish: Some(Duration::from_secs(3)), why },
+        let wish = Some(Duration::from_secs(3));
+        let kind = match trouble {
+            Some(trouble) => FaultKind::Trouble(trouble, wish),
+            None if code == 401 => FaultKind::Refused { credentials: None, wish },
+            None => FaultKind::Answered(wish),
         };
-        assert_eq!(fault, expected);
+        assert_eq!(fault, Fault::new(kind, why));
     }
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let fault = request(&format!("http://{nobody}"), "GET", None).fire(&[]).await.unwrap_err();
-    assert!(matches!(fault, Fault::Transient { trouble: Trouble::Connect, .. }), "{fault:?}");
+    assert!(matches!(fault.kind, FaultKind::Trouble(Trouble::Connect, _)), "{fault:?}");
 }
 
 #[test]
@@ -161,7 +164,7 @@ async fn s7_c2_the_line_at_the_bounds_of_retries_has_the_path_and_says_why() {
     let url = stub.url("/a?canary").replace("http://", "http://u:canary@");
     let mut request = request_with(&web("", Encoding::Latin1), &url, "GET", None, Wording::Sidecar);
     let fault = request.fire(&[]).await.unwrap_err();
-    assert_eq!(fault.why(), format!("{}: answered 503 Service Unavailable, 6 bytes said: see the log", stub.url("")));
+    assert_eq!(fault.why, format!("{}: answered 503 Service Unavailable, 6 bytes said: see the log", stub.url("")));
     assert_eq!(request.exhausted(), format!("Max retries exceeded for URL {}: answered 503 Service Unavailable", stub.url("/a")));
 }
 
@@ -171,7 +174,7 @@ async fn r10_only_who_asks_for_it_has_answers_that_are_final() {
     let web = Web { server_errors_are_final: true, ..web("", Encoding::Latin1) };
     for (code, is_final) in [(500, true), (503, true), (501, true), (404, false), (429, false)] {
         let fault = request_with(&web, &stub.url(&format!("/{code}")), "POST", None, Wording::Own).fire(&[]).await.unwrap_err();
-        assert_eq!(matches!(fault, Fault::Permanent(_)), is_final, "{code}: {fault:?}");
+        assert_eq!(fault.kind == FaultKind::Permanent, is_final, "{code}: {fault:?}");
     }
 }
 
@@ -180,7 +183,7 @@ async fn r10_credentials_that_are_refused_are_known_again_and_printed_nowhere() 
     let stub = server(|_| Reply::new("401 X", "", "")).await;
     let mut request = request_with(&web("canary", Encoding::Latin1), &stub.url("/"), "POST", None, Wording::Own);
     let fault = request.fire(&[]).await.unwrap_err();
-    let Fault::Refused { credentials, .. } = &fault else { panic!("{fault:?}") };
+    let FaultKind::Refused { credentials, .. } = &fault.kind else { panic!("{fault:?}") };
     assert!(credentials.is_some() && request.credentials().await == *credentials);
     assert!(format!("{fault:?}").contains("credentials: Some(***)"), "{fault:?}");
     let mut other = request_with(&web("other", Encoding::Latin1), &stub.url("/"), "POST", None, Wording::Own);
@@ -192,7 +195,8 @@ async fn r11_a_request_that_is_not_answered_was_told() {
     let stub = server(|_| Reply::Stall("")).await;
     let web = Web { answer_timeout: Duration::from_millis(50), timeout: Duration::from_millis(50), ..web("", Encoding::Latin1) };
     let fault = request_with(&web, &stub.url("/a?canary"), "POST", None, Wording::Own).fire(&[]).await.unwrap_err();
-    assert_eq!(fault, Fault::Unanswered(format!("{}: no answer within 0.05 s (REQ_ANSWER_TIMEOUT)", stub.url(""))));
+    let why = format!("{}: no answer within 0.05 s (REQ_ANSWER_TIMEOUT)", stub.url(""));
+    assert_eq!(fault, Fault::new(FaultKind::Unanswered, why));
 }
 
 /// What the log says of answers with these words to a request of this form, in our own words.
@@ -237,6 +241,6 @@ async fn r13_where_a_redirect_leads_to_is_not_told() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let stub = server(move |_| Reply::redirect(302, &format!("http://{nobody}/canary"))).await;
     let fault = request(&stub.url("/a"), "POST", None).fire(&[]).await.unwrap_err();
-    assert!(fault.why().starts_with(&format!("{}: after a redirect: ", stub.url(""))), "{fault:?}");
-    assert!(!fault.why().contains(&nobody.to_string()), "{fault:?}");
+    assert!(fault.why.starts_with(&format!("{}: after a redirect: ", stub.url(""))), "{fault:?}");
+    assert!(!fault.why.contains(&nobody.to_string()), "{fault:?}");
 }

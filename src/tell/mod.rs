@@ -7,7 +7,7 @@ pub(crate) mod exec;
 mod group;
 pub(crate) mod herald;
 pub(crate) mod http;
-mod left;
+mod pending;
 pub(crate) mod pods;
 pub(crate) mod proc;
 pub(crate) mod runner;
@@ -17,23 +17,23 @@ pub(crate) mod signal;
 mod told_tests;
 pub(crate) mod words;
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::tell::cause::Cause;
-use crate::core::tell::queue::Fate;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use tokio::process::Command;
 use tokio::time::Instant;
 
 use crate::config::table;
 use crate::core::retry::{Retry, Trouble};
-use crate::core::tell::pace::{Ended, Fingerprint};
+use crate::core::tell::cause::Cause;
+use crate::core::tell::pace::{FaultKind, Fingerprint};
+use crate::core::tell::queue::Fate;
 
-/// Retries with processes of this machine. A handler that is not there yet comes soon, or never: pauses of 0, 0.1, 0.2, 0.4 … seconds,
-/// 51 in all.
-const RETRY_HERE: Retry = Retry { total: 10, connect: 10, read: 10, backoff: Duration::from_millis(50) };
+/// What the log says of what is tried again at the slow pace.
+const NOT_TOLD: &str = "the application was not told, trying again later";
 
 /// Takes out of a program's environment what we tell others with: that is not for the application.
 fn withhold_secrets(command: &mut Command) {
@@ -42,11 +42,8 @@ fn withhold_secrets(command: &mut Command) {
     }
 }
 
-/// What would be shown to prove who we are.
-pub(crate) type Shown<'a> = Pin<Box<dyn Future<Output = Option<Fingerprint>> + Send + 'a>>;
-
 /// What may become of a reaction.
-pub(crate) type Fired<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
+pub(crate) type Fired<'a> = BoxFuture<'a, Result<(), Fault>>;
 
 /// Something that tells the application.
 pub(crate) trait Reaction: Send {
@@ -58,8 +55,11 @@ pub(crate) trait Reaction: Send {
         cause == Cause::Files
     }
 
-    /// Whether it is left out after the initial pass.
-    fn skips_initial(&self) -> bool;
+    /// Whether it is left out after the initial pass. If not said otherwise it is not: an application that runs already has read what
+    /// was there before us.
+    fn skips_initial(&self) -> bool {
+        false
+    }
 
     /// Whether the application knows all that is on disk since this time, so that it needs not be told: it was started after that.
     fn knows(&self, _newest: Instant) -> bool {
@@ -72,8 +72,8 @@ pub(crate) trait Reaction: Send {
     }
 
     /// What the next attempt would show to prove who we are, if anything.
-    fn credentials(&mut self) -> Shown<'_> {
-        Box::pin(std::future::ready(None))
+    fn credentials(&mut self) -> BoxFuture<'_, Option<Fingerprint>> {
+        ready(None).boxed()
     }
 
     /// Whether it knows who refused its credentials, and spares each of them by itself.
@@ -81,11 +81,16 @@ pub(crate) trait Reaction: Send {
         false
     }
 
-    /// How often it is tried again quickly.
-    fn retry(&self) -> Retry;
+    /// How often it is tried again quickly. If not said otherwise, as with processes of this machine. A handler that is not there yet
+    /// comes soon, or never: pauses of 0, 0.1, 0.2, 0.4 … seconds, 51 in all.
+    fn retry(&self) -> Retry {
+        Retry::times(10, Duration::from_millis(50))
+    }
 
     /// What the log says when the bounds of quick retries are reached.
-    fn exhausted(&self) -> String;
+    fn exhausted(&self) -> String {
+        NOT_TOLD.to_owned()
+    }
 
     /// Something new that it heeds is to be told: what was told before counts no more.
     fn renew(&mut self) {}
@@ -99,137 +104,21 @@ pub(crate) trait Reaction: Send {
 
 /// Why the application was not told.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Fault {
-    /// Worth another attempt.
-    Transient {
-        /// What kind of trouble.
-        trouble: Trouble,
-        /// How long the other side asks us to wait.
-        wish: Option<Duration>,
-        /// For people.
-        why: String,
-    },
-    /// An answer that is no success, and not worth a quick retry.
-    Answered {
-        /// How long the other side asks us to wait.
-        wish: Option<Duration>,
-        /// For people.
-        why: String,
-    },
-    /// We may not.
-    Refused {
-        /// Who we said that we are, if we did.
-        credentials: Option<Fingerprint>,
-        /// How long the other side asks us to wait.
-        wish: Option<Duration>,
-        /// For people.
-        why: String,
-    },
-    /// Some of several refuse who we are, and are spared each by itself; the others were told.
-    Spared {
-        /// Who we said that we are.
-        credentials: Fingerprint,
-        /// Whether any of them was shown that now.
-        shown: bool,
-        /// For people.
-        why: String,
-    },
-    /// It was told, and may be at work: no answer came in time.
-    Unanswered(String),
-    /// Final: somebody wants no other attempt.
-    Permanent(String),
+pub(crate) struct Fault {
+    /// What it means for the next attempt.
+    pub(crate) kind: FaultKind,
+    /// For people.
+    pub(crate) why: String,
 }
 
 impl Fault {
+    /// Of this kind, for this reason.
+    pub(crate) const fn new(kind: FaultKind, why: String) -> Self {
+        Self { kind, why }
+    }
+
     /// Worth another attempt, as when a connection did not come about.
     pub(crate) const fn later(why: String) -> Self {
-        Self::Transient { trouble: Trouble::Connect, wish: None, why }
-    }
-
-    /// For people.
-    pub(crate) fn why(&self) -> &str {
-        match self {
-            Self::Transient { why, .. } | Self::Answered { why, .. } | Self::Refused { why, .. } | Self::Spared { why, .. } => why,
-            Self::Unanswered(why) | Self::Permanent(why) => why,
-        }
-    }
-
-    /// The same for this reason.
-    fn because(mut self, reason: String) -> Self {
-        match &mut self {
-            Self::Transient { why, .. } | Self::Answered { why, .. } | Self::Refused { why, .. } | Self::Spared { why, .. } => {
-                *why = reason
-            }
-            Self::Unanswered(why) | Self::Permanent(why) => *why = reason,
-        }
-        self
-    }
-
-    /// What both mean, where several were asked and failed: as seldom another attempt as the one of them that wants it most seldom.
-    fn and(self, other: &Self) -> Self {
-        let wish = self.wish().max(other.wish());
-        match (self, other) {
-            (Self::Refused { credentials, why, .. }, other) => {
-                let shown = if let Self::Refused { credentials, .. } = other { *credentials } else { None };
-                Self::Refused { credentials: credentials.or(shown), wish, why }
-            }
-            (one, Self::Refused { credentials, .. }) => Self::Refused { credentials: *credentials, wish, why: one.why().to_owned() },
-            (Self::Transient { trouble: one, why, .. }, Self::Transient { trouble: other, .. }) => {
-                Self::Transient { trouble: one.max(*other), wish, why }
-            }
-            (one @ Self::Unanswered(_), Self::Unanswered(_)) | (one @ Self::Permanent(_), Self::Permanent(_)) => one,
-            (one, _) => Self::Answered { wish, why: one.why().to_owned() },
-        }
-    }
-
-    /// How long the other side asks us to wait.
-    const fn wish(&self) -> Option<Duration> {
-        match self {
-            Self::Transient { wish, .. } | Self::Answered { wish, .. } | Self::Refused { wish, .. } => *wish,
-            Self::Spared { .. } | Self::Unanswered(_) | Self::Permanent(_) => None,
-        }
-    }
-
-    /// What it means for the next attempt; nothing where there is to be none.
-    pub(crate) const fn ended(&self) -> Option<Ended> {
-        match self {
-            Self::Transient { trouble, wish, .. } => Some(Ended::Trouble(*trouble, *wish)),
-            Self::Answered { wish, .. } => Some(Ended::Answered(*wish)),
-            Self::Refused { credentials, wish, .. } => Some(Ended::Refused { credentials: *credentials, wish: *wish }),
-            Self::Spared { credentials, shown, .. } => Some(Ended::Spared { credentials: *credentials, shown: *shown }),
-            Self::Unanswered(_) => Some(Ended::Unanswered),
-            Self::Permanent(_) => None,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_several_that_failed_the_one_that_wants_another_attempt_most_seldom_decides() {
-        let seconds = |wish: Option<u64>| wish.map(Duration::from_secs);
-        let transient = |trouble, wish| Fault::Transient { trouble, wish: seconds(wish), why: "one".into() };
-        let answered = |wish| Fault::Answered { wish: seconds(wish), why: "one".into() };
-        let refused =
-            |hash: Option<u64>, wish| Fault::Refused { credentials: hash.map(Fingerprint::new), wish: seconds(wish), why: "one".into() };
-        let unanswered = || Fault::Unanswered("one".into());
-        let (connect, later) = (transient(Trouble::Connect, Some(1)), transient(Trouble::Later, None));
-        let cases = [
-            (connect.clone(), later.clone(), transient(Trouble::Later, Some(1))),
-            (later.clone(), transient(Trouble::Read, Some(3)), transient(Trouble::Later, Some(3))),
-            (connect.clone(), answered(Some(2)), answered(Some(2))),
-            (connect.clone(), unanswered(), answered(Some(1))),
-            (answered(None), unanswered(), answered(None)),
-            (unanswered(), unanswered(), unanswered()),
-            (refused(Some(1), None), connect.clone(), refused(Some(1), Some(1))),
-            (refused(None, Some(7)), refused(Some(1), Some(9)), refused(Some(1), Some(9))),
-            (refused(Some(1), None), unanswered(), refused(Some(1), None)),
-        ];
-        for (one, other, expected) in cases {
-            assert_eq!(one.clone().and(&other), expected);
-            assert_eq!(other.and(&one), expected);
-        }
+        Self::new(FaultKind::Trouble(Trouble::Connect, None), why)
     }
 }

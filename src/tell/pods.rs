@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream;
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -17,10 +18,10 @@ use crate::api::ApiServer;
 use crate::config::read::exec::AskedPods;
 use crate::core::discretion::Since;
 use crate::core::retry::{Retry, Trouble};
-use crate::core::tell::pace::{Ended, Fingerprint, Pace};
+use crate::core::tell::pace::{FaultKind, Fingerprint, Pace};
 use crate::tell::exec::targets::{Target, targets};
 use crate::tell::http::{self, Asker, Failed};
-use crate::tell::{Fault, Fired, Reaction, Shown};
+use crate::tell::{Fault, Fired, Reaction};
 use crate::web::address::at_pod;
 use crate::web::error::WebError;
 use crate::web::{Reach, Rules};
@@ -89,10 +90,10 @@ impl Pods {
         let (mut failed, mut was_shown) = (Vec::new(), false);
         for (target, end) in ends {
             let Some(fault) = self.judge(target, end) else { continue };
-            if let Fault::Refused { credentials: credentials @ Some(_), wish, .. } = fault {
+            if let FaultKind::Refused { credentials: Some(_), .. } = fault.kind {
                 was_shown = true;
                 refusing.insert(target.uid.clone());
-                self.refusing.entry(target.uid.clone()).or_default().failed(Ended::Refused { credentials, wish }, now, &self.retry);
+                self.refusing.entry(target.uid.clone()).or_default().failed(fault.kind, now, &self.retry);
             } else {
                 failed.push((target, fault));
             }
@@ -100,18 +101,19 @@ impl Pods {
         let count = failed.len() + refusing.len();
         let because = |pod: &str, why: &str| format!("in {count} of {} pods, {pod}: {why}", all.len());
         if let Some((one, fault)) = failed.first() {
-            let why = because(&one.pod, fault.why());
-            return Err(failed.iter().skip(1).fold(fault.clone(), |one, (_, other)| one.and(other)).because(why));
+            let kind = failed.iter().fold(fault.kind, |kind, (_, other)| kind.and(other.kind));
+            return Err(Fault::new(kind, because(&one.pod, &fault.why)));
         }
         if let Some(one) = all.iter().find(|target| refusing.contains(&target.uid)) {
             let why = because(&one.pod, self.unwell.get(&one.uid).map_or("our credentials were refused before", |unwell| &unwell.told.0));
-            return Err(match shown {
-                Some(credentials) => Fault::Spared { credentials, shown: was_shown, why },
-                None => Fault::Refused { credentials: None, wish: None, why },
-            });
+            let kind = match shown {
+                Some(credentials) => FaultKind::Spared { credentials, shown: was_shown },
+                None => FaultKind::Refused { credentials: None, wish: None },
+            };
+            return Err(Fault::new(kind, why));
         }
         if let Some(why) = self.lost.take() {
-            return Err(Fault::Permanent(why));
+            return Err(Fault::new(FaultKind::Permanent, why));
         }
         // Some may have been told before others.
         self.asker.listener.told(first);
@@ -139,7 +141,7 @@ impl Pods {
         let fault = self.asker.fault(&failure);
         if self.is_lost(target, &fault, failure.answer) {
             self.done.insert(target.uid.clone());
-            self.lost.get_or_insert_with(|| format!("{}: {}", target.pod, fault.why()));
+            self.lost.get_or_insert_with(|| format!("{}: {}", target.pod, fault.why));
             return None;
         }
         Some(fault)
@@ -147,16 +149,16 @@ impl Pods {
 
     /// Whether it is of no use to ask this pod again for what there is to tell.
     fn is_lost(&mut self, Target { uid, pod, .. }: &Target, fault: &Fault, answer: String) -> bool {
-        let (why, unwell) = (fault.why(), self.unwell.entry(uid.clone()).or_default());
-        let told = (why.to_owned(), answer);
+        let (why, unwell) = (&fault.why, self.unwell.entry(uid.clone()).or_default());
+        let told = (why.clone(), answer);
         if unwell.told == told {
             debug!(%pod, why, answer = told.1, "the pod was not told");
         } else {
             warn!(%pod, why, answer = told.1, "the pod was not told");
         }
         unwell.told = told;
-        unwell.unanswered += u32::from(matches!(fault, Fault::Unanswered(_)));
-        matches!(fault, Fault::Permanent(_)) || unwell.unanswered > self.retry.read
+        unwell.unanswered += u32::from(fault.kind == FaultKind::Unanswered);
+        fault.kind == FaultKind::Permanent || unwell.unanswered > self.retry.read
     }
 
     /// The pods to ask now.
@@ -167,7 +169,7 @@ impl Pods {
                 Some(403) => format!("not permitted: list pods in namespace {namespace} (see rbac/pods.yaml)"),
                 _ => format!("listing pods: {failure}"),
             };
-            Fault::Transient { trouble: Trouble::Later, wish: failure.retry_after(), why }
+            Fault::new(FaultKind::Trouble(Trouble::Later, failure.retry_after()), why)
         })?;
         let all = found.len();
         found.retain(|target| target.address.is_some());
@@ -207,7 +209,7 @@ impl Reaction for Pods {
         true
     }
 
-    fn credentials(&mut self) -> Shown<'_> {
+    fn credentials(&mut self) -> BoxFuture<'_, Option<Fingerprint>> {
         Box::pin(async {
             // Each of them is shown the same.
             let url = self.addressed(Ipv4Addr::UNSPECIFIED.into()).ok()?;
@@ -237,7 +239,7 @@ impl Reaction for Pods {
     fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {
         Box::pin(async {
             let fired = self.run().await;
-            self.failure = fired.as_ref().err().map(|fault| fault.why().to_owned()).unwrap_or_default();
+            self.failure = fired.as_ref().err().map(|fault| fault.why.clone()).unwrap_or_default();
             fired
         })
     }

@@ -27,6 +27,7 @@ use crate::config::Wording;
 use crate::config::read::reload;
 use crate::core::discretion::{Frankness, Listener};
 use crate::core::retry::{Retry, Trouble};
+use crate::core::tell::pace::FaultKind;
 use crate::core::tell::queue::Fate;
 use crate::tell::group::Group;
 use crate::tell::words::{self, Said};
@@ -75,21 +76,13 @@ struct Ended {
 
 impl Script {
     /// A reaction that runs SCRIPT.
-    pub(crate) fn new(settings: reload::Script, wording: Wording, listener: Listener) -> Self {
-        Self { settings, wording, listener, told: None, backoff: Duration::ZERO, starts: Arc::new(Semaphore::new(1)), fates: Vec::new() }
-    }
-
-    /// The same with the pauses between quick retries that this gives.
-    #[must_use]
-    pub(crate) fn with_backoff(self, backoff: Duration) -> Self {
-        Self { backoff, ..self }
+    pub(crate) fn new(settings: reload::Script, wording: Wording, listener: Listener, backoff: Duration) -> Self {
+        Self { settings, wording, listener, told: None, backoff, starts: Arc::new(Semaphore::new(1)), fates: Vec::new() }
     }
 
     fn fault(&self, why: String) -> Fault {
-        match self.settings.retries {
-            0 => Fault::Permanent(why),
-            _ => Fault::Transient { trouble: Trouble::Later, wish: None, why },
-        }
+        let is_final = self.settings.retries == 0;
+        Fault::new(if is_final { FaultKind::Permanent } else { FaultKind::Trouble(Trouble::Later, None) }, why)
     }
 
     async fn run(&mut self, changed: &[String]) -> Result<(), Fault> {
@@ -202,13 +195,8 @@ impl Reaction for Script {
         "script"
     }
 
-    fn skips_initial(&self) -> bool {
-        false
-    }
-
     fn retry(&self) -> Retry {
-        let bound = self.settings.retries;
-        Retry { total: bound, connect: bound, read: bound, backoff: self.backoff }
+        Retry::times(self.settings.retries, self.backoff)
     }
 
     fn exhausted(&self) -> String {

@@ -32,7 +32,7 @@ impl Place {
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         let settings = reload::Script { path, timeout: limit, environment: reload::Environment::All, retries: 0 };
-        Script::new(settings, Wording::Own, Discretion::default().listener())
+        Script::new(settings, Wording::Own, Discretion::default().listener(), Duration::ZERO)
     }
 
     /// Runs a script of /bin/sh; `$D` is the test's folder.
@@ -51,7 +51,7 @@ const SHORT: Duration = Duration::from_millis(300);
 
 fn why(result: Result<(), Fault>) -> String {
     match result {
-        Err(Fault::Permanent(why)) => why,
+        Err(Fault { kind: FaultKind::Permanent, why }) => why,
         other => panic!("{other:?}"),
     }
 }
@@ -164,7 +164,7 @@ async fn a_script_that_cannot_be_executed_is_run_by_sh() {
 async fn what_cannot_be_run_is_explained() {
     let place = Place::new().await;
     let settings = reload::Script { path: place.path("none"), timeout: LONG, environment: reload::Environment::All, retries: 0 };
-    let mut missing = Script::new(settings, Wording::Own, Discretion::default().listener());
+    let mut missing = Script::new(settings, Wording::Own, Discretion::default().listener(), Duration::ZERO);
     assert!(why(missing.run(&[]).await).ends_with("none: No such file or directory (os error 2)"));
     let failure = why(place.script("#!/no/such/interpreter\n", 0o755, LONG).run(&[]).await);
     assert!(failure.contains("script: its interpreter is not there"), "{failure}");
@@ -197,10 +197,11 @@ fn bytes_are_shown_as_python_shows_them() {
 async fn r10_a_script_that_fails_is_tried_again_unless_its_exit_code_is_final() {
     let place = Place::new().await;
     for retries in [0, 5] {
-        let mut script = place.script("#!/bin/sh\nexit 3\n", 0o755, LONG).with_backoff(Duration::from_secs(1));
+        let script = place.script("#!/bin/sh\nexit 3\n", 0o755, LONG);
+        let mut script = Script { backoff: Duration::from_secs(1), ..script };
         script.settings.retries = retries;
         let fault = script.fire(&[]).await.unwrap_err();
-        assert_eq!((matches!(fault, Fault::Permanent(_)), matches!(fault, Fault::Transient { .. })), (retries == 0, retries > 0));
+        assert_eq!((fault.kind == FaultKind::Permanent, matches!(fault.kind, FaultKind::Trouble(..))), (retries == 0, retries > 0));
         assert_eq!((script.retry().total, script.retry().backoff), (retries, Duration::from_secs(1)));
     }
 }

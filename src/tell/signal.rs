@@ -16,9 +16,10 @@ use rustix::process::{Pid, PidfdFlags, geteuid, pidfd_open, pidfd_send_signal};
 
 use crate::aside::{self, Look, WITHIN};
 use crate::config::read::reload::{SignalTarget, Signalling, signal_name};
-use crate::core::retry::{Retry, Trouble};
+use crate::core::retry::Trouble;
+use crate::core::tell::pace::FaultKind;
 use crate::tell::proc::{self, is_for_handlers};
-use crate::tell::{Fault, Fired, RETRY_HERE, Reaction};
+use crate::tell::{Fault, Fired, Reaction};
 
 /// What the clock of a file system may be behind that of the kernel.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
@@ -91,7 +92,7 @@ impl Signal {
         if !young.is_zero() {
             // Some runtimes (Go) catch signals before the program handles them.
             let why = format!("process {pid} was started just now");
-            return Err(Fault::Transient { trouble: Trouble::Connect, wish: Some(young), why });
+            return Err(Fault::new(FaultKind::Trouble(Trouble::Connect, Some(young)), why));
         }
         let disposition = proc::disposition(&self.proc.join(pid.to_string()), signal);
         match disposition.and_then(|disposition| disposition.objection(pid, signal_name(signal))) {
@@ -203,15 +204,6 @@ impl Signal {
 impl Reaction for Signal {
     fn name(&self) -> &'static str {
         "signal"
-    }
-
-    fn skips_initial(&self) -> bool {
-        // An application that runs already has read what was there before us.
-        false
-    }
-
-    fn retry(&self) -> Retry {
-        RETRY_HERE
     }
 
     fn exhausted(&self) -> String {

@@ -30,7 +30,7 @@ fn sleeper(name: &str) -> Child {
 
 fn why(sent: Result<(), Fault>) -> String {
     match sent {
-        Err(Fault::Transient { why, .. }) => why,
+        Err(Fault { kind: FaultKind::Trouble(..), why }) => why,
         other => panic!("{other:?}"),
     }
 }

@@ -13,17 +13,18 @@ use tokio::time::{Instant, advance};
 use crate::config::Wording;
 use crate::config::read::web::{Call, Credentials, Encoding, Given, Headers, Redacted, Web};
 use crate::core::debt::Debt;
+use crate::core::digest::Digest;
 use crate::core::discretion::Discretion;
 use crate::core::object::{Kind, ObjectKey, SourceId};
 use crate::core::path::Roots;
 use crate::core::policy::Batching;
 use crate::core::retry::Retry;
 use crate::core::spread::Spread;
-use crate::engine::outcome::{Difference, Outcome};
+use crate::core::tell::difference::Difference;
 use crate::health::Health;
 use crate::tell::Reaction;
 use crate::tell::http::{Asker, Request};
-use crate::tell::runner::{Runner, Setup, Triggers, start};
+use crate::tell::runner::{Commit, Grouping, Runner, Setup, start};
 use crate::web::Client;
 use crate::web::stub::{Asked, Reply, Stub, server};
 
@@ -104,8 +105,8 @@ fn difference(object: &str, content: u128, initial: bool) -> Difference {
         object: Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", object)),
         source: Some(SourceId(0)),
         initial,
-        before: Some(content - 1),
-        after: Some(content),
+        before: Some(Digest::of_number(content - 1)),
+        after: Some(Digest::of_number(content)),
     }
 }
 
@@ -165,20 +166,19 @@ impl Bench {
         let request = Request::new(Asker::new(call, client, Wording::Own, Discretion::default().listener()), RETRY);
         let setup = Setup {
             batching: self.batching,
-            triggers: Triggers::Events,
+            grouping: Grouping::ByObject,
             groups: Vec::new(),
             roots: Roots::new("/folder", []),
+            spread,
             wall: WALL + self.clock.began.elapsed(),
             health: Some(self.health.clone()),
             herald: None,
         };
         let reactions = [Box::new(request) as Box<dyn Reaction>].into_iter().chain(others);
         let runner = start(reactions.collect(), setup);
-        runner.spread_by(spread);
         if let Some(debt) = former {
             // As through the ledger.
-            runner.inherit(serde_json::from_str(&serde_json::to_string(&debt).unwrap()).unwrap());
-            runner.owe(files());
+            runner.inherit(serde_json::from_str(&serde_json::to_string(&debt).unwrap()).unwrap(), files());
         }
         self.runner = Some(runner);
         if !on_start {
@@ -188,18 +188,19 @@ impl Bench {
 
     /// All files are there, of which the first pass has changed this one.
     fn is_ready(&self, finds: Option<&str>) {
-        let differences = finds.iter().map(|object| difference(object, 2, true)).collect();
-        self.runner.as_ref().unwrap().tell(&Outcome { differences, listed: vec![SourceId(0)], ready: true, ..Outcome::default() });
+        let differences: Vec<_> = finds.iter().map(|object| difference(object, 2, true)).collect();
+        let commit = Commit { differences: &differences, listed: &[SourceId(0)], is_ready: true, ..Commit::default() };
+        self.runner.as_ref().unwrap().tell(&commit);
     }
 
     /// Ends the runner as a restart does, and starts the next one.
     async fn restart(&mut self, is_known: bool) {
         let mut former = self.runner.take().unwrap();
-        assert!(!former.is_idle(), "nothing is owed");
+        assert!(former.owed().is_some(), "nothing is owed");
         former.stop(Duration::ZERO).await;
-        let debt = former.debt();
+        let debt = former.owed();
         let (on_start, finds) = (self.next.on_start, self.next.finds);
-        self.start(is_known, Some(debt));
+        self.start(is_known, debt);
         if on_start {
             // It takes a moment.
             self.clock.pass(STEP).await;
@@ -210,8 +211,8 @@ impl Bench {
 
     /// The file of this object has this content now.
     fn edit(&self, object: &str, content: u128) {
-        let differences = vec![difference(object, content, false)];
-        self.runner.as_ref().unwrap().tell(&Outcome { differences, ready: true, ..Outcome::default() });
+        let differences = &[difference(object, content, false)];
+        self.runner.as_ref().unwrap().tell(&Commit { differences, is_ready: true, ..Commit::default() });
     }
 
     fn log(&self) -> Vec<(f64, u16)> {
@@ -227,7 +228,7 @@ impl Bench {
     }
 
     fn is_idle(&self) -> bool {
-        self.runner.as_ref().unwrap().is_idle()
+        self.runner.as_ref().unwrap().owed().is_none()
     }
 }
 

@@ -26,7 +26,7 @@ use crate::engine::outcome::{Outcome, Settings};
 use crate::health::{Beat, Health, Readiness};
 use crate::source::mailbox::Mailbox;
 use crate::tell::child;
-use crate::tell::runner::Runner;
+use crate::tell::runner::{Commit, Runner};
 use crate::web::Client;
 
 /// A stop waits this long for a disk that hangs.
@@ -241,13 +241,14 @@ impl EngineLoop {
     /// Notes in the ledger that the application was told of everything, or what a next process has to know of attempts to tell it.
     async fn note_reacted(&mut self, shutdown: &mut Shutdown) {
         let Some((runner, engine)) = self.runner.as_ref().zip(self.engine.as_ref().filter(|engine| engine.owes_reaction())) else { return };
-        let (told, mut debt) = (runner.is_idle(), runner.debt());
+        // A disk that hangs is noticed by the next commit.
+        let Some(mut debt) = runner.owed() else {
+            let _ = self.on_disk(shutdown, Engine::reacted).await;
+            return;
+        };
         // What holds nothing else needs no record.
         debt.clean = debt != Debt::default() && self.discretion.is_clean();
-        // A disk that hangs is noticed by the next commit.
-        if told {
-            let _ = self.on_disk(shutdown, Engine::reacted).await;
-        } else if *engine.debt() != debt {
+        if *engine.debt() != debt {
             let _ = self.on_disk(shutdown, |engine| engine.note_debt(debt)).await;
         }
     }
@@ -331,10 +332,10 @@ impl EngineLoop {
         sources.count(engine.store());
         if let Some(runner) = &self.runner {
             let touched = outcome.remotes.iter().map(|files| &files.key).chain(&outcome.answered);
-            let (begin, end): (Vec<_>, Vec<_>) = touched.partition(|key| engine.store().remotes().awaits(key));
-            begin.into_iter().for_each(|key| runner.waiting(key, engine.store().source_of(key), true));
-            runner.tell(outcome);
-            end.into_iter().for_each(|key| runner.waiting(key, None, false));
+            let (downloading, downloaded): (Vec<_>, Vec<_>) = touched.partition(|key| engine.store().remotes().awaits(key));
+            let downloading = downloading.into_iter().map(|key| (key, engine.store().source_of(key))).collect();
+            let (differences, listed) = (&*outcome.differences, &*outcome.listed);
+            runner.tell(&Commit { downloading, differences, listed, downloaded, is_ready: outcome.ready && !self.ready });
         }
         self.health.set_files(engine.files());
         self.health.set_stuck(engine.stuck_paths());

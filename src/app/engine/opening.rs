@@ -75,8 +75,7 @@ impl EngineLoop {
                         if !contents.debt.clean {
                             self.discretion.doubt();
                         }
-                        runner.inherit(contents.debt);
-                        runner.owe(self.owned(&engine));
+                        runner.inherit(contents.debt, self.owned(&engine));
                     }
                     if let Some(runner) = self.runner.as_ref().filter(|_| start.continues) {
                         runner.continues();

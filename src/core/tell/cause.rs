@@ -10,7 +10,7 @@ pub(super) const WINDOWS_MAX: u32 = 10;
 const NAMES_MAX: usize = 100;
 
 /// Why the application is told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Cause {
     /// Files of the projection changed.
     Files,
@@ -57,31 +57,6 @@ impl Happening {
     }
 }
 
-/// Up to which number everything of each cause was told.
-#[derive(Default)]
-pub(super) struct Told(Vec<(Cause, u64)>);
-
-impl Told {
-    /// All of this cause up to this number is told, or will be.
-    pub(super) fn note(&mut self, cause: Cause, number: u64) {
-        match self.0.iter_mut().find(|(known, _)| *known == cause) {
-            Some((_, known)) => *known = number.max(*known),
-            None => self.0.push((cause, number)),
-        }
-    }
-
-    /// Takes out what is noted of a cause.
-    pub(super) fn take(&mut self, cause: Cause) -> Option<u64> {
-        let at = self.0.iter().position(|(known, _)| *known == cause)?;
-        Some(self.0.swap_remove(at).1)
-    }
-
-    /// Up to where it was told.
-    pub(super) fn up_to(&self, cause: Cause) -> u64 {
-        self.0.iter().find(|(known, _)| *known == cause).map_or(0, |(_, number)| *number)
-    }
-}
-
 /// Adds a name, unless there are too many.
 pub(super) fn name_one(names: &mut BTreeSet<Arc<str>>, name: Arc<str>) {
     if names.len() < NAMES_MAX {
@@ -92,6 +67,7 @@ pub(super) fn name_one(names: &mut BTreeSet<Arc<str>>, name: Arc<str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::digest::Digest;
     use crate::core::object::{Kind, ObjectKey};
     use crate::core::policy::Batching;
     use crate::core::tell::queue::{Changed, Job, Next, Queue, Trigger};
@@ -118,7 +94,11 @@ mod tests {
 
     fn change(queue: &mut Queue, name: &str, now: u64) {
         let owner = Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", name));
-        queue.changed(Changed { path: name, owner: &owner, before: Some(1), after: Some(2) }, Trigger::Object(owner.clone()), seconds(now));
+        queue.changed(
+            Changed { path: name, owner: &owner, before: Some(Digest::of_number(1)), after: Some(Digest::of_number(2)) },
+            Trigger::Object(owner.clone()),
+            seconds(now),
+        );
     }
 
     /// What is due now: its causes, then all that it names.

@@ -7,13 +7,13 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use kube_projector::core::tell::pace::{Ended, Next, Pace};
+//! use kube_projector::core::tell::pace::{FaultKind, Followup, Pace};
 //! use kube_projector::core::retry::Retry;
 //!
 //! let bounds = Retry { total: 5, connect: 10, read: 5, backoff: Duration::from_secs(1) };
 //! let (mut pace, now) = (Pace::default(), Duration::from_secs(1_000));
 //! pace.begin(now);
-//! assert_eq!(pace.failed(Ended::Answered(None), now, &bounds), Next::Slow { first: true });
+//! assert_eq!(pace.failed(FaultKind::Answered(None), now, &bounds), Followup::Slow { first: true });
 //! assert_eq!(pace.due(), now + Duration::from_secs(5));
 //! ```
 
@@ -40,34 +40,42 @@ const REMEMBERED: usize = 16;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(u64);
 
-/// How an attempt ended that was no success.
+/// Why an attempt was no success, as far as the next one depends on it. What we are asked for is how long to wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ended {
-    /// Something that may be over in a moment, and how long we are asked to wait.
+pub enum FaultKind {
+    /// Something that may be over in a moment, and what we are asked for.
     Trouble(Trouble, Option<Duration>),
-    /// With an answer that is no success, and how long we are asked to wait.
+    /// An answer that is no success and not worth a quick retry, and what we are asked for.
     Answered(Option<Duration>),
-    /// It was not permitted.
+    /// We may not.
     Refused {
         /// Who we said that we are, if we did.
         credentials: Option<Fingerprint>,
         /// How long we are asked to wait.
         wish: Option<Duration>,
     },
-    /// It was not permitted to some of several, each of whom is spared by itself: a change is worth an attempt, as it is for the others.
+    /// Some of several refuse who we are, and are spared each by itself; the others were told. A change is worth an attempt.
     Spared {
         /// Who we said that we are.
         credentials: Fingerprint,
         /// Whether any of them was shown that now.
         shown: bool,
     },
-    /// It was asked for, and nobody knows what came of it.
+    /// It was told, and may be at work: no answer came in time.
     Unanswered,
+    /// Somebody wants no other attempt.
+    Permanent,
 }
 
-/// What follows.
+/// What follows an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Next {
+pub enum Followup {
+    /// Nothing: it worked.
+    Told,
+    /// Nothing: it failed, and there is no other attempt.
+    Never,
+    /// Nothing: it was told often enough, and never answered.
+    Enough,
     /// A quick retry.
     Quick,
     /// Another attempt at the slow pace.
@@ -75,8 +83,6 @@ pub enum Next {
         /// Whether it is the first of them for this state of the files.
         first: bool,
     },
-    /// Nothing: it was told often enough, and never answered.
-    Enough,
 }
 
 /// Credentials that were refused.
@@ -114,6 +120,30 @@ pub struct Pace {
     refusals: Vec<Refusal>,
 }
 
+impl FaultKind {
+    /// What both mean, where several were asked and failed: as seldom another attempt as the one of them that wants it most seldom.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let wish = self.wish().max(other.wish());
+        match (self, other) {
+            (Self::Refused { credentials: one, .. }, Self::Refused { credentials: other, .. }) => {
+                Self::Refused { credentials: one.or(other), wish }
+            }
+            (Self::Refused { credentials, .. }, _) | (_, Self::Refused { credentials, .. }) => Self::Refused { credentials, wish },
+            (Self::Trouble(one, _), Self::Trouble(other, _)) => Self::Trouble(one.max(other), wish),
+            (Self::Unanswered | Self::Permanent, same) if self == same => self,
+            _ => Self::Answered(wish),
+        }
+    }
+
+    /// How long the other side asks us to wait.
+    const fn wish(self) -> Option<Duration> {
+        match self {
+            Self::Trouble(_, wish) | Self::Answered(wish) | Self::Refused { wish, .. } => wish,
+            Self::Spared { .. } | Self::Unanswered | Self::Permanent => None,
+        }
+    }
+}
+
 impl Fingerprint {
     /// By a hash of the credentials.
     pub(crate) const fn new(hash: u64) -> Self {
@@ -132,6 +162,10 @@ impl fmt::Debug for Fingerprint {
 }
 
 impl Refusal {
+    const fn of(credentials: Fingerprint, at: Duration) -> Self {
+        Self { at, tag: credentials.tag(), credentials: Some(credentials) }
+    }
+
     fn is_of(&self, credentials: Fingerprint) -> bool {
         self.credentials.map_or(self.tag == credentials.tag(), |known| known == credentials)
     }
@@ -159,6 +193,12 @@ const fn refused_pause(refused: u32) -> Duration {
         3 => 240,
         _ => 300,
     })
+}
+
+/// When those of these credentials that are meant may be shown again.
+fn spared(refusals: &[Refusal], are_meant: impl Fn(&Refusal) -> bool) -> Duration {
+    let meant = refusals.iter().rev().filter(|refusal| are_meant(refusal));
+    meant.map(|refusal| refusal.at + REFUSALS_WITHIN).nth(REFUSALS_MAX - 1).unwrap_or_default()
 }
 
 fn capped(wish: Option<Duration>) -> Duration {
@@ -214,7 +254,7 @@ impl Pace {
         if self.spares.is_some_and(|spared| spared.is_of(credentials)) {
             return false;
         }
-        self.spares = Some(Refusal { at: now, tag: credentials.tag(), credentials: Some(credentials) });
+        self.spares = Some(Refusal::of(credentials, now));
         self.due = self.spared(credentials).max(self.asked).max(now);
         self.held = self.due;
         true
@@ -236,62 +276,63 @@ impl Pace {
     }
 
     /// Notes how an attempt failed, and says what follows.
-    pub fn failed(&mut self, ended: Ended, now: Duration, bounds: &Retry) -> Next {
+    pub fn failed(&mut self, kind: FaultKind, now: Duration, bounds: &Retry) -> Followup {
         self.ended = now;
         self.hurried = if std::mem::take(&mut self.hurries) { self.hurried.saturating_add(1) } else { 0 };
-        self.is_refused = matches!(ended, Ended::Refused { .. } | Ended::Spared { .. });
-        match ended {
-            Ended::Trouble(trouble, wish) => {
+        self.is_refused = matches!(kind, FaultKind::Refused { .. } | FaultKind::Spared { .. });
+        match kind {
+            FaultKind::Trouble(trouble, wish) => {
                 let pause = if self.is_slow() { None } else { self.attempts.failed(trouble, wish, bounds) };
                 let Some(pause) = pause else { return self.slower(wish, now) };
                 self.asked = now + capped(wish);
                 (self.due, self.held) = (now + pause, self.asked);
-                Next::Quick
+                Followup::Quick
             }
-            Ended::Answered(wish) => self.slower(wish, now),
-            Ended::Refused { credentials: None, wish } => {
+            FaultKind::Answered(wish) => self.slower(wish, now),
+            FaultKind::Refused { credentials: None, wish } => {
                 (self.refused, self.spares) = (0, None);
                 let next = self.slower(wish, now);
                 // Nobody is locked out, but somebody who edits all the time is no reason to insist.
                 self.held = self.held.max(now + ANONYMOUS_APART).min(self.due);
                 next
             }
-            Ended::Refused { credentials: Some(credentials), wish } => self.refused(credentials, wish, now),
-            Ended::Spared { credentials, shown } => {
-                let refusal = Refusal { at: now, tag: credentials.tag(), credentials: Some(credentials) };
+            FaultKind::Refused { credentials: Some(credentials), wish } => self.refused(credentials, wish, now),
+            FaultKind::Spared { credentials, shown } => {
+                let refusal = Refusal::of(credentials, now);
                 if shown {
                     self.note(refusal);
                 }
                 self.spares = Some(refusal);
                 self.slower(None, now)
             }
-            Ended::Unanswered => {
+            FaultKind::Unanswered => {
                 self.unanswered = self.unanswered.saturating_add(1);
-                if self.unanswered > bounds.read { Next::Enough } else { self.slower(None, now) }
+                if self.unanswered > bounds.read { Followup::Enough } else { self.slower(None, now) }
             }
+            FaultKind::Permanent => Followup::Never,
         }
     }
 
-    fn slower(&mut self, wish: Option<Duration>, now: Duration) -> Next {
+    fn slower(&mut self, wish: Option<Duration>, now: Duration) -> Followup {
         let number = self.slow.unwrap_or_default();
         self.slow = Some(number.saturating_add(1));
         let wish = capped(wish);
         self.asked = now + wish;
         (self.due, self.held) = (now + slow_pause(number).max(wish), self.asked);
-        Next::Slow { first: number == 0 }
+        Followup::Slow { first: number == 0 }
     }
 
-    fn refused(&mut self, credentials: Fingerprint, wish: Option<Duration>, now: Duration) -> Next {
+    fn refused(&mut self, credentials: Fingerprint, wish: Option<Duration>, now: Duration) -> Followup {
         let are_same = self.refusals.last().is_some_and(|refusal| refusal.is_of(credentials));
         self.refused = if are_same { self.refused.saturating_add(1) } else { 1 };
-        let refusal = Refusal { at: now, tag: credentials.tag(), credentials: Some(credentials) };
+        let refusal = Refusal::of(credentials, now);
         self.note(refusal);
         self.spares = Some(refusal);
         self.slow.get_or_insert_default();
         self.asked = now + capped(wish);
         self.due = (now + refused_pause(self.refused)).max(self.asked).max(self.spared(credentials));
         self.held = self.due;
-        Next::Slow { first: self.refused == 1 }
+        Followup::Slow { first: self.refused == 1 }
     }
 
     fn note(&mut self, refusal: Refusal) {
@@ -303,8 +344,7 @@ impl Pace {
 
     /// When these credentials may be shown again.
     fn spared(&self, credentials: Fingerprint) -> Duration {
-        let of_them = self.refusals.iter().rev().filter(|refusal| refusal.is_of(credentials));
-        of_them.map(|refusal| refusal.at + REFUSALS_WITHIN).nth(REFUSALS_MAX - 1).unwrap_or_default()
+        spared(&self.refusals, |refusal| refusal.is_of(credentials))
     }
 
     /// It worked: everything is forgotten.
@@ -347,8 +387,7 @@ impl Pace {
             (pace.is_refused, pace.spares) = (true, Some(last));
             pace.ended = pace.ended.max(last.at);
             pace.slow.get_or_insert_default();
-            let same = refusals.iter().rev().filter(|refusal| refusal.tag == last.tag);
-            let spared = same.map(|refusal| refusal.at + REFUSALS_WITHIN).nth(REFUSALS_MAX - 1).unwrap_or_default();
+            let spared = spared(&refusals, |refusal| refusal.tag == last.tag);
             pace.due = pace.due.max(last.at + refused_pause(debt.refused)).max(spared);
             pace.held = pace.due;
         }

@@ -7,15 +7,15 @@ use super::*;
 const BOUNDS: Retry = Retry { total: 5, connect: 10, read: 5, backoff: Duration::from_millis(1100) };
 const START: Duration = Duration::from_secs(1_700_000_000);
 
-const LATER: Ended = Ended::Trouble(Trouble::Later, None);
-const ANSWERED: Ended = Ended::Answered(None);
+const LATER: FaultKind = FaultKind::Trouble(Trouble::Later, None);
+const ANSWERED: FaultKind = FaultKind::Answered(None);
 
-const fn refused(hash: u64) -> Ended {
-    Ended::Refused { credentials: Some(Fingerprint::new(hash)), wish: None }
+const fn refused(hash: u64) -> FaultKind {
+    FaultKind::Refused { credentials: Some(Fingerprint::new(hash)), wish: None }
 }
 
 /// Seconds since the start at which there is an attempt, if each ends so at once.
-fn attempts(pace: &mut Pace, ended: Ended, until: f64) -> Vec<f64> {
+fn attempts(pace: &mut Pace, ended: FaultKind, until: f64) -> Vec<f64> {
     let mut times = Vec::new();
     loop {
         let time = (pace.due() - START).as_secs_f64();
@@ -23,7 +23,7 @@ fn attempts(pace: &mut Pace, ended: Ended, until: f64) -> Vec<f64> {
             return times;
         }
         times.push(time);
-        if pace.failed(ended, pace.due(), &BOUNDS) == Next::Enough {
+        if pace.failed(ended, pace.due(), &BOUNDS) == Followup::Enough {
             return times;
         }
     }
@@ -53,7 +53,7 @@ fn r10_quick_retries_come_first() {
 fn r10_refused_credentials_are_shown_after_60_120_240_and_every_300_seconds() {
     assert_eq!(attempts(&mut begun(), refused(1), 1400.0), [0.0, 60.0, 180.0, 420.0, 720.0, 1020.0, 1320.0]);
     // Nobody said who we are: nothing is locked.
-    let times = attempts(&mut begun(), Ended::Refused { credentials: None, wish: None }, 40.0);
+    let times = attempts(&mut begun(), FaultKind::Refused { credentials: None, wish: None }, 40.0);
     assert_eq!(times, [0.0, 5.0, 15.0, 35.0]);
 }
 
@@ -70,7 +70,7 @@ fn r10_other_credentials_are_shown_at_once_and_each_at_most_three_times_in_five_
         pace.would_show(Some(which), now);
         if pace.due() <= now && pace.may_show(Some(which), now) {
             shown[usize::from(which == other)].push(now);
-            pace.failed(Ended::Refused { credentials: Some(which), wish: None }, now, &BOUNDS);
+            pace.failed(FaultKind::Refused { credentials: Some(which), wish: None }, now, &BOUNDS);
         }
     }
     assert_eq!((shown[0].len(), shown[1].len()), (3, 3));
@@ -104,12 +104,12 @@ fn r10_a_restart_forgets_no_refusal() {
 
 #[test]
 fn r11_one_state_is_told_without_an_answer_so_often_and_no_more_also_across_restarts() {
-    assert_eq!(attempts(&mut begun(), Ended::Unanswered, 1e9), [0.0, 5.0, 15.0, 35.0, 65.0, 95.0]);
+    assert_eq!(attempts(&mut begun(), FaultKind::Unanswered, 1e9), [0.0, 5.0, 15.0, 35.0, 65.0, 95.0]);
     let (mut pace, mut told) = (begun(), 0);
     loop {
         told += 1;
         let now = pace.due();
-        if pace.failed(Ended::Unanswered, now, &BOUNDS) == Next::Enough {
+        if pace.failed(FaultKind::Unanswered, now, &BOUNDS) == Followup::Enough {
             break;
         }
         let due = pace.due();
@@ -123,15 +123,15 @@ fn r11_one_state_is_told_without_an_answer_so_often_and_no_more_also_across_rest
 #[test]
 fn r11_another_state_is_told_anew() {
     let mut pace = begun();
-    attempts(&mut pace, Ended::Unanswered, 30.0);
+    attempts(&mut pace, FaultKind::Unanswered, 30.0);
     assert_eq!(pace.unanswered, 3);
     pace.changed(START + Duration::from_secs(20));
     assert_eq!((pace.due(), pace.unanswered), (START + Duration::from_secs(20), 0));
-    assert_eq!(attempts(&mut pace, Ended::Unanswered, 1e9).len(), 6);
+    assert_eq!(attempts(&mut pace, FaultKind::Unanswered, 1e9).len(), 6);
 }
 
 /// Requests of 300 changes, one every ten milliseconds, and for some time after them, each ending so after `takes`.
-fn edited(ended: Ended, takes: Duration) -> Vec<f64> {
+fn edited(ended: FaultKind, takes: Duration) -> Vec<f64> {
     let (mut pace, mut times, mut edits, mut unseen) = (begun(), Vec::new(), 0, false);
     let mut now = START;
     while now < START + Duration::from_millis(3_900) {
@@ -164,7 +164,7 @@ fn r12_a_change_ends_the_pause_after_a_refusal_where_nobody_said_who_we_are() {
     let (mut pace, mut now) = (begun(), START);
     for _ in 0..9 {
         now = now.max(pace.due());
-        pace.failed(Ended::Refused { credentials: None, wish: None }, now, &BOUNDS);
+        pace.failed(FaultKind::Refused { credentials: None, wish: None }, now, &BOUNDS);
     }
     assert_eq!(pace.due(), now + Duration::from_secs(30));
     pace.changed(now);
@@ -176,7 +176,7 @@ fn r10_who_spares_each_of_several_by_itself_is_held_back_by_nothing_but_what_a_f
     let (mut pace, mut now, known) = (begun(), START, Fingerprint::new(1));
     for shown in [true, false, true, true] {
         now = now.max(pace.due());
-        pace.failed(Ended::Spared { credentials: known, shown }, now, &BOUNDS);
+        pace.failed(FaultKind::Spared { credentials: known, shown }, now, &BOUNDS);
         let mut edited = pace.clone();
         edited.changed(now);
         assert_eq!(edited.due(), now + APART);
@@ -193,16 +193,16 @@ fn r12_three_hundred_edits_in_three_seconds_are_few_requests() {
     let storms = [
         (LATER, 5),
         (ANSWERED, 5),
-        (Ended::Trouble(Trouble::Later, Some(Duration::from_secs(30))), 1),
-        (Ended::Answered(Some(Duration::from_secs(30))), 1),
+        (FaultKind::Trouble(Trouble::Later, Some(Duration::from_secs(30))), 1),
+        (FaultKind::Answered(Some(Duration::from_secs(30))), 1),
         (refused(1), 1),
-        (Ended::Refused { credentials: None, wish: None }, 1),
+        (FaultKind::Refused { credentials: None, wish: None }, 1),
     ];
     for (ended, most) in storms {
         let times = edited(ended, none);
         assert!(times.len() <= most, "{ended:?}: {times:?}");
     }
-    assert_eq!(edited(Ended::Unanswered, Duration::from_secs(20)).len(), 1);
+    assert_eq!(edited(FaultKind::Unanswered, Duration::from_secs(20)).len(), 1);
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn r12_a_change_ends_any_pause_but_those_that_others_asked_for() {
     pace.changed(START + second * 1_400);
     assert_eq!(attempts(&mut pace, ANSWERED, 1_440.0), [1400.0, 1405.0, 1415.0, 1435.0], "and the pace begins anew");
     let mut pace = begun();
-    pace.failed(Ended::Answered(Some(second * 20)), START, &BOUNDS);
+    pace.failed(FaultKind::Answered(Some(second * 20)), START, &BOUNDS);
     pace.changed(START + second);
     assert_eq!(pace.due(), START + second * 20);
     let mut pace = begun();
@@ -229,7 +229,7 @@ fn r12_a_change_ends_any_pause_but_those_that_others_asked_for() {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Fails(Ended),
+    Fails(FaultKind),
     Changes,
     Waits(u32),
     Shows(u64),
@@ -239,12 +239,12 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let wish = prop_oneof![Just(None), (1u64..100).prop_map(|seconds| Some(Duration::from_secs(seconds)))];
     let ended = prop_oneof![
-        wish.clone().prop_map(|wish| Ended::Trouble(Trouble::Later, wish)),
-        wish.clone().prop_map(Ended::Answered),
-        wish.prop_map(|wish| Ended::Refused { credentials: None, wish }),
+        wish.clone().prop_map(|wish| FaultKind::Trouble(Trouble::Later, wish)),
+        wish.clone().prop_map(FaultKind::Answered),
+        wish.prop_map(|wish| FaultKind::Refused { credentials: None, wish }),
         Just(refused(0)),
         Just(refused(0)),
-        Just(Ended::Unanswered),
+        Just(FaultKind::Unanswered),
     ];
     let step = prop_oneof![
         4 => ended.prop_map(Step::Fails),
@@ -288,33 +288,57 @@ proptest! {
                     }
                     prop_assert!(now >= spare, "the server asked for time");
                     let fails = match fails {
-                        Ended::Refused { credentials: Some(_), wish } =>
-                            Ended::Refused { credentials: Some(Fingerprint::new(credentials)), wish },
+                        FaultKind::Refused { credentials: Some(_), wish } =>
+                            FaultKind::Refused { credentials: Some(Fingerprint::new(credentials)), wish },
                         other => other,
                     };
-                    if let Ended::Refused { credentials: Some(_), .. } = fails {
+                    if let FaultKind::Refused { credentials: Some(_), .. } = fails {
                         shown.push((credentials, now));
                         let lately = shown.iter().filter(|(of, at)| *of == credentials && now - *at < REFUSALS_WITHIN);
                         prop_assert!(lately.count() <= REFUSALS_MAX);
                     }
                     let next = pace.failed(fails, now, &BOUNDS);
-                    answered = if fails == Ended::Unanswered { answered + 1 } else { answered };
-                    if next == Next::Enough {
+                    answered = if fails == FaultKind::Unanswered { answered + 1 } else { answered };
+                    if next == Followup::Enough {
                         prop_assert!(answered > BOUNDS.read);
                         pace.dropped();
                         pace.begin(now);
                         answered = 0;
                     }
                     spare = match fails {
-                        Ended::Trouble(_, wish) | Ended::Answered(wish) | Ended::Refused { wish, .. } => now + capped(wish),
-                        Ended::Spared { .. } | Ended::Unanswered => now,
+                        FaultKind::Trouble(_, wish) | FaultKind::Answered(wish) | FaultKind::Refused { wish, .. } => now + capped(wish),
+                        FaultKind::Spared { .. } | FaultKind::Unanswered | FaultKind::Permanent => now,
                     };
                     let mut edited = pace.clone();
                     edited.changed(now);
                     let early = edited.due() < now + APART;
-                    prop_assert!(!early || next == Next::Quick || next == Next::Enough, "{next:?}: a change brings it no nearer");
+                    prop_assert!(!early || next == Followup::Quick || next == Followup::Enough, "{next:?}: a change brings it no nearer");
                 }
             }
         }
+    }
+}
+
+#[test]
+fn of_several_that_failed_the_one_that_wants_another_attempt_most_seldom_decides() {
+    let seconds = |wish: Option<u64>| wish.map(Duration::from_secs);
+    let trouble = |trouble, wish| FaultKind::Trouble(trouble, seconds(wish));
+    let answered = |wish| FaultKind::Answered(seconds(wish));
+    let refused = |hash: Option<u64>, wish| FaultKind::Refused { credentials: hash.map(Fingerprint::new), wish: seconds(wish) };
+    let (connect, later, unanswered) = (trouble(Trouble::Connect, Some(1)), trouble(Trouble::Later, None), FaultKind::Unanswered);
+    let cases = [
+        (connect, later, trouble(Trouble::Later, Some(1))),
+        (later, trouble(Trouble::Read, Some(3)), trouble(Trouble::Later, Some(3))),
+        (connect, answered(Some(2)), answered(Some(2))),
+        (connect, unanswered, answered(Some(1))),
+        (answered(None), unanswered, answered(None)),
+        (unanswered, unanswered, unanswered),
+        (refused(Some(1), None), connect, refused(Some(1), Some(1))),
+        (refused(None, Some(7)), refused(Some(1), Some(9)), refused(Some(1), Some(9))),
+        (refused(Some(1), None), unanswered, refused(Some(1), None)),
+    ];
+    for (one, other, expected) in cases {
+        assert_eq!(one.and(other), expected);
+        assert_eq!(other.and(one), expected);
     }
 }

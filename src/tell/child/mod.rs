@@ -15,10 +15,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::read::child::Child as Settings;
-use crate::core::retry::Retry;
 use crate::health::Health;
 use crate::tell::child::owner::{Owner, Signals, Tellings};
-use crate::tell::{Fault, Fired, RETRY_HERE, Reaction};
+use crate::tell::{Fault, Fired, Reaction};
 
 use rustix::process::Signal;
 
@@ -129,17 +128,8 @@ impl Reaction for Reload {
         "child"
     }
 
-    fn skips_initial(&self) -> bool {
-        // Whether it has read the files of the initial pass is a question of when it was started: see `knows`.
-        false
-    }
-
     fn knows(&self, newest: Instant) -> bool {
         self.handle.started.borrow().is_some_and(|started| started >= newest)
-    }
-
-    fn retry(&self) -> Retry {
-        RETRY_HERE
     }
 
     fn exhausted(&self) -> String {
@@ -152,6 +142,6 @@ impl Reaction for Reload {
 
     fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {
         let change = std::mem::replace(&mut self.change, Change::Known);
-        Box::pin(self.handle.reload(change))
+        self.handle.reload(change).boxed()
     }
 }

@@ -15,6 +15,7 @@ use crate::aside;
 use crate::config::read::child::{Child as Settings, Reload, Restart};
 use crate::config::read::reload::signal_name;
 use crate::core::retry::Trouble;
+use crate::core::tell::pace::FaultKind;
 use crate::health::{DeadChild, Health};
 use crate::tell::Fault;
 use crate::tell::child::backoff::{BACKOFF, Restarts};
@@ -240,8 +241,8 @@ impl Owner {
             (Phase::Resting { code, earliest, due }, _) if change == Change::New && earliest < due => {
                 tracing::info!("the files have changed: the child is started again without the rest of its pause");
                 let wish = Some(earliest.saturating_duration_since(Instant::now()));
-                let fault = Fault::Transient { trouble: Trouble::Connect, wish, why: DEAD.to_owned() };
-                (Err(fault), self.rest(code, earliest, earliest))
+                let kind = FaultKind::Trouble(Trouble::Connect, wish);
+                (Err(Fault::new(kind, DEAD.to_owned())), self.rest(code, earliest, earliest))
             }
             (phase @ Phase::Resting { .. }, _) => (Err(Fault::later(DEAD.to_owned())), phase),
             (Phase::Running(process), Reload::Signal(signal)) => (process.tell(signal).await, Phase::Running(process)),

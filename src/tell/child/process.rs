@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::aside::{self, WITHIN};
 use crate::config::read::reload::signal_name;
 use crate::core::retry::Trouble;
+use crate::core::tell::pace::FaultKind;
 use crate::tell::group::Group;
 use crate::tell::proc::{self, Disposition, is_for_handlers};
 use crate::tell::{Fault, withhold_secrets};
@@ -86,7 +87,7 @@ impl Process {
         let judged = is_for_handlers(signal);
         if judged && !young.is_zero() {
             let why = format!("process {pid} was started just now");
-            return Err(Fault::Transient { trouble: Trouble::Connect, wish: Some(young), why });
+            return Err(Fault::new(FaultKind::Trouble(Trouble::Connect, Some(young)), why));
         }
         let objection = self.disposition(signal).await.filter(|_| judged).and_then(|disposition| disposition.objection(pid, name));
         match objection {
@@ -122,7 +123,7 @@ mod tests {
 
     fn why(told: Result<(), Fault>) -> String {
         match told {
-            Err(Fault::Transient { why, .. }) => why,
+            Err(Fault { kind: FaultKind::Trouble(..), why }) => why,
             other => panic!("{other:?}"),
         }
     }
@@ -132,7 +133,7 @@ mod tests {
         let mut child = shell("trap 'exit 5' HUP").await;
         advance(Duration::from_millis(400)).await;
         let wish = Some(Duration::from_millis(600));
-        assert!(matches!(child.tell(Signal::HUP).await, Err(Fault::Transient { wish: until, .. }) if until == wish));
+        assert!(matches!(child.tell(Signal::HUP).await, Err(Fault { kind: FaultKind::Trouble(_, until), .. }) if until == wish));
         advance(Duration::from_millis(600)).await;
         assert_eq!(child.tell(Signal::HUP).await, Ok(()));
         assert_eq!(child.ended().await, 5);

@@ -22,6 +22,7 @@ use crate::core::discretion::{Frankness, Listener, Since};
 use crate::core::object::{Kind, ObjectKey};
 use crate::core::retry::{Retry, Trouble};
 use crate::core::tell::cause::Cause;
+use crate::core::tell::pace::FaultKind;
 use crate::report::events::{EventSender, Report};
 use crate::report::reason::{RELOAD_FAILED, RELOAD_SUCCEEDED, Reason};
 use crate::tell::exec::targets::{Target, targets};
@@ -177,14 +178,8 @@ impl Reaction for Exec {
         self.heeds_files || cause != Cause::Files
     }
 
-    fn skips_initial(&self) -> bool {
-        // As with a signal: pods that run already have read what was there before us.
-        false
-    }
-
     fn retry(&self) -> Retry {
-        let bound = self.settings.retries;
-        Retry { total: bound, connect: bound, read: bound, backoff: self.backoff }
+        Retry::times(self.settings.retries, self.backoff)
     }
 
     fn exhausted(&self) -> String {
@@ -258,7 +253,7 @@ fn wish(end: &End) -> Option<Duration> {
 
 fn later(wish: Option<Duration>, why: String) -> Fault {
     // One kind of trouble, so that EXEC_RETRIES bounds all of them together.
-    Fault::Transient { trouble: Trouble::Later, wish, why }
+    Fault::new(FaultKind::Trouble(Trouble::Later, wish), why)
 }
 
 fn shown(tail: &Tail, frankness: Frankness) -> String {

@@ -1,28 +1,13 @@
 //! Drives the reactions: one task takes jobs from the queue and fires each reaction in order, again and again until it worked, when
 //! [`crate::core::tell::pace`] says so.
 //!
-//! It never blocks the engine. The wiring starts it, hands every [`Outcome`] over, and lets the engine note when everything is told:
-//!
-//! ```ignore
-//! let roots = settings.rules.roots.clone();
-//! let setup = Setup { batching: config.batching, triggers: Triggers::Events, roots, wall: runner::wall(), health, herald };
-//! let runner = runner::start(vec![Box::new(script), Box::new(request)], setup);
-//! // After Engine::open, with Settings { reacts: true, .. }:
-//! if start.owed { runner.inherit(start.debt); runner.owe(engine.store().paths().filter_map(|(path, entry)| Some((roots.show(path.as_str()), entry.owner.clone()?)))); }
-//! if start.continues { runner.continues(); }
-//! // After each commit, between those who begin and those who end to wait for downloads (runner.waiting):
-//! runner.tell(&outcome);
-//! // In the engine's select!: going = runner.settled_or_ended() => Input::Told if it goes on; then, and after each commit:
-//! if runner.is_idle() && engine.owes_reaction() { engine.reacted() } else { engine.note_debt(runner.debt()) }    // on the disk thread
-//! // Whoever watches pods: runner.occasions().happened(Cause::Pods, "Pod/shop/a", delay).
-//! // METHOD=LIST, at its end: a failure unless runner.drain().await; at a stop: runner.stop(grace).await; then as above.
-//! ```
+//! It never blocks the engine. Whoever keeps the ledger hands [`Runner::inherit`] what a former process left, then [`Runner::tell`] each
+//! commit, and notes [`Runner::owed`] whenever [`Runner::settled_or_ended`] says that there may be something to note.
 
 pub(crate) mod occasions;
 mod task;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -35,9 +20,10 @@ use crate::core::debt::Debt;
 use crate::core::object::{ObjectKey, SourceId};
 use crate::core::path::Roots;
 use crate::core::policy::Batching;
+use crate::core::spread::Spread;
 use crate::core::tell::cause::Cause;
+use crate::core::tell::difference::Difference;
 use crate::core::tell::queue::{Changed, Queue, Trigger};
-use crate::engine::outcome::{Difference, Outcome};
 use crate::health::{Health, Owed};
 use crate::tell::Reaction;
 use crate::tell::herald::Herald;
@@ -53,11 +39,13 @@ pub(crate) struct Setup {
     /// How often reactions run.
     pub(crate) batching: Batching,
     /// What a change belongs to.
-    pub(crate) triggers: Triggers,
+    pub(crate) grouping: Grouping,
     /// The first source of the same kind and namespace, for each source: their lists are told as one.
     pub(crate) groups: Vec<SourceId>,
     /// Shows paths.
     pub(crate) roots: Roots,
+    /// How much later everything is told.
+    pub(crate) spread: Spread,
     /// The time since 1970 when it starts.
     pub(crate) wall: Duration,
     /// Is told which reactions fail.
@@ -68,34 +56,37 @@ pub(crate) struct Setup {
 
 /// What a change belongs to after the initial pass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Triggers {
+pub(crate) enum Grouping {
     /// To its object: METHOD=WATCH.
-    Events,
+    ByObject,
     /// To the list that brought it: METHOD=SLEEP, METHOD=LIST.
-    Lists,
+    ByList,
 }
 
-/// What became of one reaction, for /metrics.
-#[derive(Default, Debug)]
-pub(crate) struct Figures {
-    /// Attempts.
-    pub(crate) fired_total: AtomicU64,
-    /// Attempts that failed.
-    pub(crate) failed_total: AtomicU64,
-    /// Attempts that followed a failed one.
-    pub(crate) retried_total: AtomicU64,
-    /// Files that it is still to be told of, of the delivery in hand.
-    pub(crate) owed: AtomicU64,
+/// What a commit brought.
+#[derive(Default)]
+pub(crate) struct Commit<'a> {
+    /// Objects that have downloads under way, and the source that lists each: what is told of them waits for that.
+    pub(crate) downloading: Vec<(&'a Arc<ObjectKey>, Option<SourceId>)>,
+    /// Files that changed.
+    pub(crate) differences: &'a [Difference],
+    /// Sources that a complete list came to its end of.
+    pub(crate) listed: &'a [SourceId],
+    /// Objects that have no more downloads under way.
+    pub(crate) downloaded: Vec<&'a Arc<ObjectKey>>,
+    /// Whether all files are there, as they were not before.
+    pub(crate) is_ready: bool,
 }
 
 /// The runner's handle. Dropping it ends the runner.
 pub(crate) struct Runner {
     shared: Arc<Shared>,
-    setup: Setup,
+    grouping: Grouping,
+    groups: Vec<SourceId>,
+    roots: Roots,
+    health: Option<Health>,
     /// Reactions that are told of files.
     of_files: Vec<&'static str>,
-    /// Whether the queue knows that the files are there.
-    ready: AtomicBool,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -110,7 +101,6 @@ struct Shared {
     settled: Notify,
     /// Something was told that is no change of files: for whoever follows that.
     delivered: Notify,
-    figures: Vec<Figures>,
     started: Instant,
     /// The time since 1970 when it was started.
     wall: Duration,
@@ -134,35 +124,59 @@ struct State {
 const FORMER: &str = "a former process did not tell it, it waits for its turn";
 
 /// Starts the runner.
-pub(crate) fn start(reactions: Vec<Box<dyn Reaction>>, mut setup: Setup) -> Runner {
-    let figures = reactions.iter().map(|_| Figures::default()).collect();
+pub(crate) fn start(reactions: Vec<Box<dyn Reaction>>, setup: Setup) -> Runner {
+    let Setup { batching, grouping, groups, roots, spread, wall, health, herald } = setup;
     let of_files = reactions.iter().filter(|reaction| reaction.heeds(Cause::Files)).map(|reaction| reaction.name()).collect();
-    let queue = Queue::new(setup.batching);
-    let state =
-        Mutex::new(State { queue, listed: BTreeSet::new(), exhausted: false, inherited: None, debt: Debt::default(), under_way: None });
-    let (started, wall) = (Instant::now(), setup.wall);
-    let shared = Arc::new(Shared { state, put: Notify::new(), settled: Notify::new(), delivered: Notify::new(), figures, started, wall });
+    let mut queue = Queue::new(batching);
+    queue.spread_by(spread);
+    let state = State { queue, listed: BTreeSet::new(), exhausted: false, inherited: None, debt: Debt::default(), under_way: None };
+    let (put, settled, delivered) = (Notify::new(), Notify::new(), Notify::new());
+    let shared = Arc::new(Shared { state: Mutex::new(state), put, settled, delivered, started: Instant::now(), wall });
     let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(Task::new(shared.clone(), reactions, stopped, (setup.health.clone(), setup.herald.take())).run().boxed());
-    Runner { shared, setup, of_files, ready: AtomicBool::new(false), stop, task }
+    let task = tokio::spawn(Task::new(shared.clone(), reactions, stopped, (health.clone(), herald)).run().boxed());
+    Runner { shared, grouping, groups, roots, health, of_files, stop, task }
 }
 
 impl Runner {
-    /// Takes what a commit changed, and how far the lists came. Never waits.
-    pub(crate) fn tell(&self, outcome: &Outcome) {
-        let ready = outcome.ready && !self.ready.swap(true, Ordering::Relaxed);
-        if outcome.differences.is_empty() && outcome.listed.is_empty() && !ready {
+    /// Takes what a former process left untold, and knew of attempts: it may have changed these files, and told nobody. Health tells so
+    /// until the first attempt does.
+    pub(crate) fn inherit(&self, debt: Debt, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>) {
+        let paths: Vec<_> = paths.into_iter().collect();
+        if let Some(health) = &self.health {
+            let since = match debt.since {
+                0 => self.shared.started,
+                since => self.shared.past(Duration::from_secs(since)),
+            };
+            let owed = |reaction: &&'static str| Owed { reaction, files: paths.len(), since, attempts: 0, why: FORMER.to_owned() };
+            health.set_owed(self.of_files.iter().map(owed).collect());
+        }
+        let mut state = self.shared.state();
+        state.debt = debt.clone();
+        state.inherited = Some(debt);
+        state.queue.owe(paths);
+        drop(state);
+        self.shared.put.notify_one();
+    }
+
+    /// Takes what a commit brought. Never waits.
+    pub(crate) fn tell(&self, commit: &Commit<'_>) {
+        let Commit { downloading, differences, listed, downloaded, is_ready } = commit;
+        if downloading.is_empty() && differences.is_empty() && listed.is_empty() && downloaded.is_empty() && !is_ready {
             return;
         }
         let now = self.shared.now();
         let mut state = self.shared.state();
-        for difference in &outcome.differences {
-            let path = self.setup.roots.show(difference.path.as_str());
+        for (object, source) in downloading {
+            state.queue.downloading(object, source.map(|source| self.group(source)));
+        }
+        for difference in *differences {
+            let path = self.roots.show(difference.path.as_str());
             let Difference { object, before, after, .. } = difference;
             state.queue.changed(Changed { path: &path, owner: object, before: *before, after: *after }, self.trigger(difference), now);
         }
-        outcome.listed.iter().for_each(|source| self.listed(*source, &mut state));
-        if ready {
+        listed.iter().for_each(|source| self.listed(*source, &mut state));
+        downloaded.iter().for_each(|object| state.queue.downloaded(object));
+        if *is_ready {
             state.queue.ready();
         }
         drop(state);
@@ -172,7 +186,7 @@ impl Runner {
     /// A source was listed: when all of its group were, what that brought is told.
     fn listed(&self, source: SourceId, state: &mut State) {
         let group = self.group(source);
-        let numbered = (0..).map(SourceId).zip(&self.setup.groups);
+        let numbered = (0..).map(SourceId).zip(&self.groups);
         let members: BTreeSet<SourceId> = numbered.filter(|(_, of)| **of == group).map(|(id, _)| id).collect();
         state.listed.insert(source);
         if members.is_subset(&state.listed) {
@@ -182,57 +196,26 @@ impl Runner {
     }
 
     fn group(&self, source: SourceId) -> SourceId {
-        self.setup.groups.get(usize::from(source.0)).copied().unwrap_or(source)
+        self.groups.get(usize::from(source.0)).copied().unwrap_or(source)
     }
 
     fn trigger(&self, difference: &Difference) -> Trigger {
         match difference.source {
-            Some(source) if difference.initial || self.setup.triggers == Triggers::Lists => Trigger::Batch(self.group(source)),
+            Some(source) if difference.initial || self.grouping == Grouping::ByList => Trigger::Batch(self.group(source)),
             // Files of an object that nobody lists any more go with the first list.
             None if difference.initial => Trigger::Batch(SourceId(0)),
             _ => Trigger::Object(difference.object.clone()),
         }
     }
 
-    /// Notes that a former process may have changed these files and told nobody. Health tells so until the first attempt does.
-    pub(crate) fn owe(&self, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>) {
-        let paths: Vec<_> = paths.into_iter().collect();
-        if let Some(health) = &self.setup.health {
-            let since = match self.debt().since {
-                0 => self.shared.started,
-                since => self.shared.past(Duration::from_secs(since)),
-            };
-            let owed = |reaction: &&'static str| Owed { reaction, files: paths.len(), since, attempts: 0, why: FORMER.to_owned() };
-            health.set_owed(self.of_files.iter().map(owed).collect());
-        }
-        self.shared.put(|queue| queue.owe(paths));
+    /// What a next process has to know of attempts; nothing if the application was told of every change of its files.
+    pub(crate) fn owed(&self) -> Option<Debt> {
+        let state = self.shared.state();
+        (!state.queue.is_idle()).then(|| state.debt.clone())
     }
 
-    /// Takes what a former process knew of attempts; before [`Self::owe`].
-    pub(crate) fn inherit(&self, debt: Debt) {
-        let mut state = self.shared.state();
-        state.debt = debt.clone();
-        state.inherited = Some(debt);
-    }
-
-    /// What a next process has to know of attempts, while the application is owed anything.
-    pub(crate) fn debt(&self) -> Debt {
-        self.shared.state().debt.clone()
-    }
-
-    /// Notes whether an object has downloads under way: see [`Queue::waiting`].
-    pub(crate) fn waiting(&self, object: &Arc<ObjectKey>, source: Option<SourceId>, downloads: bool) {
-        let group = source.map(|source| self.group(source));
-        self.shared.put(|queue| queue.waiting(object, group, downloads));
-    }
-
-    /// Whether the application was told of every change of its files.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.shared.state().queue.is_idle()
-    }
-
-    /// Waits until it may have been told of everything: look at [`Self::is_idle`] then. For one waiter. False when the task ended
-    /// although nobody asked it to.
+    /// Waits until there may be something else to note of [`Self::owed`]. For one waiter. False when the task ended although nobody
+    /// asked it to: no more may be asked of it then.
     ///
     /// # Cancel safety
     /// Yes, until it was false.
@@ -241,15 +224,6 @@ impl Runner {
             () = self.shared.settled.notified() => true,
             _ = &mut self.task => false,
         }
-    }
-
-    /// Resolves when the task ended although nobody asked it to. No more may be asked of it then.
-    ///
-    /// # Cancel safety
-    /// Yes.
-    pub(crate) async fn ended(&mut self) {
-        // Whatever it ended by.
-        let _ = (&mut self.task).await;
     }
 
     /// Tells everything that waits, without windows. Whether it was told; if not, the bounds of retries are reached.
@@ -289,12 +263,6 @@ impl Runner {
                 state.debt = debt;
             }
         }
-    }
-
-    /// Figures of each reaction, in order.
-    #[cfg(test)]
-    pub(crate) fn figures(&self) -> &[Figures] {
-        &self.shared.figures
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::object::ObjectKey;
-use crate::core::spread::Spread;
 use crate::core::tell::cause::Cause;
 use crate::core::tell::queue::Queue;
 use crate::tell::runner::{Runner, Shared};
@@ -52,11 +51,6 @@ impl Runner {
     /// There are no files to wait for: what happens is told.
     pub(crate) fn without_files(&self) {
         self.shared.put(Queue::ready);
-    }
-
-    /// Everything is told so much later: for the beginning, before anything is to be told.
-    pub(crate) fn spread_by(&self, spread: Spread) {
-        self.shared.put(|queue| queue.spread_by(spread));
     }
 
     /// Notes that an earlier process had all files there: see [`Queue::continues`].

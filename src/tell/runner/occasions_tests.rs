@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::core::spread::Spread;
 use crate::tell::runner::occasions::Occasions;
 
 /// Tells of one file in each of these runs by chance, and says when it was told, in whole seconds.
 async fn told_by_chance(most: Duration, seed: u64, answers: impl IntoIterator<Item = Result<(), Fault>>) -> Vec<u64> {
-    let (runner, told) = Bench::new().with("request", answers).start();
-    runner.spread_by(Spread::new(most, seed));
-    runner.tell(&outcome(&["a"], false));
+    let bench = Bench { spread: Spread::new(most, seed), ..Bench::new() };
+    let (runner, told) = bench.with("request", answers).start();
+    tell(&runner, &outcome(&["a"], false));
     idle(&runner).await;
     log(&told).iter().map(|line| line.split_once(' ').unwrap().0.parse().unwrap()).collect()
 }
@@ -49,7 +48,7 @@ async fn r14_who_skips_the_initial_pass_is_told_of_what_changed_since_an_earlier
         if continues {
             runner.continues();
         }
-        runner.tell(&outcome(&["a"], true));
+        tell(&runner, &outcome(&["a"], true));
         idle(&runner).await;
         assert_eq!(log(&told).len(), usize::from(continues));
     }
@@ -59,7 +58,7 @@ async fn r14_who_skips_the_initial_pass_is_told_of_what_changed_since_an_earlier
 async fn r14_all_files_are_told_once_by_who_skips_the_initial_pass_too() {
     let (runner, told) = skipping();
     runner.owe_all(owed(["/folder/a", "/folder/b"]));
-    runner.tell(&outcome(&["a"], true));
+    tell(&runner, &outcome(&["a"], true));
     idle(&runner).await;
     assert_eq!(log(&told), ["0 request /folder/a /folder/b"]);
 }
@@ -99,7 +98,7 @@ async fn r15_a_run_that_failed_is_never_noted_as_told() {
         tokio::time::sleep(Duration::from_secs(3600)).await;
         assert_eq!(occasions.told(Cause::Secrets), 0, "hour {hour}");
         // What files it is told of beside that changes nothing.
-        runner.tell(&outcome(&[&format!("a{hour}")], false));
+        tell(&runner, &outcome(&[&format!("a{hour}")], false));
     }
     assert!(log(&told).iter().filter(|line| line.contains("exec")).count() > 20);
     // For ever.
@@ -116,8 +115,8 @@ async fn r15_a_run_that_failed_is_never_noted_as_told() {
 #[tokio::test(start_paused = true)]
 async fn r15_a_run_that_worked_is_noted_although_another_reaction_is_still_owed() {
     let (runner, _, occasions) = with_exec((0..40).map(|_| later()), [later()]);
-    runner.tell(&outcome(&["a"], false));
+    tell(&runner, &outcome(&["a"], false));
     let number = occasions.happened(Cause::Secrets, "Secret/mail/tls", Duration::ZERO);
     occasions.delivered().await;
-    assert_eq!((occasions.told(Cause::Secrets), runner.is_idle()), (number, false));
+    assert_eq!((occasions.told(Cause::Secrets), runner.owed().is_none()), (number, false));
 }

@@ -1,7 +1,6 @@
 //! The one task that fires the reactions.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -9,12 +8,12 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::core::debt::Debt;
 use crate::core::tell::cause::Cause;
-use crate::core::tell::pace::{Ended, Pace};
+use crate::core::tell::pace::{FaultKind, Followup, Pace};
 use crate::core::tell::queue::{Job, Next};
 use crate::health::{Health, Owed};
 use crate::tell::Reaction;
 use crate::tell::herald::Herald;
-use crate::tell::left::{Left, Verdict};
+use crate::tell::pending::Pending;
 use crate::tell::runner::Shared;
 
 /// How often it is looked whether somebody who could not be told has found out by itself.
@@ -27,16 +26,23 @@ const SLOW: Duration = Duration::from_secs(2);
 /// See the module's header.
 pub(super) struct Task {
     shared: Arc<Shared>,
-    reactions: Vec<Box<dyn Reaction>>,
+    tellers: Vec<Teller>,
     stopped: watch::Receiver<bool>,
-    /// When each reaction is tried again.
-    paces: Vec<Pace>,
     /// Since when a former process owed what is told first.
     since: Option<Duration>,
-    /// Why each reaction failed, until it works again. What is tried again within the bounds of retries has not failed.
-    failing: Vec<Option<String>>,
     health: Option<Health>,
     herald: Option<Herald>,
+}
+
+/// A reaction, and how it goes with it.
+struct Teller {
+    reaction: Box<dyn Reaction>,
+    /// When it is tried again.
+    pace: Pace,
+    /// What is left to do of the delivery in hand.
+    pending: Option<Pending>,
+    /// Why it failed, until it works again. What is tried again within the bounds of retries has not failed.
+    failing: Option<String>,
 }
 
 /// The runner was asked to stop.
@@ -49,9 +55,8 @@ impl Task {
         stopped: watch::Receiver<bool>,
         (health, herald): (Option<Health>, Option<Herald>),
     ) -> Self {
-        let failing = reactions.iter().map(|_| None).collect();
-        let paces = reactions.iter().map(|_| Pace::default()).collect();
-        Self { shared, reactions, stopped, paces, since: None, failing, health, herald }
+        let teller = |reaction| Teller { reaction, pace: Pace::default(), pending: None, failing: None };
+        Self { shared, tellers: reactions.into_iter().map(teller).collect(), stopped, since: None, health, herald }
     }
 
     pub(super) async fn run(mut self) {
@@ -87,17 +92,15 @@ impl Task {
 
     /// Delivers a job, with everything that joins it while it fails.
     async fn deliver(&mut self, mut job: Job) -> Result<(), Stopped> {
-        let mut left = Vec::new();
         loop {
             if !job.fresh.is_empty() {
-                left = self.renewed(left, &job);
-                self.reactions.iter_mut().filter(|reaction| heeds(reaction.as_ref(), &job)).for_each(|reaction| reaction.renew());
+                self.renew(&job);
             }
-            let is_slow = self.attempt(&mut left, &job).await?;
-            self.note_heard(&left);
-            self.tell_owed(&left, &job);
-            self.remember(&left);
-            if left.is_empty() {
+            let is_slow = self.attempt(&job).await?;
+            self.note_heard();
+            self.tell_owed(&job);
+            self.remember();
+            if self.pending().next().is_none() {
                 let mut state = self.shared.state();
                 if is_slow {
                     state.queue.delivered_slowly();
@@ -107,7 +110,7 @@ impl Task {
                 return Ok(());
             }
             self.shared.state().queue.failed();
-            self.pause(&left).await?;
+            self.pause().await?;
             let next = self.shared.state().queue.next(self.shared.now());
             match next {
                 Next::Job(next) => job = next,
@@ -117,29 +120,32 @@ impl Task {
         }
     }
 
-    /// Everything there is to fire for a job that grew: each reaction that heeds what is new, and those that failed.
-    fn renewed(&mut self, failed: Vec<Left>, job: &Job) -> Vec<Left> {
+    /// Those that have not worked yet.
+    fn pending(&self) -> impl Iterator<Item = (&Teller, &Pending)> + Clone {
+        self.tellers.iter().filter_map(|teller| Some((teller, teller.pending.as_ref()?)))
+    }
+
+    /// There is more to tell than what failed: whoever heeds that is fired too.
+    fn renew(&mut self, job: &Job) {
         if job.fresh.contains(&Cause::Files) {
             self.take_inherited();
         }
         // What only a former process owed is the state that it told of.
         let is_other = self.newest() > self.shared.started || job.fresh.iter().any(|cause| *cause != Cause::Files);
         let (now, since) = (self.shared.wall(), self.since.take());
-        let mut failed: Vec<Option<Left>> = failed.into_iter().map(Some).collect();
-        let mut all = Vec::new();
-        for (at, (reaction, pace)) in self.reactions.iter().zip(&mut self.paces).enumerate() {
-            let known = failed.iter_mut().find(|left| left.as_ref().is_some_and(|left| left.reaction == at)).and_then(Option::take);
+        for Teller { reaction, pace, pending, .. } in &mut self.tellers {
             let is_heeded = heeds(reaction.as_ref(), job);
-            if known.is_none() && !is_heeded {
-                continue;
+            if is_heeded || pending.is_some() {
+                pace.begin(now);
             }
-            pace.begin(now);
-            if is_heeded && is_other {
-                pace.changed(now);
+            if is_heeded {
+                if is_other {
+                    pace.changed(now);
+                }
+                pending.get_or_insert_with(|| Pending::new(since.unwrap_or(now)));
+                reaction.renew();
             }
-            all.push(known.unwrap_or_else(|| Left::new(at, since.unwrap_or(now))));
         }
-        all
     }
 
     /// What a former process knew counts for the reaction that is remembered.
@@ -147,93 +153,71 @@ impl Task {
         let Some(debt) = self.shared.state().inherited.take() else { return };
         let now = self.shared.wall();
         self.since = Some(Duration::from_secs(debt.since)).filter(|since| !since.is_zero() && *since < now);
-        for (reaction, pace) in self.reactions.iter().zip(&mut self.paces).filter(|(reaction, _)| reaction.is_remembered()) {
+        for Teller { reaction, pace, .. } in self.tellers.iter_mut().filter(|teller| teller.reaction.is_remembered()) {
             tracing::debug!(reaction = reaction.name(), "a former process has tried to tell the application");
             *pace = Pace::inherited(&debt, now);
         }
     }
 
-    /// Fires every reaction that is due, in order. Those that are to be fired again stay. Whether the application is slow.
-    async fn attempt(&mut self, left: &mut Vec<Left>, job: &Job) -> Result<bool, Stopped> {
+    /// Fires every reaction that is due, in order. Whether the application is slow.
+    async fn attempt(&mut self, job: &Job) -> Result<bool, Stopped> {
         let (mut is_slow, enough) = (false, self.enough_since());
-        for at in 0..left.len() {
-            let Some(one) = left.get(at) else { break };
-            let index = one.reaction;
+        for at in 0..self.tellers.len() {
+            let Some(teller) = self.tellers.get_mut(at).filter(|teller| teller.pending.is_some()) else { continue };
             if *self.stopped.borrow() {
                 return Err(Stopped);
             }
-            let (Some(reaction), Some(pace)) = (self.reactions.get_mut(index), self.paces.get_mut(index)) else { continue };
-            if reaction.knows(enough) {
-                pace.told();
-                self.herald.iter_mut().for_each(|herald| herald.tell_known(reaction.name()));
-                self.judged(index, None);
-                left.get_mut(at).into_iter().for_each(|left| left.is_over = true);
+            if teller.reaction.knows(enough) {
+                teller.pace.told();
+                (teller.pending, teller.failing) = (None, None);
+                self.herald.iter_mut().for_each(|herald| herald.tell_known(teller.reaction.name()));
+                self.tell_failing();
                 continue;
             }
-            let now = self.shared.wall();
-            if pace.has_refusals() {
-                let credentials = reaction.credentials().await;
-                pace.would_show(credentials, now);
-                if pace.due() <= now && !reaction.spares_credentials() && !pace.may_show(credentials, now) {
-                    continue;
-                }
-            }
-            if pace.due() > now {
+            if !teller.is_due(self.shared.wall()).await {
                 continue;
             }
-            left.get_mut(at).into_iter().for_each(Left::begins);
-            self.tell_owed(left, job);
-            self.shared.state().under_way = left.get(at).and_then(|one| self.debt_if_unanswered(one));
+            teller.pending.iter_mut().for_each(Pending::begins);
+            let (is_remembered, debt) = (teller.reaction.is_remembered(), teller.debt_if_unanswered(self.shared.wall()));
+            self.tell_owed(job);
+            self.shared.state().under_way = debt;
             let began = Instant::now();
-            if let Some(one) = left.get_mut(at) {
-                self.fire(one, job).await;
-            }
+            self.fire(at, job).await;
             self.shared.state().under_way = None;
-            self.remember(left);
-            is_slow |= began.elapsed() > SLOW && self.reactions.get(index).is_some_and(|reaction| reaction.is_remembered());
+            self.remember();
+            is_slow |= began.elapsed() > SLOW && is_remembered;
         }
-        left.retain(|left| !left.is_over);
         Ok(is_slow)
     }
 
     /// Fires one reaction.
-    async fn fire(&mut self, one: &mut Left, job: &Job) {
-        let at = one.reaction;
-        let (Some(reaction), Some(figures), Some(pace)) = (self.reactions.get_mut(at), self.shared.figures.get(at), self.paces.get_mut(at))
-        else {
-            return;
-        };
-        figures.owed.store(u64::try_from(job.paths.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        figures.fired_total.fetch_add(1, Ordering::Relaxed);
-        figures.retried_total.fetch_add(u64::from(one.tries > 1), Ordering::Relaxed);
+    async fn fire(&mut self, at: usize, job: &Job) {
+        let Some(Teller { reaction, pace, pending: left, failing }) = self.tellers.get_mut(at) else { return };
+        let Some(pending) = left else { return };
         reaction.learn(&|| self.shared.state().queue.fates());
         let fired = reaction.fire(&job.paths).await;
-        let why = fired.as_ref().err().map(|fault| fault.why().to_owned());
-        figures.failed_total.fetch_add(u64::from(why.is_some()), Ordering::Relaxed);
-        let verdict = one.judge(fired, reaction.as_ref(), job, (pace, self.shared.wall()));
-        one.is_over = !verdict.stays();
-        if one.is_over {
-            figures.owed.store(0, Ordering::Relaxed);
-        }
-        let owed_for = self.shared.wall().saturating_sub(one.since);
-        self.herald.iter_mut().for_each(|herald| herald.tell(reaction.name(), verdict, why.as_deref().unwrap_or_default(), owed_for));
-        let unanswered = why.clone().filter(|_| verdict == Verdict::Unanswered);
+        let (name, now) = (reaction.name(), self.shared.wall());
+        let followup = pending.judge(&fired, reaction.as_ref(), job, (pace, now));
+        let (why, owed_for) = (fired.err().map(|fault| fault.why), now.saturating_sub(pending.since));
+        self.herald.iter_mut().for_each(|herald| herald.tell(name, followup, why.as_deref().unwrap_or_default(), owed_for));
         if let Some(health) = self.health.as_ref().filter(|_| reaction.is_remembered()) {
-            health.set_unanswered(unanswered.map(|why| format!("{}: told, never answered: {why}", reaction.name())));
+            let unanswered = why.as_ref().filter(|_| followup == Followup::Enough);
+            health.set_unanswered(unanswered.map(|why| format!("{name}: told, never answered: {why}")));
         }
-        match verdict {
-            Verdict::Told | Verdict::Unanswered => self.judged(at, None),
-            Verdict::Final | Verdict::Slow => self.judged(at, why),
-            Verdict::Quick => {}
+        match followup {
+            Followup::Told | Followup::Enough => (*left, *failing) = (None, None),
+            Followup::Never => (*left, *failing) = (None, why.map(|why| format!("{name}: {why}"))),
+            Followup::Slow { .. } => *failing = why.map(|why| format!("{name}: {why}")),
+            Followup::Quick => {}
         }
+        self.tell_failing();
     }
 
     /// Notes what everybody was told of who heeds it, for whoever follows what is no change of a file. Who gave up was not told.
-    fn note_heard(&self, left: &[Left]) {
+    fn note_heard(&self) {
         let is_told = |cause| {
-            let heeding = self.reactions.iter().zip(&self.failing).enumerate().filter(|(_, (reaction, _))| reaction.heeds(cause));
-            let mut over = heeding.map(|(at, (_, failing))| failing.is_none() && left.iter().all(|left| left.reaction != at));
-            over.all(|is_told| is_told)
+            let mut heeding = self.tellers.iter().filter(|teller| teller.reaction.heeds(cause));
+            heeding.all(|teller| teller.failing.is_none() && teller.pending.is_none())
         };
         let mut state = self.shared.state();
         let heard = Cause::OTHERS.into_iter().filter(|cause| is_told(*cause) && state.queue.heard(*cause)).count();
@@ -244,31 +228,20 @@ impl Task {
     }
 
     /// Tells health what is owed.
-    fn tell_owed(&self, left: &[Left], job: &Job) {
+    fn tell_owed(&self, job: &Job) {
         let Some(health) = &self.health else { return };
-        let owed = left.iter().filter(|left| !left.is_over).filter_map(|left| {
-            let reaction = self.reactions.get(left.reaction)?.name();
-            let (since, why) = (self.shared.past(left.since), left.why.clone());
-            Some(Owed { reaction, files: job.paths.len(), since, attempts: left.tries, why })
+        let owed = self.pending().map(|(Teller { reaction, .. }, Pending { tries, since, why, .. })| {
+            let (since, why) = (self.shared.past(*since), why.clone());
+            Owed { reaction: reaction.name(), files: job.paths.len(), since, attempts: *tries, why }
         });
         health.set_owed(owed.collect());
     }
 
-    /// What a next process has to know if we end before this attempt does.
-    fn debt_if_unanswered(&self, one: &Left) -> Option<Debt> {
-        let mut pace = self.paces.get(one.reaction)?.clone();
-        let reaction = self.reactions.get(one.reaction).filter(|reaction| reaction.is_remembered())?;
-        pace.failed(Ended::Unanswered, self.shared.wall(), &reaction.retry());
-        Some(pace.debt(one.since))
-    }
-
     /// Notes what a next process has to know, for whoever keeps the ledger.
-    fn remember(&self, left: &[Left]) {
-        let left = left.iter().filter(|left| !left.is_over);
-        let slow = || left.clone().filter_map(|left| Some((left, self.paces.get(left.reaction).filter(|pace| pace.is_slow())?)));
-        let since = slow().map(|(left, _)| left.since).min().unwrap_or_default();
-        let is_remembered = |left: &Left| self.reactions.get(left.reaction).is_some_and(|reaction| reaction.is_remembered());
-        let remembered = slow().find(|(left, _)| is_remembered(left)).map(|(_, pace)| pace.debt(since));
+    fn remember(&self) {
+        let slow = self.pending().filter(|(teller, _)| teller.pace.is_slow());
+        let since = slow.clone().map(|(_, pending)| pending.since).min().unwrap_or_default();
+        let remembered = slow.clone().find(|(teller, _)| teller.reaction.is_remembered()).map(|(teller, _)| teller.pace.debt(since));
         let debt = remembered.unwrap_or_else(|| Debt { since: since.as_secs(), ..Debt::default() });
         let mut state = self.shared.state();
         // What a former process owed may still be to come: what that knew counts until then.
@@ -278,12 +251,10 @@ impl Task {
         }
     }
 
-    /// Notes that a reaction worked, or why it failed in the end.
-    fn judged(&mut self, reaction: usize, why: Option<String>) {
-        let (Some(failing), Some(reacts)) = (self.failing.get_mut(reaction), self.reactions.get(reaction)) else { return };
-        *failing = why.map(|why| format!("{}: {why}", reacts.name()));
+    /// Tells health which reaction failed, if any did.
+    fn tell_failing(&self) {
         if let Some(health) = &self.health {
-            health.set_reload_failure(self.failing.iter().flatten().next().cloned());
+            health.set_reload_failure(self.tellers.iter().find_map(|teller| teller.failing.clone()));
         }
     }
 
@@ -303,35 +274,31 @@ impl Task {
     }
 
     /// Whether one of those that could not be told has found out by itself.
-    fn one_knows(&self, left: &[Left]) -> bool {
+    fn one_knows(&self) -> bool {
         let enough = self.enough_since();
-        left.iter().any(|left| self.reactions.get(left.reaction).is_some_and(|reaction| reaction.knows(enough)))
+        self.pending().any(|(teller, _)| teller.reaction.knows(enough))
     }
 
     /// Looks whether there are other credentials than those that were refused.
-    async fn look_at_credentials(&mut self, left: &[Left]) -> bool {
+    async fn look_at_credentials(&mut self) -> bool {
         let mut looks = false;
-        for at in left.iter().map(|left| left.reaction) {
-            let (Some(reaction), Some(pace)) = (self.reactions.get_mut(at), self.paces.get_mut(at)) else { continue };
-            if pace.is_refused() {
-                looks = true;
-                let credentials = reaction.credentials().await;
-                pace.would_show(credentials, self.shared.wall());
-            }
+        for Teller { reaction, pace, .. } in self.tellers.iter_mut().filter(|teller| teller.pending.is_some() && teller.pace.is_refused()) {
+            looks = true;
+            let credentials = reaction.credentials().await;
+            pace.would_show(credentials, self.shared.wall());
         }
         looks
     }
 
     /// Waits until one of them is due, or something is new. What fails keeps its pause then, but others are told.
-    async fn pause(&mut self, left: &[Left]) -> Result<(), Stopped> {
+    async fn pause(&mut self) -> Result<(), Stopped> {
         loop {
-            let looks = self.look_at_credentials(left).await;
-            let paces = || left.iter().filter_map(|left| self.paces.get(left.reaction));
-            let is_slow = paces().all(Pace::is_slow);
-            let due = self.shared.instant(paces().map(Pace::due).min().unwrap_or_default());
+            let looks = self.look_at_credentials().await;
+            let is_slow = self.pending().all(|(teller, _)| teller.pace.is_slow());
+            let due = self.shared.instant(self.pending().map(|(teller, _)| teller.pace.due()).min().unwrap_or_default());
             let news = self.news();
             let until = news.map_or(due, |news| news.min(due));
-            if until <= Instant::now() || (is_slow && self.one_knows(left)) {
+            if until <= Instant::now() || (is_slow && self.one_knows()) {
                 break;
             }
             self.shared.state().exhausted = is_slow && news.is_none_or(|news| news > Instant::now());
@@ -343,6 +310,28 @@ impl Task {
         }
         self.shared.state().exhausted = false;
         Ok(())
+    }
+}
+
+impl Teller {
+    /// Whether to fire it now. Credentials that were refused lately are spared.
+    async fn is_due(&mut self, now: Duration) -> bool {
+        let Self { reaction, pace, .. } = self;
+        if pace.has_refusals() {
+            let credentials = reaction.credentials().await;
+            pace.would_show(credentials, now);
+            if pace.due() <= now && !reaction.spares_credentials() && !pace.may_show(credentials, now) {
+                return false;
+            }
+        }
+        pace.due() <= now
+    }
+
+    /// What a next process has to know if we end before this attempt does.
+    fn debt_if_unanswered(&self, now: Duration) -> Option<Debt> {
+        let (pending, mut pace) = (self.pending.as_ref().filter(|_| self.reaction.is_remembered())?, self.pace.clone());
+        pace.failed(FaultKind::Unanswered, now, &self.reaction.retry());
+        Some(pace.debt(pending.since))
     }
 }
 

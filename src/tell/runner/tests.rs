@@ -1,11 +1,13 @@
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 
 use super::*;
+use crate::core::digest::Digest;
 use crate::core::object::Kind;
 use crate::core::retry::{Retry, Trouble};
-use crate::core::tell::cause::Cause;
+use crate::core::tell::pace::FaultKind;
 use crate::tell::{Fault, Fired};
 
 /// A time of the machine's clock.
@@ -21,7 +23,7 @@ struct Fake {
     name: &'static str,
     skips_initial: bool,
     heeds: &'static [Cause],
-    renewals: Arc<AtomicU64>,
+    renewals: Arc<AtomicUsize>,
     /// Since when it runs, if it reads everything at its start.
     reads_at: Option<Instant>,
     /// When it is started anew, and reads everything then.
@@ -77,22 +79,23 @@ fn owed<const N: usize>(paths: [&str; N]) -> [(String, Arc<ObjectKey>); N] {
 }
 
 fn later() -> Result<(), Fault> {
-    Err(Fault::Transient { trouble: Trouble::Later, wish: None, why: "503".into() })
+    Err(Fault::new(FaultKind::Trouble(Trouble::Later, None), "503".into()))
 }
 
 fn never() -> Result<(), Fault> {
-    Err(Fault::Permanent("exit code 3".into()))
+    Err(Fault::new(FaultKind::Permanent, "exit code 3".into()))
 }
 
 struct Bench {
     health: Option<Health>,
+    spread: Spread,
     log: Log,
     fakes: Vec<Box<dyn Reaction>>,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self { health: None, log: Log::default(), fakes: Vec::new() }
+        Self { health: None, spread: Spread::default(), log: Log::default(), fakes: Vec::new() }
     }
 
     fn with(mut self, name: &'static str, answers: impl IntoIterator<Item = Result<(), Fault>>) -> Self {
@@ -118,18 +121,26 @@ impl Bench {
     }
 
     fn start(self) -> (Runner, Log) {
-        let roots = Roots::new("/folder", []);
-        let setup = Setup {
-            batching: Batching::Each,
-            triggers: Triggers::Events,
-            groups: Vec::new(),
-            roots,
-            wall: WALL,
-            health: self.health,
-            herald: None,
-        };
+        self.start_with(Grouping::ByObject, Vec::new())
+    }
+
+    fn start_with(self, grouping: Grouping, groups: Vec<SourceId>) -> (Runner, Log) {
+        let (roots, spread) = (Roots::new("/folder", []), self.spread);
+        let setup = Setup { batching: Batching::Each, grouping, groups, roots, spread, wall: WALL, health: self.health, herald: None };
         (start(self.fakes, setup), self.log)
     }
+}
+
+/// What a commit brought.
+#[derive(Default)]
+struct Outcome {
+    differences: Vec<Difference>,
+    listed: Vec<SourceId>,
+    ready: bool,
+}
+
+fn tell(runner: &Runner, Outcome { differences, listed, ready }: &Outcome) {
+    runner.tell(&Commit { differences, listed, is_ready: *ready, ..Commit::default() });
 }
 
 /// Files `path` of objects of the same name changed.
@@ -141,13 +152,13 @@ fn outcome(paths: &[&str], initial: bool) -> Outcome {
         source: Some(SourceId(0)),
         initial,
         before: None,
-        after: Some(1),
+        after: Some(Digest::of_number(1)),
     };
-    Outcome { differences: paths.iter().map(difference).collect(), listed: vec![SourceId(0)], ready: true, ..Outcome::default() }
+    Outcome { differences: paths.iter().map(difference).collect(), listed: vec![SourceId(0)], ready: true }
 }
 
 async fn idle(runner: &Runner) {
-    while !runner.is_idle() {
+    while runner.owed().is_some() {
         runner.shared.settled.notified().await;
     }
 }
@@ -156,21 +167,13 @@ fn log(log: &Log) -> Vec<String> {
     std::mem::take(&mut *log.lock().unwrap())
 }
 
-fn figures(runner: &Runner) -> Vec<(u64, u64, u64, u64)> {
-    let load = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
-    let row =
-        |figures: &Figures| (load(&figures.fired_total), load(&figures.failed_total), load(&figures.retried_total), load(&figures.owed));
-    runner.figures().iter().map(row).collect()
-}
-
 #[tokio::test(start_paused = true)]
 async fn reactions_are_fired_in_order_once_per_job() {
     let (runner, told) = Bench::new().with("script", []).with("request", []).start();
-    runner.tell(&outcome(&["a", "b"], false));
+    tell(&runner, &outcome(&["a", "b"], false));
     idle(&runner).await;
     let expected = ["0 script /folder/a", "0 request /folder/a", "0 script /folder/b", "0 request /folder/b"];
     assert_eq!(log(&told), expected);
-    assert_eq!(figures(&runner), [(2, 0, 0, 0), (2, 0, 0, 0)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -180,10 +183,10 @@ async fn who_skips_the_initial_pass_is_left_out_of_it() {
     request.skips_initial = true;
     bench.fakes.push(Box::new(request));
     let (runner, told) = bench.start();
-    runner.tell(&outcome(&["a", "b"], true));
+    tell(&runner, &outcome(&["a", "b"], true));
     idle(&runner).await;
     assert_eq!(log(&told), ["0 script /folder/a /folder/b"]);
-    runner.tell(&outcome(&["c"], false));
+    tell(&runner, &outcome(&["c"], false));
     idle(&runner).await;
     assert_eq!(log(&told), ["0 script /folder/c", "0 request /folder/c"]);
 }
@@ -195,16 +198,16 @@ async fn who_was_started_after_a_change_is_not_told_of_it() {
     child.reads_at = Some(Instant::now() + Duration::from_secs(1));
     bench.fakes.push(Box::new(child));
     let (runner, told) = bench.start();
-    runner.owe(owed(["/folder/o"]));
-    runner.tell(&outcome(&["a"], true));
+    runner.inherit(Debt::default(), owed(["/folder/o"]));
+    tell(&runner, &outcome(&["a"], true));
     idle(&runner).await;
     assert_eq!(log(&told), ["0 script /folder/a /folder/o"], "neither of the initial pass nor of what was owed");
     tokio::time::sleep(Duration::from_secs(1)).await;
-    runner.tell(&outcome(&["b"], false));
+    tell(&runner, &outcome(&["b"], false));
     idle(&runner).await;
     assert_eq!(log(&told), ["1 script /folder/b"], "it started in that moment");
     tokio::time::sleep(Duration::from_secs(1)).await;
-    runner.tell(&outcome(&["c"], false));
+    tell(&runner, &outcome(&["c"], false));
     idle(&runner).await;
     assert_eq!(log(&told), ["2 script /folder/c", "2 child /folder/c"]);
 }
@@ -215,12 +218,12 @@ async fn a_failure_shows_from_the_bounds_of_retries_until_it_works() {
     let failure = || serde_json::to_value(health.report()).unwrap()["reload_failure"].clone();
     let bench = Bench { health: Some(health.clone()), ..Bench::new() };
     let (runner, _) = bench.with("request", [later(), later(), later()]).start();
-    runner.tell(&outcome(&["a"], false));
+    tell(&runner, &outcome(&["a"], false));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(failure(), serde_json::Value::Null, "it is tried again");
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(failure(), "request: 503");
-    runner.tell(&outcome(&["b"], false));
+    tell(&runner, &outcome(&["b"], false));
     idle(&runner).await;
     assert_eq!(failure(), serde_json::Value::Null);
 }
@@ -234,7 +237,7 @@ async fn who_is_started_after_it_could_not_be_told_is_well_and_told_no_more() {
     child.restarts_at = Some(Instant::now() + Duration::from_secs(60));
     bench.fakes.push(Box::new(child));
     let (runner, told) = bench.start();
-    runner.tell(&outcome(&["a"], false));
+    tell(&runner, &outcome(&["a"], false));
     tokio::time::sleep(Duration::from_secs(59)).await;
     assert_eq!((failure(), log(&told).len()), (json!("child: 503"), 6));
     idle(&runner).await;
@@ -250,11 +253,11 @@ async fn a_failure_that_is_final_shows_until_that_reaction_works() {
     let bench = Bench { health: Some(health.clone()), ..Bench::new() };
     let (runner, _) = bench.with("script", [never(), never()]).with("request", []).start();
     for file in ["a", "b"] {
-        runner.tell(&outcome(&[file], false));
+        tell(&runner, &outcome(&[file], false));
         idle(&runner).await;
         assert_eq!(failure(), "script: exit code 3");
     }
-    runner.tell(&outcome(&["c"], false));
+    tell(&runner, &outcome(&["c"], false));
     idle(&runner).await;
     assert_eq!(failure(), serde_json::Value::Null);
 }
@@ -262,20 +265,19 @@ async fn a_failure_that_is_final_shows_until_that_reaction_works() {
 #[tokio::test(start_paused = true)]
 async fn only_what_failed_is_tried_again() {
     let (runner, told) = Bench::new().with("script", [never()]).with("request", [later(), later()]).with("last", []).start();
-    runner.tell(&outcome(&["a"], false));
+    tell(&runner, &outcome(&["a"], false));
     idle(&runner).await;
     let expected = ["0 script /folder/a", "0 request /folder/a", "0 last /folder/a", "0 request /folder/a", "2 request /folder/a"];
     assert_eq!(log(&told), expected);
-    assert_eq!(figures(&runner), [(1, 1, 0, 0), (3, 2, 2, 0), (1, 0, 0, 0)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_changes_while_a_retry_is_waited_for_goes_with_it_and_others_do_not_wait() {
     let (runner, told) = Bench::new().with("script", []).with("request", [later(), later()]).start();
-    runner.tell(&outcome(&["a"], false));
+    tell(&runner, &outcome(&["a"], false));
     tokio::time::sleep(Duration::from_secs(1)).await;
-    runner.tell(&outcome(&["b"], false));
-    runner.tell(&outcome(&["c"], false));
+    tell(&runner, &outcome(&["b"], false));
+    tell(&runner, &outcome(&["c"], false));
     idle(&runner).await;
     let all = "/folder/a /folder/b /folder/c";
     let first = ["0 script /folder/a".to_owned(), "0 request /folder/a".into(), "0 request /folder/a".into()];
@@ -285,41 +287,30 @@ async fn what_changes_while_a_retry_is_waited_for_goes_with_it_and_others_do_not
 #[tokio::test(start_paused = true)]
 async fn after_the_bounds_it_is_tried_at_a_slow_pace_and_at_the_next_change() {
     let (runner, told) = Bench::new().with("request", (0..8).map(|_| later())).start();
-    runner.tell(&outcome(&["a"], false));
+    tell(&runner, &outcome(&["a"], false));
     tokio::time::sleep(Duration::from_secs(90)).await;
     let times = [0, 0, 2, 7, 17, 37, 67].map(|time| format!("{time} request /folder/a"));
-    assert_eq!((log(&told), figures(&runner)), (times.to_vec(), vec![(7, 7, 6, 1)]));
-    runner.tell(&outcome(&["b"], false));
+    assert_eq!(log(&told), times);
+    tell(&runner, &outcome(&["b"], false));
     idle(&runner).await;
     assert_eq!(log(&told), ["90 request /folder/a /folder/b", "95 request /folder/a /folder/b"], "the pace begins anew");
 }
 
 #[tokio::test(start_paused = true)]
 async fn sources_of_one_kind_and_namespace_are_told_as_one() {
-    let mut bench = Bench::new();
-    bench = bench.with("script", []);
     let groups = [0, 0, 2].map(SourceId).to_vec();
-    let setup = Setup {
-        batching: Batching::Each,
-        triggers: Triggers::Lists,
-        groups,
-        roots: Roots::new("/folder", []),
-        wall: WALL,
-        health: None,
-        herald: None,
-    };
-    let (runner, told) = (start(bench.fakes, setup), bench.log);
+    let (runner, told) = Bench::new().with("script", []).start_with(Grouping::ByList, groups);
     let round = |path: &str, source: u16| {
         let mut outcome = outcome(&[path], false);
         outcome.differences[0].source = Some(SourceId(source));
         Outcome { listed: vec![SourceId(source)], ..outcome }
     };
-    runner.tell(&Outcome { ready: true, ..Outcome::default() });
-    runner.tell(&round("a", 1));
-    runner.tell(&round("x", 2));
+    tell(&runner, &Outcome { ready: true, ..Outcome::default() });
+    tell(&runner, &round("a", 1));
+    tell(&runner, &round("x", 2));
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!((log(&told).len(), runner.is_idle()), (1, false), "the other list of the group is still to come");
-    runner.tell(&round("b", 0));
+    assert_eq!((log(&told).len(), runner.owed().is_none()), (1, false), "the other list of the group is still to come");
+    tell(&runner, &round("b", 0));
     idle(&runner).await;
     assert_eq!(log(&told), ["60 script /folder/a /folder/b"]);
 }
@@ -328,12 +319,12 @@ async fn sources_of_one_kind_and_namespace_are_told_as_one() {
 async fn draining_tells_everything_and_whether_it_could() {
     for (failures, told) in [(2, true), (3, false)] {
         let (mut runner, _) = Bench::new().with("request", (0..failures).map(|_| later())).start();
-        runner.tell(&outcome(&["a"], true));
+        tell(&runner, &outcome(&["a"], true));
         assert_eq!(runner.drain().await, told, "{failures} failures");
-        assert_eq!(runner.is_idle(), told);
+        assert_eq!(runner.owed().is_none(), told);
     }
     let (mut runner, told) = Bench::new().with("script", [never()]).start();
-    runner.tell(&Outcome { ready: false, listed: Vec::new(), ..outcome(&["a"], true) });
+    tell(&runner, &Outcome { ready: false, listed: Vec::new(), ..outcome(&["a"], true) });
     assert!(runner.drain().await, "attempted, and no attempt would be better");
     assert_eq!(log(&told).len(), 1);
 }
@@ -346,19 +337,19 @@ async fn a_stop_lets_what_runs_end_within_the_grace_and_keeps_the_rest_owed() {
         slow.takes = Duration::from_secs(takes);
         bench.fakes.push(Box::new(slow));
         let (mut runner, _) = bench.start();
-        runner.tell(&outcome(&["a"], false));
+        tell(&runner, &outcome(&["a"], false));
         tokio::time::sleep(Duration::from_millis(1)).await;
         let before = Instant::now();
         runner.stop(Duration::from_secs(3)).await;
         assert!(before.elapsed() <= Duration::from_secs(3));
-        assert_eq!(runner.is_idle(), idle, "{takes} s");
+        assert_eq!(runner.owed().is_none(), idle, "{takes} s");
     }
     let (mut runner, told) = Bench::new().with("request", [later(), later()]).start();
-    runner.tell(&outcome(&["a"], false));
+    tell(&runner, &outcome(&["a"], false));
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = Instant::now();
     runner.stop(Duration::from_secs(3)).await;
-    assert_eq!((before.elapsed(), runner.is_idle(), log(&told).len()), (Duration::ZERO, false, 2), "no retry is waited for");
+    assert_eq!((before.elapsed(), runner.owed().is_none(), log(&told).len()), (Duration::ZERO, false, 2), "no retry is waited for");
 }
 
 #[tokio::test(start_paused = true)]
@@ -368,19 +359,19 @@ async fn a_stop_begins_no_other_reaction() {
     slow.takes = Duration::from_secs(2);
     bench.fakes.push(Box::new(slow));
     let (mut runner, told) = bench.with("next", []).start();
-    runner.tell(&outcome(&["a"], false));
+    tell(&runner, &outcome(&["a"], false));
     tokio::time::sleep(Duration::from_millis(1)).await;
     runner.stop(Duration::from_secs(3)).await;
-    assert_eq!((log(&told), runner.is_idle()), (vec!["0 slow /folder/a".to_owned()], false));
+    assert_eq!((log(&told), runner.owed().is_none()), (vec!["0 slow /folder/a".to_owned()], false));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_a_former_process_owed_is_told_when_ready() {
     let (runner, told) = Bench::new().with("script", []).start();
-    runner.owe(owed(["/folder/b", "/folder/a"]));
+    runner.inherit(Debt::default(), owed(["/folder/b", "/folder/a"]));
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(!runner.is_idle());
-    runner.tell(&Outcome { ready: true, ..Outcome::default() });
+    assert!(runner.owed().is_some());
+    tell(&runner, &Outcome { ready: true, ..Outcome::default() });
     idle(&runner).await;
     assert_eq!(log(&told), ["1 script /folder/a /folder/b"]);
 }
@@ -393,8 +384,8 @@ async fn r10_health_names_from_the_start_who_may_be_owed_files_by_a_former_proce
     exec.heeds = &[Cause::Pods];
     bench.fakes.push(Box::new(exec));
     let (runner, _) = bench.start();
-    runner.inherit(Debt { since: (WALL - Duration::from_secs(90)).as_secs(), ..Debt::default() });
-    runner.owe(owed(["/folder/a"]));
+    let debt = Debt { since: (WALL - Duration::from_secs(90)).as_secs(), ..Debt::default() };
+    runner.inherit(debt, owed(["/folder/a"]));
     let owed = || serde_json::to_value(health.report()).unwrap()["owed"].clone();
     let expected = serde_json::json!({ "reaction": "script", "files": 1, "for_seconds": 90, "attempts": 0 });
     let found = owed();
@@ -402,7 +393,7 @@ async fn r10_health_names_from_the_start_who_may_be_owed_files_by_a_former_proce
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&found[0][name], value, "{found}");
     }
-    runner.tell(&Outcome { ready: true, ..Outcome::default() });
+    tell(&runner, &Outcome { ready: true, ..Outcome::default() });
     idle(&runner).await;
     assert_eq!(owed(), serde_json::Value::Null);
 }
@@ -420,7 +411,7 @@ async fn who_heeds_pods_is_fired_for_them_and_others_are_not() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     occasions.happened(Cause::Pods, "Pod/shop/a", Duration::ZERO);
     occasions.happened(Cause::Secrets, "Secret/shop/tls", Duration::from_secs(70));
-    runner.tell(&outcome(&["a"], false));
+    tell(&runner, &outcome(&["a"], false));
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert_eq!(log(&told), ["10 script /folder/a", "10 exec /folder/a", "80 exec "]);
 }
@@ -432,7 +423,7 @@ async fn what_happens_while_another_reaction_fails_does_not_fire_it_anew_nor_who
     exec.heeds = &[Cause::Pods];
     bench.fakes.push(Box::new(exec));
     let (runner, told) = bench.start();
-    runner.tell(&outcome(&["a"], false));
+    tell(&runner, &outcome(&["a"], false));
     tokio::time::sleep(Duration::from_secs(1)).await;
     runner.occasions().happened(Cause::Pods, "Pod/shop/a", Duration::ZERO);
     idle(&runner).await;
@@ -448,11 +439,11 @@ async fn what_a_reaction_does_not_heed_is_nothing_new_for_it_while_it_fails() {
     let renewals = exec.renewals.clone();
     bench.fakes.push(Box::new(exec));
     let (runner, told) = bench.start();
-    runner.tell(&Outcome { ready: true, ..Outcome::default() });
+    tell(&runner, &Outcome { ready: true, ..Outcome::default() });
     runner.occasions().happened(Cause::Pods, "Pod/shop/a", Duration::ZERO);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(log(&told), ["0 exec ", "0 exec "]);
-    runner.tell(&outcome(&["a"], false));
+    tell(&runner, &outcome(&["a"], false));
     idle(&runner).await;
     assert_eq!(log(&told), ["1 script /folder/a", "2 exec /folder/a"]);
     assert_eq!(renewals.load(Ordering::Relaxed), 1);

@@ -16,10 +16,6 @@ impl Reaction for Pods {
         cause == Cause::Pods
     }
 
-    fn skips_initial(&self) -> bool {
-        false
-    }
-
     fn retry(&self) -> Retry {
         RETRY
     }

@@ -16,7 +16,7 @@ fn reacting() -> World {
 /// (path, initial, source, created, removed) of what changed since the last call.
 fn differences(world: &mut World) -> Vec<(String, bool, Option<u16>, bool, bool)> {
     let taken = std::mem::take(&mut world.differences);
-    let row = |difference: kube_projector::engine::outcome::Difference| {
+    let row = |difference: kube_projector::core::tell::difference::Difference| {
         let source = difference.source.map(|SourceId(source)| source);
         (difference.path.as_str().to_owned(), difference.initial, source, difference.before.is_none(), difference.after.is_none())
     };

@@ -15,6 +15,7 @@
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
+//! use kube_projector::core::digest::Digester;
 //! use kube_projector::core::tell::cause::Cause;
 //! use kube_projector::core::object::{Kind, ObjectKey};
 //! use kube_projector::core::policy::Batching;
@@ -22,7 +23,8 @@
 //!
 //! let mut queue = Queue::new(Batching::Each);
 //! let owner = Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", "rules"));
-//! let changed = Changed { path: "a.yaml", owner: &owner, before: None, after: Some(1) };
+//! let after = Some(Digester::new((1, 2)).digest(b"a: 1"));
+//! let changed = Changed { path: "a.yaml", owner: &owner, before: None, after };
 //! queue.changed(changed, Trigger::Object(owner.clone()), Duration::ZERO);
 //! queue.ready();
 //! let job = Job { paths: vec!["a.yaml".into()], initial: false, names: vec![], fresh: vec![Cause::Files] };
@@ -37,15 +39,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::digest::Digest;
 use crate::core::object::{ObjectKey, SourceId};
 use crate::core::policy::Batching;
 use crate::core::room::give_back;
 use crate::core::spread::Spread;
-use crate::core::tell::cause::{Cause, Happening, Told, name_one};
+use crate::core::tell::cause::{Cause, Happening, name_one};
 use crate::core::tell::queue::waiting::{Entry, Owed, Waiting};
-
-/// Digest of content that nobody knows: it equals nothing, not even itself.
-pub(crate) const UNKNOWN: u128 = 0;
 
 /// Pods and Secrets that are named in a few words.
 const NAMES_SHOWN: usize = 5;
@@ -66,10 +66,10 @@ pub struct Changed<'a> {
     pub path: &'a str,
     /// For whom it is, or was: its downloads are waited for.
     pub owner: &'a Arc<ObjectKey>,
-    /// Digest of what was there, or [`UNKNOWN`]; nothing where there was no file.
-    pub before: Option<u128>,
-    /// Digest of what is there now; nothing where there is no file.
-    pub after: Option<u128>,
+    /// What was there; nothing where there was no file.
+    pub before: Option<Digest>,
+    /// What is there now; nothing where there is no file.
+    pub after: Option<Digest>,
 }
 
 impl Changed<'_> {
@@ -125,7 +125,7 @@ struct Delivery {
     initial: bool,
     names: BTreeSet<Arc<str>>,
     /// Up to where what happened otherwise is told by it.
-    happened: Told,
+    happened: BTreeMap<Cause, u64>,
     /// Whether it is about files.
     files: bool,
     /// When the last of it changed.
@@ -135,6 +135,7 @@ struct Delivery {
 }
 
 /// See the module's header.
+#[derive(Default)]
 pub struct Queue {
     batching: Batching,
     ready: bool,
@@ -151,9 +152,9 @@ pub struct Queue {
     by_path: HashMap<Arc<str>, u64>,
     /// What happened otherwise: at most one entry a cause.
     happened: Vec<Happening>,
-    /// How many times anything happened otherwise, and which of these were told.
+    /// How many times anything happened otherwise, and up to which of these all of each cause were told.
     times: u64,
-    told: Told,
+    told: BTreeMap<Cause, u64>,
     /// What is told although nobody knows that it changed: it goes with the first job.
     owed: Option<Owed>,
     /// Whether an earlier process had all files there: what the first pass of ours changes is no beginning for the application.
@@ -176,29 +177,12 @@ pub struct Queue {
 impl Queue {
     /// An empty queue.
     pub fn new(batching: Batching) -> Self {
-        Self {
-            batching,
-            ready: false,
-            closed: false,
-            listed: BTreeSet::new(),
-            downloading: HashMap::new(),
-            jobs: BTreeMap::new(),
-            by_trigger: HashMap::new(),
-            by_path: HashMap::new(),
-            happened: Vec::new(),
-            times: 0,
-            told: Told::default(),
-            owed: None,
-            continues: false,
-            spread: Spread::default(),
-            later: Duration::ZERO,
-            since: None,
-            running: None,
-            failed: None,
-            gathers: false,
-            epoch: 0,
-            numbers: 0,
-        }
+        Self { batching, ..Self::default() }
+    }
+
+    /// Everything is told so much later.
+    pub(crate) fn spread_by(&mut self, spread: Spread) {
+        self.spread = spread;
     }
 
     /// Notes that a former process changed some of these files, nobody knows which, and told nobody.
@@ -218,11 +202,6 @@ impl Queue {
     /// An earlier process had all files there, and the application may have begun with those: no job is an initial one.
     pub(crate) fn continues(&mut self) {
         self.continues = true;
-    }
-
-    /// Everything is told so much later.
-    pub(crate) fn spread_by(&mut self, spread: Spread) {
-        self.spread = spread;
     }
 
     /// Notes a change. All changes of a list come before [`Self::flush`] of its source, those of the initial pass before [`Self::ready`].
@@ -298,13 +277,14 @@ impl Queue {
 
     /// Everybody who heeds this cause was told of what happened of it, as far as that is being delivered. Whether there was anything.
     pub(crate) fn heard(&mut self, cause: Cause) -> bool {
-        let number = self.running.as_mut().and_then(|running| running.happened.take(cause));
-        number.inspect(|number| self.told.note(cause, *number)).is_some()
+        let number = self.running.as_mut().and_then(|running| running.happened.remove(&cause));
+        self.told.extend(number.map(|number| (cause, number)));
+        number.is_some()
     }
 
     /// Up to which number what happened of this cause was told.
     pub(crate) fn told(&self, cause: Cause) -> u64 {
-        self.told.up_to(cause)
+        self.told.get(&cause).copied().unwrap_or_default()
     }
 
     /// The list of a source is complete, and so is the job of its changes.
@@ -329,17 +309,17 @@ impl Queue {
         self.ready();
     }
 
-    /// Notes whether an object of a source has downloads under way. What is told of it waits for them: in a window at most until that
-    /// must end. Those that begin in the initial pass belong to it, and it waits for all of them.
-    /// A download begins before the changes of its commit, and ends after them.
-    pub(crate) fn waiting(&mut self, object: &Arc<ObjectKey>, source: Option<SourceId>, downloads: bool) {
-        if !downloads {
-            self.downloading.remove(object);
-            give_back(&mut self.downloading);
-            return;
-        }
+    /// Notes that an object of a source has downloads under way, before the changes of that commit. What is told of it waits for them:
+    /// in a window at most until that must end. Those that begin in the initial pass belong to it, and it waits for all of them.
+    pub(crate) fn downloading(&mut self, object: &Arc<ObjectKey>, source: Option<SourceId>) {
         let initial = source.filter(|source| self.is_initial(*source));
         self.downloading.entry(object.clone()).or_insert(initial);
+    }
+
+    /// Notes that an object has no more downloads under way, after the changes of that commit.
+    pub(crate) fn downloaded(&mut self, object: &Arc<ObjectKey>) {
+        self.downloading.remove(object);
+        give_back(&mut self.downloading);
     }
 
     /// Whether what a source tells now belongs to the initial pass.
@@ -390,7 +370,7 @@ impl Queue {
         }
         for happening in happened {
             fresh.push(happening.cause);
-            delivery.happened.note(happening.cause, happening.number);
+            delivery.happened.insert(happening.cause, happening.number);
             happening.names.into_iter().for_each(|name| name_one(&mut delivery.names, name));
         }
         for number in numbers {
@@ -476,9 +456,9 @@ impl Queue {
     }
 }
 
-/// Whether two contents are known to be the same.
-fn same(left: Option<u128>, right: Option<u128>) -> bool {
-    left == right && left != Some(UNKNOWN)
+/// Whether two contents are known to be the same: what nobody has read equals nothing, not even itself.
+fn same(left: Option<Digest>, right: Option<Digest>) -> bool {
+    left == right && left != Some(Digest::UNREAD)
 }
 
 #[cfg(test)]

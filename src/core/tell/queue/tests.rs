@@ -6,6 +6,8 @@ use crate::core::object::Kind;
 const A: Option<u128> = Some(1);
 const B: Option<u128> = Some(2);
 const SOURCE: SourceId = SourceId(0);
+/// Of content that nobody has read.
+const UNKNOWN: u128 = 0;
 /// What was there, and what is there now.
 type Difference = (Option<u128>, Option<u128>);
 
@@ -27,11 +29,13 @@ fn owed<const N: usize>(names: [&str; N]) -> [(String, Arc<ObjectKey>); N] {
 /// The changed file is named like its object.
 fn change(queue: &mut Queue, name: &str, (before, after): Difference, now: u64) {
     let owner = object(name.split('.').next().unwrap());
+    let (before, after) = (before.map(Digest::of_number), after.map(Digest::of_number));
     queue.changed(Changed { path: name, owner: &owner, before, after }, Trigger::Object(owner.clone()), seconds(now));
 }
 
 fn list(queue: &mut Queue, source: SourceId, name: &str, (before, after): Difference, now: u64) {
     let owner = object(name);
+    let (before, after) = (before.map(Digest::of_number), after.map(Digest::of_number));
     queue.changed(Changed { path: name, owner: &owner, before, after }, Trigger::Batch(source), seconds(now));
 }
 
@@ -204,26 +208,26 @@ fn r12_what_waited_for_an_application_that_is_slow_is_told_as_one() {
 #[test]
 fn a_job_waits_for_the_downloads_of_its_objects_and_nobody_waits_for_it() {
     let mut queue = ready(Batching::Each);
-    queue.waiting(&object("slow"), Some(SOURCE), true);
+    queue.downloading(&object("slow"), Some(SOURCE));
     change(&mut queue, "slow.a", (A, B), 0);
     change(&mut queue, "fast", (A, B), 0);
     assert_eq!(deliver(&mut queue, 0), ["fast"]);
     change(&mut queue, "slow.url", (A, B), 9);
-    queue.waiting(&object("slow"), Some(SOURCE), false);
+    queue.downloaded(&object("slow"));
     assert_eq!(deliver(&mut queue, 9), ["slow.a slow.url"]);
 }
 
 #[test]
 fn a_list_waits_for_the_downloads_of_any_of_its_objects() {
     let mut queue = Queue::new(Batching::Each);
-    queue.waiting(&object("slow"), Some(SOURCE), true);
+    queue.downloading(&object("slow"), Some(SOURCE));
     ["fast", "slow"].iter().for_each(|name| list(&mut queue, SOURCE, name, (None, A), 0));
     queue.flush(SOURCE);
     queue.ready();
     queue.owe(owed(["old"]));
     assert_eq!(wait(&mut queue, 0), None, "what is owed goes with it");
     change(&mut queue, "slow.url", (None, A), 0);
-    queue.waiting(&object("slow"), Some(SOURCE), false);
+    queue.downloaded(&object("slow"));
     assert_eq!(deliver(&mut queue, 0), ["fast old slow slow.url"]);
 }
 
@@ -245,7 +249,7 @@ fn a_window_ends_when_nothing_changes_and_at_latest_after_ten_times_its_length()
 #[test]
 fn a_window_waits_for_readiness_and_for_downloads_but_not_for_ever() {
     let mut queue = Queue::new(Batching::Window(WINDOW));
-    queue.waiting(&object("slow"), Some(SOURCE), true);
+    queue.downloading(&object("slow"), Some(SOURCE));
     list(&mut queue, SOURCE, "slow", (None, A), 0);
     assert_eq!(wait(&mut queue, 100), None, "not ready");
     queue.flush(SOURCE);
@@ -253,7 +257,7 @@ fn a_window_waits_for_readiness_and_for_downloads_but_not_for_ever() {
     assert_eq!(wait(&mut queue, 19), Some(seconds(20)), "downloads");
     assert_eq!(deliver(&mut queue, 20), ["!slow"]);
     change(&mut queue, "slow", (A, B), 30);
-    queue.waiting(&object("slow"), Some(SOURCE), false);
+    queue.downloaded(&object("slow"));
     assert_eq!(deliver(&mut queue, 32), ["slow"]);
 }
 
@@ -326,7 +330,7 @@ fn of_each_file_that_is_told_it_is_known_what_became_of_it_and_for_whom() {
     // What changes meanwhile is told later, and its last state counts, also beside what failed.
     let (a, other) = (object("a"), object("other"));
     for (after, owner) in [(B, &a), (None, &a), (A, &other)] {
-        let changed = Changed { path: "a", owner, before: None, after };
+        let changed = Changed { path: "a", owner, before: None, after: after.map(Digest::of_number) };
         queue.changed(changed, Trigger::Object(owner.clone()), seconds(2));
     }
     change(&mut queue, "b.x", (A, None), 2);
@@ -342,7 +346,7 @@ fn of_each_file_that_is_told_it_is_known_what_became_of_it_and_for_whom() {
 fn a_closed_queue_waits_for_nothing() {
     for batching in [Batching::Each, Batching::Window(WINDOW)] {
         let mut queue = Queue::new(batching);
-        queue.waiting(&object("a"), Some(SOURCE), true);
+        queue.downloading(&object("a"), Some(SOURCE));
         list(&mut queue, SOURCE, "a", (None, A), 0);
         queue.close();
         assert_eq!(deliver(&mut queue, 0), ["!a"]);
@@ -423,11 +427,13 @@ impl Model {
                 };
                 let (before, after) = (put(content), (content > 0).then_some(content));
                 let trigger = if batch { Trigger::Batch(SOURCE) } else { Trigger::Object(owner.clone()) };
+                let (before, after) = (before.map(Digest::of_number), after.map(Digest::of_number));
                 let changed = Changed { path: &format!("{path}"), owner: &owner, before, after };
                 queue.changed(changed, trigger, seconds(self.now));
             }
             Step::Flush => queue.flush(SOURCE),
-            Step::Download { object: number, under_way } => queue.waiting(&object(&format!("{number}")), Some(SOURCE), under_way),
+            Step::Download { object: number, under_way: true } => queue.downloading(&object(&format!("{number}")), Some(SOURCE)),
+            Step::Download { object: number, under_way: false } => queue.downloaded(&object(&format!("{number}"))),
             Step::Begin { reads } => drop(self.begin(queue, reads)),
             Step::Reads => self.reads(true),
             Step::End { delivered } if self.running => {
@@ -473,11 +479,11 @@ proptest! {
 fn s15_nothing_is_left_of_a_burst_that_was_told() {
     let mut queue = ready(Batching::Each);
     for number in 0..10_000 {
-        queue.waiting(&object(&number.to_string()), Some(SOURCE), true);
+        queue.downloading(&object(&number.to_string()), Some(SOURCE));
         change(&mut queue, &number.to_string(), (A, B), 1);
     }
     for number in 0..10_000 {
-        queue.waiting(&object(&number.to_string()), None, false);
+        queue.downloaded(&object(&number.to_string()));
         // Half of it is as it was before anybody was told.
         change(&mut queue, &number.to_string(), if number % 2 == 0 { (B, A) } else { (B, B) }, 2);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::digest::Digest;
 use crate::core::object::ObjectKey;
 use crate::core::policy::Batching;
 use crate::core::tell::cause::{Cause, Happening, WINDOWS_MAX};
@@ -12,7 +13,7 @@ use crate::core::tell::queue::{Fate, Queue, Trigger};
 /// What a path of a waiting job was and is.
 pub(super) struct Entry {
     /// What reactions last acted on.
-    pub(super) acted: Option<u128>,
+    pub(super) acted: Option<Digest>,
     /// What it is now, and for whom.
     pub(super) fate: Fate,
     /// The epoch in which `acted` was certain.
@@ -141,7 +142,11 @@ mod tests {
     fn change(queue: &mut Queue, path: &str, list: Option<u16>, now: u64) {
         let owner = Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", path));
         let trigger = list.map_or_else(|| Trigger::Object(owner.clone()), |list| Trigger::Batch(SourceId(list)));
-        queue.changed(Changed { path, owner: &owner, before: Some(1), after: Some(2) }, trigger, seconds(now));
+        queue.changed(
+            Changed { path, owner: &owner, before: Some(Digest::of_number(1)), after: Some(Digest::of_number(2)) },
+            trigger,
+            seconds(now),
+        );
     }
 
     /// The first pass of two sources, each of which brings a file.
@@ -273,7 +278,7 @@ mod tests {
         let mut queue = Queue::new(Batching::Each);
         queue.spread_by(Spread::new(seconds(1000), 7));
         queue.ready();
-        queue.waiting(&Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", "held")), Some(SourceId(0)), true);
+        queue.downloading(&Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", "held")), Some(SourceId(0)));
         change(&mut queue, "held", None, 10);
         assert_eq!(wake(&mut queue, seconds(10)), None);
         for now in [20, 5000] {
