@@ -320,6 +320,9 @@ fn seconds(text: &str) -> Option<i64> {
 }
 
 #[cfg(test)]
+#[path = "decode_corpus_tests.rs"]
+mod corpus;
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::object::annotations::Said;
