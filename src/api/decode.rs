@@ -6,9 +6,12 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use serde::Deserialize;
 
 use crate::api::json::{Cursor, Unreadable};
+use crate::api::pod::PodStatus;
 use crate::core::object::annotations::{self, Annotations};
 use crate::core::object::uid::uid_number;
 use crate::core::object::{Datum, Kind, Object, ObjectKey, Payload};
@@ -70,18 +73,11 @@ struct Slim<'a> {
     finalizers: Vec<String>,
     folder: Option<String>,
     annotations: Annotations,
-    /// Labels, where they were asked for.
-    labels: Vec<(String, String)>,
+    /// Labels, where there is a place for them: the server has selected most objects already.
+    labels: Option<Vec<(String, String)>>,
     ends_list: bool,
     data: Vec<Datum>,
     code: u16,
-}
-
-/// Whether labels are wanted: the server has selected most objects already.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Labels {
-    Read,
-    PassOver,
 }
 
 impl Reader {
@@ -97,7 +93,7 @@ impl Reader {
                 // The type comes first: a deleted object's content is passed over.
                 "object" => {
                     is_there = true;
-                    self.slim(cursor, Labels::PassOver, kind != "DELETED", &mut slim)
+                    self.slim(cursor, kind != "DELETED", &mut slim)
                 }
                 _ => cursor.skip().map(drop),
             })
@@ -121,7 +117,7 @@ impl Reader {
     /// [`DecodeError`]
     pub(crate) fn object(&self, json: &[u8]) -> Result<Object, DecodeError> {
         let mut slim = Slim::default();
-        whole(json, |cursor| self.slim(cursor, Labels::PassOver, true, &mut slim))?;
+        whole(json, |cursor| self.slim(cursor, true, &mut slim))?;
         slim.into_object(self.kind)
     }
 
@@ -130,15 +126,15 @@ impl Reader {
     /// # Errors
     /// [`DecodeError`]
     pub(crate) fn labelled(&self, json: &[u8]) -> Result<(Object, Vec<(String, String)>), DecodeError> {
-        let mut slim = Slim::default();
-        whole(json, |cursor| self.slim(cursor, Labels::Read, true, &mut slim))?;
-        let labels = std::mem::take(&mut slim.labels);
+        let mut slim = Slim { labels: Some(Vec::new()), ..Slim::default() };
+        whole(json, |cursor| self.slim(cursor, true, &mut slim))?;
+        let labels = slim.labels.take().unwrap_or_default();
         Ok((slim.into_object(self.kind)?, labels))
     }
 
-    fn slim<'a>(&self, cursor: &mut Cursor<'a>, labels: Labels, content: bool, slim: &mut Slim<'a>) -> Result<(), Unreadable> {
+    fn slim<'a>(&self, cursor: &mut Cursor<'a>, content: bool, slim: &mut Slim<'a>) -> Result<(), Unreadable> {
         cursor.object(|cursor, key| match &*key {
-            "metadata" => cursor.object(|cursor, key| self.metadata(cursor, &key, labels, slim)),
+            "metadata" => cursor.object(|cursor, key| self.metadata(cursor, &key, slim)),
             "data" if content => values(cursor, self.kind == Kind::Secret, &mut slim.data),
             "binaryData" if content => values(cursor, true, &mut slim.data),
             "status" if content && self.kind == Kind::Pod => reachable(cursor, &mut slim.data),
@@ -147,7 +143,7 @@ impl Reader {
         })
     }
 
-    fn metadata<'a>(&self, cursor: &mut Cursor<'a>, key: &str, labels: Labels, slim: &mut Slim<'a>) -> Result<(), Unreadable> {
+    fn metadata<'a>(&self, cursor: &mut Cursor<'a>, key: &str, slim: &mut Slim<'a>) -> Result<(), Unreadable> {
         match key {
             "name" => slim.name = cursor.string()?,
             "namespace" => slim.namespace = cursor.string()?,
@@ -155,7 +151,7 @@ impl Reader {
             "resourceVersion" => slim.revision = revision(&cursor.string()?),
             "creationTimestamp" => slim.created = cursor.text()?.as_deref().and_then(seconds).unwrap_or_default(),
             "deletionTimestamp" => slim.terminating = cursor.text()?.is_some(),
-            "finalizers" => slim.finalizers = cursor.strings()?,
+            "finalizers" => slim.finalizers = cursor.parsed::<Option<_>>()?.unwrap_or_default(),
             "annotations" => cursor.object(|cursor, key| {
                 match &*key {
                     folder if folder == self.folder_annotation => slim.folder = cursor.text()?.map(Cow::into_owned),
@@ -167,8 +163,9 @@ impl Reader {
                 }
                 Ok(())
             })?,
-            "labels" if labels == Labels::Read => cursor.object(|cursor, key| {
-                slim.labels.extend(cursor.text()?.map(|value| (key.into_owned(), value.into_owned())));
+            "labels" if slim.labels.is_some() => cursor.object(|cursor, key| {
+                let label = cursor.text()?.map(|value| (key.into_owned(), value.into_owned()));
+                slim.labels.iter_mut().for_each(|labels| labels.extend(label.clone()));
                 Ok(())
             })?,
             _ => drop(cursor.skip()?),
@@ -180,8 +177,8 @@ impl Reader {
 /// Adds the values of `data` or `binaryData`, in their order.
 fn values(cursor: &mut Cursor<'_>, encoded: bool, into: &mut Vec<Datum>) -> Result<(), Unreadable> {
     cursor.object(|cursor, key| {
-        let value = cursor.bytes()?;
-        let payload = if encoded { decoded(&value) } else { Some(Payload(value.into_owned())) };
+        let value = cursor.string()?;
+        let payload = if encoded { decoded(value.as_bytes()) } else { Some(Payload(value.into_owned().into_bytes())) };
         // Most objects have one key.
         into.reserve_exact(usize::from(into.is_empty()));
         into.push(Datum { key: key.into_owned(), payload, encoded });
@@ -191,35 +188,10 @@ fn values(cursor: &mut Cursor<'_>, encoded: bool, into: &mut Vec<Datum>) -> Resu
 
 /// What a pod's status tells of how it is reached, while it runs and is ready.
 fn reachable(cursor: &mut Cursor<'_>, into: &mut Vec<Datum>) -> Result<(), Unreadable> {
-    let (mut address, mut ready, mut runs) = (None, None, true);
-    cursor.object(|cursor, key| match &*key {
-        "phase" => cursor.text().map(|phase| runs = phase.as_deref() == Some("Running")),
-        "podIP" => cursor.text().map(|text| address = text),
-        "conditions" => cursor.items(|cursor| condition(cursor, &mut ready)),
-        _ => cursor.skip().map(drop),
-    })?;
-    if let Some(since) = ready.filter(|_| runs) {
-        let datum = |key: &str, text: Cow<'_, str>| Datum {
-            key: key.to_owned(),
-            payload: Some(Payload(text.into_owned().into_bytes())),
-            encoded: false,
-        };
-        into.extend([datum("podIP", address.unwrap_or_default()), datum("Ready", since)]);
-    }
-    Ok(())
-}
-
-/// Notes since when a pod is ready, if that is what a condition says.
-pub(crate) fn condition<'a>(cursor: &mut Cursor<'a>, ready: &mut Option<Cow<'a, str>>) -> Result<(), Unreadable> {
-    let (mut kind, mut status, mut since) = (None, None, None);
-    cursor.object(|cursor, key| match &*key {
-        "type" => cursor.text().map(|text| kind = text),
-        "status" => cursor.text().map(|text| status = text),
-        "lastTransitionTime" => cursor.text().map(|text| since = text),
-        _ => cursor.skip().map(drop),
-    })?;
-    if kind.as_deref() == Some("Ready") && status.as_deref() == Some("True") {
-        *ready = Some(since.unwrap_or_default());
+    let status = cursor.parsed::<Option<PodStatus>>()?.unwrap_or_default();
+    if let Some(since) = status.ready_since().filter(|_| status.runs()) {
+        let datum = |key: &str, text: &str| Datum { key: key.to_owned(), payload: Some(Payload(text.as_bytes().to_vec())), encoded: false };
+        into.extend([datum("podIP", status.pod_ip.as_deref().unwrap_or_default()), datum("Ready", since)]);
     }
     Ok(())
 }
@@ -260,16 +232,7 @@ fn whole<'a>(json: &'a [u8], read: impl FnOnce(&mut Cursor<'a>) -> Result<(), Un
 /// What a list says of itself: everything but its items.
 #[derive(Deserialize)]
 pub(crate) struct Envelope {
-    metadata: ListMetadata,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ListMetadata {
-    #[serde(default)]
-    resource_version: String,
-    #[serde(default, rename = "continue")]
-    token: Option<String>,
+    metadata: ListMeta,
 }
 
 impl Envelope {
@@ -283,12 +246,12 @@ impl Envelope {
 
     /// resourceVersion of the list.
     pub(crate) fn revision(&self) -> u64 {
-        revision(&self.metadata.resource_version)
+        self.metadata.resource_version.as_deref().map(revision).unwrap_or_default()
     }
 
     /// The token of the next page.
     pub(crate) fn token(self) -> Option<String> {
-        self.metadata.token.filter(|token| !token.is_empty())
+        self.metadata.continue_.filter(|token| !token.is_empty())
     }
 }
 
@@ -304,19 +267,9 @@ fn decoded(value: &[u8]) -> Option<Payload> {
     STANDARD.decode(value).ok().map(Payload)
 }
 
-/// Seconds since 1970 of an RFC 3339 time in UTC, the only form that the API server writes.
+/// Seconds since 1970 of an RFC 3339 time.
 fn seconds(text: &str) -> Option<i64> {
-    let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    // Days from the civil calendar, with years that begin in March.
-    let (shifted_year, shifted_month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * shifted_year + shifted_year.div_euclid(4) - shifted_year.div_euclid(100)
-        + shifted_year.div_euclid(400)
-        + (153 * shifted_month + 2) / 5
-        + day
-        - 719_469;
-    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
+    text.parse::<Timestamp>().ok().map(Timestamp::as_second)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 use std::borrow::Cow;
 
 use memchr::memchr;
+use serde::Deserialize;
 
 /// Strings up to so many words are read word by word: a search costs more to begin than they are long.
 const SHORT: usize = 8;
@@ -65,37 +66,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A list of strings, or `null`.
+    /// Passes a value that serde reads: one that is rare, or has parts that are not objects.
     ///
     /// # Errors
     /// [`Unreadable`]
-    pub(crate) fn strings(&mut self) -> Result<Vec<String>, Unreadable> {
-        let mut strings = Vec::new();
-        self.items(|cursor| {
-            strings.push(cursor.string()?.into_owned());
-            Ok(())
-        })?;
-        Ok(strings)
-    }
-
-    /// Offers each item of a list; `item` takes or skips it. `null` has no items.
-    ///
-    /// # Errors
-    /// [`Unreadable`], also where `item` left something over.
-    pub(crate) fn items(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Unreadable>) -> Result<(), Unreadable> {
-        if self.null() {
-            return Ok(());
-        }
-        self.expect(b'[')?;
-        if self.take(b']') {
-            return Ok(());
-        }
-        loop {
-            item(self)?;
-            if !self.take(b',') {
-                return self.expect(b']');
-            }
-        }
+    pub(crate) fn parsed<T: Deserialize<'a>>(&mut self) -> Result<T, Unreadable> {
+        let value = self.skip()?;
+        serde_json::from_str(value).map_err(|error| Unreadable { at: self.at - value.len() + error.column().saturating_sub(1) })
     }
 
     /// A string, or `null`.
@@ -114,22 +91,9 @@ impl<'a> Cursor<'a> {
         let from = self.at;
         let text = match self.raw()? {
             (raw, None) => Some(Cow::Borrowed(raw)),
-            (raw, Some(first)) => unescaped(raw, first).and_then(|bytes| String::from_utf8(bytes).ok()).map(Cow::Owned),
-        };
-        text.ok_or(Unreadable { at: from })
-    }
-
-    /// The bytes of a string, as [`Self::string`].
-    ///
-    /// # Errors
-    /// As [`Self::string`].
-    pub(crate) fn bytes(&mut self) -> Result<Cow<'a, [u8]>, Unreadable> {
-        let from = self.at;
-        let bytes = match self.raw()? {
-            (raw, None) => Some(Cow::Borrowed(raw.as_bytes())),
             (raw, Some(first)) => unescaped(raw, first).map(Cow::Owned),
         };
-        bytes.ok_or(Unreadable { at: from })
+        text.ok_or(Unreadable { at: from })
     }
 
     /// Passes any value and gives its text.
@@ -272,8 +236,8 @@ const fn places(word: u64, byte: u8) -> u64 {
     zero_where_equal.wrapping_sub(ONES) & !zero_where_equal & (ONES << 7)
 }
 
-/// The text of a string whose first escape stands at `at`, in UTF-8.
-fn unescaped(raw: &str, mut at: usize) -> Option<Vec<u8>> {
+/// The text of a string whose first escape stands at `at`.
+fn unescaped(raw: &str, mut at: usize) -> Option<String> {
     let (mut rest, mut text) = (raw.as_bytes(), Vec::with_capacity(raw.len()));
     while let Some(plain) = rest.get(..at) {
         text.extend_from_slice(plain);
@@ -295,7 +259,7 @@ fn unescaped(raw: &str, mut at: usize) -> Option<Vec<u8>> {
     if text.len() < text.capacity() / 2 {
         text.shrink_to_fit();
     }
-    Some(text)
+    String::from_utf8(text).ok()
 }
 
 /// The character after `\u`: one unit of UTF-16, or two.
@@ -346,8 +310,6 @@ mod tests {
             let mut cursor = Cursor::new(json);
             let expected = serde_json::from_str::<String>(json).ok();
             assert_eq!(cursor.string().map(Cow::into_owned).ok(), expected, "{json}");
-            let bytes = Cursor::new(json).bytes().map(Cow::into_owned).ok();
-            assert_eq!(bytes, expected.map(String::into_bytes), "{json}");
         }
     }
 
@@ -361,7 +323,8 @@ mod tests {
             ("[\"a\"", None),
             ("{}", None),
         ] {
-            assert_eq!(Cursor::new(json).strings().ok(), expected.map(|list| list.iter().map(ToString::to_string).collect()), "{json}");
+            let read = Cursor::new(json).parsed::<Option<Vec<String>>>().map(Option::unwrap_or_default).ok();
+            assert_eq!(read, expected.map(|list| list.iter().map(ToString::to_string).collect()), "{json}");
         }
     }
 

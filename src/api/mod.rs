@@ -10,12 +10,13 @@ pub mod decode;
 pub(crate) mod exec;
 pub(crate) mod failure;
 pub mod found;
-pub(crate) mod json;
+mod json;
 pub mod lines;
 pub(crate) mod list;
 pub(crate) mod metadata;
 pub(crate) mod pages;
 mod plugin;
+pub(crate) mod pod;
 mod route;
 pub(crate) mod token;
 

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::api::json::Cursor;
 use crate::config::read::Reader;
 use crate::config::read::parse::{self, Expected};
 use crate::config::read::web::{self, Web};
@@ -123,12 +122,11 @@ impl Reader<'_> {
 
 /// A JSON array of strings is a program with its arguments; all other text is for the shell.
 fn command(text: &str) -> Result<Vec<String>, Expected> {
-    let mut cursor = Cursor::new(text);
-    let argv = match cursor.strings().and_then(|argv| cursor.end().map(|()| argv)) {
-        Ok(argv) if text != "null" => Some(argv),
+    let argv = match serde_json::from_str(text) {
+        Ok(argv) => Some(argv),
         // In no shell this begins a command; after `[` and a blank it may be a test.
-        _ if text.starts_with("[\"") => None,
-        _ => Some(["sh", "-c", text].map(str::to_owned).to_vec()),
+        Err(_) if text.starts_with("[\"") => None,
+        Err(_) => Some(["sh", "-c", text].map(str::to_owned).to_vec()),
     };
     let argv = argv.filter(|argv: &Vec<String>| argv.first().is_some_and(|program| !program.is_empty()));
     argv.ok_or_else(|| "a JSON array of strings, for example [\"nginx\", \"-s\", \"reload\"], or a command for sh -c".into())

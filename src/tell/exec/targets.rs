@@ -1,14 +1,15 @@
 //! Which pods a command runs in, or are asked. Of a pod only the little is read that decides.
 
-use std::borrow::Cow;
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use kube::api::ListParams;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use crate::api::decode::condition;
 use crate::api::failure::Failure;
-use crate::api::json::{Cursor, Unreadable};
 use crate::api::list::{Pages, Paging};
+use crate::api::pod::PodStatus;
 use crate::api::{ApiServer, BODY_BYTES_MAX, objects};
 use crate::config::read::exec::{AskedPods, Exec};
 use crate::core::object::Kind;
@@ -64,56 +65,58 @@ pub(crate) async fn targets(api: &ApiServer, which: Which<'_>) -> Result<(Vec<Ta
     let labels = ListParams::default().labels(&which.labels.to_string());
     let mut pages = Pages::of_objects(api, objects(Kind::Pod, Some(which.namespace)), labels, PAGING);
     let (mut targets, mut skipped) = (Vec::new(), 0);
-    let unreadable = |error: Unreadable| Failure::Decode { what: "a pod", line: 1, column: error.at };
-    while let Some(pods) = pages.next(|json| pod(&mut Cursor::new(json), which).map_err(unreadable)).await? {
+    let read = |json: &str| serde_json::from_str::<Pod>(json).map_err(|error| Failure::from_decoder("a pod", &error));
+    while let Some(pods) = pages.next(|json| Ok(read(json)?.target(which))).await? {
         skipped += pods.iter().filter(|pod| pod.is_none()).count();
         targets.extend(pods.into_iter().flatten());
     }
     Ok((targets, skipped))
 }
 
-/// A pod, if it is a target.
-fn pod(cursor: &mut Cursor<'_>, which: Which<'_>) -> Result<Option<Target>, Unreadable> {
-    let (mut name, mut uid, mut annotated, mut first) = (None, None, None, None);
-    let (mut terminating, mut runs, mut ready) = (false, false, None);
-    let (mut address, mut is_in_node) = (None, false);
-    cursor.object(|cursor, key| match &*key {
-        "metadata" => cursor.object(|cursor, key| match &*key {
-            "name" => cursor.text().map(|text| name = text),
-            "uid" => cursor.text().map(|text| uid = text),
-            "deletionTimestamp" => cursor.text().map(|text| terminating = text.is_some()),
-            "annotations" => cursor.object(|cursor, key| match &*key {
-                DEFAULT_CONTAINER => cursor.text().map(|text| annotated = text),
-                _ => cursor.skip().map(drop),
-            }),
-            _ => cursor.skip().map(drop),
-        }),
-        "spec" => cursor.object(|cursor, key| match &*key {
-            "hostNetwork" => cursor.skip().map(|value| is_in_node = value == "true"),
-            "containers" => cursor.items(|cursor| {
-                cursor.object(|cursor, key| match &*key {
-                    "name" if first.is_none() => cursor.text().map(|text| first = text),
-                    _ => cursor.skip().map(drop),
-                })
-            }),
-            _ => cursor.skip().map(drop),
-        }),
-        "status" => cursor.object(|cursor, key| match &*key {
-            "podIP" => cursor.text().map(|text| address = text.and_then(|text| text.parse().ok())),
-            "phase" => cursor.text().map(|phase| runs = phase.as_deref() == Some("Running")),
-            "conditions" => cursor.items(|cursor| condition(cursor, &mut ready)),
-            _ => cursor.skip().map(drop),
-        }),
-        _ => cursor.skip().map(drop),
-    })?;
-    let container = which.container.map(Cow::Borrowed).or(annotated).or(first);
-    let address = address.filter(|_| !is_in_node);
-    let target = || Target { uid: owned(uid), pod: owned(name), container: owned(container), address };
-    Ok((!terminating && runs && (ready.is_some() || !which.only_ready)).then(target))
+/// A pod, as far as it decides.
+#[derive(Deserialize)]
+struct Pod {
+    metadata: Metadata,
+    spec: Option<Spec>,
+    status: Option<PodStatus>,
 }
 
-fn owned(text: Option<Cow<'_, str>>) -> String {
-    text.unwrap_or_default().into_owned()
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: String,
+    uid: Option<String>,
+    deletion_timestamp: Option<IgnoredAny>,
+    annotations: Option<HashMap<String, String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    host_network: Option<bool>,
+    containers: Option<Vec<Container>>,
+}
+
+#[derive(Deserialize)]
+struct Container {
+    name: String,
+}
+
+impl Pod {
+    /// What the pod is as a target, if it is one.
+    fn target(self, which: Which<'_>) -> Option<Target> {
+        let (spec, status) = (self.spec.unwrap_or_default(), self.status.unwrap_or_default());
+        let Metadata { name, uid, deletion_timestamp, annotations } = self.metadata;
+        let is_ready = status.ready_since().is_some() || !which.only_ready;
+        if deletion_timestamp.is_some() || !status.runs() || !is_ready {
+            return None;
+        }
+        let annotated = || annotations?.remove(DEFAULT_CONTAINER);
+        let first = || Some(spec.containers?.into_iter().next()?.name);
+        let container = which.container.map(str::to_owned).or_else(annotated).or_else(first).unwrap_or_default();
+        let address = status.pod_ip.filter(|_| spec.host_network != Some(true)).and_then(|address| address.parse().ok());
+        Some(Target { uid: uid.unwrap_or_default(), pod: name, container, address })
+    }
 }
 
 #[cfg(test)]
@@ -125,7 +128,7 @@ mod tests {
 
     /// The targets among these pods, and how many are none.
     fn page(pods: &Value, exec: &Exec) -> (Vec<Target>, usize) {
-        let read = |value: &Value| pod(&mut Cursor::new(&value.to_string()), exec.into()).unwrap();
+        let read = |value: &Value| serde_json::from_value::<Pod>(value.clone()).unwrap().target(exec.into());
         let pods: Vec<Option<Target>> = pods.as_array().unwrap().iter().map(read).collect();
         let skipped = pods.iter().filter(|pod| pod.is_none()).count();
         (pods.into_iter().flatten().collect(), skipped)
