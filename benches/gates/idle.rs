@@ -21,7 +21,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use kube_projector::app;
 use kube_projector::app::shutdown::Shutdown;
-use kube_projector::cli::Flags;
+use kube_projector::config::Arguments;
 use kube_projector::config::{self, Config};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -117,7 +117,7 @@ fn config(kubeconfig: &Path, folder: &Path) -> Config {
     ];
     let context = config::Context { current_dir: "/".into(), ..config::Context::default() };
     let vars = vars.into_iter().map(|(name, value)| (name.to_owned(), value));
-    Config::from_vars(vars, &Flags::default(), &context).expect("good settings")
+    Config::from_vars(vars, &Arguments::default(), &context).expect("good settings")
 }
 
 impl Seen {

@@ -2,6 +2,7 @@
 
 mod engine;
 mod executor;
+pub mod process;
 mod publish;
 mod reactions;
 mod reaper;
@@ -27,7 +28,7 @@ use crate::app::engine::{Ended, EngineLoop, Servers};
 use crate::app::publish::Publisher;
 use crate::app::reactions::Means;
 use crate::app::shutdown::Shutdown;
-use crate::config::{Config, LedgerPlace, Method, Origin, Wording};
+use crate::config::{Config, LedgerPlace, Method, ObjectSource, Wording};
 use crate::core::backoff::random;
 use crate::core::discretion::Discretion;
 use crate::core::files::project::Rules;
@@ -138,9 +139,9 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
 
 /// The servers that are asked. None of them is reached by that.
 async fn open(config: &Config) -> anyhow::Result<(Option<ApiServer>, Option<web::Client>)> {
-    let api = match &config.origin {
-        Origin::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref(), config.verify).await?),
-        Origin::Manifests(_) => None,
+    let api = match &config.source {
+        ObjectSource::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref(), config.verify).await?),
+        ObjectSource::Manifests(_) => None,
     };
     let web = match config.projects() && config.asks_others() {
         true => Some(web::Client::open(&config.web).await?),
@@ -171,14 +172,15 @@ pub(crate) fn settings(config: &Config) -> Settings {
     let (folder, name) = ledger_place(config);
     let ledger = folder.join(name);
     let rules = Rules {
-        roots: Roots::new(&text(&config.folder), config.allowed_folders.iter().map(|folder| text(folder))).around_ledger(&text(&ledger)),
-        names: config.names,
-        folder_per_namespace: config.folder_per_namespace,
+        roots: Roots::new(&text(&config.folder), config.files.allowed_folders.iter().map(|folder| text(folder)))
+            .around_ledger(&text(&ledger)),
+        names: config.files.names,
+        folder_per_namespace: config.files.folder_per_namespace,
         urls: config.urls,
-        gzip_max: config.gzip_keys.then_some(config.downloads.bytes_max),
-        annotations: config.object_annotations,
-        tells_outside: config.allowed_folders.iter().any(|folder| folder.as_os_str() == "/"),
-        file_mode: u16::try_from(config.file_mode).unwrap_or(0o644),
+        gzip_max: config.files.gzip_keys.then_some(config.downloads.bytes_max),
+        annotations: config.files.object_annotations,
+        tells_outside: config.files.allowed_folders.iter().any(|folder| folder.as_os_str() == "/"),
+        file_mode: u16::try_from(config.files.file_mode).unwrap_or(0o644),
         terminating_is_gone: config.finalizers.is_some(),
     };
     let finalizers = config.finalizers.as_ref().map(|finalizers| crate::engine::outcome::Finalizers {
@@ -186,12 +188,12 @@ pub(crate) fn settings(config: &Config) -> Settings {
         former: finalizers.former.clone(),
         adds: config.method != Method::List,
     });
-    Settings { rules, adopt: config.adopt, finalizers, reacts: config.reacts() }
+    Settings { rules, adopt: config.ownership.adopt, finalizers, reacts: config.reacts() }
 }
 
 /// What the engine of this run begins with: it knows its sources, and nothing of them.
 fn store(config: &Config) -> Store {
-    crate::engine::store(sources::scopes(config), config.conflict, (random(), random())).keeping(config.kept())
+    crate::engine::store(sources::scopes(config), config.ownership.conflict, (random(), random())).keeping(config.kept())
 }
 
 /// What a commit would do, for whoever only looks, over what the ledger says. `held` tells whether one is in use. Blocking.
@@ -203,7 +205,7 @@ pub(crate) fn preview(config: &Config, place: &Place, held: impl Fn((u64, u64)) 
 
 /// The folder that holds our ledger, and its name there.
 fn ledger_place(config: &Config) -> (PathBuf, String) {
-    match &config.ledger {
+    match &config.ownership.ledger {
         LedgerPlace::Default => (config.folder.clone(), format!("{}{}.ledger", crate::core::path::RESERVED_PREFIX, config.identity())),
         LedgerPlace::Name(name) => (config.folder.clone(), name.clone()),
         LedgerPlace::In(folder) => {
@@ -235,10 +237,10 @@ pub(crate) fn place(config: &Config, pod: Option<String>) -> Place {
         folder,
         name,
         others: vec![config.folder.clone()],
-        former: config.ledger_former.iter().filter_map(former).collect(),
-        prune_empty: config.prune_empty,
+        former: config.ownership.ledger_former.iter().filter_map(former).collect(),
+        prune_empty: config.ownership.prune_empty,
         selection: config.selection(),
-        instance: config.instance.clone().unwrap_or_default(),
+        instance: config.ownership.instance.clone().unwrap_or_default(),
         pod: pod.unwrap_or_default(),
         fresh_id: format!("{:016x}", random()),
     }

@@ -35,7 +35,14 @@ impl Publisher {
     /// A publisher that tells these.
     pub(crate) fn new(config: &Config, events: Option<EventSender>, wishes: Option<FinalizerSender>) -> Self {
         let finalizer = config.finalizers.as_ref().map(|finalizers| finalizers.name.clone()).unwrap_or_default();
-        Self { roots: super::settings(config).rules.roots, events, wishes, finalizer, wording: config.wording, order: config.conflict }
+        Self {
+            roots: super::settings(config).rules.roots,
+            events,
+            wishes,
+            finalizer,
+            wording: config.wording,
+            order: config.ownership.conflict,
+        }
     }
 
     /// Where Events go, if anywhere.

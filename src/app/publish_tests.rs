@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cli::Flags;
+use crate::config::Arguments;
 use crate::config::{Context, LogFormat, LogLevel};
 use crate::core::object::annotations::Annotations;
 use crate::core::object::{Datum, Kind, Object, ObjectKey, Payload, SourceEvent, SourceId};
@@ -20,7 +20,7 @@ fn config(folder: &Path, wording: Wording) -> Config {
     let vars = [("LABEL", "l"), ("NAMESPACE", "n"), ("FOLDER", folder.to_str().unwrap())];
     let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let context = Context { current_dir: "/".into(), ..Context::default() };
-    Config { wording, ..Config::from_vars(vars.into_iter(), &Flags::default(), &context).unwrap() }
+    Config { wording, ..Config::from_vars(vars.into_iter(), &Arguments::default(), &context).unwrap() }
 }
 
 fn object(kind: Kind, name: &str, folder: Option<&str>, data: &[(&str, &str)]) -> SourceEvent {
@@ -57,8 +57,8 @@ fn deleted(kind: Kind, name: &str) -> SourceEvent {
 fn engine(config: &Config) -> Engine<Kernel> {
     let open = || {
         let settings = crate::app::settings(config);
-        let disk = Disk::open(Kernel::default(), settings.rules.roots.clone(), 0o755, config.durability).unwrap();
-        let store = engine::store(crate::app::sources::scopes(config), config.conflict, (1, 2));
+        let disk = Disk::open(Kernel::default(), settings.rules.roots.clone(), 0o755, config.files.durability).unwrap();
+        let store = engine::store(crate::app::sources::scopes(config), config.ownership.conflict, (1, 2));
         Engine::open(disk, crate::app::place(config, None), settings, store)
     };
     // A process that another test starts has our descriptors, and so the lock of an engine that is no more, until it runs its program.
@@ -149,7 +149,8 @@ fn our_own_words_stay_as_they_were() {
 fn f24_a_conflict_names_the_setting_that_decided_it() {
     let folder = tempfile::tempdir().unwrap();
     for (order, wording) in [(Order::Oldest, Wording::Own), (Order::Newest, Wording::Sidecar)] {
-        let config = Config { conflict: order, ..config(folder.path(), wording) };
+        let mut config = config(folder.path(), wording);
+        config.ownership.conflict = order;
         let mut engine = engine(&config);
         let both = ["a", "b"].map(|name| object(Kind::ConfigMap, name, None, &[("k", name)]));
         let outcome = engine.converge(both.into(), Duration::ZERO);

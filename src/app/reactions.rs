@@ -54,7 +54,7 @@ pub(crate) fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
     if let Some(child) = child {
         reactions.push(Box::new(child::Reload::new(child.clone())));
     }
-    if let (Some(call), Some(client)) = (&config.call, client) {
+    if let (Some(call), Some(client)) = (&config.request, client) {
         let (mut call, mut retry) = (call.clone(), config.web.retry);
         if config.method == Method::List {
             // There is only the initial pass, and whoever waits for it to end waits for the bounds of retries too.
@@ -86,7 +86,7 @@ pub(crate) fn start(config: &Config, means: Means<'_>) -> Option<Runner> {
 }
 
 /// Whether a script has secrets of ours in its environment, which it prints as soon as it prints what it runs.
-fn inherits_secrets(script: &reload::Script) -> bool {
+fn inherits_secrets(script: &reload::ScriptSettings) -> bool {
     let is_told = |name: &&str| match env::var_os(name) {
         // The script may know where the application listens, but not with what it is asked there.
         Some(value) if name.ends_with("_URL") => value.to_string_lossy().contains(['@', '?']),

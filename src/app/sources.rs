@@ -11,7 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::api::ApiServer;
 use crate::aside;
-use crate::config::{Config, LedgerPlace, Method, Origin};
+use crate::config::{Config, LedgerPlace, Method, ObjectSource};
 use crate::core::backoff::random;
 use crate::core::discretion::Discretion;
 use crate::core::files::store::{SourceScope, Store};
@@ -73,12 +73,12 @@ enum Fetch {
 pub(crate) fn written(config: &Config) -> Vec<Written> {
     let at = |variable, path: &Path| Written { variable, path: path.to_path_buf() };
     // Everything lies in `/`: there it is for each object's own folder to be apart from the manifests.
-    let allowed = config.allowed_folders.iter().filter(|folder| folder.as_os_str() != "/");
-    let ledger = match &config.ledger {
+    let allowed = config.files.allowed_folders.iter().filter(|folder| folder.as_os_str() != "/");
+    let ledger = match &config.ownership.ledger {
         LedgerPlace::Path(path) => Some(at("LEDGER", path)),
         LedgerPlace::Default | LedgerPlace::Name(_) | LedgerPlace::In(_) => None,
     };
-    let staging = config.staging.iter().map(|path| at("STAGING", path));
+    let staging = config.ownership.staging.iter().map(|path| at("STAGING", path));
     let allowed = allowed.map(|folder| at("ALLOWED_FOLDERS", folder));
     [at("FOLDER", &config.folder)].into_iter().chain(allowed).chain(ledger).chain(staging).collect()
 }
@@ -88,7 +88,7 @@ pub(crate) fn written(config: &Config) -> Vec<Written> {
 /// # Errors
 /// The first setting that overlaps with SOURCE.
 pub(crate) async fn apart(config: &Config) -> Result<(), Overlap> {
-    let Origin::Manifests(path) = &config.origin else { return Ok(()) };
+    let ObjectSource::Manifests(path) = &config.source else { return Ok(()) };
     let (path, written) = (path.clone(), written(config));
     // A look that died found nothing.
     aside::spawn(move || places::check(&path, &written)).await.unwrap_or(Ok(()))
@@ -106,9 +106,9 @@ fn rescan(method: Method, stale_after: Option<Duration>) -> Duration {
 
 /// What each source would list, in the order of their ids.
 pub(crate) fn scopes(config: &Config) -> Vec<SourceScope> {
-    match &config.origin {
-        Origin::Manifests(_) => vec![SourceScope { kind: None, namespace: None, name: None }],
-        Origin::Cluster { .. } => followed(config)
+    match &config.source {
+        ObjectSource::Manifests(_) => vec![SourceScope { kind: None, namespace: None, name: None }],
+        ObjectSource::Cluster { .. } => followed(config)
             .into_iter()
             .map(|Followed { kind, namespace, name }| SourceScope {
                 kind: Some(kind),
@@ -179,17 +179,17 @@ pub(crate) fn manifest_rules(config: &Config) -> ManifestRules {
         objects: config.objects.clone(),
         kinds: config.kinds.clone(),
         namespaces: config.namespaces.clone(),
-        folder_annotation: config.folder_annotation.clone(),
+        folder_annotation: config.files.folder_annotation.clone(),
     }
 }
 
 impl Sources {
     /// Starts every source. `once` ends them after their first complete list whatever METHOD says.
     pub(crate) fn start(config: &Config, api: Option<ApiServer>, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
-        match (&config.origin, api) {
-            (Origin::Cluster { .. }, Some(api)) => Self::cluster(config, &api, mailbox, health, once),
-            (Origin::Manifests(folder), _) => Self::manifests(config, folder.clone(), mailbox, health, once),
-            (Origin::Cluster { .. }, None) => Self::of(Vec::new(), Fetch::Manifests, JoinSet::new()),
+        match (&config.source, api) {
+            (ObjectSource::Cluster { .. }, Some(api)) => Self::cluster(config, &api, mailbox, health, once),
+            (ObjectSource::Manifests(folder), _) => Self::manifests(config, folder.clone(), mailbox, health, once),
+            (ObjectSource::Cluster { .. }, None) => Self::of(Vec::new(), Fetch::Manifests, JoinSet::new()),
         }
     }
 
@@ -252,7 +252,7 @@ impl Sources {
                 // Nothing is followed by labels then.
                 (None, None) => continue,
             };
-            let scope = Scope { id: SourceId(id), kind, namespace, which, folder_annotation: config.folder_annotation.clone() };
+            let scope = Scope { id: SourceId(id), kind, namespace, which, folder_annotation: config.files.folder_annotation.clone() };
             scopes.push((scope.clone(), contact.clone()));
             let (sender, requests) = mpsc::channel(4);
             relist.push((SourceId(id), sender));

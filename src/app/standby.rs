@@ -95,7 +95,7 @@ async fn follow(config: &Config, api: Option<ApiServer>, place: &Place, pause: &
             }
             () = sleep_until(next) => {
                 let began = Instant::now();
-                let (roots, place, adopt) = (roots.clone(), place.clone(), config.adopt);
+                let (roots, place, adopt) = (roots.clone(), place.clone(), config.ownership.adopt);
                 let looked = aside::spawn(move || {
                     let ledger = peek(&mut Kernel::default(), &place, &roots, in_use);
                     let complete = preview.store().settled() && preview.is_complete(&ledger, &place, adopt);

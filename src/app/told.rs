@@ -7,7 +7,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 
 use crate::aside;
-use crate::config::read::exec::Exec;
+use crate::config::read::exec::ExecSettings;
 use crate::config::{Config, LedgerPlace, selection_hash};
 use crate::core::tell::told::Told;
 use crate::core::tell::trigger::Watched;
@@ -19,7 +19,7 @@ const AGAIN: Duration = Duration::from_secs(30);
 
 /// Where it is kept: with a LEDGER that is a path, where pods or Secrets are watched.
 pub(crate) fn place(config: &Config) -> Option<ToldFile> {
-    let LedgerPlace::Path(ledger) = &config.ledger else { return None };
+    let LedgerPlace::Path(ledger) = &config.ownership.ledger else { return None };
     config.triggers.watched().next().map(|_| ToldFile::beside(ledger))
 }
 
@@ -40,7 +40,7 @@ impl Keeper {
     }
 
     /// What a former process told, where it was the same command in the same pods.
-    pub(crate) async fn read(&self, exec: &Exec) -> Told {
+    pub(crate) async fn read(&self, exec: &ExecSettings) -> Told {
         let place = self.place.clone();
         let read = aside::once(aside::AT_START, move || place.read(&mut Kernel::default())).await.and_then(|read| read);
         let bytes = read.unwrap_or_else(|error| {
@@ -99,7 +99,7 @@ impl Keeper {
 }
 
 /// Stands for who is told, and by what: others were not told.
-fn of(exec: &Exec) -> String {
+fn of(exec: &ExecSettings) -> String {
     let labels = exec.labels.to_string();
     let parts = [exec.namespace.as_str(), &labels, exec.container.as_deref().unwrap_or_default()];
     selection_hash(&parts.into_iter().chain(exec.command.iter().map(String::as_str)).collect::<Vec<_>>())

@@ -12,7 +12,7 @@ use crate::app::engine::{Ended, GRACE, LOOK, RUNNER_ENDED, SLACK};
 use crate::app::shutdown::Shutdown;
 use crate::app::told::{self, Keeper};
 use crate::config::Config;
-use crate::config::read::exec::Exec;
+use crate::config::read::exec::ExecSettings;
 use crate::config::read::triggers::SecretTrigger;
 use crate::core::backoff::random;
 use crate::core::object::{Kind, ObjectKey, SourceId};
@@ -40,7 +40,7 @@ struct Follower {
     occasions: Occasions,
     /// Whose readiness waits for the first lists.
     health: Option<Health>,
-    exec: Exec,
+    exec: ExecSettings,
     /// Whether the first lists lead to a run.
     on_start: bool,
     /// What was told outlives us.

@@ -13,16 +13,17 @@ use crate::api::ApiServer;
 use crate::api::access::{Need, check as access};
 use crate::app::sources::{Followed, apart, followed, manifest_rules};
 use crate::app::told;
-use crate::cli::Output;
+use crate::cli::OutputFormat;
 use crate::commands::say;
 use crate::config::problems::Problems;
 use crate::config::read::exec::AskedPods;
-use crate::config::read::web::Call;
-use crate::config::{Config, Method, Origin};
+use crate::config::read::origin::Origin;
+use crate::config::read::reload::ReloadRequest;
+use crate::config::{Config, Method, ObjectSource};
 use crate::core::object::ObjectKey;
 use crate::source::manifests;
 use crate::tell::exec::targets::targets;
-use crate::web::address::{origin, shown};
+use crate::web::address::shown;
 
 /// A connection must come about within this, or within REQ_TIMEOUT if that is shorter.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -43,12 +44,12 @@ struct Finding {
 
 /// What was found so far. A table is printed line by line, JSON at the end.
 struct Findings {
-    output: Output,
+    output: OutputFormat,
     found: Vec<Finding>,
 }
 
 impl Findings {
-    const fn new(output: Output) -> Self {
+    const fn new(output: OutputFormat) -> Self {
         Self { output, found: Vec::new() }
     }
 
@@ -58,7 +59,7 @@ impl Findings {
             Level::Warning => "warning",
             Level::Problem => "PROBLEM",
         };
-        if self.output == Output::Table {
+        if self.output == OutputFormat::Table {
             say(&format!("{word:<7}  {text}"));
         }
         self.found.push(Finding { level, text });
@@ -75,7 +76,7 @@ impl Findings {
     /// 1 on any problem.
     fn end(&self) -> ExitCode {
         let ok = !self.found.iter().any(|finding| finding.level == Level::Problem);
-        if self.output == Output::Json {
+        if self.output == OutputFormat::Json {
             say(&serde_json::json!({ "ok": ok, "findings": self.found }).to_string());
         }
         if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -83,14 +84,14 @@ impl Findings {
 }
 
 /// Prints what is wrong with settings that cannot be used.
-pub fn unusable(problems: &Problems, output: Output) -> ExitCode {
+pub fn unusable(problems: &Problems, output: OutputFormat) -> ExitCode {
     let mut findings = Findings::new(output);
     problems.iter().for_each(|problem| findings.problem(problem.to_string()));
     findings.end()
 }
 
 /// Prints every finding. 1 on any problem.
-pub async fn check(config: Config, output: Output) -> ExitCode {
+pub async fn check(config: Config, output: OutputFormat) -> ExitCode {
     let mut findings = Findings::new(output);
     let selection = if config.projects() { config.selection() } else { "nothing is projected".to_owned() };
     findings.ok(format!("settings: {selection}"));
@@ -111,17 +112,17 @@ pub async fn check(config: Config, output: Output) -> ExitCode {
             Err(error) => findings.problem(format!("SCRIPT: {}: {error}", script.path.display())),
         }
     }
-    if let Some(call) = config.call.as_ref().filter(|_| config.asked_pods.is_none()) {
+    if let Some(call) = config.request.as_ref().filter(|_| config.asked_pods.is_none()) {
         connection(call, config.web.timeout.min(CONNECT_WITHIN), &mut findings).await;
     }
-    match &config.origin {
-        Origin::Manifests(path) => {
+    match &config.source {
+        ObjectSource::Manifests(path) => {
             source(&config, path, &mut findings);
             if let Err(overlap) = apart(&config).await {
                 findings.problem(overlap.to_string());
             }
         }
-        Origin::Cluster { kubeconfig } => match ApiServer::connect(kubeconfig.as_deref(), config.verify).await {
+        ObjectSource::Cluster { kubeconfig } => match ApiServer::connect(kubeconfig.as_deref(), config.verify).await {
             Ok(api) => {
                 permissions(&config, &api, &mut findings).await;
                 if let Some(pods) = &config.asked_pods {
@@ -144,9 +145,9 @@ fn source(config: &Config, path: &Path, findings: &mut Findings) {
 }
 
 /// Opens a connection to the server of REQ_URL, or to the proxy on the way, and sends nothing.
-async fn connection(call: &Call, limit: Duration, findings: &mut Findings) {
+async fn connection(call: &ReloadRequest, limit: Duration, findings: &mut Findings) {
     let server = shown(&call.url.0);
-    let Some(origin) = origin(&call.url.0) else { return };
+    let Some(origin) = Origin::parse(&call.url.0) else { return };
     let proxy = server.parse().ok().and_then(|uri| Matcher::from_env().intercept(&uri));
     let proxy = proxy.as_ref().and_then(|proxy| Some((proxy.uri().host()?, proxy.uri().port_u16()?)));
     let (host, port) = proxy.unwrap_or((&origin.host, origin.port));

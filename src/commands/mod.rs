@@ -1,11 +1,89 @@
-//! The subcommands beside `run`: each asks or looks, prints, and ends.
+//! The subcommands: each asks or looks, prints, and ends. What all of them and `run` begin with is here, too.
 
-pub mod check;
-pub mod healthcheck;
-pub mod plan;
-pub mod release;
+pub(crate) mod check;
+pub(crate) mod healthcheck;
+pub(crate) mod plan;
+pub(crate) mod release;
 
 use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use crate::api::ApiError;
+use crate::api::found::context_namespace;
+use crate::aside::{self, AT_START};
+use crate::cli::Tool;
+use crate::config::context::{program, vars};
+use crate::config::problems::Problems;
+use crate::config::read::release::ReleaseScope;
+use crate::config::{self, Arguments, Config, Context, LogFormat, LogLevel, LogSettings, Looks};
+use crate::source::manifests::places::Overlap;
+use crate::telemetry;
+
+/// Why a command ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// By its settings.
+    #[error(transparent)]
+    Settings(#[from] Problems),
+    /// By the world.
+    #[error("{0:#}")]
+    Run(#[from] anyhow::Error),
+}
+
+impl Failed {
+    /// What the process ends with: 2 where a person has to correct something.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Run(error) if !error.is::<ApiError>() && !error.is::<Overlap>() => 1,
+            Self::Settings(_) | Self::Run(_) => 2,
+        }
+    }
+}
+
+/// Context, settings, log.
+///
+/// # Errors
+/// Problems with the settings, or a log that cannot be opened.
+pub async fn settings(arguments: &Arguments, looks: Looks) -> Result<Config, Failed> {
+    let config = Config::from_vars(vars(), arguments, &Context::read(looks, context_namespace).await)?;
+    log(&config.log).await?;
+    Ok(config)
+}
+
+/// Runs a tool.
+///
+/// # Errors
+/// As [`settings`], and what each cannot cope with.
+pub async fn run(tool: Tool, arguments: &Arguments) -> Result<ExitCode, Failed> {
+    match tool {
+        Tool::Plan { output } => Ok(plan::plan(settings(arguments, Looks::Only).await?, output).await?),
+        Tool::Check { output } => match settings(arguments, Looks::Only).await {
+            Ok(config) => Ok(check::check(config, output).await),
+            Err(Failed::Settings(problems)) => Ok(check::unusable(&problems, output)),
+            Err(failed) => Err(failed),
+        },
+        Tool::Release { all, dry_run, .. } => {
+            let scope = if all { ReleaseScope::Domain } else { ReleaseScope::Deployment };
+            let context = Context::read(Looks::ToAct, context_namespace).await;
+            let release = Config::for_release(vars(), arguments, &context, scope)?;
+            log(&release.log).await?;
+            Ok(release::release(release, dry_run).await?)
+        }
+        Tool::Healthcheck => {
+            let address = config::health_address(vars(), &program())?;
+            log(&LogSettings::to_stderr(LogLevel::Warn, LogFormat::Text)).await?;
+            Ok(healthcheck::healthcheck(address).await?)
+        }
+    }
+}
+
+async fn log(settings: &LogSettings) -> anyhow::Result<()> {
+    let settings = settings.clone();
+    aside::once(AT_START, move || telemetry::init(&settings)).await.context("LOG_CONFIG: opening the log files")??;
+    Ok(())
+}
 
 /// Prints a line on standard output. A reader that went away is no failure of ours.
 fn say(line: &str) {

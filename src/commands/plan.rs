@@ -9,9 +9,9 @@ use tokio::time::{Instant, timeout_at};
 use crate::api::ApiServer;
 use crate::app::sources::{self, Sources};
 use crate::app::{self, place, settings};
-use crate::cli::Output;
+use crate::cli::OutputFormat;
 use crate::commands::say;
-use crate::config::{Config, Origin};
+use crate::config::{Config, ObjectSource};
 use crate::core::files::plan::Replace;
 use crate::core::path::TargetPath;
 use crate::disk::fs::Kernel;
@@ -35,18 +35,18 @@ struct Row {
 ///
 /// # Errors
 /// No usable API server.
-pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
+pub async fn plan(config: Config, output: OutputFormat) -> anyhow::Result<ExitCode> {
     if !config.projects() {
         match output {
-            Output::Json => say(&serde_json::json!({ "pending": false, "incomplete": [], "steps": [] }).to_string()),
-            Output::Table => table(&[], &[]),
+            OutputFormat::Json => say(&serde_json::json!({ "pending": false, "incomplete": [], "steps": [] }).to_string()),
+            OutputFormat::Table => table(&[], &[]),
         }
         return Ok(ExitCode::SUCCESS);
     }
     sources::apart(&config).await?;
-    let api = match &config.origin {
-        Origin::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref(), config.verify).await?),
-        Origin::Manifests(_) => None,
+    let api = match &config.source {
+        ObjectSource::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref(), config.verify).await?),
+        ObjectSource::Manifests(_) => None,
     };
     let place = place(&config, api.as_ref().and_then(ApiServer::pod_uid));
     let mut preview = app::preview(&config, &place, held);
@@ -65,9 +65,9 @@ pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
         }
     }
     preview.fold(mailbox.take());
-    match (preview.store().refused(), &config.origin) {
-        (true, Origin::Cluster { .. }) => incomplete.push("not every kind or namespace could be listed".to_owned()),
-        (true, Origin::Manifests(_)) => incomplete.extend(sources.failures().await),
+    match (preview.store().refused(), &config.source) {
+        (true, ObjectSource::Cluster { .. }) => incomplete.push("not every kind or namespace could be listed".to_owned()),
+        (true, ObjectSource::Manifests(_)) => incomplete.extend(sources.failures().await),
         (false, _) if incomplete.is_empty() => incomplete.extend(sources.failures().await),
         (false, _) => {}
     }
@@ -77,10 +77,10 @@ pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     let rows = rows(&mut preview, &place, &config);
     let pending = rows.iter().any(|row| !matches!(row.action, "conflict" | "rejected" | "blocked"));
     match output {
-        Output::Json => {
+        OutputFormat::Json => {
             say(&serde_json::to_string_pretty(&serde_json::json!({ "pending": pending, "incomplete": incomplete, "steps": rows }))?)
         }
-        Output::Table => table(&rows, &incomplete),
+        OutputFormat::Table => table(&rows, &incomplete),
     }
     Ok(match (incomplete.is_empty(), pending) {
         (false, _) => ExitCode::FAILURE,
@@ -90,7 +90,7 @@ pub async fn plan(config: Config, output: Output) -> anyhow::Result<ExitCode> {
 }
 
 fn rows(preview: &mut Preview<Kernel>, place: &Place, config: &Config) -> Vec<Row> {
-    let plan = preview.plan(place, config.adopt);
+    let plan = preview.plan(place, config.ownership.adopt);
     let roots = settings(config).rules.roots;
     let owner =
         |path: &TargetPath| preview.store().path(path).and_then(|entry| entry.owner.as_ref()).map(ToString::to_string).unwrap_or_default();
@@ -112,7 +112,7 @@ fn rows(preview: &mut Preview<Kernel>, place: &Place, config: &Config) -> Vec<Ro
     }
     rows.extend(plan.blocked.iter().map(|blocked| row("blocked", &blocked.path, blocked.owner.to_string(), blocked.by.to_string())));
     for (path, conflict) in plan.conflicts.iter().filter_map(|(path, conflict)| Some((path, conflict.as_ref()?))) {
-        let why = format!("{} keeps the path (CONFLICT={})", conflict.winner, config.conflict);
+        let why = format!("{} keeps the path (CONFLICT={})", conflict.winner, config.ownership.conflict);
         rows.extend(conflict.losers.iter().map(|loser| row("conflict", path, loser.to_string(), why.clone())));
     }
     for (object, rejections) in preview.rejected() {

@@ -2,7 +2,6 @@
 
 use super::tests::*;
 use super::*;
-use crate::cli::former;
 use crate::config::read::web::{CredentialOrigins, Redacted};
 
 const URL: (&str, &str) = ("REQ_URL", "http://c/reload");
@@ -10,31 +9,34 @@ const OBJECT: (&str, &str) = ("OBJECT", "configmap/n/a");
 
 /// Reads these variables with PROFILE=config-controller.
 fn controller(vars: &[(&str, &str)]) -> Result<Config, Vec<String>> {
-    exactly(&[vars, &[("PROFILE", "config-controller")]].concat(), &Flags::default())
+    exactly(&[vars, &[("PROFILE", "config-controller")]].concat(), &Arguments::default())
 }
 
 /// Reads its flags.
-fn by_flags(vars: &[(&str, &str)], flags: former::Flags) -> Result<Config, Vec<String>> {
-    exactly(vars, &Flags { former: flags, ..Flags::default() })
+fn by_flags(vars: &[(&str, &str)], given: &[(&'static str, &str)]) -> Result<Config, Vec<String>> {
+    exactly(vars, &flags(given))
 }
 
-fn flags(configmap: &str) -> former::Flags {
-    former::Flags {
-        configroot: Some("/config".into()),
-        configmap: Some(configmap.into()),
-        reload_http: Some("http://c/reload".into()),
-        ..former::Flags::default()
-    }
+const ROOT: (&str, &str) = ("--configroot", "/config");
+const RELOAD: (&str, &str) = ("--reload-http", "http://c/reload");
+
+fn usual(configmap: &str) -> [(&'static str, &str); 3] {
+    [ROOT, ("--configmap", configmap), RELOAD]
 }
 
 fn controller_config(namespace: &str) -> Config {
     let retry = Retry { connect: 5, ..default_config().web.retry };
     Config {
-        web: Web { retry, ..default_config().web },
+        web: WebSettings { retry, ..default_config().web },
         selector: None,
         objects: vec![ObjectKey::new(Kind::ConfigMap, namespace, "a")],
         folder: "/config".into(),
-        call: Some(Call { url: Redacted("http://c/reload".into()), method: "POST".into(), payload: None, skips_initial: false }),
+        request: Some(ReloadRequest {
+            url: Redacted("http://c/reload".into()),
+            method: "POST".into(),
+            payload: None,
+            skips_initial: false,
+        }),
         downloads: Downloads { credential_origins: CredentialOrigins::Only(vec![at("c")]), ..default_config().downloads },
         on_reload_failure: OnReloadFailure::Unhealthy,
         finalizers: None,
@@ -49,13 +51,13 @@ fn the_profile_of_k8s_config_controller_is_one_table() {
 
 #[test]
 fn its_flags_choose_the_profile_and_mean_our_settings() {
-    assert_eq!(by_flags(&[], flags("n/a")), Ok(controller_config("n")));
-    assert_eq!(by_flags(&[], flags("a")), Ok(controller_config("default")));
-    let put = former::Flags { reload_http_method: Some("PUT".into()), ..flags("a") };
-    assert_eq!(by_flags(&[], put).map(|config| config.call.map(|call| call.method)), Ok(Some("PUT".to_owned())));
+    assert_eq!(by_flags(&[], &usual("n/a")), Ok(controller_config("n")));
+    assert_eq!(by_flags(&[], &usual("a")), Ok(controller_config("default")));
+    let put = [&usual("a")[..], &[("--reload-http-method", "PUT")]].concat();
+    assert_eq!(by_flags(&[], &put).map(|config| config.request.map(|call| call.method)), Ok(Some("PUT".to_owned())));
     // PROFILE says what else holds, and its flags keep their meaning.
-    let config = by_flags(&[("PROFILE", "default"), LEAST[0]], flags("a")).unwrap();
-    assert_eq!((config.call.map(|call| call.method), config.objects.len()), (Some("GET".to_owned()), 1));
+    let config = by_flags(&[("PROFILE", "default"), LEAST[0]], &usual("a")).unwrap();
+    assert_eq!((config.request.map(|call| call.method), config.objects.len()), (Some("GET".to_owned()), 1));
 }
 
 #[test]
@@ -66,11 +68,11 @@ fn its_flags_beat_our_variables_and_those_beat_the_variables_of_its_image() {
         ("CONFIG_CONTROLLER_URL", "http://c/reload"),
         ("CONFIG_CONTROLLER_METHOD", "PATCH"),
     ];
-    let folder = |config: Config| (config.folder.display().to_string(), config.call.map(|call| call.method));
+    let folder = |config: Config| (config.folder.display().to_string(), config.request.map(|call| call.method));
     let patched = |folder: &str| Ok((folder.to_owned(), Some("PATCH".to_owned())));
     assert_eq!(controller(&image).map(folder), patched("/image"));
     assert_eq!(controller(&[&image[..], &[("FOLDER", "/ours")]].concat()).map(folder), patched("/ours"));
-    assert_eq!(by_flags(&image, flags("a")).map(folder), patched("/config"));
+    assert_eq!(by_flags(&image, &usual("a")).map(folder), patched("/config"));
     // In its image, files go to /config unless they are sent elsewhere.
     assert_eq!(controller(&image[1..]).map(folder), patched("/config"));
     assert_eq!(controller(&image[1..3]), Ok(controller_config("n")));
@@ -82,7 +84,7 @@ fn its_flags_beat_our_variables_and_those_beat_the_variables_of_its_image() {
 fn the_name_of_its_program_picks_its_profile() {
     let context = Context { program: "k8s-config-controller".into(), ..context() };
     let vars = owned(&[URL, OBJECT, ("FOLDER", "/config")]);
-    assert_eq!(Config::from_vars(vars, &Flags::default(), &context).map_err(lines), Ok(controller_config("n")));
+    assert_eq!(Config::from_vars(vars, &Arguments::default(), &context).map_err(lines), Ok(controller_config("n")));
 }
 
 #[test]
@@ -95,34 +97,34 @@ fn an_object_a_folder_and_somebody_to_tell_are_required_and_no_label() {
     }
     let pods = [("EXEC_COMMAND", "x"), ("EXEC_LABELS", "app=x"), ("EXEC_NAMESPACE", "n"), OBJECT, ("FOLDER", "/config")];
     assert_eq!(controller(&pods).map(|config| config.exec.is_some()), Ok(true));
-    let command = Flags { child: vec!["nginx".into()], former: former::Flags { reload_http: None, ..flags("a") }, ..Flags::default() };
-    assert_eq!(exactly(&[], &command).map(|config| (config.child.is_some(), config.call.is_some())), Ok((true, false)));
+    let command = Arguments { child: vec!["nginx".into()], ..flags(&usual("a")[..2]) };
+    assert_eq!(exactly(&[], &command).map(|config| (config.child.is_some(), config.request.is_some())), Ok((true, false)));
 }
 
 #[test]
 fn problems_with_its_words_name_its_words() {
-    let bad = former::Flags { reload_http: Some("ftp://x".into()), reload_http_method: Some("DELETE".into()), ..flags("a/b/c") };
+    let bad = [ROOT, ("--configmap", "a/b/c"), ("--reload-http", "ftp://x"), ("--reload-http-method", "DELETE")];
     let expected = [
         "--configmap=\"a/b/c\": expected NAME or NAMESPACE/NAME of a ConfigMap; without a namespace it is that named default",
         "--reload-http=\"***\": expected a URL that begins with http:// or https://",
         "--reload-http-method=\"DELETE\": expected GET, POST, PUT or PATCH",
     ];
-    assert_eq!(by_flags(&[], bad), Err(expected.map(str::to_owned).to_vec()));
+    assert_eq!(by_flags(&[], &bad), Err(expected.map(str::to_owned).to_vec()));
     let problems = controller(&[("CONFIG_CONTROLLER_CONFIGMAP", "/"), URL]).unwrap_err();
     assert!(problems.len() == 1 && problems[0].starts_with("CONFIG_CONTROLLER_CONFIGMAP=\"/\": expected NAME"), "{problems:?}");
 }
 
 #[test]
 fn flags_without_effect_are_told() {
-    let config = by_flags(&[], former::Flags { ignored: vec!["logtostderr".into()], ..flags("a") }).unwrap();
+    let config = by_flags(&[], &[&usual("a")[..], &[("--logtostderr", "")]].concat()).unwrap();
     assert!(config.warnings.len() == 1 && config.warnings[0].starts_with("--logtostderr has no effect"), "{:?}", config.warnings);
-    let config = by_flags(&[], former::Flags { kubeconfig: Some("/k".into()), ..flags("a") }).unwrap();
-    assert_eq!(config.origin, Origin::Cluster { kubeconfig: Some("/k".into()) });
+    let config = by_flags(&[], &[&usual("a")[..], &[("--kubeconfig", "/k")]].concat()).unwrap();
+    assert_eq!(config.source, ObjectSource::Cluster { kubeconfig: Some("/k".into()) });
 }
 
 #[test]
 fn with_named_objects_no_label_is_required_and_with_one_both_are_followed() {
-    let named = exactly(&[OBJECT, LEAST[1]], &Flags::default()).unwrap();
+    let named = exactly(&[OBJECT, LEAST[1]], &Arguments::default()).unwrap();
     assert_eq!((&named.selector, named.selection().as_str()), (&None, "source=cluster object=configmap/n/a"));
     let both = read(&[OBJECT, ("NAMESPACE", "m"), ("RESOURCE", "secret")]).unwrap();
     assert_eq!(both.selection(), "source=cluster label=findme namespaces=m kinds=Secret object=configmap/n/a");
@@ -136,8 +138,8 @@ fn with_named_objects_no_label_is_required_and_with_one_both_are_followed() {
     assert!(!follows(&both, Kind::Secret, "n", "b", Some("x")) && !follows(&both, Kind::ConfigMap, "m", "b", Some("x")));
     assert_eq!(both.places(), (vec![Kind::Secret, Kind::ConfigMap], Namespaces::Only(vec!["m".into(), "n".into()])));
     assert_eq!(named.places(), (vec![Kind::ConfigMap], Namespaces::Only(vec!["n".into()])));
-    let flags = Flags { object: vec!["configmap/n/a,secret/n/b".into(), "configmap/n/a".into()], ..Flags::default() };
-    assert_eq!(exactly(&[LEAST[1]], &flags).map(|config| config.objects.len()), Ok(2));
+    let arguments = flags(&[("--object", "configmap/n/a,secret/n/b,configmap/n/a")]);
+    assert_eq!(exactly(&[LEAST[1]], &arguments).map(|config| config.objects.len()), Ok(2));
     let finalizer = |config: Config| config.finalizers.unwrap().name;
     assert!(finalizer(named) != finalizer(both.clone()) && finalizer(both) != finalizer(default_config()));
 }
@@ -152,7 +154,7 @@ fn files_of_named_objects_are_kept_unless_they_are_to_be_removed() {
 fn commands_that_only_look_need_nobody_to_tell() {
     let vars =
         || [OBJECT, ("FOLDER", "/config"), ("PROFILE", "config-controller")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let looks = Context { only_looks: true, ..context() };
-    assert!(Config::from_vars(vars().into_iter(), &Flags::default(), &looks).is_ok());
-    assert!(Config::from_vars(vars().into_iter(), &Flags::default(), &context()).is_err());
+    let looks = Context { looks: Looks::Only, ..context() };
+    assert!(Config::from_vars(vars().into_iter(), &Arguments::default(), &looks).is_ok());
+    assert!(Config::from_vars(vars().into_iter(), &Arguments::default(), &context()).is_err());
 }

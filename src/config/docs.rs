@@ -2,27 +2,26 @@
 
 use std::path::Path;
 
-use crate::config::group::Group;
-use crate::config::help::{bracket, in_group, push, variables};
-use crate::config::profiles::{PROFILES, Reading};
-use crate::config::read::numbers::bounds_of;
-use crate::config::table::{Fallback, SETTINGS};
+use crate::config::help::{bracket, push, under, variables};
+use crate::config::profiles::{Dialect, PROFILES};
+use crate::config::setting::{Fallback, Heading};
+use crate::config::table::SETTINGS;
 
 /// The whole of `docs/configuration.md`.
 pub(crate) fn markdown() -> String {
     let mut text = INTRODUCTION.to_owned();
-    for group in Group::ALL {
-        push(&mut text, format_args!("\n## {}\n\n| Variable | Default | Meaning |\n| --- | --- | --- |\n", group.title()));
-        for setting in in_group(group) {
-            let flag = setting.flag.map(|flag| format!(", `{flag}`")).unwrap_or_default();
-            let bounds = bounds_of(setting.name).map(|bounds| format!(" From {} to {}.", bounds.least, bounds.most)).unwrap_or_default();
+    for heading in Heading::ALL {
+        push(&mut text, format_args!("\n## {}\n\n| Variable | Default | Meaning |\n| --- | --- | --- |\n", heading.title()));
+        for setting in under(heading) {
+            let flag = setting.flag.map(|flag| format!(", `{}`", flag.name)).unwrap_or_default();
+            let bounds = setting.bounds.map(|bounds| format!(" From {} to {}.", bounds.least, bounds.most)).unwrap_or_default();
             push(&mut text, format_args!("| `{}`{flag} | {} | {}{bounds} |\n", setting.name, cell(setting.default), setting.meaning));
         }
     }
     for profile in PROFILES.iter().filter(|profile| !profile.defaults.is_empty()) {
         push(
             &mut text,
-            format_args!("\n## PROFILE={}\n\n{}\n| Variable | Default here |\n| --- | --- |\n", profile.name, words(profile.reading)),
+            format_args!("\n## PROFILE={}\n\n{}\n| Variable | Default here |\n| --- | --- |\n", profile.name, words(profile.dialect)),
         );
         for (name, default) in profile.defaults {
             push(&mut text, format_args!("| `{name}` | {} |\n", cell(*default)));
@@ -31,12 +30,12 @@ pub(crate) fn markdown() -> String {
     text
 }
 
-const fn words(reading: Reading) -> &'static str {
-    match reading {
-        Reading::Strict => "Defaults that differ:\n",
-        Reading::Sidecar => SIDECAR,
-        Reading::Controller => CONTROLLER,
-        Reading::Director => DIRECTOR,
+const fn words(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Own => "Defaults that differ:\n",
+        Dialect::Sidecar => SIDECAR,
+        Dialect::Controller => CONTROLLER,
+        Dialect::Director => DIRECTOR,
     }
 }
 

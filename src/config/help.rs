@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::config::group::Group;
 use crate::config::profiles::PROFILES;
-use crate::config::read::numbers::bounds_of;
-use crate::config::table::{Fallback, SETTINGS, Setting};
+use crate::config::setting::{Fallback, Heading, Setting};
+use crate::config::table::SETTINGS;
 
 /// Columns of the help text.
 const WIDTH: usize = 96;
@@ -15,23 +14,16 @@ const INDENT: usize = 24;
 /// The variables as the end of `--help`, grouped, at most 96 columns wide.
 pub(crate) fn variables() -> String {
     let mut text = "Settings are environment variables; a flag beats its variable. Empty means unset.\n".to_owned();
-    for group in Group::ALL {
-        push(&mut text, format_args!("\n{}:\n", group.title()));
-        for setting in in_group(group) {
-            push(&mut text, format_args!("  {:<1$}", setting.name, INDENT - 2));
-            if setting.name.len() > INDENT - 4 {
-                push(&mut text, format_args!("\n{}", " ".repeat(INDENT)));
-            }
-            let meaning = format!("{} [{}]", setting.meaning, bracket(setting));
-            let lines = wrapped(&meaning, WIDTH - INDENT);
-            push(&mut text, format_args!("{}\n", lines.join(&format!("\n{}", " ".repeat(INDENT)))));
+    for heading in Heading::ALL {
+        push(&mut text, format_args!("\n{}:\n", heading.title()));
+        for setting in under(heading) {
+            entry(&mut text, setting.name, &format!("{} [{}]", setting.meaning, bracket(setting)));
         }
     }
     for profile in PROFILES.iter().filter(|profile| !profile.defaults.is_empty()) {
         push(&mut text, format_args!("\nOther defaults with PROFILE={}:\n", profile.name));
         for (name, default) in profile.defaults {
-            push(&mut text, format_args!("  {name:<0$}", INDENT - 2));
-            push(&mut text, format_args!("{}\n", wrapped(&plain(*default), WIDTH - INDENT).join(&format!("\n{}", " ".repeat(INDENT)))));
+            entry(&mut text, name, &plain(*default));
         }
     }
     text.push_str(
@@ -40,8 +32,14 @@ pub(crate) fn variables() -> String {
     text
 }
 
-pub(crate) fn in_group(group: Group) -> impl Iterator<Item = &'static Setting> {
-    SETTINGS.iter().filter(move |setting| setting.group == group)
+fn entry(text: &mut String, name: &str, meaning: &str) {
+    let line_break = format!("\n{}", " ".repeat(INDENT));
+    let gap = if name.len() > INDENT - 4 { line_break.as_str() } else { "" };
+    push(text, format_args!("  {name:<0$}{gap}{1}\n", INDENT - 2, wrapped(meaning, WIDTH - INDENT).join(&line_break)));
+}
+
+pub(crate) fn under(heading: Heading) -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().filter(move |setting| setting.heading == heading)
 }
 
 pub(crate) fn bracket(setting: &Setting) -> String {
@@ -49,8 +47,8 @@ pub(crate) fn bracket(setting: &Setting) -> String {
         Fallback::Required => "required".to_owned(),
         other => format!("default: {}", plain(other)),
     };
-    let bounds = bounds_of(setting.name).map(|bounds| format!(", {} to {}", bounds.least, bounds.most)).unwrap_or_default();
-    let flag = setting.flag.map(|flag| format!("; {flag}")).unwrap_or_default();
+    let bounds = setting.bounds.map(|bounds| format!(", {} to {}", bounds.least, bounds.most)).unwrap_or_default();
+    let flag = setting.flag.map(|flag| format!("; {}", flag.name)).unwrap_or_default();
     format!("{default}{bounds}{flag}")
 }
 

@@ -4,10 +4,11 @@ use super::tests::*;
 use super::*;
 use crate::config::read::reload::Timing;
 use crate::config::read::web::CredentialOrigins;
-use crate::core::policy::Batching;
+use crate::core::files::project::FileNames;
+use crate::core::policy::{Batching, Order};
 /// Reads these variables with PROFILE=k8s-sidecar.
 fn sidecar(vars: &[(&str, &str)]) -> Result<Config, Vec<String>> {
-    exactly(&[vars, &[("PROFILE", "k8s-sidecar"), ("FOLDER", "/rules")]].concat(), &Flags::default())
+    exactly(&[vars, &[("PROFILE", "k8s-sidecar"), ("FOLDER", "/rules")]].concat(), &Arguments::default())
 }
 
 fn sidecar_config() -> Config {
@@ -16,7 +17,7 @@ fn sidecar_config() -> Config {
         selector: Some(Selector::label("l", None)),
         namespaces: Namespaces::Only(vec!["own".into()]),
         kinds: vec![Kind::ConfigMap],
-        allowed_folders: vec!["/".into()],
+        files: FileSettings { allowed_folders: vec!["/".into()], ..default.files.clone() },
         resync: Some(Duration::from_secs(60)),
         watch_server_timeout: Duration::from_secs(60),
         watch_client_timeout: Duration::from_secs(66),
@@ -25,13 +26,14 @@ fn sidecar_config() -> Config {
         timing: Timing { batching: Batching::Each, ..default.timing },
         list_retry: Some(default.web.retry),
         excuses_files: true,
-        conflict: Order::Newest,
         finalizers: None,
-        ledger: LedgerPlace::In("/tmp".into()),
-        staging: None,
+        ownership: OwnershipSettings { conflict: Order::Newest, ledger: LedgerPlace::In("/tmp".into()), ..default.ownership.clone() },
         wording: Wording::Sidecar,
-        health: default.health.map(|health| Health { answers: Answers::Plain, ..health }),
-        log: Log { zone: crate::config::read::log::LogZone::Local, ..Log::to_stderr(LogLevel::Info, LogFormat::SidecarJson) },
+        health: default.health.map(|health| HealthSettings { answers: Answers::Plain, ..health }),
+        log: LogSettings {
+            zone: crate::config::read::log::LogZone::Local,
+            ..LogSettings::to_stderr(LogLevel::Info, LogFormat::SidecarJson)
+        },
         ..default
     }
 }
@@ -45,7 +47,7 @@ fn the_profile_of_k8s_sidecar_is_one_table() {
 fn the_name_of_the_program_picks_the_profile_unless_a_variable_does() {
     let read = |vars: &[(&str, &str)]| {
         let context = Context { program: "k8s-sidecar".into(), ..context() };
-        Config::from_vars(owned(&[vars, &[("LABEL", "l"), ("FOLDER", "/rules")]].concat()), &Flags::default(), &context)
+        Config::from_vars(owned(&[vars, &[("LABEL", "l"), ("FOLDER", "/rules")]].concat()), &Arguments::default(), &context)
     };
     assert_eq!(read(&[]), Ok(sidecar_config()));
     assert_eq!(read(&[("PROFILE", "")]), Ok(sidecar_config()));
@@ -57,7 +59,7 @@ fn c3_outside_of_a_pod_the_namespace_is_that_of_the_kubeconfigs_context() {
     let read = |own: Option<&str>, of_context: Option<&str>| {
         let context = Context { own_namespace: own.map(Into::into), kubeconfig_namespace: of_context.map(Into::into), ..context() };
         let vars = [("PROFILE", "k8s-sidecar"), ("LABEL", "l"), ("FOLDER", "/rules")];
-        Config::from_vars(owned(&vars), &Flags::default(), &context).map(|config| config.namespaces).map_err(lines)
+        Config::from_vars(owned(&vars), &Arguments::default(), &context).map(|config| config.namespaces).map_err(lines)
     };
     assert_eq!(read(None, Some("theirs")), Ok(Namespaces::Only(vec!["theirs".into()])));
     assert_eq!(read(Some("own"), Some("theirs")), Ok(Namespaces::Only(vec!["own".into()])));
@@ -81,20 +83,20 @@ fn k8s_sidecar_words_are_read_as_it_reads_them() {
         [("True", FileNames::UniqueSidecar, 0), ("1", FileNames::Key, 1), ("false", FileNames::Key, 0), ("", FileNames::Key, 0)]
     {
         let config = read("UNIQUE_FILENAMES", value);
-        assert_eq!((config.names, config.warnings.len()), (names, warnings), "{value}");
+        assert_eq!((config.files.names, config.warnings.len()), (names, warnings), "{value}");
     }
     assert!(read("SKIP_TLS_VERIFY", "true").verify == Verify::Nothing && read("SKIP_TLS_VERIFY", "True").verify == Verify::AsConfigured);
     for (value, method) in [("LIST", Method::List), ("list", Method::Watch), ("", Method::Watch), ("WATCH", Method::Watch)] {
         assert_eq!(read("METHOD", value).method, method, "{value}");
     }
     for (value, mode) in [("444", 0o444), ("0o600", 0o600), ("4", 4), ("", 0o644)] {
-        assert_eq!(read("DEFAULT_FILE_MODE", value).file_mode, mode, "{value}");
+        assert_eq!(read("DEFAULT_FILE_MODE", value).files.file_mode, mode, "{value}");
     }
     let only = |names: &[&str]| Namespaces::Only(names.iter().map(|name| (*name).to_owned()).collect());
     for (value, namespaces) in [("", only(&["own"])), ("b, a,", only(&["a", "b"])), ("ALL,a", Namespaces::All), ("all", only(&["all"]))] {
         assert_eq!(read("NAMESPACE", value).namespaces, namespaces, "{value}");
     }
-    assert_eq!((read("FOLDER_ANNOTATION", "").folder_annotation.as_str(), read("REQ_PAYLOAD", "").call), ("", None));
+    assert_eq!((read("FOLDER_ANNOTATION", "").files.folder_annotation.as_str(), read("REQ_PAYLOAD", "").request), ("", None));
     let timeouts = |config: Config| (config.resync, config.watch_client_timeout.as_secs(), config.warnings.len());
     assert_eq!(timeouts(read("WATCH_CLIENT_TIMEOUT", "60")), (Some(Duration::from_secs(60)), 65, 0));
     assert_eq!(timeouts(read("WATCH_SERVER_TIMEOUT", "300")), (Some(Duration::from_secs(300)), 305, 0));
@@ -115,7 +117,7 @@ fn k8s_sidecar_hooks_run_per_object_unless_a_window_is_asked_for() {
     assert_eq!(batching(&[("REACT_WINDOW", "0"), ("REQ_ONCE_PER_BATCH", "true")]), Ok(Batching::Each));
     let method = |value: &str| {
         let config = sidecar(&[("LABEL", "l"), ("REQ_URL", "http://x"), ("REQ_METHOD", value)]).unwrap();
-        (config.call.map(|call| call.method), config.warnings.len())
+        (config.request.map(|call| call.method), config.warnings.len())
     };
     assert_eq!(method("post"), (Some("POST".into()), 0));
     assert_eq!(method("DELETE"), (None, 1));
@@ -154,7 +156,7 @@ fn log_config_is_a_file_that_is_read_or_a_problem() {
     let read = |file: Option<Result<String, String>>| {
         let vars = [("PROFILE", "k8s-sidecar"), ("LABEL", "l"), ("FOLDER", "/rules"), ("LOG_CONFIG", "/etc/log.yaml")];
         let context = Context { log_config: file, ..context() };
-        Config::from_vars(owned(&vars), &Flags::default(), &context).map_err(lines)
+        Config::from_vars(owned(&vars), &Arguments::default(), &context).map_err(lines)
     };
     let text = "version: 1\nhandlers: {h: {class: logging.StreamHandler, formatter: LOGFMT}}\nroot: {level: DEBUG, handlers: [h]}\n";
     assert_eq!(read(Some(Ok(text.to_owned()))).unwrap().log.level, LogLevel::Debug);

@@ -22,7 +22,7 @@ use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::config::read::log::{LogOutput, LogTarget, LogZone};
-use crate::config::{Log, LogFormat, LogLevel};
+use crate::config::{LogFormat, LogLevel, LogSettings};
 use crate::telemetry::line::{Form, Lines};
 use crate::telemetry::outlet::Outlet;
 use crate::telemetry::rotate::LogFile;
@@ -69,7 +69,7 @@ pub enum Error {
 ///
 /// # Errors
 /// If the process has a log already, or a file cannot be opened.
-pub fn init(log: &Log) -> Result<(), Error> {
+pub fn init(log: &LogSettings) -> Result<(), Error> {
     let outlets = log.outputs.iter().map(|output| outlet(&output.target)).collect::<Result<Vec<_>, _>>()?;
     let outputs = log.outputs.iter().zip(&outlets).map(|(output, outlet)| lines(log, output, outlet.clone(), Timestamp::now));
     dispatcher::set_global_default(dispatch(log, outputs.collect()))?;
@@ -125,12 +125,12 @@ fn lost(lines: u64) {
 }
 
 /// A subscriber that writes to these outputs, filtered as the module says.
-fn dispatch(log: &Log, outputs: Vec<Output>) -> Dispatch {
+fn dispatch(log: &LogSettings, outputs: Vec<Output>) -> Dispatch {
     Dispatch::new(tracing_subscriber::registry().with(outputs).with(filter(log.level)))
 }
 
 /// An output that writes to `writer`.
-fn lines<W>(log: &Log, output: &LogOutput, writer: W, now: fn() -> Timestamp) -> Output
+fn lines<W>(log: &LogSettings, output: &LogOutput, writer: W, now: fn() -> Timestamp) -> Output
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -195,11 +195,11 @@ pub(crate) mod tests {
 
     /// What `act` logs.
     pub(crate) fn captured(level: LogLevel, format: LogFormat, act: impl FnOnce()) -> String {
-        captured_by(&Log::to_stderr(level, format), act)
+        captured_by(&LogSettings::to_stderr(level, format), act)
     }
 
     /// What the first output of `log` gets, at a fixed time.
-    fn captured_by(log: &Log, act: impl FnOnce()) -> String {
+    fn captured_by(log: &LogSettings, act: impl FnOnce()) -> String {
         let captured = Captured::default();
         let writer = captured.clone();
         let now = || Timestamp::new(1_795_255_200, 123_456_789).unwrap();
@@ -317,7 +317,7 @@ pub(crate) mod tests {
     fn an_output_keeps_out_what_is_less_severe_than_its_level() {
         let output = LogOutput { target: LogTarget::Stdout, format: Some(LogFormat::Logfmt), level: LogLevel::Warn };
         let plan = LogPlan { level: LogLevel::Debug, outputs: vec![output] };
-        let log = captured_by(&Log::planned(plan, LogFormat::SidecarJson, LogZone::Utc), || {
+        let log = captured_by(&LogSettings::planned(plan, LogFormat::SidecarJson, LogZone::Utc), || {
             tracing::warn!("in");
             tracing::info!("out");
         });
@@ -330,7 +330,7 @@ pub(crate) mod tests {
         let path = folder.path().join("a.log");
         let file = LogTarget::File { path: path.clone(), rotation: Some(Rotation { max_bytes: 100, backups: 1 }) };
         let output = LogOutput { target: file.clone(), format: Some(LogFormat::Logfmt), level: LogLevel::Trace };
-        let log = Log { outputs: vec![output], ..Log::to_stderr(LogLevel::Trace, LogFormat::Text) };
+        let log = LogSettings { outputs: vec![output], ..LogSettings::to_stderr(LogLevel::Trace, LogFormat::Text) };
         let now = || Timestamp::UNIX_EPOCH;
         let outlet = outlet(&file).unwrap();
         let output = lines(&log, &log.outputs[0], outlet.clone(), now);

@@ -4,18 +4,20 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use crate::config::Wording;
-use crate::config::read::web::{Call, CredentialOrigins};
+use crate::config::read::origin::Origin;
+use crate::config::read::reload::ReloadRequest;
+use crate::config::read::web::CredentialOrigins;
 use crate::core::discretion::{Frankness, Listener, Since};
 use crate::core::retry::Retry;
 use crate::core::tell::pace::{FaultKind, Fingerprint};
 use crate::tell::{Fault, Fired, NOT_TOLD, Reaction, words};
-use crate::web::address::{Secrecy, origin, quoted, scrubbed, shown};
+use crate::web::address::{Secrecy, quoted, scrubbed, shown};
 use crate::web::error::WebError;
 use crate::web::{Answer, Ask, Client, Question, Reach, Rules, tell};
 
 /// Asks whoever is to be told.
 pub(crate) struct Asker {
-    pub(super) call: Call,
+    pub(super) call: ReloadRequest,
     pub(super) client: Client,
     pub(super) wording: Wording,
     pub(super) listener: Listener,
@@ -45,7 +47,7 @@ pub(super) struct Failed {
 
 impl Asker {
     /// By this client.
-    pub(crate) const fn new(call: Call, client: Client, wording: Wording, listener: Listener) -> Self {
+    pub(crate) const fn new(call: ReloadRequest, client: Client, wording: Wording, listener: Listener) -> Self {
         Self { call, client, wording, listener }
     }
 
@@ -101,7 +103,7 @@ impl Asker {
 
 /// Only who is asked gets our credentials.
 pub(super) fn only(url: &str) -> CredentialOrigins {
-    CredentialOrigins::Only(origin(url).into_iter().collect())
+    CredentialOrigins::Only(Origin::parse(url).into_iter().collect())
 }
 
 impl Failed {

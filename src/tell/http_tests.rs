@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::read::web::{Credentials, Encoding, Given, Headers, Redacted, Web};
+use crate::config::read::web::{BasicCredentials, Encoding, Headers, Redacted, TextOrFile, WebSettings};
 use crate::core::discretion::{Discretion, Output};
 use crate::core::retry::Trouble;
 use crate::web::stub::{Lines, Reply, server};
 
 const RETRY: Retry = Retry { total: 3, connect: 4, read: 5, backoff: Duration::ZERO };
 
-fn web(username: &str, encoding: Encoding) -> Web {
-    let given = |text: &str| Given { file: None, text: Some(Redacted(text.to_owned())) };
-    Web {
+fn web(username: &str, encoding: Encoding) -> WebSettings {
+    let given = |text: &str| TextOrFile { file: None, text: Some(Redacted(text.to_owned())) };
+    WebSettings {
         timeout: Duration::from_secs(5),
         answer_timeout: Duration::from_secs(5),
         retry: RETRY,
@@ -20,7 +20,7 @@ fn web(username: &str, encoding: Encoding) -> Web {
         ca_bundle: None,
         server_errors_are_final: false,
         headers: Headers::default(),
-        credentials: Credentials { username: given(username), password: given("p"), encoding },
+        credentials: BasicCredentials { username: given(username), password: given("p"), encoding },
     }
 }
 
@@ -28,9 +28,9 @@ fn request(url: &str, method: &str, payload: Option<&str>) -> Request {
     request_with(&web("", Encoding::Latin1), url, method, payload, Wording::Own)
 }
 
-fn request_with(web: &Web, url: &str, method: &str, payload: Option<&str>, wording: Wording) -> Request {
+fn request_with(web: &WebSettings, url: &str, method: &str, payload: Option<&str>, wording: Wording) -> Request {
     let payload = payload.map(|payload| Redacted(payload.to_owned()));
-    let call = Call { url: Redacted(url.to_owned()), method: method.to_owned(), payload, skips_initial: true };
+    let call = ReloadRequest { url: Redacted(url.to_owned()), method: method.to_owned(), payload, skips_initial: true };
     Request::new(Asker::new(call, Client::new(web).unwrap(), wording, Discretion::default().listener()), RETRY)
 }
 
@@ -171,7 +171,7 @@ async fn s7_c2_the_line_at_the_bounds_of_retries_has_the_path_and_says_why() {
 #[tokio::test]
 async fn r10_only_who_asks_for_it_has_answers_that_are_final() {
     let stub = server(|asked| Reply::new(&format!("{} Odd", &asked.path()[1..]), "", "")).await;
-    let web = Web { server_errors_are_final: true, ..web("", Encoding::Latin1) };
+    let web = WebSettings { server_errors_are_final: true, ..web("", Encoding::Latin1) };
     for (code, is_final) in [(500, true), (503, true), (501, true), (404, false), (429, false)] {
         let fault = request_with(&web, &stub.url(&format!("/{code}")), "POST", None, Wording::Own).fire(&[]).await.unwrap_err();
         assert_eq!(fault.kind == FaultKind::Permanent, is_final, "{code}: {fault:?}");
@@ -193,7 +193,7 @@ async fn r10_credentials_that_are_refused_are_known_again_and_printed_nowhere() 
 #[tokio::test]
 async fn r11_a_request_that_is_not_answered_was_told() {
     let stub = server(|_| Reply::Stall("")).await;
-    let web = Web { answer_timeout: Duration::from_millis(50), timeout: Duration::from_millis(50), ..web("", Encoding::Latin1) };
+    let web = WebSettings { answer_timeout: Duration::from_millis(50), timeout: Duration::from_millis(50), ..web("", Encoding::Latin1) };
     let fault = request_with(&web, &stub.url("/a?canary"), "POST", None, Wording::Own).fire(&[]).await.unwrap_err();
     let why = format!("{}: no answer within 0.05 s (REQ_ANSWER_TIMEOUT)", stub.url(""));
     assert_eq!(fault, Fault::new(FaultKind::Unanswered, why));

@@ -47,7 +47,7 @@ const GONE: Duration = Duration::from_secs(1);
 
 /// See the module's header.
 pub(crate) struct Script {
-    settings: reload::Script,
+    settings: reload::ScriptSettings,
     wording: Wording,
     listener: Listener,
     /// What was told last of a failure, so that it is told once.
@@ -76,7 +76,7 @@ struct Ended {
 
 impl Script {
     /// A reaction that runs SCRIPT.
-    pub(crate) fn new(settings: reload::Script, wording: Wording, listener: Listener, backoff: Duration) -> Self {
+    pub(crate) fn new(settings: reload::ScriptSettings, wording: Wording, listener: Listener, backoff: Duration) -> Self {
         Self { settings, wording, listener, told: None, backoff, starts: Arc::new(Semaphore::new(1)), fates: Vec::new() }
     }
 

@@ -31,7 +31,7 @@ impl Place {
         let path = self.path("script");
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        let settings = reload::Script { path, timeout: limit, environment: reload::Environment::All, retries: 0 };
+        let settings = reload::ScriptSettings { path, timeout: limit, environment: reload::Environment::All, retries: 0 };
         Script::new(settings, Wording::Own, Discretion::default().listener(), Duration::ZERO)
     }
 
@@ -163,7 +163,7 @@ async fn a_script_that_cannot_be_executed_is_run_by_sh() {
 #[tokio::test]
 async fn what_cannot_be_run_is_explained() {
     let place = Place::new().await;
-    let settings = reload::Script { path: place.path("none"), timeout: LONG, environment: reload::Environment::All, retries: 0 };
+    let settings = reload::ScriptSettings { path: place.path("none"), timeout: LONG, environment: reload::Environment::All, retries: 0 };
     let mut missing = Script::new(settings, Wording::Own, Discretion::default().listener(), Duration::ZERO);
     assert!(why(missing.run(&[]).await).ends_with("none: No such file or directory (os error 2)"));
     let failure = why(place.script("#!/no/such/interpreter\n", 0o755, LONG).run(&[]).await);

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, geteuid, pidfd_open, pidfd_send_signal};
 
 use crate::aside::{self, Look, WITHIN};
-use crate::config::read::reload::{SignalTarget, Signalling, signal_name};
+use crate::config::read::reload::{SignalSettings, SignalTarget, signal_name};
 use crate::core::retry::Trouble;
 use crate::core::tell::pace::FaultKind;
 use crate::tell::proc::{self, is_for_handlers};
@@ -27,7 +27,7 @@ const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 /// See the module's header.
 #[derive(Clone)]
 pub(crate) struct Signal {
-    settings: Signalling,
+    settings: SignalSettings,
     proc: PathBuf,
     look: Look<Result<(), Fault>>,
 }
@@ -44,7 +44,7 @@ struct Process {
 
 impl Signal {
     /// A reaction that sends a signal.
-    pub(crate) fn new(settings: Signalling) -> Self {
+    pub(crate) fn new(settings: SignalSettings) -> Self {
         Self { settings, proc: "/proc".into(), look: Look::default() }
     }
 

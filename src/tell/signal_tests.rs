@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use super::*;
 
 fn signal(target: SignalTarget) -> Signal {
-    Signal::new(Signalling { signal: rustix::process::Signal::TERM, target })
+    Signal::new(SignalSettings { signal: rustix::process::Signal::TERM, target })
 }
 
 fn named(name: &str) -> Signal {
@@ -95,7 +95,7 @@ fn a_process_without_a_handler_is_told_nothing_that_would_end_it() {
     let mut child = sleeper("projector-test-without-handler");
     let hangup = |name: &str| {
         let target = SignalTarget::Process(name.to_owned());
-        why(Signal::new(Signalling { signal: rustix::process::Signal::HUP, target }).send())
+        why(Signal::new(SignalSettings { signal: rustix::process::Signal::HUP, target }).send())
     };
     assert!(hangup("projector-test-without-handler").contains("was started just now"));
     let deadline = std::time::Instant::now() + Duration::from_secs(45);

@@ -11,7 +11,8 @@ use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{Instant, advance};
 
 use crate::config::Wording;
-use crate::config::read::web::{Call, Credentials, Encoding, Given, Headers, Redacted, Web};
+use crate::config::read::reload::ReloadRequest;
+use crate::config::read::web::{BasicCredentials, Encoding, Headers, Redacted, TextOrFile, WebSettings};
 use crate::core::debt::Debt;
 use crate::core::digest::Digest;
 use crate::core::discretion::Discretion;
@@ -142,11 +143,11 @@ impl Bench {
         Self { clock, stub, log, health: Health::new(None), password, batching: Batching::Each, runner: None, next: Next::default() }
     }
 
-    fn web(&self, is_known: bool) -> Web {
-        let nothing = || Given { file: None, text: None };
-        let username = if is_known { Given { text: Some(Redacted("u".into())), ..nothing() } } else { nothing() };
-        let password = Given { file: Some(self.password.path().join("password")), text: None };
-        Web {
+    fn web(&self, is_known: bool) -> WebSettings {
+        let nothing = || TextOrFile { file: None, text: None };
+        let username = if is_known { TextOrFile { text: Some(Redacted("u".into())), ..nothing() } } else { nothing() };
+        let password = TextOrFile { file: Some(self.password.path().join("password")), text: None };
+        WebSettings {
             timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(120),
             retry: RETRY,
@@ -154,14 +155,14 @@ impl Bench {
             ca_bundle: None,
             server_errors_are_final: false,
             headers: Headers::default(),
-            credentials: Credentials { username, password, encoding: Encoding::Latin1 },
+            credentials: BasicCredentials { username, password, encoding: Encoding::Latin1 },
         }
     }
 
     /// Starts a runner that knows what a former one left.
     fn start(&mut self, is_known: bool, former: Option<Debt>) {
         let Next { skips_initial, on_start, spread, finds, others } = std::mem::take(&mut self.next);
-        let call = Call { url: Redacted(self.stub.url("/reload")), method: "POST".to_owned(), payload: None, skips_initial };
+        let call = ReloadRequest { url: Redacted(self.stub.url("/reload")), method: "POST".to_owned(), payload: None, skips_initial };
         let client = Client::new(&self.web(is_known)).unwrap();
         let request = Request::new(Asker::new(call, client, Wording::Own, Discretion::default().listener()), RETRY);
         let setup = Setup {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use crate::config::read::web::Origin;
+use crate::config::read::origin::{Origin, is_web};
 use crate::core::object::Kind;
 use crate::lookup::{Lookup, Lookups};
 use crate::web::error::WebError;
@@ -62,29 +62,15 @@ pub(crate) fn parse(url: &str) -> Result<Url, WebError> {
 
 /// The URL, if it can be asked.
 pub(crate) fn check(url: Url) -> Result<Url, WebError> {
-    match url.scheme() {
-        "http" | "https" if url.has_host() => Ok(url),
-        _ => Err(WebError::Scheme { url: shown_url(&url) }),
-    }
-}
-
-/// Scheme, host and port, unless this is no http or https URL.
-pub(crate) fn origin(url: &str) -> Option<Origin> {
-    parse(url.trim()).ok().as_ref().and_then(origin_of)
-}
-
-/// As [`origin`].
-pub(crate) fn origin_of(url: &Url) -> Option<Origin> {
-    let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-    Some(Origin { scheme: url.scheme().to_owned(), host, port: url.port_or_known_default()? })
+    if is_web(&url) { Ok(url) } else { Err(WebError::Scheme { url: shown_url(&url) }) }
 }
 
 /// The address that the URL spells out, if it does.
 pub(crate) fn literal(url: &Url) -> Option<IpAddr> {
-    origin_of(url)?.host.parse().ok()
+    Origin::of(url)?.host.parse().ok()
 }
 
-/// The URL of one pod, by one in which [`PODS`](crate::config::read::web::PODS) is the host. `name`, where the pods' certificate has one, is
+/// The URL of one pod, by one in which [`PODS`](crate::config::read::origin::PODS) is the host. `name`, where the pods' certificate has one, is
 /// its host instead of the address.
 ///
 /// # Errors
@@ -116,7 +102,7 @@ const METADATA: [&str; 11] = [
 /// Whether the URL asks for an address or a name of [`is_link_local`] by its text alone. It is all that there is to judge by where a
 /// proxy looks the name up.
 pub(crate) fn names_metadata(url: &Url) -> bool {
-    let Some(host) = origin_of(url).map(|origin| origin.host) else { return false };
+    let Some(host) = Origin::of(url).map(|origin| origin.host) else { return false };
     let name = host.trim_end_matches('.');
     METADATA.contains(&name) || literal(url).is_some_and(is_link_local) || spelled_in(name).any(is_link_local)
 }
@@ -249,13 +235,13 @@ mod tests {
         assert_eq!(at("http://{pod}:9090/-/reload?a=b", "10.0.0.1", None), "http://10.0.0.1:9090/-/reload?a=b");
         assert_eq!(at(" HTTPS://u:p@{POD}/x/{pod}", "fd00::1", None), "https://u:p@[fd00::1]/x/{pod}".replace("{pod}", "%7Bpod%7D"));
         assert_eq!(at("https://{pod}:9090/x", "fd00::1", Some("web.example")), "https://web.example:9090/x");
-        assert!(origin("http://{Pod}:1/").unwrap().is_pods() && !origin("http://pod/{pod}").unwrap().is_pods());
+        assert!(Origin::parse("http://{Pod}:1/").unwrap().is_pods() && !Origin::parse("http://pod/{pod}").unwrap().is_pods());
         assert_eq!(quoted("http://u:canary@{pod}:9090/-/reload?canary", Secrecy::Open), "http://{pod}:9090/-/reload");
     }
 
     #[test]
     fn origins_are_spelled_out() {
-        let origin = |url| origin(url).map(|origin| format!("{} {} {}", origin.scheme, origin.host, origin.port));
+        let origin = |url| Origin::parse(url).map(|origin| format!("{} {} {}", origin.scheme, origin.host, origin.port));
         assert_eq!(origin("HTTP://Example.COM/a").as_deref(), Some("http example.com 80"));
         assert_eq!(origin("https://[FE80::1]").as_deref(), Some("https fe80::1 443"));
         assert_eq!(origin("file:///etc/passwd"), None);

@@ -8,17 +8,16 @@ use reqwest::dns::Resolve as _;
 
 use super::stub::{Asked, Reply, Stub, serve, server};
 use super::*;
-use crate::config::read::web::{Credentials, Encoding, Given, Headers, Redacted};
+use crate::config::read::web::{BasicCredentials, Encoding, Headers, Redacted, TextOrFile};
 use crate::core::retry::Retry;
-use crate::web::address::origin;
 
 const BYTES_MAX: usize = 3 << 20;
 /// `u:p`
 const OURS: &str = "Basic dTpw";
 
-fn web() -> Web {
-    let given = |text: &str| Given { file: None, text: Some(Redacted(text.to_owned())) };
-    Web {
+fn web() -> WebSettings {
+    let given = |text: &str| TextOrFile { file: None, text: Some(Redacted(text.to_owned())) };
+    WebSettings {
         timeout: Duration::from_secs(5),
         answer_timeout: Duration::from_secs(5),
         retry: Retry { total: 0, connect: 0, read: 0, backoff: Duration::ZERO },
@@ -26,12 +25,12 @@ fn web() -> Web {
         ca_bundle: None,
         server_errors_are_final: false,
         headers: Headers::default(),
-        credentials: Credentials { username: given("u"), password: given("p"), encoding: Encoding::Latin1 },
+        credentials: BasicCredentials { username: given("u"), password: given("p"), encoding: Encoding::Latin1 },
     }
 }
 
 fn rules(credentials: &[&Stub]) -> Rules {
-    let credentials = credentials.iter().map(|stub| origin(&stub.url("/")).unwrap()).collect();
+    let credentials = credentials.iter().map(|stub| Origin::parse(&stub.url("/")).unwrap()).collect();
     Rules { reach: Reach::Guarded { allow: None }, credentials: CredentialOrigins::Only(credentials) }
 }
 
@@ -85,9 +84,9 @@ async fn headers_go_to_origins_that_are_named_and_never_to_any() {
     let repeats = |asked: &Asked| Reply::new("403 Forbidden", "", asked.header("x-canary").unwrap_or("nothing"));
     let (named, foreign) = (server(repeats).await, server(repeats).await);
     let given = crate::config::read::headers::lines("X-Canary: canary").unwrap();
-    let nobody = Given { file: None, text: None };
-    let credentials = Credentials { username: nobody.clone(), password: nobody, encoding: Encoding::Latin1 };
-    let client = Client::new(&Web { headers: Headers { given, ..Headers::default() }, credentials, ..web() }).unwrap();
+    let nobody = TextOrFile { file: None, text: None };
+    let credentials = BasicCredentials { username: nobody.clone(), password: nobody, encoding: Encoding::Latin1 };
+    let client = Client::new(&WebSettings { headers: Headers { given, ..Headers::default() }, credentials, ..web() }).unwrap();
     let ask = async |stub: &Stub, rules: &Rules| {
         let url = stub.url("/");
         let question = Question::Call { method: "GET", json: None };
@@ -152,7 +151,7 @@ async fn only_allowed_origins_are_asked_at_every_step() {
     let foreign = server(fine).await;
     let there = foreign.url("/secret?canary");
     let home = server(move |_| Reply::redirect(302, &there)).await;
-    let only = |stub: &Stub| Rules { reach: Reach::Guarded { allow: Some(vec![origin(&stub.url("/")).unwrap()]) }, ..rules(&[]) };
+    let only = |stub: &Stub| Rules { reach: Reach::Guarded { allow: Some(vec![Origin::parse(&stub.url("/")).unwrap()]) }, ..rules(&[]) };
     get(&foreign.url("/"), &only(&foreign)).await.unwrap();
     let direct = refused(&foreign.url("/secret?canary"), &only(&home)).await;
     let redirected = refused(&home.url("/"), &only(&home)).await;
@@ -181,7 +180,7 @@ async fn s16_names_of_metadata_servers_are_refused_whoever_would_look_them_up() 
         let error = get_with(&client, url, &rules(&[])).await.err().unwrap();
         assert!(matches!(error, WebError::LinkLocal { .. }) && error.trouble().is_none(), "{url}: {error}");
     }
-    let listed = Reach::Guarded { allow: Some(vec![origin("http://metadata.google.internal").unwrap()]) };
+    let listed = Reach::Guarded { allow: Some(vec![Origin::parse("http://metadata.google.internal").unwrap()]) };
     let url = parse("http://metadata.google.internal/").unwrap();
     assert!(client.client_for(&url, &listed).is_ok() && client.client_for(&url, &Reach::Anywhere).is_ok());
 }
@@ -198,7 +197,7 @@ async fn names_of_link_local_addresses_are_refused_unless_listed() {
     let port = home.address.rsplit(':').next().unwrap();
     let listed = format!("http://metadata.test:{port}");
     let client = Client::with_lookup(&web(), Arc::new(move |_| Ok(addresses[..1].to_vec()))).unwrap();
-    let reach = Reach::Guarded { allow: Some(vec![origin(&listed).unwrap()]) };
+    let reach = Reach::Guarded { allow: Some(vec![Origin::parse(&listed).unwrap()]) };
     let error = get_with(&client, &listed, &Rules { reach, ..rules(&[]) }).await.err().unwrap();
     assert!(matches!(error, WebError::NotAllowed { .. }), "asked, then sent to a port that is not listed: {error}");
     assert_eq!(home.asked().len(), 2);
@@ -209,7 +208,7 @@ async fn names_of_link_local_addresses_are_refused_unless_listed() {
 async fn a_listed_server_may_be_link_local_and_an_administrator_may_ask_anywhere() {
     let client = Client::new(&web()).unwrap();
     let url = parse("http://169.254.0.1/").unwrap();
-    for reach in [Reach::Anywhere, Reach::Guarded { allow: Some(vec![origin(url.as_str()).unwrap()]) }] {
+    for reach in [Reach::Anywhere, Reach::Guarded { allow: Some(vec![Origin::parse(url.as_str()).unwrap()]) }] {
         assert!(client.client_for(&url, &reach).is_ok(), "{reach:?}");
     }
     let resolver = Resolver::new(Arc::new(|_| Ok(vec!["169.254.0.1".parse().unwrap()])));
@@ -315,7 +314,7 @@ async fn only_http_is_asked() {
 async fn codes_say_whether_another_attempt_helps() {
     let script = |asked: &Asked| Reply::new(&format!("{} Odd", &asked.path()[1..]), "Retry-After: 7\r\n", "canary");
     let stub = server(script).await;
-    let finals = Client::new(&Web { server_errors_are_final: true, ..web() }).unwrap();
+    let finals = Client::new(&WebSettings { server_errors_are_final: true, ..web() }).unwrap();
     let later = Some(Trouble::Later);
     for (code, trouble, when_final) in
         [(404, None, None), (429, later, later), (500, later, None), (501, None, None), (503, later, None), (304, None, None)]
@@ -348,7 +347,7 @@ async fn what_is_known_is_asked_for_conditionally() {
 #[tokio::test]
 async fn silence_ends_the_attempt() {
     let hangs = server(|_| Reply::Stall("")).await;
-    let client = Client::new(&Web { timeout: Duration::from_millis(50), ..web() }).unwrap();
+    let client = Client::new(&WebSettings { timeout: Duration::from_millis(50), ..web() }).unwrap();
     let error = get_with(&client, &hangs.url("/?canary"), &rules(&[])).await.err().unwrap();
     assert!(matches!(&error, WebError::Late { url } if *url == hangs.url("")) && error.trouble() == Some(Trouble::Read), "{error}");
     let stalls = server(|_| Reply::Stall("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")).await;
@@ -381,10 +380,10 @@ async fn certificates_are_believed_as_the_settings_say() {
     let (stub, file) = with_tls(folder.path()).await;
     let (_, other) = (std::fs::create_dir(folder.path().join("other")).unwrap(), with_tls(&folder.path().join("other")).await.1);
     let url = stub.url("/").replace("http", "https");
-    let ask = async |web: Web| get_with(&Client::new(&web).unwrap(), &url, &rules(&[])).await.map(|answer| answer.code);
-    assert_eq!(ask(Web { ca_bundle: Some(file.clone()), ..web() }).await.unwrap(), 200);
-    assert_eq!(ask(Web { skip_tls_verify: true, ..web() }).await.unwrap(), 200);
-    for distrusts in [web(), Web { ca_bundle: Some(other), ..web() }] {
+    let ask = async |web: WebSettings| get_with(&Client::new(&web).unwrap(), &url, &rules(&[])).await.map(|answer| answer.code);
+    assert_eq!(ask(WebSettings { ca_bundle: Some(file.clone()), ..web() }).await.unwrap(), 200);
+    assert_eq!(ask(WebSettings { skip_tls_verify: true, ..web() }).await.unwrap(), 200);
+    for distrusts in [web(), WebSettings { ca_bundle: Some(other), ..web() }] {
         let error = ask(distrusts).await.unwrap_err();
         assert!(error.trouble() == Some(Trouble::Connect) && error.to_string().contains("certificate"), "{error}");
     }
@@ -394,7 +393,7 @@ async fn certificates_are_believed_as_the_settings_say() {
 fn a_bundle_without_certificates_is_an_error_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
-    let error = || Client::new(&Web { ca_bundle: Some(file.clone()), ..web() }).err().unwrap();
+    let error = || Client::new(&WebSettings { ca_bundle: Some(file.clone()), ..web() }).err().unwrap();
     assert!(matches!(error(), WebError::BundleUnreadable { .. }));
     std::fs::write(&file, "canary").unwrap();
     assert_eq!(error().to_string(), format!("CA bundle {}: expected certificates in PEM", file.display()));

@@ -12,7 +12,7 @@ use reqwest::Url;
 use siphasher::sip::SipHasher13;
 
 use crate::aside::{SmallFile, WITHIN};
-use crate::config::read::web::{Credentials, Encoding, Given, Redacted};
+use crate::config::read::web::{BasicCredentials, Encoding, Redacted, TextOrFile};
 use crate::core::tell::pace::Fingerprint;
 use crate::web::error::WebError;
 
@@ -35,9 +35,9 @@ struct Part {
 
 impl Basic {
     /// Reads nothing yet.
-    pub(crate) fn new(credentials: &Credentials) -> Self {
-        let Credentials { username, password, encoding } = credentials;
-        let part = |name, given: &Given| Part { name, file: given.file.clone().map(SmallFile::new), text: given.text.clone() };
+    pub(crate) fn new(credentials: &BasicCredentials) -> Self {
+        let BasicCredentials { username, password, encoding } = credentials;
+        let part = |name, given: &TextOrFile| Part { name, file: given.file.clone().map(SmallFile::new), text: given.text.clone() };
         Self { username: part("REQ_USERNAME_FILE", username), password: part("REQ_PASSWORD_FILE", password), encoding: *encoding }
     }
 
@@ -122,12 +122,12 @@ fn header(username: &[u8], password: &[u8]) -> Option<HeaderValue> {
 mod tests {
     use super::*;
 
-    fn given(file: Option<&std::path::Path>, text: &str) -> Given {
-        Given { file: file.map(Into::into), text: Some(Redacted(text.to_owned())) }
+    fn given(file: Option<&std::path::Path>, text: &str) -> TextOrFile {
+        TextOrFile { file: file.map(Into::into), text: Some(Redacted(text.to_owned())) }
     }
 
-    async fn sent(username: Given, password: Given, encoding: Encoding) -> Option<Vec<u8>> {
-        let header = Basic::new(&Credentials { username, password, encoding }).header().await.unwrap()?;
+    async fn sent(username: TextOrFile, password: TextOrFile, encoding: Encoding) -> Option<Vec<u8>> {
+        let header = Basic::new(&BasicCredentials { username, password, encoding }).header().await.unwrap()?;
         Some(STANDARD.decode(header.to_str().unwrap().strip_prefix("Basic ").unwrap()).unwrap())
     }
 
@@ -141,7 +141,7 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_spelled_names_the_setting_and_not_the_value() {
         for (encoding, text) in [(Encoding::Latin1, "can€ary"), (Encoding::Ascii, "canäry")] {
-            let credentials = Credentials { username: given(None, text), password: given(None, "x"), encoding };
+            let credentials = BasicCredentials { username: given(None, text), password: given(None, "x"), encoding };
             let error = Basic::new(&credentials).header().await.unwrap_err();
             assert!(error.to_string().starts_with("REQ_BASIC_AUTH_ENCODING=\""), "{error}");
             assert!(!format!("{error} {error:?}").contains("ary"), "{error:?}");

@@ -9,14 +9,14 @@ use http::header::AUTHORIZATION;
 
 use crate::aside::{SmallFile, WITHIN};
 use crate::config::read::headers::{lines, sensitive};
-use crate::config::read::web::{Header, Headers};
+use crate::config::read::web::{Headers, SecretHeader};
 use crate::web::error::WebError;
 
 /// What was given, and the files that are read again for each request. Clones share their looks at files.
 #[derive(Clone)]
 pub(crate) struct Extra {
     token: Option<SmallFile>,
-    given: Vec<Header>,
+    given: Vec<SecretHeader>,
     file: Option<SmallFile>,
 }
 
@@ -52,19 +52,19 @@ impl Extra {
         let in_file: Vec<_> = all.iter().map(|header| header.name.clone()).collect();
         all.extend(self.given.iter().filter(|header| !in_file.contains(&header.name)).cloned());
         all.iter().for_each(|header| drop(into.remove(&header.name)));
-        for Header { name, value } in all {
+        for SecretHeader { name, value } in all {
             into.append(name, value);
         }
         Ok(())
     }
 }
 
-async fn token(name: &'static str, file: &SmallFile) -> Result<Header, WebError> {
+async fn token(name: &'static str, file: &SmallFile) -> Result<SecretHeader, WebError> {
     let text = text(name, file).await?;
     let token = Some(text.trim()).filter(|token| !token.is_empty() && !token.contains(char::is_whitespace));
     let value = token.and_then(|token| sensitive(&format!("Bearer {token}")));
     let value = value.ok_or_else(|| unusable(name, file.path(), "expected a token: one word".to_owned()))?;
-    Ok(Header { name: AUTHORIZATION, value })
+    Ok(SecretHeader { name: AUTHORIZATION, value })
 }
 
 async fn text(name: &'static str, file: &SmallFile) -> Result<String, WebError> {

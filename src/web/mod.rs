@@ -41,12 +41,13 @@ use tokio::time::{Instant, error::Elapsed, timeout_at};
 
 use crate::aside;
 use crate::config::Wording;
-use crate::config::read::web::{CredentialOrigins, Origin, Web};
+use crate::config::read::origin::Origin;
+use crate::config::read::web::{CredentialOrigins, WebSettings};
 use crate::core::discretion::Frankness;
 use crate::core::retry::Trouble;
 use crate::core::tell::pace::Fingerprint;
 use crate::lookup::{self, Lookup};
-use crate::web::address::{Resolver, Secrecy, check, is_link_local, names_metadata, origin_of, parse, quoted, shown, shown_url};
+use crate::web::address::{Resolver, Secrecy, check, is_link_local, names_metadata, parse, quoted, shown, shown_url};
 use crate::web::body::Gate;
 use crate::web::credentials::Basic;
 use crate::web::error::WebError;
@@ -192,7 +193,7 @@ impl Client {
     ///
     /// # Errors
     /// A CA bundle that cannot be used.
-    pub(crate) async fn open(web: &Web) -> Result<Self, WebError> {
+    pub(crate) async fn open(web: &WebSettings) -> Result<Self, WebError> {
         let (web, file) = (web.clone(), web.ca_bundle.clone().unwrap_or_default());
         let opened = aside::once(aside::AT_START, move || Self::new(&web)).await;
         opened.map_err(|source| WebError::BundleUnreadable { file, source: Arc::new(source) })?
@@ -202,12 +203,12 @@ impl Client {
     ///
     /// # Errors
     /// A CA bundle that cannot be used.
-    pub fn new(web: &Web) -> Result<Self, WebError> {
+    pub fn new(web: &WebSettings) -> Result<Self, WebError> {
         Self::with_lookup(web, lookup::system())
     }
 
     /// With another way to turn names into addresses.
-    pub(crate) fn with_lookup(web: &Web, lookup: Lookup) -> Result<Self, WebError> {
+    pub(crate) fn with_lookup(web: &WebSettings, lookup: Lookup) -> Result<Self, WebError> {
         let timeout = web.timeout.min(TIMEOUT_MAX);
         let (tls, roots) = tls::config(web)?;
         let parts = Parts { tls, resolver: Resolver::new(lookup), timeout };
@@ -233,7 +234,7 @@ impl Client {
     /// The request may or may not have arrived.
     pub async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, WebError> {
         let mut url = parse(ask.url)?;
-        let own = credentials::take(&mut url).map(|header| (origin_of(&url), header));
+        let own = credentials::take(&mut url).map(|header| (Origin::of(&url), header));
         let (first, mut is_anybody) = (url.clone(), own.is_none());
         let patience = self.patience(&ask.question);
         let mut clock = Clock { step: self.timeout, ends: Instant::now() + self.timeout * WHOLE + patience };
@@ -243,7 +244,7 @@ impl Client {
         for _ in 0..=REDIRECTS_MAX {
             let client = self.client_for(&url, &ask.rules.reach)?;
             let mut request = request(url.clone(), &method, json, &ask.question);
-            let own = own.as_ref().filter(|(origin, _)| *origin == origin_of(&url)).map(|(_, header)| header.clone());
+            let own = own.as_ref().filter(|(origin, _)| *origin == Origin::of(&url)).map(|(_, header)| header.clone());
             let (secrets, has_extra) = self.secrets_for(&url, &ask.rules.credentials, own).await?;
             is_anybody &= !has_extra;
             credentials = credentials::fingerprint(&secrets).or(credentials);
@@ -320,7 +321,7 @@ impl Client {
             Reach::Anywhere => Ok(self.everything.clone()),
             Reach::Pod { address, .. } if is_link_local(*address) => Err(WebError::LinkLocal { url: shown_url(url) }),
             Reach::Pod { address, name } => self.parts.pod(*address, name.as_deref()),
-            Reach::Guarded { allow: Some(allow) } => match origin_of(url).is_some_and(|origin| allow.contains(&origin)) {
+            Reach::Guarded { allow: Some(allow) } => match Origin::of(url).is_some_and(|origin| allow.contains(&origin)) {
                 true => Ok(self.everything.clone()),
                 false => Err(WebError::NotAllowed { url: shown_url(url) }),
             },
@@ -351,7 +352,7 @@ impl Client {
 fn is_named(url: &Url, origins: &CredentialOrigins) -> bool {
     match origins {
         CredentialOrigins::Any => false,
-        CredentialOrigins::Only(origins) => origin_of(url).is_some_and(|origin| origins.contains(&origin)),
+        CredentialOrigins::Only(origins) => Origin::of(url).is_some_and(|origin| origins.contains(&origin)),
     }
 }
 

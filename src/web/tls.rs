@@ -11,14 +11,14 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use crate::aside::{self, Look, WITHIN};
-use crate::config::read::web::Web;
+use crate::config::read::web::WebSettings;
 use crate::web::error::WebError;
 
 /// TLS as the settings have it, and the system's certificates, if those are believed: they are read when a server first needs them.
 ///
 /// # Errors
 /// A bundle that cannot be read or holds no certificate.
-pub(crate) fn config(web: &Web) -> Result<(ClientConfig, Option<SystemRoots>), WebError> {
+pub(crate) fn config(web: &WebSettings) -> Result<(ClientConfig, Option<SystemRoots>), WebError> {
     let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
     let trust = match (&web.ca_bundle, web.skip_tls_verify) {
         (_, true) => Trust::Anybody,

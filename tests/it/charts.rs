@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kube_projector::cli::Flags;
+use kube_projector::config::Arguments;
 use kube_projector::config::{Config, Context, Method};
 use kube_projector::core::files::project::FileNames;
 use kube_projector::core::object::{Kind, Namespaces};
@@ -182,7 +182,7 @@ fn set(variables: &mut Vec<(String, String)>, name: &str, value: &str) {
 fn meaning(variables: Vec<(String, String)>) -> Meaning {
     let log_config = get(&variables, "LOG_CONFIG").map(|path| std::fs::read_to_string(path).map_err(|error| error.to_string()));
     let context = Context { current_dir: "/".into(), own_namespace: Some(OWN.to_owned()), log_config, ..Context::default() };
-    let config = Config::from_vars(variables.into_iter(), &Flags::default(), &context);
+    let config = Config::from_vars(variables.into_iter(), &Arguments::default(), &context);
     let config = config.unwrap_or_else(|problems| panic!("{problems}"));
     let mut kinds = config.kinds;
     kinds.sort();
@@ -192,9 +192,9 @@ fn meaning(variables: Vec<(String, String)>) -> Meaning {
         kinds,
         method: config.method,
         folder: config.folder.display().to_string(),
-        annotation: config.folder_annotation,
-        unique: config.names != FileNames::Key,
-        file_mode: config.file_mode,
+        annotation: config.files.folder_annotation,
+        unique: config.files.names != FileNames::Key,
+        file_mode: config.files.file_mode,
         health_port: config.health.map(|health| health.port),
         warnings: config.warnings,
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser as _;
-use kube_projector::cli::{Cli, Command};
+use kube_projector::cli::{Cli, Subcommand};
 use kube_projector::config::{Config, Context};
 use serde_json::Value;
 
@@ -71,10 +71,10 @@ fn every_container_of_the_examples_is_configured_without_a_warning() {
             let arguments = arguments.into_iter().map(|argument| expanded(argument, &variables));
             let cli = Cli::try_parse_from(std::iter::once("kube-projector".to_owned()).chain(arguments));
             let cli = cli.unwrap_or_else(|error| panic!("{name}: {error}"));
-            if !matches!(cli.command, None | Some(Command::Run { .. })) {
+            if !matches!(cli.command, None | Some(Subcommand::Run { .. })) {
                 continue;
             }
-            let config = Config::from_vars(variables.into_iter(), &cli.settings(), &context);
+            let config = Config::from_vars(variables.into_iter(), &cli.arguments(), &context);
             let config = config.unwrap_or_else(|problems| panic!("{name}: {problems}"));
             assert_eq!(config.warnings, Vec::<String>::new(), "{name}");
             configured.push((path.file_stem().unwrap().to_string_lossy().into_owned(), config.reacts() || config.exec.is_some()));

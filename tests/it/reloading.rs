@@ -55,7 +55,7 @@ fn every_launch_of_the_pages_is_configured_and_tells_somebody() {
             }
             let cli = Cli::try_parse_from(std::iter::once("kube-projector".to_owned()).chain(arguments));
             let cli = cli.unwrap_or_else(|error| panic!("{name}: {error}"));
-            let config = Config::from_vars(variables.into_iter(), &cli.settings(), &context);
+            let config = Config::from_vars(variables.into_iter(), &cli.arguments(), &context);
             let config = config.unwrap_or_else(|problems| panic!("{name}: {problems}\n{block}"));
             assert_eq!(config.warnings, Vec::<String>::new(), "{name}: {block}");
             assert!(config.reacts() || config.exec.is_some(), "{name}: nobody is told\n{block}");

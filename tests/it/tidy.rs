@@ -103,7 +103,7 @@ fn only_the_configuration_knows_profiles() {
             continue;
         }
         let text = std::fs::read_to_string(&file).unwrap();
-        let known: Vec<_> = code(&text).into_iter().filter(|line| line.contains("profiles::") || line.contains("Reading::")).collect();
+        let known: Vec<_> = code(&text).into_iter().filter(|line| line.contains("profiles::") || line.contains("Dialect::")).collect();
         assert_eq!(known, Vec::<&str>::new(), "{shown}");
     }
 }

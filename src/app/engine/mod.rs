@@ -13,7 +13,7 @@ use crate::app::reactions::{self, Means};
 use crate::app::shutdown::Shutdown;
 use crate::app::sources::{End, Sources};
 use crate::app::{Tasks, place, settings, sweep, triggers};
-use crate::config::read::child::Start as ChildStart;
+use crate::config::read::child::ChildStart;
 use crate::config::{Config, Method};
 use crate::core::debt::Debt;
 use crate::core::discretion::Discretion;

@@ -23,7 +23,7 @@ use crate::health::Readiness;
 impl EngineLoop {
     /// STAGING that lies in FOLDER, through links, would show what it is to hide.
     async fn check_staging(&self, config: &Config, shutdown: &mut Shutdown) -> Result<(), Ended> {
-        let Some(staging) = config.staging.clone() else { return Ok(()) };
+        let Some(staging) = config.ownership.staging.clone() else { return Ok(()) };
         let folder = config.folder.clone();
         let looking = self.executor.run(move || staging::lies_in(&folder, &staging));
         tokio::select! {
@@ -44,9 +44,9 @@ impl EngineLoop {
             let store = store(config).discreet(self.discretion.clone());
             let (settings, place) = (self.settings.clone(), self.place.clone());
             // Whoever keeps the ledger elsewhere has a reader of every file, dot-files too.
-            let apart = matches!(config.ledger, LedgerPlace::Path(_) | LedgerPlace::In(_));
-            let (durability, folder_mode) = (config.durability, u16::try_from(config.folder_mode).unwrap_or(0o755));
-            let staging = config.staging.clone();
+            let apart = matches!(config.ownership.ledger, LedgerPlace::Path(_) | LedgerPlace::In(_));
+            let (durability, folder_mode) = (config.files.durability, u16::try_from(config.files.folder_mode).unwrap_or(0o755));
+            let staging = config.ownership.staging.clone();
             let kernel = if apart { Kernel::default() } else { Kernel::with_names() };
             let mut opening = self.executor.run(move || {
                 let mut disk = Disk::open(kernel, settings.rules.roots.clone(), folder_mode, durability)

@@ -2,7 +2,7 @@
 
 use tokio::time::sleep;
 
-use crate::cli::Flags;
+use crate::config::Arguments;
 use crate::config::Context;
 use crate::core::object::{SourceEvent, SourceId};
 
@@ -14,7 +14,7 @@ fn engine(folder: &std::path::Path) -> (EngineLoop, Config) {
     std::fs::create_dir(&source).unwrap();
     let vars = [("SOURCE", source), ("FOLDER", folder.join("files"))].map(|(name, path)| (name.to_owned(), path.display().to_string()));
     let vars = vars.into_iter().chain([("LABEL".to_owned(), "x".to_owned())]);
-    let config = Config::from_vars(vars, &Flags::default(), &Context { current_dir: "/".into(), ..Context::default() }).unwrap();
+    let config = Config::from_vars(vars, &Arguments::default(), &Context { current_dir: "/".into(), ..Context::default() }).unwrap();
     let publisher = Publisher::new(&config, None, None);
     let engine = EngineLoop::new(&config, None, Servers { api: None, web: None }, Health::new(None), publisher).unwrap();
     let engine = EngineLoop { executor: Executor(Box::new(|work| work())), ..engine };

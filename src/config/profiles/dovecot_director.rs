@@ -1,46 +1,69 @@
-//! Variables of the Dovecot Director Controller, mapped onto our settings. Nobody else knows of them.
+//! PROFILE=dovecot-director: the defaults of the Dovecot Director Controller, its variables and its flag. Nobody else knows of them.
 
 use std::collections::BTreeMap;
 
-/// Its variables, and what they are called here. The first three it needs.
-const VARIABLES: [(&str, &str); 5] = [
-    ("DOVECOT_NAMESPACE", "EXEC_NAMESPACE"),
-    ("DOVECOT_LABELS", "WATCH_PODS_LABELS"),
-    ("DOVECOT_DIRECTOR_LABELS", "EXEC_LABELS"),
-    ("DOVECOT_DIRECTOR_CONTAINER_NAME", "EXEC_CONTAINER"),
-    ("SYNC_FREQUENCY_DURATION", "EXEC_SECRET_DELAY"),
-];
-const REQUIRED: usize = 3;
+use crate::config::profiles::{Dialect, Profile, default};
+use crate::config::setting::Fallback::{Described, Required, Value};
+use crate::config::setting::{Flag, Takes};
+use crate::config::texts::Texts;
 
-/// What was given in its words: its variable, our setting, and the value.
-#[derive(Default)]
-pub(crate) struct Director(Vec<(&'static str, &'static str, String)>);
+/// That of the Dovecot Director Controller.
+pub(crate) static PROFILE: Profile = Profile {
+    name: "dovecot-director",
+    defaults: &[
+        ("KUBECONFIG", Described("~/.kube/config if there is one, else the pod's service account")),
+        ("EXEC_NAMESPACE", Required),
+        ("EXEC_LABELS", Required),
+        ("EXEC_COMMAND", Value("doveadm reload")),
+        ("WATCH_PODS_LABELS", Required),
+        ("WATCH_SECRET_TYPE", Value("kubernetes.io/tls")),
+    ],
+    variables: &[
+        ("DOVECOT_NAMESPACE", "EXEC_NAMESPACE"),
+        ("DOVECOT_LABELS", "WATCH_PODS_LABELS"),
+        ("DOVECOT_DIRECTOR_LABELS", "EXEC_LABELS"),
+        ("DOVECOT_DIRECTOR_CONTAINER_NAME", "EXEC_CONTAINER"),
+        (DELAY, "EXEC_SECRET_DELAY"),
+    ],
+    dialect: Dialect::Director,
+    ..default::TABLE
+};
 
-impl Director {
-    /// Takes a variable, if it is one of its.
-    pub(crate) fn variable(&mut self, name: &str, value: &str) {
-        let known = VARIABLES.iter().find(|(theirs, _)| *theirs == name);
-        self.0.extend(known.map(|(theirs, ours)| (*theirs, *ours, value.to_owned())));
-    }
+/// Says where the kubeconfig is, in every profile.
+pub(crate) const FLAG: Flag =
+    Flag { position: 9, name: "-c", takes: Takes::Value("FILE"), help: "Kubeconfig, as the Dovecot Director Controller takes it" };
 
-    /// Whether labels are given that nothing but its deployment has, be they empty.
-    pub(crate) fn is_meant(&self) -> bool {
-        self.0.iter().any(|(theirs, ..)| matches!(*theirs, "DOVECOT_LABELS" | "DOVECOT_DIRECTOR_LABELS"))
-    }
+const DELAY: &str = "SYNC_FREQUENCY_DURATION";
+/// The delay where that is no number, and the longest one, in seconds.
+const SECONDS: i64 = 70;
+const SECONDS_MAX: i64 = 86_400;
 
-    /// Puts what it gives where nothing else is given, and returns the settings that are still missing, by its names.
-    pub(crate) fn map_onto(
-        self,
-        values: &mut BTreeMap<&'static str, String>,
-        given_by: &mut BTreeMap<&'static str, &'static str>,
-    ) -> Vec<(&'static str, &'static str)> {
-        for (theirs, ours, value) in self.0.into_iter().filter(|(.., value)| !value.trim().is_empty()) {
-            if !values.contains_key(ours) {
-                values.insert(ours, value);
-                given_by.insert(ours, theirs);
+/// Whether labels are given that nothing but its deployment has, be they empty.
+pub(crate) fn is_meant(given: &BTreeMap<&str, String>) -> bool {
+    ["DOVECOT_LABELS", "DOVECOT_DIRECTOR_LABELS"].iter().any(|name| given.contains_key(name))
+}
+
+/// Takes what its variables give where nothing else is given, and misses what is still missing by its names.
+pub(crate) fn take_variables(texts: &mut Texts, given: &BTreeMap<&'static str, String>) {
+    for (theirs, ours) in PROFILE.variables {
+        match given.get(theirs).filter(|value| !value.trim().is_empty()) {
+            _ if texts.given(ours).is_some() => {}
+            Some(delay) if *theirs == DELAY => {
+                let seconds = seconds(texts, delay);
+                texts.give(ours, theirs, &seconds.to_string());
             }
+            Some(value) => texts.give(ours, theirs, value),
+            None if PROFILE.requires(ours) => texts.missing.push((ours, theirs)),
+            None => {}
         }
-        let needed = VARIABLES.into_iter().take(REQUIRED).filter(|(_, ours)| !values.contains_key(ours));
-        needed.map(|(theirs, ours)| (ours, theirs)).collect()
     }
+}
+
+/// A delay as its program reads it.
+fn seconds(texts: &mut Texts, text: &str) -> i64 {
+    let seconds = text.parse::<i64>().map(|seconds| seconds.clamp(0, SECONDS_MAX));
+    seconds.unwrap_or_else(|_| {
+        texts.warnings.push(format!("{DELAY}={text:?} is no whole number of seconds: {SECONDS} are used"));
+        SECONDS
+    })
 }

@@ -1,11 +1,15 @@
-//! Profiles: a table of other defaults and another way to read words, over the same settings.
+//! Profiles: a table of other defaults and another way to read words, over the same settings; a file each.
 //!
 //! Nothing outside of `config` knows which profile is in use.
 
 pub(crate) mod config_controller;
+pub(crate) mod default;
 pub(crate) mod dovecot_director;
+pub(crate) mod sidecar;
 
-use crate::config::table::{Fallback, Setting};
+use crate::config::read::parse::{Expected, alternatives};
+use crate::config::setting::{Fallback, Setting};
+use crate::config::table;
 use crate::config::{Answers, Wording};
 use crate::core::files::project::FileNames;
 
@@ -16,8 +20,10 @@ pub(crate) struct Profile {
     pub(crate) name: &'static str,
     /// Defaults that differ from those of [`SETTINGS`](crate::config::table::SETTINGS).
     pub(crate) defaults: &'static [(&'static str, Fallback)],
+    /// Variables of the program that it stands in for, and the settings that they mean where nothing else gives those.
+    pub(crate) variables: &'static [(&'static str, &'static str)],
     /// How values are read.
-    pub(crate) reading: Reading,
+    pub(crate) dialect: Dialect,
     /// Variables for which the empty value is a value.
     pub(crate) empty_counts: &'static [&'static str],
     /// What files are called with UNIQUE_FILENAMES.
@@ -36,98 +42,19 @@ pub(crate) struct Profile {
 
 /// How values are read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Reading {
+pub(crate) enum Dialect {
     /// What is not one of the accepted words is an error.
-    Strict,
-    /// As kiwigrid/k8s-sidecar reads them: LABEL is any selector, METHOD is WATCH unless it is spelled exactly otherwise, a boolean is
-    /// false unless it is `true`.
+    Own,
+    /// As [kiwigrid/k8s-sidecar](sidecar) reads them.
     Sidecar,
-    /// As [`Self::Strict`], but the variables of the Dovecot Director Controller count too, and what is projected may be absent.
+    /// As [`Self::Own`], but what is projected may be absent.
     Director,
-    /// As [`Self::Strict`], but the variables of k8s-config-controller's image count too, and having nobody to tell of changes is an
-    /// error.
+    /// As [`Self::Own`], but having nobody to tell of changes is an error.
     Controller,
 }
 
-/// Our own.
-pub(crate) static DEFAULT: Profile = DEFAULT_TABLE;
-
-const DEFAULT_TABLE: Profile = Profile {
-    name: "default",
-    defaults: &[],
-    reading: Reading::Strict,
-    empty_counts: &["LABEL_VALUE"],
-    unique: FileNames::Unique,
-    empty_at_first_failure: false,
-    gives_up_lists: false,
-    excuses_files: false,
-    wording: Wording::Own,
-    answers: Answers::Detailed,
-};
-
-/// That of kiwigrid/k8s-sidecar.
-pub(crate) static SIDECAR: Profile = Profile {
-    name: "k8s-sidecar",
-    defaults: &[
-        ("NAMESPACE", Fallback::Described("the pod's own namespace; outside of a pod that of the kubeconfig's context")),
-        ("RESOURCE", Fallback::Value("configmap")),
-        ("KUBECONFIG", Fallback::Described("~/.kube/config if there is one, else the pod's service account")),
-        ("ALLOWED_FOLDERS", Fallback::Value("/")),
-        ("RESYNC", Fallback::Described("WATCH_SERVER_TIMEOUT")),
-        ("CONFLICT", Fallback::Value("newest")),
-        ("LEDGER", Fallback::Described("a dot-file in /tmp if that is a mount, else in FOLDER")),
-        ("WATCH_SERVER_TIMEOUT", Fallback::Value("60")),
-        ("WATCH_CLIENT_TIMEOUT", Fallback::Value("66")),
-        ("FINALIZERS", Fallback::Value("false")),
-        ("URL_KEYS", Fallback::Value("true")),
-        ("SCRIPT_ENV", Fallback::Value("all")),
-        ("SCRIPT_RETRIES", Fallback::Value("0")),
-        ("REACT_WINDOW", Fallback::Unset),
-        ("LOG_FORMAT", Fallback::Value("json")),
-    ],
-    reading: Reading::Sidecar,
-    empty_counts: &["LABEL", "FOLDER_ANNOTATION", "REQ_PAYLOAD"],
-    unique: FileNames::UniqueSidecar,
-    empty_at_first_failure: true,
-    gives_up_lists: true,
-    excuses_files: true,
-    wording: Wording::Sidecar,
-    answers: Answers::Plain,
-};
-
-/// That of the Dovecot Director Controller.
-pub(crate) static DIRECTOR: Profile = Profile {
-    name: "dovecot-director",
-    defaults: &[
-        ("KUBECONFIG", Fallback::Described("~/.kube/config if there is one, else the pod's service account")),
-        ("EXEC_NAMESPACE", Fallback::Required),
-        ("EXEC_LABELS", Fallback::Required),
-        ("EXEC_COMMAND", Fallback::Value("doveadm reload")),
-        ("WATCH_PODS_LABELS", Fallback::Required),
-        ("WATCH_SECRET_TYPE", Fallback::Value("kubernetes.io/tls")),
-    ],
-    reading: Reading::Director,
-    ..DEFAULT_TABLE
-};
-
-/// That of k8s-config-controller.
-pub(crate) static CONTROLLER: Profile = Profile {
-    name: "config-controller",
-    defaults: &[
-        ("LABEL", Fallback::Unset),
-        ("OBJECT", Fallback::Required),
-        ("REQ_URL", Fallback::Described("required, unless anything else tells the application")),
-        ("REQ_METHOD", Fallback::Value("POST")),
-        ("REQ_RETRY_CONNECT", Fallback::Value("5")),
-        ("ON_RELOAD_FAILURE", Fallback::Value("unhealthy")),
-        ("FINALIZERS", Fallback::Value("false")),
-    ],
-    reading: Reading::Controller,
-    ..DEFAULT_TABLE
-};
-
 /// Every profile.
-pub(crate) const PROFILES: [&Profile; 4] = [&DEFAULT, &SIDECAR, &CONTROLLER, &DIRECTOR];
+pub(crate) const PROFILES: [&Profile; 4] = [&default::PROFILE, &sidecar::PROFILE, &config_controller::PROFILE, &dovecot_director::PROFILE];
 
 impl Profile {
     /// The profile of this name, in any case.
@@ -144,6 +71,24 @@ impl Profile {
     pub(crate) fn fallback(&self, setting: &Setting) -> Fallback {
         self.defaults.iter().find(|(name, _)| *name == setting.name).map_or(setting.default, |(_, fallback)| *fallback)
     }
+
+    /// Whether the setting is needed.
+    pub(crate) fn requires(&self, setting: &str) -> bool {
+        table::find(setting).is_some_and(|setting| self.fallback(setting) == Fallback::Required)
+    }
+}
+
+/// Whether there is such a profile.
+pub(crate) fn named(text: &str) -> Result<(), Expected> {
+    match Profile::find(text) {
+        Some(_) => Ok(()),
+        None => Err(alternatives(PROFILES.iter().map(|profile| profile.name)).into()),
+    }
+}
+
+/// The variable of this name of a program that a profile stands in for.
+pub(crate) fn variable(name: &str) -> Option<&'static str> {
+    PROFILES.iter().flat_map(|profile| profile.variables).map(|(theirs, _)| *theirs).find(|theirs| *theirs == name)
 }
 
 #[cfg(test)]

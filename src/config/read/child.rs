@@ -6,32 +6,31 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::config::Method;
-use crate::config::read::Reader;
-use crate::config::read::parse::{self, Expected};
-use crate::config::read::{numbers, reload};
-use crate::core::discretion::Output;
-use crate::core::policy::OnReloadFailure;
+use crate::config::read::SettingsReader;
+use crate::config::read::parse::Expected;
+use crate::config::read::reload;
+use crate::config::table::Settings;
 
 /// The application as a child of ours.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Child {
+pub(crate) struct ChildSettings {
     /// The program and its arguments; never empty.
     pub(crate) command: Vec<OsString>,
     /// CHILD_START.
-    pub(crate) start: Start,
+    pub(crate) start: ChildStart,
     /// RELOAD_SIGNAL, RELOAD_RESTART.
-    pub(crate) reload: Reload,
+    pub(crate) reload: ChildReload,
     /// KILL_SIGNAL: what ends it when it is started again.
     pub(crate) kill_signal: Signal,
     /// KILL_TIMEOUT: how long it may take to end.
     pub(crate) kill_timeout: Duration,
     /// CHILD_RESTART.
-    pub(crate) restart: Restart,
+    pub(crate) restart: RestartPolicy,
 }
 
 /// When the child is started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Start {
+pub(crate) enum ChildStart {
     /// After the first complete projection.
     Ready,
     /// At once.
@@ -40,7 +39,7 @@ pub(crate) enum Start {
 
 /// How the child is told of a change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Reload {
+pub(crate) enum ChildReload {
     /// By this signal.
     Signal(Signal),
     /// It is stopped and started again.
@@ -49,23 +48,17 @@ pub(crate) enum Reload {
 
 /// What follows when the child ends by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Restart {
+pub(crate) enum RestartPolicy {
     /// We end too, with its code.
     Never,
     /// It is started again.
     Always,
 }
 
-impl Reader<'_> {
+impl SettingsReader<'_> {
     /// The child, where there is a command.
-    pub(crate) fn child(&mut self, command: &[OsString], method: Option<Method>) -> Option<Option<Child>> {
-        let start = self.value("CHILD_START", &self.raw.child_start, start);
-        let signal = self.value("RELOAD_SIGNAL", &self.raw.reload_signal, telling_signal);
-        let restarts = self.value("RELOAD_RESTART", &self.raw.reload_restart, parse::boolean);
-        let kill_signal = self.value("KILL_SIGNAL", &self.raw.kill_signal, reload::signal);
-        let kill_timeout = self.number("KILL_TIMEOUT", &self.raw.kill_timeout, numbers::decimal_seconds);
-        let restart = self.value("CHILD_RESTART", &self.raw.child_restart, restart);
-        let (start, signal, restarts) = (start?, signal?, restarts?);
+    pub(crate) fn child(&mut self, set: &Settings, command: &[OsString], method: Option<Method>) -> Option<Option<ChildSettings>> {
+        let (start, signal, restarts) = (set.CHILD_START.value()?, set.RELOAD_SIGNAL.value()?, set.RELOAD_RESTART.value()?);
         if command.is_empty() {
             return Some(None);
         }
@@ -77,71 +70,46 @@ impl Reader<'_> {
             self.note("FOLDER", "the command behind -- is told of files, and there are none: set FOLDER, and LABEL or OBJECT");
             return None;
         }
-        Some(Some(Child {
+        Some(Some(ChildSettings {
             command: command.to_vec(),
             start,
-            reload: if restarts { Reload::Restart } else { Reload::Signal(signal) },
-            kill_signal: kill_signal?,
-            kill_timeout: kill_timeout?,
-            restart: restart?,
+            reload: if restarts { ChildReload::Restart } else { ChildReload::Signal(signal) },
+            kill_signal: set.KILL_SIGNAL.value()?,
+            kill_timeout: set.KILL_TIMEOUT.value()?,
+            restart: set.CHILD_RESTART.value()?,
         }))
     }
-
-    pub(crate) fn react_output(&mut self) -> Option<Output> {
-        self.value("REACT_OUTPUT", &self.raw.react_output, react_output)
-    }
-
-    pub(crate) fn on_reload_failure(&mut self) -> Option<OnReloadFailure> {
-        self.value("ON_RELOAD_FAILURE", &self.raw.on_reload_failure, on_reload_failure)
-    }
-}
-
-/// What is repeated of what the application says.
-fn react_output(text: &str) -> Result<Output, Expected> {
-    parse::choice(text, &[("guarded", Output::Guarded), ("always", Output::Always)])
 }
 
 /// A signal that a process can handle.
-fn telling_signal(text: &str) -> Result<Signal, Expected> {
-    let signal = reload::signal(text)?;
-    match signal {
+pub(crate) fn telling_signal(text: &str) -> Result<Signal, Expected> {
+    match reload::signal(text)? {
         Signal::KILL | Signal::STOP => Err("a signal that a process can handle, which KILL and STOP are not".into()),
         signal => Ok(signal),
     }
 }
 
-fn start(text: &str) -> Result<Start, Expected> {
-    parse::choice(text, &[("ready", Start::Ready), ("now", Start::Now)])
-}
-
-fn restart(text: &str) -> Result<Restart, Expected> {
-    parse::choice(text, &[("never", Restart::Never), ("always", Restart::Always)])
-}
-
-fn on_reload_failure(text: &str) -> Result<OnReloadFailure, Expected> {
-    let words = [("report", OnReloadFailure::Report), ("unready", OnReloadFailure::Unready), ("unhealthy", OnReloadFailure::Unhealthy)];
-    parse::choice(text, &words)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Flags;
+    use crate::config::Arguments;
     use crate::config::tests::{LEAST, default_config, exactly};
+    use crate::core::discretion::Output;
+    use crate::core::policy::OnReloadFailure;
 
-    fn child(vars: &[(&str, &str)]) -> Result<Option<Child>, Vec<String>> {
-        let flags = Flags { child: vec!["nginx".into(), "-g".into()], ..Flags::default() };
-        exactly(&[vars, &LEAST].concat(), &flags).map(|config| config.child)
+    fn child(vars: &[(&str, &str)]) -> Result<Option<ChildSettings>, Vec<String>> {
+        let arguments = Arguments { child: vec!["nginx".into(), "-g".into()], ..Arguments::default() };
+        exactly(&[vars, &LEAST].concat(), &arguments).map(|config| config.child)
     }
 
-    fn usual() -> Child {
-        Child {
+    fn usual() -> ChildSettings {
+        ChildSettings {
             command: vec!["nginx".into(), "-g".into()],
-            start: Start::Ready,
-            reload: Reload::Signal(Signal::HUP),
+            start: ChildStart::Ready,
+            reload: ChildReload::Signal(Signal::HUP),
             kill_signal: Signal::TERM,
             kill_timeout: Duration::from_secs(10),
-            restart: Restart::Never,
+            restart: RestartPolicy::Never,
         }
     }
 
@@ -159,16 +127,16 @@ mod tests {
             ("KILL_TIMEOUT", "0.5"),
             ("CHILD_RESTART", "Always"),
         ];
-        let expected = Child {
-            start: Start::Now,
-            reload: Reload::Signal(Signal::USR2),
+        let expected = ChildSettings {
+            start: ChildStart::Now,
+            reload: ChildReload::Signal(Signal::USR2),
             kill_signal: Signal::QUIT,
             kill_timeout: Duration::from_millis(500),
-            restart: Restart::Always,
+            restart: RestartPolicy::Always,
             ..usual()
         };
         assert_eq!(child(&vars), Ok(Some(expected)));
-        assert_eq!(child(&[("RELOAD_RESTART", "yes")]), Ok(Some(Child { reload: Reload::Restart, ..usual() })));
+        assert_eq!(child(&[("RELOAD_RESTART", "yes")]), Ok(Some(ChildSettings { reload: ChildReload::Restart, ..usual() })));
     }
 
     #[test]
@@ -179,14 +147,15 @@ mod tests {
 
     #[test]
     fn r13_what_is_said_is_repeated_with_care_unless_always_is_asked_for() {
-        let output = |vars: &[(&str, &str)]| exactly(&[vars, &LEAST].concat(), &Flags::default()).map(|config| config.react_output);
+        let output = |vars: &[(&str, &str)]| exactly(&[vars, &LEAST].concat(), &Arguments::default()).map(|config| config.react_output);
         assert_eq!(output(&[]), Ok(Output::Guarded));
         assert_eq!(output(&[("REACT_OUTPUT", "Always")]), Ok(Output::Always));
     }
 
     #[test]
     fn a_failed_reload_is_reported_unless_it_shall_mean_more() {
-        let policy = |vars: &[(&str, &str)]| exactly(&[vars, &LEAST].concat(), &Flags::default()).map(|config| config.on_reload_failure);
+        let policy =
+            |vars: &[(&str, &str)]| exactly(&[vars, &LEAST].concat(), &Arguments::default()).map(|config| config.on_reload_failure);
         assert_eq!(policy(&[]), Ok(default_config().on_reload_failure));
         assert_eq!(policy(&[("ON_RELOAD_FAILURE", "unready")]), Ok(OnReloadFailure::Unready));
         assert_eq!(policy(&[("ON_RELOAD_FAILURE", "Unhealthy")]), Ok(OnReloadFailure::Unhealthy));

@@ -3,17 +3,19 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::read::Reader;
+use crate::config::ObjectSource;
+use crate::config::read::SettingsReader;
+use crate::config::read::form::Read;
+use crate::config::read::names;
+use crate::config::read::origin::Origin;
 use crate::config::read::parse::{self, Expected};
-use crate::config::read::web::{self, Web};
-use crate::config::read::{names, numbers};
-use crate::config::{Context, Origin};
+use crate::config::read::web::WebSettings;
+use crate::config::table::Settings;
 use crate::core::object::selector::Selector;
-use crate::web::address;
 
 /// The command that follows a change, in other pods.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Exec {
+pub struct ExecSettings {
     /// EXEC_LABELS.
     pub(crate) labels: Selector,
     /// EXEC_NAMESPACE, or our own.
@@ -47,26 +49,20 @@ pub(crate) struct AskedPods {
     pub(crate) server_name: Option<String>,
 }
 
-impl Reader<'_> {
+impl SettingsReader<'_> {
     /// `None` inside: nothing is run in pods; none of them is asked.
     pub(crate) fn exec(
         &mut self,
-        context: &Context,
-        origin: Option<&Origin>,
-        web: Option<&Web>,
-    ) -> Option<(Option<Exec>, Option<AskedPods>)> {
-        let labels = self.optional("EXEC_LABELS", &self.raw.exec_labels, parse::selector);
-        let namespace = self.optional("EXEC_NAMESPACE", &self.raw.exec_namespace, |text| dns_label(text, "the name of a namespace"));
-        let container = self.optional("EXEC_CONTAINER", &self.raw.exec_container, |text| dns_label(text, "the name of a container"));
-        let command = self.defaulted("EXEC_COMMAND", &self.raw.exec_command, command);
-        let timeout = self.number("EXEC_TIMEOUT", &self.raw.exec_timeout, numbers::seconds);
-        let retries = self.number("EXEC_RETRIES", &self.raw.exec_retries, numbers::count);
-        let only_ready = self.value("EXEC_ONLY_READY", &self.raw.exec_only_ready, parse::boolean);
-        let concurrency = self.number("EXEC_CONCURRENCY", &self.raw.exec_concurrency, numbers::count);
-        let (asks, server_name) = self.server_name(web);
-        let (labels, namespace, container, command) = (labels?, namespace?, container?, command?);
-        let (timeout, retries, only_ready, concurrency) = (timeout?, retries?, only_ready?, concurrency?);
-        let concurrency = usize::try_from(concurrency).unwrap_or(usize::MAX);
+        set: &Settings,
+        source: Option<&ObjectSource>,
+        web: Option<&WebSettings>,
+    ) -> Option<(Option<ExecSettings>, Option<AskedPods>)> {
+        let (asks, server_name) = self.server_name(set, web);
+        let (labels, command) = (set.EXEC_LABELS.optional()?, set.EXEC_COMMAND.optional()?);
+        let (namespace, container) = (set.EXEC_NAMESPACE.optional()?, set.EXEC_CONTAINER.optional()?);
+        let (timeout, retries) = (set.EXEC_TIMEOUT.value()?, set.EXEC_RETRIES.value()?);
+        let only_ready = set.EXEC_ONLY_READY.value()?;
+        let concurrency = usize::try_from(set.EXEC_CONCURRENCY.value()?).unwrap_or(usize::MAX);
         let (labels, command) = match (labels, command) {
             (Some(labels), command) if asks || command.is_some() => (labels, command),
             (None, _) if asks => {
@@ -78,75 +74,83 @@ impl Reader<'_> {
                 return None;
             }
             // A command that the profile has is no wish for one.
-            (None, None) => return Some((None, None)),
-            (None, Some(_)) if self.raw.exec_command.is_none() => return Some((None, None)),
-            (None, Some(_)) => {
+            (None, _) if !set.EXEC_COMMAND.is_given() => return Some((None, None)),
+            (None, _) => {
                 self.note("EXEC_LABELS", "with EXEC_COMMAND it is required: a selector of the pods to run it in");
                 return None;
             }
         };
-        if let Some(Origin::Manifests(_)) = origin {
+        if let Some(ObjectSource::Manifests(_)) = source {
             self.note("EXEC_LABELS", "needs an API server, and SOURCE is a folder");
             return None;
         }
-        let Some(namespace) = namespace.or_else(|| context.own_namespace.clone()) else {
+        let Some(namespace) = namespace.or_else(|| self.context.own_namespace.clone()) else {
             self.note("EXEC_NAMESPACE", "outside of a pod it is required: the namespace of the pods");
             return None;
         };
         let server_name = server_name?;
         let asked = AskedPods { labels: labels.clone(), namespace: namespace.clone(), only_ready, concurrency, server_name };
-        let exec = |command| Exec { labels, namespace, container, command, timeout, retries, only_ready, concurrency };
+        let exec = |command| ExecSettings { labels, namespace, container, command, timeout, retries, only_ready, concurrency };
         Some((command.map(exec), asks.then_some(asked)))
     }
 
     /// Whether REQ_URL asks pods, and REQ_SERVER_NAME, which is for that alone.
-    fn server_name(&mut self, web: Option<&Web>) -> (bool, Option<Option<String>>) {
-        let name = self.optional("REQ_SERVER_NAME", &self.raw.req_server_name, |text| {
-            let name = text.to_ascii_lowercase();
-            let is_name = names::is_dns_subdomain(&name) && name.parse::<IpAddr>().is_err();
-            if is_name { Ok(name) } else { Err("a name, for example prometheus.example".into()) }
-        });
-        let pods = self.raw.req_url.as_deref().and_then(address::origin).filter(web::Origin::is_pods);
+    fn server_name(&mut self, set: &Settings, web: Option<&WebSettings>) -> (bool, Option<Option<String>>) {
+        let pods = self.texts.text("REQ_URL").and_then(Origin::parse).filter(Origin::is_pods);
         let speaks_tls = pods.as_ref().is_some_and(|pods| pods.scheme == "https");
         let believes_anybody = web.is_none_or(|web| web.skip_tls_verify);
-        match &name {
-            Some(Some(_)) if !speaks_tls => self.note("REQ_SERVER_NAME", "is for a REQ_URL that begins with https://{pod}"),
-            Some(None) if speaks_tls && !believes_anybody => {
+        match &set.REQ_SERVER_NAME {
+            Read::Given(_) if !speaks_tls => self.note("REQ_SERVER_NAME", "is for a REQ_URL that begins with https://{pod}"),
+            Read::Absent if speaks_tls && !believes_anybody => {
                 self.note("REQ_SERVER_NAME", "with https://{pod} in REQ_URL it is required: the name that the pods' certificate is for");
             }
             _ => {}
         }
-        (pods.is_some(), name)
+        (pods.is_some(), set.REQ_SERVER_NAME.optional())
     }
 }
 
-/// A JSON array of strings is a program with its arguments; all other text is for the shell.
-fn command(text: &str) -> Result<Vec<String>, Expected> {
-    let argv = match serde_json::from_str(text) {
+/// EXEC_COMMAND: a JSON array of strings is a program with its arguments; all other text is for the shell.
+pub(crate) fn command(text: &str) -> Result<Vec<String>, Expected> {
+    let argv = match serde_json::from_str::<Vec<String>>(text) {
         Ok(argv) => Some(argv),
         // In no shell this begins a command; after `[` and a blank it may be a test.
-        Err(_) if text.starts_with("[\"") => None,
-        Err(_) => Some(["sh", "-c", text].map(str::to_owned).to_vec()),
+        _ if text.starts_with("[\"") => None,
+        _ => Some(["sh", "-c", text].map(str::to_owned).to_vec()),
     };
-    let argv = argv.filter(|argv: &Vec<String>| argv.first().is_some_and(|program| !program.is_empty()));
+    let argv = argv.filter(|argv| argv.first().is_some_and(|program| !program.is_empty()));
     argv.ok_or_else(|| "a JSON array of strings, for example [\"nginx\", \"-s\", \"reload\"], or a command for sh -c".into())
 }
 
-fn dns_label(text: &str, expected: &'static str) -> Result<String, Expected> {
-    if names::is_dns_label(text) { Ok(text.to_owned()) } else { Err(expected.into()) }
+/// REQ_SERVER_NAME, in lower case.
+pub(crate) fn server_name(text: &str) -> Result<String, Expected> {
+    let name = text.to_ascii_lowercase();
+    let is_name = names::is_dns_subdomain(&name) && name.parse::<IpAddr>().is_err();
+    if is_name { Ok(name) } else { Err("a name, for example prometheus.example".into()) }
+}
+
+/// EXEC_NAMESPACE.
+pub(crate) fn namespace(text: &str) -> Result<String, Expected> {
+    parse::accept(text, names::is_dns_label, "the name of a namespace")
+}
+
+/// EXEC_CONTAINER.
+pub(crate) fn container(text: &str) -> Result<String, Expected> {
+    parse::accept(text, names::is_dns_label, "the name of a container")
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::cli::Flags;
-    use crate::config::Config;
+    use crate::config::Arguments;
     use crate::config::read::parse::tests::check;
+    use crate::config::read::triggers::{PodTrigger, SecretTrigger, TriggerSettings};
     use crate::config::read::web::CredentialOrigins;
-    use crate::config::tests::{LEAST, context, lines, owned, read};
+    use crate::config::tests::{LEAST, context, default_config, lines, owned, read};
+    use crate::config::{Config, Context};
 
-    pub(crate) fn exec() -> Exec {
-        Exec {
+    pub(crate) fn exec() -> ExecSettings {
+        ExecSettings {
             labels: Selector::parse("app=x").unwrap(),
             namespace: "own".into(),
             container: None,
@@ -227,7 +231,7 @@ pub(crate) mod tests {
     fn what_is_missing_is_named() {
         let problem = |vars: &[(&str, &str)]| {
             let own = |own_namespace| Context { own_namespace, ..context() };
-            let config = Config::from_vars(owned(&[vars, &LEAST].concat()), &Flags::default(), &own(None));
+            let config = Config::from_vars(owned(&[vars, &LEAST].concat()), &Arguments::default(), &own(None));
             lines(config.unwrap_err()).join("\n")
         };
         let labels = ("EXEC_LABELS", "a");
@@ -237,5 +241,43 @@ pub(crate) mod tests {
         assert_eq!(problem(&[labels, command]), "EXEC_NAMESPACE: outside of a pod it is required: the namespace of the pods");
         let manifests = problem(&[labels, command, ("EXEC_NAMESPACE", "n"), ("SOURCE", "m")]);
         assert_eq!(manifests, "EXEC_LABELS: needs an API server, and SOURCE is a folder");
+    }
+
+    #[test]
+    fn everything_about_the_command_in_pods_can_be_set() {
+        let vars = [
+            ("EXEC_LABELS", "app=x"),
+            ("EXEC_NAMESPACE", "n"),
+            ("EXEC_CONTAINER", "c"),
+            ("EXEC_COMMAND", "[\"a\", \"b\"]"),
+            ("EXEC_TIMEOUT", "5"),
+            ("EXEC_RETRIES", "0"),
+            ("EXEC_ONLY_READY", "no"),
+            ("EXEC_CONCURRENCY", "2"),
+            ("EXEC_ON", "none"),
+            ("EXEC_ON_START", "true"),
+            ("EXEC_DELAY", "1"),
+            ("WATCH_PODS_LABELS", "app=a"),
+            ("WATCH_SECRET_TYPE", "Opaque"),
+            ("WATCH_SECRET_LABELS", "b"),
+            ("EXEC_SECRET_DELAY", "2"),
+        ];
+        let exec = ExecSettings {
+            labels: Selector::parse("app=x").unwrap(),
+            namespace: "n".into(),
+            container: Some("c".into()),
+            command: vec!["a".into(), "b".into()],
+            timeout: Duration::from_secs(5),
+            retries: 0,
+            only_ready: false,
+            concurrency: 2,
+        };
+        let triggers = TriggerSettings {
+            files: false,
+            start: true,
+            pods: Some(PodTrigger { selector: Selector::label("app", Some("a")), delay: Duration::from_secs(1) }),
+            secrets: Some(SecretTrigger { of_type: "Opaque".into(), selector: Selector::label("b", None), delay: Duration::from_secs(2) }),
+        };
+        assert_eq!(read(&vars), Ok(Config { exec: Some(exec), triggers, ..default_config() }));
     }
 }

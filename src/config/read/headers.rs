@@ -1,15 +1,12 @@
 //! Headers of requests to other servers, and who gets them: REQ_TOKEN_FILE, REQ_HEADERS, REQ_HEADERS_FILE.
 
-use std::path::Path;
-
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use reqwest::Url;
 
-use crate::config::read::Reader;
+use crate::config::read::SettingsReader;
+use crate::config::read::origin::Origin;
 use crate::config::read::parse::Expected;
-use crate::config::read::paths;
-use crate::config::read::web::{CredentialOrigins, Header, Headers};
-use crate::web::address::origin;
+use crate::config::read::web::{CredentialOrigins, Headers, SecretHeader};
 
 /// Most headers of one text.
 const LINES_MAX: usize = 100;
@@ -34,7 +31,7 @@ const FRAMING: [&str; 13] = [
 ///
 /// # Errors
 /// What was expected, and in which line.
-pub(crate) fn lines(text: &str) -> Result<Vec<Header>, String> {
+pub(crate) fn lines(text: &str) -> Result<Vec<SecretHeader>, String> {
     let given = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let mut headers = Vec::new();
     for (at, line) in given {
@@ -45,7 +42,7 @@ pub(crate) fn lines(text: &str) -> Result<Vec<Header>, String> {
             return Err(wrong(&format!("another header than {name}, which is not for you to set")));
         }
         let value = Some(value.trim()).filter(|value| !value.is_empty()).and_then(sensitive);
-        headers.push(Header { name, value: value.ok_or_else(|| wrong("a value without control characters"))? });
+        headers.push(SecretHeader { name, value: value.ok_or_else(|| wrong("a value without control characters"))? });
     }
     match headers.len() {
         1..=LINES_MAX => Ok(headers),
@@ -61,28 +58,20 @@ pub(crate) fn sensitive(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-impl Reader<'_> {
-    /// The settings themselves; [`Self::headers_have_an_addressee`] looks at them beside the others.
-    pub(crate) fn headers(&mut self, current_dir: &Path) -> Option<Headers> {
-        let raw = self.raw;
-        let as_path = |text: &str| Ok(paths::path(text, current_dir));
-        let token = self.optional("REQ_TOKEN_FILE", &raw.req_token_file, as_path);
-        let given = self.optional("REQ_HEADERS", &raw.req_headers, |text| lines(text).map_err(Expected::from));
-        let file = self.optional("REQ_HEADERS_FILE", &raw.req_headers_file, as_path);
-        Some(Headers { token: token?, given: given?.unwrap_or_default(), file: file? })
-    }
+/// REQ_HEADERS.
+pub(crate) fn given(text: &str) -> Result<Vec<SecretHeader>, Expected> {
+    lines(text).map_err(Expected::from)
+}
 
+impl SettingsReader<'_> {
     /// Notes headers that nobody may get, or that say who we are beside something else that does.
     pub(crate) fn headers_have_an_addressee(&mut self, headers: &Headers, listed: Option<&CredentialOrigins>) {
-        let raw = self.raw;
-        let given = [
-            ("REQ_TOKEN_FILE", raw.req_token_file.is_some()),
-            ("REQ_HEADERS", raw.req_headers.is_some()),
-            ("REQ_HEADERS_FILE", raw.req_headers_file.is_some()),
-        ];
-        let has_password = raw.req_password.is_some() || raw.req_password_file.is_some();
-        let has_url = raw.req_url.as_deref().is_some_and(|url| origin(url).is_some());
-        for (name, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
+        let texts = self.texts;
+        let is_given = |name: &&str| texts.given(name).is_some();
+        let has_password = ["REQ_PASSWORD", "REQ_PASSWORD_FILE"].iter().any(is_given);
+        let url = texts.text("REQ_URL");
+        let has_url = url.and_then(Origin::parse).is_some();
+        for name in ["REQ_TOKEN_FILE", "REQ_HEADERS", "REQ_HEADERS_FILE"].into_iter().filter(is_given) {
             if has_password {
                 self.note(name, "cannot be used together with REQ_PASSWORD or REQ_PASSWORD_FILE");
             }
@@ -101,7 +90,7 @@ impl Reader<'_> {
             self.note("REQ_HEADERS", "cannot hold Authorization together with REQ_TOKEN_FILE");
         }
         let names_somebody = |url: Url| !url.username().is_empty() || url.password().is_some();
-        let url_does = raw.req_url.as_deref().and_then(|url| Url::parse(url.trim()).ok()).is_some_and(names_somebody);
+        let url_does = url.and_then(|url| Url::parse(url.trim()).ok()).is_some_and(names_somebody);
         if url_does && (headers.token.is_some() || has_authorization) {
             let name = if headers.token.is_some() { "REQ_TOKEN_FILE" } else { "REQ_HEADERS" };
             self.note(name, "cannot say who we are while REQ_URL holds a user or a password");
@@ -115,7 +104,7 @@ mod tests {
     use crate::config::tests::read;
 
     fn shown(text: &str) -> Result<Vec<String>, String> {
-        let shown = |header: Header| format!("{}={}", header.name, String::from_utf8_lossy(header.value.as_bytes()));
+        let shown = |header: SecretHeader| format!("{}={}", header.name, String::from_utf8_lossy(header.value.as_bytes()));
         lines(text).map(|headers| headers.into_iter().map(shown).collect())
     }
 

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
+use crate::config::profiles::Dialect;
 use crate::config::read::parse::{self, Expected};
+use crate::config::read::{SettingsReader, log_config};
+use crate::config::table::Settings;
 
 /// What is logged, and how.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Log {
+pub struct LogSettings {
     /// Least severe level of our own lines.
     pub(crate) level: LogLevel,
     /// Form of a line.
@@ -66,9 +69,9 @@ impl LogZone {
 pub(crate) struct LogOutput {
     /// Where.
     pub(crate) target: LogTarget,
-    /// Form of its lines; `None`: [`Log::format`].
+    /// Form of its lines; `None`: [`LogSettings::format`].
     pub(crate) format: Option<LogFormat>,
-    /// Lines less severe than this stay out, whatever [`Log::level`] says.
+    /// Lines less severe than this stay out, whatever [`LogSettings::level`] says.
     pub(crate) level: LogLevel,
 }
 
@@ -106,7 +109,7 @@ pub(crate) struct LogPlan {
     pub(crate) outputs: Vec<LogOutput>,
 }
 
-impl Log {
+impl LogSettings {
     /// Lines to standard error, as without any profile.
     pub fn to_stderr(level: LogLevel, format: LogFormat) -> Self {
         let output = LogOutput { target: LogTarget::Stderr, format: None, level: LogLevel::Trace };
@@ -117,6 +120,57 @@ impl Log {
     pub(crate) fn planned(plan: LogPlan, format: LogFormat, zone: LogZone) -> Self {
         Self { level: plan.level, format, zone, outputs: plan.outputs }
     }
+}
+
+impl SettingsReader<'_> {
+    pub(crate) fn log(&mut self, set: &Settings) -> Option<LogSettings> {
+        let planned = self.planned(set);
+        let (verbose, debug) = (set.VERBOSE.value()?, set.DEBUG.value()?);
+        let level = if !set.LOG_LEVEL.is_given() && (verbose || debug) { LogLevel::Debug } else { set.LOG_LEVEL.value()? };
+        let usual = if self.context.stderr_is_terminal { LogFormat::Text } else { LogFormat::Json };
+        let (format, zone) = (set.LOG_FORMAT.optional()?.unwrap_or(usual), set.LOG_TZ.value()?);
+        Some(match planned? {
+            Some(plan) => LogSettings::planned(plan, format, zone),
+            None if self.dialect() == Dialect::Sidecar => LogSettings { zone, ..LogSettings::to_stderr(level, format) },
+            None => LogSettings::to_stderr(level, format),
+        })
+    }
+
+    /// What the file says that LOG_CONFIG names.
+    fn planned(&mut self, set: &Settings) -> Option<Option<LogPlan>> {
+        let Some(path) = set.LOG_CONFIG.optional()? else { return Some(None) };
+        let plan = match &self.context.log_config {
+            Some(Ok(text)) => log_config::parse(text),
+            Some(Err(error)) => Err(format!("a file that can be read: {error}")),
+            None => Err("a file that can be read".to_owned()),
+        };
+        plan.map_err(|expected| self.refuse("LOG_CONFIG", &path, &expected)).ok().map(Some)
+    }
+}
+
+/// LOG_LEVEL.
+pub(crate) fn level(text: &str) -> Result<LogLevel, Expected> {
+    parse::choice(
+        text,
+        &[
+            ("error", LogLevel::Error),
+            ("warn", LogLevel::Warn),
+            ("warning", LogLevel::Warn),
+            ("info", LogLevel::Info),
+            ("debug", LogLevel::Debug),
+            ("trace", LogLevel::Trace),
+        ],
+    )
+}
+
+/// LOG_FORMAT.
+pub(crate) fn format(text: &str) -> Result<LogFormat, Expected> {
+    parse::choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+}
+
+/// LOG_TZ.
+pub(crate) fn zone(text: &str) -> Result<LogZone, Expected> {
+    Ok(LogZone::from_text(text))
 }
 
 /// A level as Python's logging names it, in any case.

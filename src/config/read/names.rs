@@ -38,6 +38,11 @@ pub(crate) fn is_dns_subdomain(text: &str) -> bool {
         })
 }
 
+/// Whether a name of an object could have these characters.
+pub(crate) fn is_plain(text: &str) -> bool {
+    is_bounded(text, LONG) && text.bytes().all(|byte| is_lower_alphanumeric(byte) || matches!(byte, b'-' | b'.'))
+}
+
 fn is_name(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     is_bounded(text, SHORT) && text.bytes().all(inner) && has_ends(text, |byte| byte.is_ascii_alphanumeric())

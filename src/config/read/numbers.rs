@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::config::read::Reader;
+use crate::config::read::form::Remarked;
 use crate::config::read::parse::Expected;
 
 /// What a number may be. Less has no meaning, more means the most.
@@ -16,41 +16,19 @@ pub(crate) struct Bounds {
 }
 
 /// A day, in seconds.
-const DAY: u32 = 86_400;
+pub(crate) const DAY: u32 = 86_400;
 /// A year, in seconds.
-const YEAR: u32 = 365 * DAY;
+pub(crate) const YEAR: u32 = 365 * DAY;
 /// More retries than anybody waits for.
-const RETRIES: u32 = 1_000_000;
-
-/// The bounds of every setting that is a number. Ports and modes have forms of their own.
-const BOUNDS: [(&str, Bounds); 23] = [
-    ("SOURCE_SETTLE", Bounds { least: 0, most: DAY }),
-    ("SLEEP_TIME", Bounds { least: 1, most: YEAR }),
-    ("RESYNC", Bounds { least: 0, most: YEAR }),
-    ("URL_MAX_BYTES", Bounds { least: 0, most: u32::MAX }),
-    ("REQ_TIMEOUT", Bounds { least: 0, most: DAY }),
-    ("REQ_ANSWER_TIMEOUT", Bounds { least: 0, most: DAY }),
-    ("REQ_RETRY_TOTAL", Bounds { least: 0, most: RETRIES }),
-    ("REQ_RETRY_CONNECT", Bounds { least: 0, most: RETRIES }),
-    ("REQ_RETRY_READ", Bounds { least: 0, most: RETRIES }),
-    ("REQ_RETRY_BACKOFF_FACTOR", Bounds { least: 0, most: 120 }),
-    ("SCRIPT_TIMEOUT", Bounds { least: 1, most: YEAR }),
-    ("SCRIPT_RETRIES", Bounds { least: 0, most: RETRIES }),
-    ("EXEC_TIMEOUT", Bounds { least: 1, most: DAY }),
-    ("EXEC_RETRIES", Bounds { least: 0, most: RETRIES }),
-    ("EXEC_CONCURRENCY", Bounds { least: 1, most: 1000 }),
-    ("EXEC_DELAY", Bounds { least: 0, most: DAY }),
-    ("EXEC_SECRET_DELAY", Bounds { least: 0, most: DAY }),
-    ("KILL_TIMEOUT", Bounds { least: 0, most: YEAR }),
-    ("REACT_WINDOW", Bounds { least: 0, most: DAY }),
-    ("REACT_JITTER", Bounds { least: 0, most: DAY }),
-    ("WATCH_SERVER_TIMEOUT", Bounds { least: 1, most: YEAR }),
-    ("WATCH_CLIENT_TIMEOUT", Bounds { least: 1, most: YEAR }),
-    ("HEALTH_STALE_AFTER", Bounds { least: 0, most: YEAR }),
-];
+pub(crate) const RETRIES: u32 = 1_000_000;
 
 /// Longest part of a number that a warning repeats, in characters.
 const SHOWN_MAX: usize = 24;
+
+/// Bounds from the least to the most.
+pub(crate) const fn from(least: u32, most: u32) -> Bounds {
+    Bounds { least, most }
+}
 
 /// A number within its bounds, and whether more was asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,38 +37,21 @@ pub(crate) struct Number<T> {
     cut: bool,
 }
 
-/// How a number is read.
-pub(crate) type Form<T> = fn(&str, Bounds) -> Result<Number<T>, Expected>;
-
-impl Reader<'_> {
-    /// A number that is required or has a default.
-    pub(crate) fn number<T>(&mut self, name: &'static str, given: &Option<String>, form: Form<T>) -> Option<T> {
-        let number = self.value(name, given, |text| form(text, bounds(name)))?;
-        Some(self.taken(name, given, number))
-    }
-
-    /// A number that has a default in some profiles, and may be absent in others: `Some(None)`.
-    pub(crate) fn defaulted_number<T>(&mut self, name: &'static str, given: &Option<String>, form: Form<T>) -> Option<Option<T>> {
-        let number = self.defaulted(name, given, |text| form(text, bounds(name)))?;
-        Some(number.map(|number| self.taken(name, given, number)))
-    }
-
-    fn taken<T>(&mut self, name: &'static str, given: &Option<String>, number: Number<T>) -> T {
-        if let Some(text) = given.as_deref().filter(|_| number.cut) {
-            let mut shown: String = text.chars().take(SHOWN_MAX).collect();
-            if shown.len() < text.len() {
-                shown.push('…');
-            }
-            let (subject, most) = (self.subject(name), bounds(name).most);
-            self.warnings.push(format!("{subject}={shown} is more than {most}, which is used"));
-        }
-        number.value
+impl<T> Number<T> {
+    /// The number, and a word on what was cut.
+    pub(crate) fn remarked(self, text: &str, bounds: Bounds) -> Remarked<T> {
+        let shown = shortened(text, SHOWN_MAX);
+        (self.value, self.cut.then(|| format!("={shown} is more than {}, which is used", bounds.most)))
     }
 }
 
-/// The bounds of a setting that is a number.
-pub(crate) fn bounds_of(name: &str) -> Option<Bounds> {
-    BOUNDS.iter().find(|(known, _)| *known == name).map(|(_, bounds)| *bounds)
+/// So many characters of a text at most, and a mark where there are more.
+pub(crate) fn shortened(text: &str, longest: usize) -> String {
+    let mut shown: String = text.chars().take(longest).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// Whole seconds.
@@ -127,11 +88,6 @@ fn whole(text: &str, bounds: Bounds) -> Option<Number<u32>> {
     let given: u64 = is_plain.then(|| text.parse().unwrap_or(u64::MAX))?;
     let value = u32::try_from(given).unwrap_or(u32::MAX).min(bounds.most);
     (value >= bounds.least).then_some(Number { value, cut: given > bounds.most.into() })
-}
-
-fn bounds(name: &str) -> Bounds {
-    // Never without: a test has it that every number is in the table.
-    bounds_of(name).unwrap_or(Bounds { least: 0, most: DAY })
 }
 
 fn expected(what: &str, bounds: Bounds, example: &str) -> Expected {

@@ -5,11 +5,12 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::*;
-use crate::cli::Flags;
+use crate::config::Arguments;
 use crate::config::profiles::PROFILES;
-use crate::config::read::exec::Exec;
+use crate::config::read::exec::ExecSettings;
 use crate::config::read::parse::tests::check;
-use crate::config::table::{Fallback, SETTINGS};
+use crate::config::setting::Fallback;
+use crate::config::table::SETTINGS;
 use crate::config::tests::{LEAST, exactly, read};
 use crate::config::{Config, Method};
 use crate::core::policy::Batching;
@@ -73,8 +74,8 @@ fn s12_every_setting_that_takes_a_number_alone_has_bounds() {
     let others = ["DEFAULT_FILE_MODE", "FOLDER_MODE", "HEALTH_PORT", "ERROR_THROTTLE_SLEEP"];
     for setting in SETTINGS.iter().filter(|setting| !others.contains(&setting.name)) {
         let is_number = matches!(setting.default, Fallback::Value(text) if text.parse::<f64>().is_ok());
-        assert_eq!(bounds_of(setting.name).is_some(), is_number, "{}", setting.name);
-        if let (Fallback::Value(text), Some(Bounds { least, most })) = (setting.default, bounds_of(setting.name)) {
+        assert_eq!(setting.bounds.is_some(), is_number, "{}", setting.name);
+        if let (Fallback::Value(text), Some(Bounds { least, most })) = (setting.default, setting.bounds) {
             let value: f64 = text.parse().unwrap();
             assert!(f64::from(least) <= value && value <= f64::from(most), "{}", setting.name);
         }
@@ -89,7 +90,7 @@ fn times(config: &Config) -> Vec<Duration> {
     times.extend(triggers.pods.as_ref().map(|pods| pods.delay).into_iter().chain(triggers.secrets.as_ref().map(|secrets| secrets.delay)));
     times.extend(child.as_ref().map(|child| child.kill_timeout));
     times.extend(config.health.and_then(|health| health.stale_after));
-    times.extend(config.exec.as_ref().map(|Exec { timeout, .. }| *timeout));
+    times.extend(config.exec.as_ref().map(|ExecSettings { timeout, .. }| *timeout));
     times.extend(match config.timing.batching {
         Batching::Window(window) => Some(window),
         Batching::Each => None,
@@ -146,11 +147,11 @@ proptest! {
         let more = [("EXEC_COMMAND", "x"), ("WATCH_PODS_LABELS", "a"), ("SCRIPT", "/s"), ("REQ_URL", "http://h/")];
         let given: Vec<(&str, &str)> = given.iter().map(|(index, value)| (SETTINGS[*index].name, value.as_str())).collect();
         let child = if has_child { vec!["x".into()] } else { vec![] };
-        let flags = Flags { child, ..Flags::default() };
+        let arguments = Arguments { child, ..Arguments::default() };
         let one_by_one = given.iter().map(std::slice::from_ref).chain([&given[..]]);
         for vars in one_by_one {
             // The first value of a name counts.
-            if let Ok(config) = exactly(&[vars, &least, &more, &LEAST].concat(), &flags) {
+            if let Ok(config) = exactly(&[vars, &least, &more, &LEAST].concat(), &arguments) {
                 for time in times(&config) {
                     prop_assert!(Instant::now().checked_add(time * 10).is_some() && time * 10 <= Duration::from_secs(10 * 366 * 86_400), "{time:?}");
                 }

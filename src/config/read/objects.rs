@@ -1,30 +1,35 @@
-//! Settings about objects that are followed by kind, namespace and name, and what becomes of their files.
+//! Settings about objects: which are followed, by labels or by name, and where they come from.
 
-use crate::config::profiles::config_controller;
-use crate::config::read::Reader;
+use std::time::Duration;
+
+use crate::config::profiles::{Dialect, config_controller};
+use crate::config::read::SettingsReader;
+use crate::config::read::form::ValueForm;
 use crate::config::read::names;
-use crate::config::read::parse::{self, Expected};
-use crate::config::table::{self, Fallback};
-use crate::config::{Config, FINALIZER_DOMAIN, Method, Origin, selection_hash};
+use crate::config::read::parse::{self, Expected, MethodName};
+use crate::config::table::{self, Settings};
+use crate::config::{Config, FINALIZER_DOMAIN, Method, ObjectSource, selection_hash};
 use crate::core::object::selector::Selector;
 use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey};
 use crate::core::policy::OnDelete;
 
-/// Objects that are followed one by one.
-pub(crate) struct Objects {
-    /// OBJECT; sorted, without duplicates.
-    pub(crate) keys: Vec<ObjectKey>,
-    /// ON_DELETE.
-    pub(crate) on_delete: OnDelete,
+/// Where objects are looked for.
+pub(crate) struct ObjectPlaces {
+    pub(crate) namespaces: Namespaces,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) names: Vec<NamedObject>,
+    /// Whether the kubeconfig is one that nobody named.
+    pub(crate) implied: bool,
+    pub(crate) source: ObjectSource,
 }
 
 impl Config {
     /// What is projected from where, as one line: source, label, namespaces, kinds, objects. Equal for two runs that want the same
     /// objects.
     pub(crate) fn selection(&self) -> String {
-        let source = match &self.origin {
-            Origin::Cluster { .. } => "cluster".to_owned(),
-            Origin::Manifests(folder) => folder.display().to_string(),
+        let source = match &self.source {
+            ObjectSource::Cluster { .. } => "cluster".to_owned(),
+            ObjectSource::Manifests(folder) => folder.display().to_string(),
         };
         let namespaces = match &self.namespaces {
             Namespaces::All => "ALL".to_owned(),
@@ -76,39 +81,103 @@ impl Config {
     }
 }
 
-impl Reader<'_> {
-    pub(crate) fn objects(&mut self) -> Option<Objects> {
-        let setting = table::find("OBJECT")?;
-        let single = match self.configmap {
+impl SettingsReader<'_> {
+    /// OBJECT and the ConfigMap of k8s-config-controller; sorted, without duplicates.
+    pub(crate) fn objects(&mut self, set: &Settings) -> Option<Vec<ObjectKey>> {
+        let texts = self.texts;
+        let single = match &texts.configmap {
+            None if texts.profile.requires("OBJECT") => self.required("OBJECT", &set.OBJECT).map(|_| None),
             None => Some(None),
-            Some(given) => self.given_as(setting, given.given_by, &given.text, config_controller::configmap).map(Some),
+            Some(given) => {
+                let form = ValueForm::Text(config_controller::configmap);
+                self.parsed(table::find("OBJECT")?, given.by, &given.text, &form).map(Some)
+            }
         };
-        let listed = match self.profile.fallback(setting) {
-            Fallback::Required if self.configmap.is_none() => self.value("OBJECT", &self.raw.object, keys).map(Some),
-            _ => self.optional("OBJECT", &self.raw.object, keys),
-        };
-        let on_delete = self.value("ON_DELETE", &self.raw.on_delete, on_delete);
-        let mut keys = listed?.unwrap_or_default();
+        let mut keys = set.OBJECT.optional()?.unwrap_or_default();
         keys.extend(single?);
         keys.sort();
         keys.dedup();
-        Some(Objects { keys, on_delete: on_delete? })
+        Some(keys)
     }
 
     /// LABEL and LABEL_VALUE; `None` inside where objects are followed by their names alone.
-    pub(crate) fn selector(&mut self) -> Option<Option<Selector>> {
-        if !self.projects() {
-            return Some(None);
+    pub(crate) fn selector(&mut self, set: &Settings) -> Option<Option<Selector>> {
+        let is_named = set.OBJECT.is_given() || self.texts.configmap.is_some();
+        let is_needed = self.texts.profile.requires("LABEL") && !is_named;
+        if !self.projects() || !(set.LABEL.is_given() || is_needed) {
+            return set.LABEL_VALUE.optional().map(|_| None);
         }
-        let is_needed = match self.profile.fallback(table::find("LABEL")?) {
-            Fallback::Required => self.raw.object.is_none() && self.configmap.is_none(),
-            Fallback::Value(_) | Fallback::Described(_) | Fallback::Unset => false,
-        };
-        match self.raw.label.is_some() || is_needed {
-            true => self.labelled().map(Some),
-            false => self.optional("LABEL_VALUE", &self.raw.label_value, parse::label_value).map(|_| None),
+        let (label, value) = (self.required("LABEL", &set.LABEL), set.LABEL_VALUE.optional());
+        let (label, value) = (label?, value?);
+        if self.dialect() == Dialect::Sidecar {
+            let text = value.map_or(label.clone(), |value| format!("{label}={value}"));
+            let subject = self.texts.given("LABEL")?.by;
+            return self.parsed(table::find("LABEL")?, subject, &text, &ValueForm::Text(parse::selector)).map(Some);
         }
+        Some(Some(Selector::label(&label, value.as_deref())))
     }
+
+    /// Whether anything is projected: always, unless nothing at all says so and pods or Secrets are watched.
+    pub(crate) fn projects(&self) -> bool {
+        let is_given = |name: &&str| self.texts.given(name).is_some();
+        let says_so = ["LABEL", "LABEL_VALUE", "FOLDER", "SOURCE", "RESOURCE_NAME", "OBJECT"].iter().any(is_given);
+        let watches = ["WATCH_PODS_LABELS", "WATCH_SECRET_TYPE"].iter().any(is_given) || self.dialect() == Dialect::Director;
+        says_so || self.texts.configmap.is_some() || !watches
+    }
+
+    /// Namespaces, kinds and names among them, and who has the objects.
+    pub(crate) fn places(&mut self, set: &Settings) -> Option<ObjectPlaces> {
+        let namespaces = self.namespaces(set);
+        let (folder, kubeconfig) = (set.SOURCE.value()?, set.KUBECONFIG.optional()?);
+        let context = self.context;
+        // That of whoever sits here is not meant for a program that writes to a cluster, as long as nobody says so.
+        let implied = kubeconfig.is_none() && context.home_kubeconfig.is_some() && !context.in_pod;
+        let looks_at_home = !context.in_pod || self.dialect() != Dialect::Own;
+        let kubeconfig = kubeconfig.or_else(|| context.home_kubeconfig.clone().filter(|_| looks_at_home));
+        let (namespaces, kinds) = (namespaces?, set.RESOURCE.value()?.to_vec());
+        let names = self.fitting(set.RESOURCE_NAME.optional()?.unwrap_or_default(), &namespaces, &kinds)?;
+        let source = folder.map_or(ObjectSource::Cluster { kubeconfig }, ObjectSource::Manifests);
+        Some(ObjectPlaces { namespaces, kinds, names, implied, source })
+    }
+
+    fn namespaces(&mut self, set: &Settings) -> Option<Namespaces> {
+        if let Some(namespaces) = set.NAMESPACE.optional()?.flatten() {
+            return Some(namespaces);
+        }
+        let own = self.context.own_namespace.as_ref().or(self.context.kubeconfig_namespace.as_ref());
+        if own.is_none() {
+            self.note("NAMESPACE", "outside of a pod it is required: ALL, or names of namespaces with commas between them");
+        }
+        own.map(|own| Namespaces::Only(vec![own.clone()]))
+    }
+
+    /// Those names that mean something among these namespaces and kinds.
+    fn fitting(&mut self, names: Vec<NamedObject>, namespaces: &Namespaces, kinds: &[Kind]) -> Option<Vec<NamedObject>> {
+        if names.is_empty() {
+            return Some(names);
+        }
+        let Namespaces::Only(namespaces) = namespaces else {
+            self.warn("RESOURCE_NAME has no effect with NAMESPACE=ALL");
+            return Some(Vec::new());
+        };
+        let fits = |named: &NamedObject| kinds.iter().any(|kind| namespaces.iter().any(|namespace| named.is_within(*kind, namespace)));
+        if !names.iter().any(fits) {
+            self.note("RESOURCE_NAME", "no item is of a kind in RESOURCE and of a namespace in NAMESPACE");
+            return None;
+        }
+        Some(names)
+    }
+}
+
+/// METHOD, and SLEEP_TIME, which counts with others than SLEEP too.
+pub(crate) fn method(set: &Settings) -> Option<(Method, Duration)> {
+    let (method, sleep) = (set.METHOD.value()?, set.SLEEP_TIME.value()?);
+    let method = match method {
+        MethodName::Watch => Method::Watch,
+        MethodName::List => Method::List,
+        MethodName::Sleep => Method::Sleep(sleep),
+    };
+    Some((method, sleep))
 }
 
 /// Kinds and namespaces of all objects that may be followed: by label, if any are, and by name.
@@ -148,22 +217,37 @@ pub(crate) fn default_finalizer(selector: Option<&Selector>, namespaces: &Namesp
     format!("{FINALIZER_DOMAIN}/{}", selection_hash(&parts.iter().map(String::as_str).collect::<Vec<_>>()))
 }
 
-fn keys(text: &str) -> Result<Vec<ObjectKey>, Expected> {
-    let keys: Option<Vec<ObjectKey>> = parse::list(text).iter().map(|item| key(item)).collect();
+/// `KIND/NAMESPACE/NAME` with commas between them.
+pub(crate) fn keys(text: &str) -> Result<Vec<ObjectKey>, Expected> {
+    let key = |item: &String| {
+        let [kind, namespace, name] = parts(item).try_into().ok()?;
+        let kind = Kind::ALL.into_iter().find(|known| known.lower().eq_ignore_ascii_case(kind))?;
+        let is_good = names::is_dns_label(namespace) && names::is_dns_subdomain(name);
+        is_good.then(|| ObjectKey::new(kind, namespace, name))
+    };
+    let keys: Option<Vec<ObjectKey>> = parse::list(text).iter().map(key).collect();
     keys.filter(|keys| !keys.is_empty())
         .ok_or_else(|| "KIND/NAMESPACE/NAME with commas between them, where KIND is configmap or secret".into())
 }
 
-fn key(item: &str) -> Option<ObjectKey> {
-    let mut parts = item.split('/').map(str::trim);
-    let (kind, namespace, name) = (parts.next()?, parts.next()?, parts.next()?);
-    let kind = Kind::ALL.into_iter().find(|known| known.lower().eq_ignore_ascii_case(kind))?;
-    let is_good = parts.next().is_none() && names::is_dns_label(namespace) && names::is_dns_subdomain(name);
-    is_good.then(|| ObjectKey::new(kind, namespace, name))
+/// Items of RESOURCE_NAME.
+pub(crate) fn named(text: &str) -> Result<Vec<NamedObject>, Expected> {
+    let kind = |text: &str| Kind::ALL.into_iter().find(|known| known.lower() == text);
+    let item = |item: &String| {
+        let (namespace, kind, name) = match parts(item).as_slice() {
+            [name] => (None, None, *name),
+            [of, name] => (None, Some(kind(of)?), *name),
+            [namespace, of, name] => (Some((*namespace).to_owned()), Some(kind(of)?), *name),
+            _ => return None,
+        };
+        names::is_plain(name).then(|| NamedObject { namespace, kind, name: name.to_owned() })
+    };
+    let items: Option<Vec<NamedObject>> = parse::list(text).iter().map(item).collect();
+    items.ok_or_else(|| "NAME, KIND/NAME or NAMESPACE/KIND/NAME with commas between them, where KIND is configmap or secret".into())
 }
 
-fn on_delete(text: &str) -> Result<OnDelete, Expected> {
-    parse::choice(text, &[("keep", OnDelete::Keep), ("remove", OnDelete::Remove)])
+fn parts(item: &str) -> Vec<&str> {
+    item.split('/').map(str::trim).collect()
 }
 
 #[cfg(test)]
@@ -183,6 +267,17 @@ mod tests {
             &good,
             &["", ",", "a", "n/a", "configmap/a", "pod/n/a", "n/configmap/a", "configmap/n/a/b", "configmap/N/a", "configmap//a"],
         );
-        check(on_delete, &[("Keep", OnDelete::Keep), ("remove", OnDelete::Remove)], &["delete"]);
+    }
+
+    #[test]
+    fn names_of_objects_have_one_two_or_three_parts() {
+        let named =
+            |namespace: Option<&str>, kind, name: &str| NamedObject { namespace: namespace.map(Into::into), kind, name: name.into() };
+        let good = [
+            ("a", vec![named(None, None, "a")]),
+            ("secret/a , b", vec![named(None, None, "b"), named(None, Some(Kind::Secret), "a")]),
+            ("n/configmap/a.b", vec![named(Some("n"), Some(Kind::ConfigMap), "a.b")]),
+        ];
+        check(super::named, &good, &["pod/a", "a/b/c/d", "n/a/b", "/", "A"]);
     }
 }

@@ -3,12 +3,9 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use crate::config::profiles::{PROFILES, Profile};
 use crate::config::read::names;
-use crate::config::{LogFormat, LogLevel};
+use crate::core::object::Namespaces;
 use crate::core::object::selector::Selector;
-use crate::core::object::{Kind, Namespaces};
-use crate::core::policy::{Adopt, Durability, Order};
 
 /// What would have been accepted: `three or four octal digits, for example 644`.
 pub(crate) type Expected = Cow<'static, str>;
@@ -21,52 +18,20 @@ pub(crate) enum MethodName {
     Sleep,
 }
 
+/// The words that are booleans.
+pub(crate) const BOOLEANS: [(&str, bool); 6] = [("true", true), ("false", false), ("1", true), ("0", false), ("yes", true), ("no", false)];
+
 pub(crate) fn boolean(text: &str) -> Result<bool, Expected> {
-    choice(text, &[("true", true), ("false", false), ("1", true), ("0", false), ("yes", true), ("no", false)])
+    choice(text, &BOOLEANS)
+}
+
+/// Any text.
+pub(crate) fn text(text: &str) -> Result<String, Expected> {
+    Ok(text.to_owned())
 }
 
 pub(crate) fn method(text: &str) -> Result<MethodName, Expected> {
     choice(text, &[("WATCH", MethodName::Watch), ("LIST", MethodName::List), ("SLEEP", MethodName::Sleep)])
-}
-
-pub(crate) fn kinds(text: &str) -> Result<Vec<Kind>, Expected> {
-    let kinds: &[Kind] = choice(text, &[("configmap", &[Kind::ConfigMap] as &[Kind]), ("secret", &[Kind::Secret]), ("both", &Kind::ALL)])?;
-    Ok(kinds.to_vec())
-}
-
-pub(crate) fn order(text: &str) -> Result<Order, Expected> {
-    choice(text, &[("oldest", Order::Oldest), ("newest", Order::Newest)])
-}
-
-pub(crate) fn adopt(text: &str) -> Result<Adopt, Expected> {
-    choice(text, &[("overwrite", Adopt::Overwrite), ("equal", Adopt::Equal), ("never", Adopt::Never)])
-}
-
-pub(crate) fn durability(text: &str) -> Result<Durability, Expected> {
-    choice(text, &[("none", Durability::None), ("each", Durability::Each), ("batch", Durability::Batch)])
-}
-
-pub(crate) fn log_level(text: &str) -> Result<LogLevel, Expected> {
-    choice(
-        text,
-        &[
-            ("error", LogLevel::Error),
-            ("warn", LogLevel::Warn),
-            ("warning", LogLevel::Warn),
-            ("info", LogLevel::Info),
-            ("debug", LogLevel::Debug),
-            ("trace", LogLevel::Trace),
-        ],
-    )
-}
-
-pub(crate) fn log_format(text: &str) -> Result<LogFormat, Expected> {
-    choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
-}
-
-/// LOG_FORMAT of k8s-sidecar.
-pub(crate) fn python_log_format(text: &str) -> Result<LogFormat, Expected> {
-    choice(text, &[("json", LogFormat::SidecarJson), ("logfmt", LogFormat::Logfmt), ("text", LogFormat::Text)])
 }
 
 /// Three or four octal digits.
@@ -76,50 +41,22 @@ pub(crate) fn mode(text: &str) -> Result<u32, Expected> {
     mode.ok_or(Cow::Borrowed("three or four octal digits, for example 644"))
 }
 
-/// Octal digits as Python reads them, up to 7777.
-pub(crate) fn lenient_mode(text: &str) -> Result<u32, Expected> {
-    let digits = text.trim().trim_start_matches("0o").trim_start_matches("0O");
-    let mode = u32::from_str_radix(digits, 8).ok().filter(|mode| *mode <= 0o7777 && digits.bytes().all(|byte| byte.is_ascii_digit()));
-    mode.ok_or(Cow::Borrowed("octal digits up to 7777, for example 644"))
-}
-
-/// METHOD as k8s-sidecar reads it.
-pub(crate) fn lenient_method(text: &str) -> Result<MethodName, Expected> {
-    Ok(match text {
-        "LIST" => MethodName::List,
-        "SLEEP" => MethodName::Sleep,
-        _ => MethodName::Watch,
-    })
-}
-
-/// Namespaces as k8s-sidecar reads them; `None` inside where nothing is named.
-pub(crate) fn lenient_namespaces(text: &str) -> Result<Option<Namespaces>, Expected> {
-    let names = list(text);
-    match names.iter().any(|name| name == "ALL") {
-        true => Ok(Some(Namespaces::All)),
-        false if names.is_empty() => Ok(None),
-        false => namespaces(text).map(Some),
-    }
-}
-
 pub(crate) fn selector(text: &str) -> Result<Selector, Expected> {
     Selector::parse(text).map_err(|_| Cow::Borrowed("a label selector, for example findme, a=1,!b or a in (1,2)"))
-}
-
-pub(crate) fn profile(text: &str) -> Result<(), Expected> {
-    let known = |profile: &&Profile| profile.name.eq_ignore_ascii_case(text);
-    match PROFILES.iter().any(known) {
-        true => Ok(()),
-        false => Err(alternatives(PROFILES.iter().map(|profile| profile.name)).into()),
-    }
 }
 
 pub(crate) fn port(text: &str) -> Result<u16, Expected> {
     digits(text).ok_or(Cow::Borrowed("a port number from 0 (any free port) to 65535"))
 }
 
-pub(crate) fn ip_address(text: &str) -> Result<IpAddr, Expected> {
-    text.parse().map_err(|_| Cow::Borrowed("an IP address, for example 127.0.0.1 or ::"))
+/// As [`port`], of a dialect in which it may come to nothing.
+pub(crate) fn some_port(text: &str) -> Result<Option<u16>, Expected> {
+    port(text).map(Some)
+}
+
+/// An IP address, likewise.
+pub(crate) fn some_ip_address(text: &str) -> Result<Option<IpAddr>, Expected> {
+    text.parse().map(Some).map_err(|_| Cow::Borrowed("an IP address, for example 127.0.0.1 or ::"))
 }
 
 pub(crate) fn label_key(text: &str) -> Result<String, Expected> {
@@ -138,6 +75,11 @@ pub(crate) fn instance(text: &str) -> Result<String, Expected> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let is_instance = |text: &str| (1..=63).contains(&text.len()) && text.bytes().all(is_plain);
     accept(text, is_instance, "1 to 63 of the characters A-Z a-z 0-9 . _ -")
+}
+
+/// As [`namespaces`], of a dialect in which there may be none.
+pub(crate) fn some_namespaces(text: &str) -> Result<Option<Namespaces>, Expected> {
+    namespaces(text).map(Some)
 }
 
 pub(crate) fn namespaces(text: &str) -> Result<Namespaces, Expected> {
@@ -171,7 +113,7 @@ pub(crate) fn list(text: &str) -> Vec<String> {
     entries
 }
 
-fn accept(text: &str, is_valid: impl Fn(&str) -> bool, expected: &'static str) -> Result<String, Expected> {
+pub(crate) fn accept(text: &str, is_valid: impl Fn(&str) -> bool, expected: &'static str) -> Result<String, Expected> {
     if is_valid(text) { Ok(text.to_owned()) } else { Err(Cow::Borrowed(expected)) }
 }
 
@@ -181,13 +123,13 @@ fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
 }
 
 /// One of some words, in any case.
-pub(crate) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Expected> {
+pub(crate) fn choice<T: Clone>(text: &str, choices: &[(&str, T)]) -> Result<T, Expected> {
     let found = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
-    found.map(|(_, value)| *value).ok_or_else(|| Cow::Owned(alternatives(choices.iter().map(|(word, _)| *word))))
+    found.map(|(_, value)| value.clone()).ok_or_else(|| Cow::Owned(alternatives(choices.iter().map(|(word, _)| *word))))
 }
 
 /// `a, b or c`
-fn alternatives<'a>(words: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn alternatives<'a>(words: impl Iterator<Item = &'a str>) -> String {
     let words: Vec<_> = words.collect();
     match words.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
@@ -198,6 +140,11 @@ fn alternatives<'a>(words: impl Iterator<Item = &'a str>) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::config::read::log::{self, LogFormat, LogLevel};
+    use crate::config::tests::read;
+    use crate::core::object::Kind;
+    use crate::core::policy::{Adopt, Durability, OnDelete, Order};
 
     pub(crate) fn check<T: PartialEq + std::fmt::Debug>(parse: impl Fn(&str) -> Result<T, Expected>, good: &[(&str, T)], bad: &[&str]) {
         for (text, expected) in good {
@@ -224,8 +171,13 @@ pub(crate) mod tests {
     #[test]
     fn ports_and_addresses() {
         check(port, &[("0", 0), ("65535", 65535)], &["65536", "-1", "+80", "http", ""]);
-        let good = [("::", "::".parse().unwrap()), ("10.0.0.1", "10.0.0.1".parse().unwrap())];
-        check(ip_address, &good, &["localhost", "[::]", "10.0.0.1:80", "*"]);
+        let good = [("::", "::".parse().ok()), ("10.0.0.1", "10.0.0.1".parse().ok())];
+        check(some_ip_address, &good, &["localhost", "[::]", "10.0.0.1:80", "*"]);
+    }
+
+    /// What a setting becomes of a text.
+    fn of<T>(name: &str, value: impl Fn(Config) -> T) -> impl Fn(&str) -> Result<T, Expected> {
+        move |text| read(&[(name, text)]).map(&value).map_err(|problems| problems.join("\n").into())
     }
 
     #[test]
@@ -233,12 +185,15 @@ pub(crate) mod tests {
         let good = [("watch", MethodName::Watch), ("List", MethodName::List), ("SLEEP", MethodName::Sleep)];
         check(method, &good, &["FOO", "", "LISTS"]);
         let good = [("Both", Kind::ALL.to_vec()), ("SECRET", vec![Kind::Secret]), ("configmap", vec![Kind::ConfigMap])];
-        check(kinds, &good, &["configmaps", "all"]);
-        check(order, &[("Oldest", Order::Oldest), ("newest", Order::Newest)], &["old"]);
+        check(of("RESOURCE", |config| config.kinds), &good, &["configmaps", "all"]);
+        let conflict = of("CONFLICT", |config| config.ownership.conflict);
+        check(conflict, &[("Oldest", Order::Oldest), ("newest", Order::Newest)], &["old"]);
         let good = [("overwrite", Adopt::Overwrite), ("EQUAL", Adopt::Equal), ("never", Adopt::Never)];
-        check(adopt, &good, &["no"]);
+        check(of("ADOPT", |config| config.ownership.adopt), &good, &["no"]);
         let good = [("none", Durability::None), ("Each", Durability::Each), ("batch", Durability::Batch)];
-        check(durability, &good, &["all"]);
+        check(of("DURABILITY", |config| config.files.durability), &good, &["all"]);
+        let on_delete = of("ON_DELETE", |config| config.on_delete);
+        check(on_delete, &[("Keep", OnDelete::Keep), ("remove", OnDelete::Remove)], &["delete"]);
         let good = [
             ("ERROR", LogLevel::Error),
             ("warn", LogLevel::Warn),
@@ -247,8 +202,8 @@ pub(crate) mod tests {
             ("debug", LogLevel::Debug),
             ("TRACE", LogLevel::Trace),
         ];
-        check(log_level, &good, &["warnings", "fatal", "kube_client=trace", "2"]);
-        check(log_format, &[("JSON", LogFormat::Json), ("text", LogFormat::Text)], &["logfmt"]);
+        check(log::level, &good, &["warnings", "fatal", "kube_client=trace", "2"]);
+        check(log::format, &[("JSON", LogFormat::Json), ("text", LogFormat::Text)], &["logfmt"]);
     }
 
     #[test]

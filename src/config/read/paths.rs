@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
+use crate::config::LedgerPlace;
 use crate::config::read::parse::{Expected, list};
-use crate::config::{LedgerPlace, Origin};
 
 /// A path, absolute and without `.`, `..` and doubled slashes.
 pub(crate) fn path(text: &str, current_dir: &Path) -> PathBuf {
@@ -12,15 +12,16 @@ pub(crate) fn path(text: &str, current_dir: &Path) -> PathBuf {
 }
 
 /// Paths with commas between them: sorted, without duplicates.
-pub(crate) fn paths(text: &str, current_dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn paths(text: &str, current_dir: &Path) -> Result<Vec<PathBuf>, Expected> {
     let mut paths: Vec<_> = list(text).iter().map(|entry| path(entry, current_dir)).collect();
     paths.sort();
     paths.dedup();
-    paths
+    Ok(paths)
 }
 
-pub(crate) fn origin_folder(text: &str, current_dir: &Path) -> Option<Origin> {
-    (text != "cluster").then(|| Origin::Manifests(path(text, current_dir)))
+/// SOURCE: `None` where it is a cluster.
+pub(crate) fn manifests(text: &str, current_dir: &Path) -> Result<Option<PathBuf>, Expected> {
+    Ok((text != "cluster").then(|| path(text, current_dir)))
 }
 
 pub(crate) fn kubeconfig(text: &str, current_dir: &Path) -> Result<PathBuf, Expected> {
@@ -44,7 +45,7 @@ pub(crate) fn ledger(text: &str, current_dir: &Path) -> Result<LedgerPlace, Expe
 
 /// Several of them, with commas between them.
 pub(crate) fn ledgers(text: &str, current_dir: &Path) -> Result<Vec<LedgerPlace>, Expected> {
-    super::parse::list(text).iter().map(|entry| ledger(entry, current_dir)).collect()
+    list(text).iter().map(|entry| ledger(entry, current_dir)).collect()
 }
 
 pub(crate) fn staging(text: &str, current_dir: &Path) -> Result<PathBuf, Expected> {
@@ -90,7 +91,7 @@ mod tests {
             assert_eq!(path(text, Path::new("/work")).as_os_str(), expected, "{text}");
         }
         let expected: Vec<PathBuf> = vec!["/a".into(), "/work/b".into()];
-        assert_eq!(paths(" b , /a/,/x/../a", Path::new("/work")), expected);
+        assert_eq!(paths(" b , /a/,/x/../a", Path::new("/work")), Ok(expected));
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::cli::Flags;
 use crate::config::problems::Problems;
-use crate::config::raw::Given;
-use crate::config::read::Reader;
+use crate::config::read::SettingsReader;
 use crate::config::read::objects::{default_finalizer, places};
-use crate::config::{Config, Context, Log, Origin, Verify, gather};
+use crate::config::setting::{Heading, Setting};
+use crate::config::table::Settings;
+use crate::config::texts::Texts;
+use crate::config::{Arguments, Config, Context, LogSettings, ObjectSource, Verify};
 use crate::core::object::{Kind, Namespaces};
 
 /// Which finalizers a release strips.
@@ -36,7 +37,7 @@ pub struct Release {
     /// What is checked of the API server's certificate.
     pub(crate) verify: Verify,
     /// What is logged.
-    pub log: Log,
+    pub log: LogSettings,
 }
 
 impl Config {
@@ -46,38 +47,47 @@ impl Config {
     /// Every problem with those settings at once. SOURCE is one: manifests carry no finalizers of ours.
     pub fn for_release(
         vars: impl Iterator<Item = (String, String)>,
-        flags: &Flags,
+        arguments: &Arguments,
         context: &Context,
         scope: ReleaseScope,
     ) -> Result<Release, Problems> {
-        let given = gather(vars, flags, &context.program)?;
-        let mut reader = Reader::new(&given);
-        let release = read_release(&mut reader, &given, context, scope);
+        let texts = Texts::gather(vars, &arguments.flags, &context.program);
+        let mut reader = SettingsReader::new(&texts, context);
+        let release = read_release(&mut reader, scope);
         reader.finish(release)
     }
 }
 
-fn read_release(reader: &mut Reader<'_>, given: &Given, context: &Context, scope: ReleaseScope) -> Option<Release> {
-    let selected = reader.scope(context);
-    let needs_label = scope == ReleaseScope::Deployment && given.raw.finalizer_name.is_none();
-    let selector = if needs_label { reader.selector() } else { Some(None) };
-    let objects = reader.objects();
-    let finalizer_names = reader.finalizer_names();
-    let verify = reader.connection();
-    let log = reader.log(context);
-    let (selected, (name, former)) = (selected?, finalizer_names?);
-    let Origin::Cluster { kubeconfig } = selected.origin else {
+/// Whether it depends on this setting.
+fn is_wanted(setting: &Setting, needs_label: bool) -> bool {
+    match setting.name {
+        "LABEL" | "LABEL_VALUE" => needs_label,
+        "PROFILE" | "METHOD" | "SLEEP_TIME" => false,
+        "FINALIZER_NAME" | "FINALIZER_FORMER" | "SKIP_TLS_VERIFY" | "DISABLE_X509_STRICT_VERIFICATION" | "ERROR_THROTTLE_SLEEP" => true,
+        _ => matches!(setting.heading, Heading::Objects | Heading::Log),
+    }
+}
+
+fn read_release(reader: &mut SettingsReader<'_>, scope: ReleaseScope) -> Option<Release> {
+    let texts = reader.texts;
+    let needs_label = scope == ReleaseScope::Deployment && texts.given("FINALIZER_NAME").is_none();
+    let set = &Settings::read(reader, |setting| is_wanted(setting, needs_label));
+    let selected = reader.places(set);
+    let selector = if needs_label { reader.selector(set) } else { Some(None) };
+    let (objects, verify, log) = (reader.objects(set), reader.connection(set), reader.log(set));
+    let (selected, name, former) = (selected?, set.FINALIZER_NAME.optional()?, set.FINALIZER_FORMER.optional()?);
+    let ObjectSource::Cluster { kubeconfig } = selected.source else {
         reader.note("SOURCE", "release works on a cluster only, manifests carry no finalizers of ours");
         return None;
     };
-    let (selector, objects) = (selector?, objects?.keys);
+    let (selector, objects) = (selector?, objects?);
     let default = || default_finalizer(selector.as_ref(), &selected.namespaces, &objects);
     let name = name.or_else(|| needs_label.then(default));
-    let names: BTreeSet<_> = name.into_iter().chain(former).collect();
+    let names: BTreeSet<_> = name.into_iter().chain(former.unwrap_or_default()).collect();
     let names = names.into_iter().collect();
     // Whoever names objects and no label has no other objects.
-    let by_label = (given.raw.label.is_some() || objects.is_empty()).then_some((selected.kinds.as_slice(), &selected.namespaces));
-    let (kinds, namespaces) = places(by_label, &objects);
+    let is_labelled = texts.given("LABEL").is_some() || objects.is_empty();
+    let (kinds, namespaces) = places(is_labelled.then_some((selected.kinds.as_slice(), &selected.namespaces)), &objects);
     Some(Release { names, scope, namespaces, kinds, kubeconfig, verify: verify?, log: log? })
 }
 
@@ -87,7 +97,7 @@ mod tests {
     use crate::config::tests::{LEAST, context, default_config, lines, owned};
 
     fn release(vars: &[(&str, &str)], scope: ReleaseScope) -> Result<Release, Vec<String>> {
-        Config::for_release(owned(vars), &Flags::default(), &context(), scope).map_err(lines)
+        Config::for_release(owned(vars), &Arguments::default(), &context(), scope).map_err(lines)
     }
 
     #[test]

@@ -1,18 +1,20 @@
-//! Settings about what follows a change on this machine: script, signal.
+//! Settings about what follows a change: request, script, signal.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::config::read::Reader;
-use crate::config::read::parse::{self, Expected};
-use crate::config::read::{numbers, paths};
+use crate::config::profiles::Dialect;
+use crate::config::read::SettingsReader;
+use crate::config::read::parse::Expected;
+use crate::config::read::web::Redacted;
+use crate::config::table::Settings;
 use crate::core::policy::Batching;
 
 /// The script that follows a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Script {
+pub(crate) struct ScriptSettings {
     /// SCRIPT.
     pub(crate) path: PathBuf,
     /// SCRIPT_TIMEOUT.
@@ -48,7 +50,7 @@ pub(crate) struct Timing {
 
 /// The signal that follows a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Signalling {
+pub(crate) struct SignalSettings {
     /// SIGNAL.
     pub(crate) signal: Signal,
     /// Who gets it.
@@ -64,17 +66,58 @@ pub(crate) enum SignalTarget {
     Pidfile(PathBuf),
 }
 
-impl Reader<'_> {
-    pub(crate) fn timing(&mut self) -> Option<Timing> {
-        let window = self.defaulted_number("REACT_WINDOW", &self.raw.react_window, numbers::decimal_seconds);
-        let per_batch = self.value("REQ_ONCE_PER_BATCH", &self.raw.req_once_per_batch, parse::boolean);
-        let on_start = self.value("REACT_ON_START", &self.raw.react_on_start, parse::boolean);
-        let jitter = self.number("REACT_JITTER", &self.raw.react_jitter, numbers::decimal_seconds);
-        let (on_start, jitter) = (on_start?, jitter?);
-        if on_start && !self.projects() {
-            self.warnings.push("REACT_ON_START has no effect where nothing is projected: EXEC_ON_START is for that".to_owned());
+/// The request that follows a change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ReloadRequest {
+    /// REQ_URL. It may carry credentials: show its origin only.
+    pub(crate) url: Redacted,
+    /// REQ_METHOD, in upper case.
+    pub(crate) method: String,
+    /// REQ_PAYLOAD as JSON; `None`: an empty body without a type.
+    pub(crate) payload: Option<Redacted>,
+    /// REQ_SKIP_INIT: not after the initial pass.
+    pub(crate) skips_initial: bool,
+}
+
+/// What follows a change.
+pub(crate) struct Reactions {
+    pub(crate) signal: Option<SignalSettings>,
+    pub(crate) request: Option<ReloadRequest>,
+    pub(crate) script: Option<ScriptSettings>,
+    pub(crate) timing: Timing,
+}
+
+impl Reactions {
+    fn are_none(&self) -> bool {
+        self.request.is_none() && self.script.is_none() && self.signal.is_none()
+    }
+}
+
+impl SettingsReader<'_> {
+    pub(crate) fn reactions(&mut self, set: &Settings) -> Option<Reactions> {
+        let (signal, timing) = (self.signalling(set), self.timing(set));
+        let url = set.REQ_URL.optional()?;
+        let (skips_initial, timing) = (set.REQ_SKIP_INIT.value()?, timing?);
+        if skips_initial && timing.on_start && url.is_some() {
+            self.warn("REQ_SKIP_INIT has no effect with REACT_ON_START=true");
         }
-        let batching = match (window?, per_batch?) {
+        let (method, payload) = (set.REQ_METHOD.value()?, set.REQ_PAYLOAD.optional()?);
+        let (timeout, environment) = (set.SCRIPT_TIMEOUT.value()?, set.SCRIPT_ENV.value()?);
+        let retries = set.SCRIPT_RETRIES.value()?;
+        Some(Reactions {
+            signal: signal?,
+            request: url.zip(method).map(|(url, method)| ReloadRequest { url, method, payload, skips_initial }),
+            script: set.SCRIPT.optional()?.map(|path| ScriptSettings { path, timeout, environment, retries }),
+            timing,
+        })
+    }
+
+    fn timing(&mut self, set: &Settings) -> Option<Timing> {
+        let (on_start, jitter) = (set.REACT_ON_START.value()?, set.REACT_JITTER.value()?);
+        if on_start && !self.projects() {
+            self.warn("REACT_ON_START has no effect where nothing is projected: EXEC_ON_START is for that");
+        }
+        let batching = match (set.REACT_WINDOW.optional()?, set.REQ_ONCE_PER_BATCH.value()?) {
             (Some(Duration::ZERO), _) | (None, false) => Batching::Each,
             (Some(window), _) => Batching::Window(window),
             (None, true) => Batching::Window(WINDOW),
@@ -82,11 +125,8 @@ impl Reader<'_> {
         Some(Timing { batching, on_start, jitter })
     }
 
-    pub(crate) fn signalling(&mut self, current_dir: &Path) -> Option<Option<Signalling>> {
-        let process = self.optional("SIGNAL_PROCESS", &self.raw.signal_process, |text| Ok(text.to_owned()));
-        let pidfile = self.optional("SIGNAL_PIDFILE", &self.raw.signal_pidfile, |text| Ok(paths::path(text, current_dir)));
-        let signal = self.value("SIGNAL", &self.raw.signal, signal);
-        let target = match (process?, pidfile?) {
+    fn signalling(&mut self, set: &Settings) -> Option<Option<SignalSettings>> {
+        let target = match (set.SIGNAL_PROCESS.optional()?, set.SIGNAL_PIDFILE.optional()?) {
             (Some(_), Some(_)) => {
                 self.note("SIGNAL_PIDFILE", "cannot be used together with SIGNAL_PROCESS");
                 return None;
@@ -95,14 +135,45 @@ impl Reader<'_> {
             (None, Some(file)) => Some(SignalTarget::Pidfile(file)),
             (None, None) => None,
         };
-        let signal = signal?;
-        Some(target.map(|target| Signalling { signal, target }))
+        let signal = set.SIGNAL.value()?;
+        Some(target.map(|target| SignalSettings { signal, target }))
+    }
+
+    /// Notes what is to be told of files where there are none.
+    pub(crate) fn tells_of_files(&mut self) {
+        if self.projects() {
+            return;
+        }
+        let texts = self.texts;
+        for name in ["REQ_URL", "SCRIPT", "SIGNAL_PROCESS", "SIGNAL_PIDFILE"].into_iter().filter(|name| texts.given(name).is_some()) {
+            self.note(name, "is told of files, and there are none: set FOLDER, and LABEL or OBJECT");
+        }
+    }
+
+    /// Notes a problem where a profile asks for somebody who is told of changes and there is nobody: `None` if somebody else is.
+    /// Commands that only look need nobody.
+    pub(crate) fn somebody_is_told(&mut self, reactions: Option<&Reactions>) {
+        if self.dialect() == Dialect::Controller && reactions.is_some_and(Reactions::are_none) {
+            self.note("REQ_URL", "nobody is told of changes: give a command after --, or a URL as --reload-http or REQ_URL");
+        }
     }
 }
 
-/// What a script has of our environment.
-pub(super) fn environment(text: &str) -> Result<Environment, Expected> {
-    parse::choice(text, &[("clean", Environment::Clean), ("all", Environment::All)])
+/// REQ_METHOD, in upper case.
+pub(crate) fn request_method(text: &str) -> Result<Option<String>, Expected> {
+    let method = text.to_ascii_uppercase();
+    match method.as_str() {
+        "GET" | "POST" | "PUT" | "PATCH" => Ok(Some(method)),
+        _ => Err("GET, POST, PUT or PATCH".into()),
+    }
+}
+
+/// REQ_PAYLOAD: JSON stays as it is; any other text becomes a JSON string.
+pub(crate) fn payload(text: &str) -> Result<Redacted, Expected> {
+    Ok(Redacted(match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        Ok(_) => text.to_owned(),
+        Err(_) => serde_json::Value::from(text).to_string(),
+    }))
 }
 
 const NAMES: [(&str, Signal); 12] = [
@@ -126,9 +197,67 @@ pub(crate) fn signal_name(signal: Signal) -> &'static str {
 }
 
 /// A signal by its name, with or without SIG, or its number.
-pub(super) fn signal(text: &str) -> Result<Signal, Expected> {
+pub(crate) fn signal(text: &str) -> Result<Signal, Expected> {
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let named = NAMES.iter().find(|(known, signal)| *known == name || signal.as_raw().to_string() == name).map(|(_, signal)| *signal);
     named.ok_or_else(|| format!("{} or the number of one of them", NAMES.map(|(name, _)| name).join(", ")).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::config::read::parse::tests::check;
+    use crate::config::read::web::{CredentialOrigins, Downloads};
+    use crate::config::tests::{at, default_config, read};
+    use crate::core::discretion::Output;
+    use crate::core::policy::OnReloadFailure;
+
+    #[test]
+    fn payloads_are_json_or_become_a_json_string() {
+        for (text, expected) in [("{\"a\": 1}", "{\"a\": 1}"), ("hello", "\"hello\""), ("", "\"\""), ("1", "1"), ("a\"b", "\"a\\\"b\"")] {
+            assert_eq!(payload(text), Ok(Redacted(expected.to_owned())));
+        }
+    }
+
+    #[test]
+    fn methods_are_taken_in_any_case() {
+        check(request_method, &[("post", Some("POST".to_owned())), ("Get", Some("GET".to_owned()))], &["DELETE", ""]);
+    }
+
+    #[test]
+    fn everything_that_is_told_can_be_set() {
+        let vars = [
+            ("REQ_URL", "http://c/reload"),
+            ("REQ_METHOD", "post"),
+            ("REQ_PAYLOAD", "text"),
+            ("REQ_SKIP_INIT", "true"),
+            ("SCRIPT", "s.sh"),
+            ("SCRIPT_TIMEOUT", "9"),
+            ("SCRIPT_RETRIES", "7"),
+            ("SIGNAL_PROCESS", "nginx"),
+            ("SIGNAL", "sigusr1"),
+            ("REACT_OUTPUT", "always"),
+            ("ON_RELOAD_FAILURE", "unready"),
+            ("REACT_WINDOW", "3"),
+            ("REACT_JITTER", "0.5"),
+        ];
+        let (url, payload) = (Redacted("http://c/reload".into()), Some(Redacted("\"text\"".into())));
+        let (timeout, environment) = (Duration::from_secs(9), Environment::Clean);
+        let batching = Batching::Window(Duration::from_secs(3));
+        let config = default_config();
+        let credential_origins = CredentialOrigins::Only(vec![at("c")]);
+        let expected = Config {
+            request: Some(ReloadRequest { url, method: "POST".into(), payload, skips_initial: true }),
+            script: Some(ScriptSettings { path: "/work/s.sh".into(), timeout, environment, retries: 7 }),
+            signal: Some(SignalSettings { signal: Signal::USR1, target: SignalTarget::Process("nginx".into()) }),
+            react_output: Output::Always,
+            on_reload_failure: OnReloadFailure::Unready,
+            timing: Timing { batching, on_start: false, jitter: Duration::from_millis(500) },
+            downloads: Downloads { credential_origins, ..config.downloads.clone() },
+            ..config
+        };
+        assert_eq!(read(&vars), Ok(expected));
+    }
 }

@@ -1,7 +1,7 @@
 use super::*;
-use crate::cli::Flags;
-use crate::config::tests::{context, default_config, exactly, owned, read};
-use crate::config::{Config, Context, LedgerPlace, Origin};
+use crate::config::Arguments;
+use crate::config::tests::{context, default_config, exactly, flags, owned, read};
+use crate::config::{Config, Context, LedgerPlace, ObjectSource};
 
 const DOVECOT: [(&str, &str); 3] =
     [("DOVECOT_NAMESPACE", "mail"), ("DOVECOT_LABELS", "app=dovecot"), ("DOVECOT_DIRECTOR_LABELS", "app in (director)")];
@@ -18,8 +18,8 @@ fn selector(text: &str) -> Selector {
 }
 
 /// What is watched according to these variables alone.
-fn watched(vars: &[(&str, &str)]) -> Result<Triggers, Vec<String>> {
-    exactly(vars, &Flags::default()).map(|config| config.triggers)
+fn watched(vars: &[(&str, &str)]) -> Result<TriggerSettings, Vec<String>> {
+    exactly(vars, &Arguments::default()).map(|config| config.triggers)
 }
 
 #[test]
@@ -33,21 +33,21 @@ fn pods_and_secrets_are_watched_when_they_are_named() {
         ("WATCH_SECRET_LABELS", "for=mail"),
         ("EXEC_SECRET_DELAY", "5"),
     ];
-    let expected = Triggers {
+    let expected = TriggerSettings {
         start: false,
         files: true,
         pods: Some(PodTrigger { selector: selector("app=dovecot,!old"), delay: Duration::from_millis(500) }),
         secrets: Some(SecretTrigger { of_type: "kubernetes.io/tls".into(), selector: selector("for=mail"), delay: seconds(5) }),
     };
     assert_eq!(read(&vars).map(|config| config.triggers), Ok(expected.clone()));
-    let without_files = Triggers { files: false, ..expected };
+    let without_files = TriggerSettings { files: false, ..expected };
     assert_eq!(read(&[&vars[..], &[("EXEC_ON", "none")]].concat()).map(|config| config.triggers), Ok(without_files));
 }
 
 #[test]
 fn without_anything_to_project_neither_label_nor_folder_is_required() {
     let vars = [TARGETS, COMMAND, ("WATCH_PODS_LABELS", "app=dovecot")];
-    let config = exactly(&vars, &Flags::default()).unwrap();
+    let config = exactly(&vars, &Arguments::default()).unwrap();
     assert_eq!((config.projects(), config.triggers.files, config.finalizers), (false, false, None));
 }
 
@@ -96,13 +96,13 @@ fn a_selector_of_everything_and_delays_without_meaning_are_refused() {
 // PROFILE=dovecot-director
 
 fn director(vars: &[(&str, &str)]) -> Result<Config, Vec<String>> {
-    exactly(&[&DOVECOT[..], vars].concat(), &Flags::default())
+    exactly(&[&DOVECOT[..], vars].concat(), &Arguments::default())
 }
 
 #[test]
 fn the_variables_of_the_dovecot_director_controller_are_enough() {
     let config = director(&[]).unwrap();
-    let expected = Triggers {
+    let expected = TriggerSettings {
         start: false,
         files: false,
         pods: Some(PodTrigger { selector: selector("app=dovecot"), delay: Duration::ZERO }),
@@ -121,18 +121,18 @@ fn what_the_dovecot_director_controller_needs_is_missed_by_its_name() {
         let mut given = DOVECOT.to_vec();
         for empty in ["", " "] {
             given[at].1 = empty;
-            let problems = exactly(&given, &Flags::default()).unwrap_err();
+            let problems = exactly(&given, &Arguments::default()).unwrap_err();
             assert!(problems.len() == 1 && problems[0].starts_with(&format!("{name} is required: ")), "{problems:?}");
         }
         given.remove(at);
-        let problems = exactly(&given, &Flags::default()).unwrap_err();
+        let problems = exactly(&given, &Arguments::default()).unwrap_err();
         assert!(problems.len() == 1 && problems[0].starts_with(&format!("{name} is required: ")), "{problems:?}");
     }
 }
 
 #[test]
 fn a_bad_label_of_the_dovecot_director_controller_is_named_as_it_was_given() {
-    let problems = exactly(&[DOVECOT[0], ("DOVECOT_LABELS", "a b"), DOVECOT[2]], &Flags::default()).unwrap_err();
+    let problems = exactly(&[DOVECOT[0], ("DOVECOT_LABELS", "a b"), DOVECOT[2]], &Arguments::default()).unwrap_err();
     assert!(problems.len() == 1 && problems[0].starts_with("DOVECOT_LABELS=\"a b\": expected a label selector"), "{problems:?}");
 }
 
@@ -149,39 +149,39 @@ fn sync_frequency_duration_is_read_as_the_original_does() {
 #[test]
 fn the_variables_of_the_dovecot_director_controller_count_in_its_profile_alone() {
     let vars = [("PROFILE", "default"), ("LABEL", "findme"), ("FOLDER", "/rules"), DOVECOT[0], DOVECOT[1], DOVECOT[2]];
-    assert_eq!(exactly(&vars, &Flags::default()), Ok(default_config()));
+    assert_eq!(exactly(&vars, &Arguments::default()), Ok(default_config()));
 }
 
 #[test]
 fn our_own_settings_beat_those_of_the_dovecot_director_controller() {
     let config = director(&[("WATCH_PODS_LABELS", "own"), ("WATCH_SECRET_TYPE", "Opaque")]).unwrap();
-    let Triggers { pods, secrets, .. } = config.triggers;
+    let TriggerSettings { pods, secrets, .. } = config.triggers;
     assert_eq!((pods.unwrap().selector, secrets.unwrap().of_type), (selector("own"), "Opaque".to_owned()));
 }
 
 #[test]
 fn the_profile_can_be_chosen_by_its_name_and_by_that_of_the_program() {
     let ours = [("EXEC_NAMESPACE", "mail"), ("WATCH_PODS_LABELS", "app=dovecot"), TARGETS];
-    let by_name = exactly(&[&ours[..], &[("PROFILE", "dovecot-director")]].concat(), &Flags::default()).unwrap();
+    let by_name = exactly(&[&ours[..], &[("PROFILE", "dovecot-director")]].concat(), &Arguments::default()).unwrap();
     assert!(by_name.triggers.secrets.is_some());
     let context = Context { program: "dovecot-director".into(), ..context() };
-    assert_eq!(Config::from_vars(owned(&ours), &Flags::default(), &context), Ok(by_name));
+    assert_eq!(Config::from_vars(owned(&ours), &Arguments::default(), &context), Ok(by_name));
 }
 
 #[test]
 fn a_kubeconfig_is_given_as_the_original_takes_it() {
-    let flags = Flags { director_kubeconfig: Some("/k".into()), ..Flags::default() };
-    assert_eq!(exactly(&DOVECOT, &flags).map(|config| config.origin), Ok(Origin::Cluster { kubeconfig: Some("/k".into()) }));
+    let arguments = flags(&[("-c", "/k")]);
+    assert_eq!(exactly(&DOVECOT, &arguments).map(|config| config.source), Ok(ObjectSource::Cluster { kubeconfig: Some("/k".into()) }));
     let home = Context { home_kubeconfig: Some("/home/k".into()), ..context() };
-    let config = Config::from_vars(owned(&DOVECOT), &Flags::default(), &home);
-    assert_eq!(config.map(|config| config.origin), Ok(Origin::Cluster { kubeconfig: Some("/home/k".into()) }));
+    let config = Config::from_vars(owned(&DOVECOT), &Arguments::default(), &home);
+    assert_eq!(config.map(|config| config.source), Ok(ObjectSource::Cluster { kubeconfig: Some("/home/k".into()) }));
 }
 
 #[test]
 fn r15_where_nothing_is_projected_a_ledger_is_a_path_and_a_start_is_that_of_the_command() {
     let warnings = |vars: &[(&str, &str)]| {
         let vars = [&[TARGETS, COMMAND, ("WATCH_PODS_LABELS", "app=dovecot")], vars].concat();
-        exactly(&vars, &Flags::default()).map(|config| (config.ledger, config.warnings))
+        exactly(&vars, &Arguments::default()).map(|config| (config.ownership.ledger, config.warnings))
     };
     let path = LedgerPlace::Path("/state/ledger".into());
     assert_eq!(warnings(&[("LEDGER", "/state/ledger"), ("EXEC_ON_START", "true")]), Ok((path, vec![])));

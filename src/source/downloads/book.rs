@@ -6,14 +6,14 @@ use std::sync::Arc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::config::read::web::Origin;
+use crate::config::read::origin::Origin;
 use crate::core::object::remote::RemoteFiles;
 use crate::core::object::{ObjectKey, Payload};
 use crate::core::path::TargetPath;
 use crate::core::retry::Attempts;
 use crate::core::room::give_back;
 use crate::web::Validators;
-use crate::web::address::{Secrecy, origin, quoted};
+use crate::web::address::{Secrecy, quoted};
 use crate::web::error::WebError;
 
 /// Questions under way at once.
@@ -115,7 +115,7 @@ impl Book {
                 old => {
                     old.iter().for_each(|old| self.call_off(&name, old));
                     let failing = old.is_some_and(|old| old.failing && old.url == remote.url);
-                    let server = text(&remote.url).and_then(origin);
+                    let server = text(&remote.url).and_then(Origin::parse);
                     let (validators, attempts) = Default::default();
                     let mut file =
                         File { url: remote.url, ticket: remote.ticket, server, validators, attempts, failing, state: State::Done };

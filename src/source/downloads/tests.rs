@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::config::read::web::{CredentialOrigins, Credentials, Encoding, Given, Headers, Web};
+use crate::config::read::web::{BasicCredentials, CredentialOrigins, Encoding, Headers, TextOrFile, WebSettings};
 use crate::core::object::remote::Remote;
 use crate::core::object::{Kind, Payload};
 use crate::core::path::Roots;
@@ -41,9 +41,9 @@ fn retry(settings: Settings) -> Retry {
     Retry { total: settings.retries, connect: 100, read: settings.retries, backoff: Duration::ZERO }
 }
 
-fn web_of(settings: Settings) -> Web {
-    let nothing = Given { file: None, text: None };
-    Web {
+fn web_of(settings: Settings) -> WebSettings {
+    let nothing = TextOrFile { file: None, text: None };
+    WebSettings {
         timeout: settings.timeout,
         answer_timeout: Duration::from_secs(5),
         retry: retry(settings),
@@ -51,7 +51,7 @@ fn web_of(settings: Settings) -> Web {
         ca_bundle: None,
         server_errors_are_final: false,
         headers: Headers::default(),
-        credentials: Credentials { username: nothing.clone(), password: nothing, encoding: Encoding::Latin1 },
+        credentials: BasicCredentials { username: nothing.clone(), password: nothing, encoding: Encoding::Latin1 },
     }
 }
 

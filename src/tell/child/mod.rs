@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::config::read::child::Child as Settings;
+use crate::config::read::child::ChildSettings;
 use crate::health::Health;
 use crate::tell::child::owner::{Owner, Signals, Tellings};
 use crate::tell::{Fault, Fired, Reaction};
@@ -72,7 +72,7 @@ pub(crate) struct Reload {
 ///
 /// # Errors
 /// When the system refuses a handler.
-pub(crate) fn own(settings: Settings, health: Health) -> std::io::Result<Child> {
+pub(crate) fn own(settings: ChildSettings, health: Health) -> std::io::Result<Child> {
     let (controls, mailbox) = mpsc::channel(MAILBOX);
     let started = Arc::new(watch::Sender::new(None));
     let (end, ended) = watch::channel(None);

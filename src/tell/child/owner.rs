@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::aside;
-use crate::config::read::child::{Child as Settings, Reload, Restart};
+use crate::config::read::child::{ChildReload, ChildSettings, RestartPolicy};
 use crate::config::read::reload::signal_name;
 use crate::core::retry::Trouble;
 use crate::core::tell::pace::FaultKind;
@@ -37,7 +37,7 @@ type Answer = oneshot::Sender<Result<(), Fault>>;
 
 /// See the module's header.
 pub(super) struct Owner {
-    settings: Settings,
+    settings: ChildSettings,
     mailbox: mpsc::Receiver<Control>,
     signals: Signals,
     tellings: Tellings,
@@ -119,7 +119,7 @@ impl Meant {
 }
 
 impl Owner {
-    pub(super) fn new(settings: Settings, mailbox: mpsc::Receiver<Control>, signals: Signals, tellings: Tellings) -> Self {
+    pub(super) fn new(settings: ChildSettings, mailbox: mpsc::Receiver<Control>, signals: Signals, tellings: Tellings) -> Self {
         Self { settings, mailbox, signals, tellings, restarts: Restarts::default(), phase: Phase::Waiting }
     }
 
@@ -211,7 +211,7 @@ impl Owner {
     /// The child ended although nobody asked it to.
     fn gone(&mut self, code: u8, ran: Duration) -> Phase {
         match self.settings.restart {
-            Restart::Never => {
+            RestartPolicy::Never => {
                 match code {
                     0 => tracing::info!(code, "the child ended, and so do we"),
                     _ => tracing::error!(code, "the child ended, and so do we"),
@@ -219,7 +219,7 @@ impl Owner {
                 self.tellings.ended.send_replace(Some(code));
                 Phase::Ended
             }
-            Restart::Always => {
+            RestartPolicy::Always => {
                 let pause = self.restarts.after(ran);
                 tracing::warn!(code, pause_seconds = pause.as_secs(), "the child ended, it is started again");
                 let now = Instant::now();
@@ -245,8 +245,8 @@ impl Owner {
                 (Err(Fault::new(kind, DEAD.to_owned())), self.rest(code, earliest, earliest))
             }
             (phase @ Phase::Resting { .. }, _) => (Err(Fault::later(DEAD.to_owned())), phase),
-            (Phase::Running(process), Reload::Signal(signal)) => (process.tell(signal).await, Phase::Running(process)),
-            (Phase::Running(process), Reload::Restart) => {
+            (Phase::Running(process), ChildReload::Signal(signal)) => (process.tell(signal).await, Phase::Running(process)),
+            (Phase::Running(process), ChildReload::Restart) => {
                 return self.ask_to_end(process, self.settings.kill_signal, Then::Again(Some(answer)));
             }
             (phase @ Phase::Stopping { then: Then::Again(_), .. }, _) => {

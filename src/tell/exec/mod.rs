@@ -17,7 +17,7 @@ use crate::api::ApiServer;
 use crate::api::access::{self, Need};
 use crate::api::exec::{Command, Exit, Output, Tail, run};
 use crate::api::failure::Failure;
-use crate::config::read::exec::Exec as Settings;
+use crate::config::read::exec::ExecSettings;
 use crate::core::discretion::{Frankness, Listener, Since};
 use crate::core::object::{Kind, ObjectKey};
 use crate::core::retry::{Retry, Trouble};
@@ -31,7 +31,7 @@ use crate::tell::{Fault, Fired, Reaction, words};
 
 /// See the module's header.
 pub(crate) struct Exec {
-    settings: Settings,
+    settings: ExecSettings,
     api: ApiServer,
     listener: Listener,
     /// What was known before the first attempt since something was new.
@@ -65,7 +65,7 @@ enum End {
 
 impl Exec {
     /// A reaction that runs a command, and tells of it by `events`, if anywhere.
-    pub(crate) fn new(settings: Settings, api: ApiServer, events: Option<EventSender>, listener: Listener, backoff: Duration) -> Self {
+    pub(crate) fn new(settings: ExecSettings, api: ApiServer, events: Option<EventSender>, listener: Listener, backoff: Duration) -> Self {
         let tellings = Tellings { events, namespace: settings.namespace.clone(), failing: Failing::default(), told: HashMap::new() };
         Self { settings, api, listener, first: None, tellings, backoff, heeds_files: true, done: HashSet::new(), alone: false }
     }
@@ -86,7 +86,7 @@ impl Exec {
         };
         let alone = std::mem::replace(&mut self.alone, found.is_empty());
         if found.is_empty() && !alone {
-            let Settings { labels, namespace, .. } = &self.settings;
+            let ExecSettings { labels, namespace, .. } = &self.settings;
             warn!(%labels, %namespace, skipped, "there is no pod to run the command in");
         }
         self.tellings.told.retain(|uid, _| found.iter().any(|target| target.uid == *uid));
@@ -222,7 +222,7 @@ impl Failed {
     }
 }
 
-async fn end(api: &ApiServer, settings: &Settings, target: Target) -> (Target, End, Output) {
+async fn end(api: &ApiServer, settings: &ExecSettings, target: Target) -> (Target, End, Output) {
     let mut output = Output::default();
     let command = Command { namespace: &settings.namespace, pod: &target.pod, container: &target.container, argv: &settings.command };
     let end = match timeout(settings.timeout, run(api, command, &mut output)).await {
@@ -233,7 +233,7 @@ async fn end(api: &ApiServer, settings: &Settings, target: Target) -> (Target, E
     (target, end, output)
 }
 
-fn why(end: &End, settings: &Settings) -> String {
+fn why(end: &End, settings: &ExecSettings) -> String {
     match end {
         End::Exit(Exit::Done) => "exit code 0".to_owned(),
         End::Exit(Exit::Code(code)) => format!("exit code {code}"),

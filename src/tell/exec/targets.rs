@@ -11,7 +11,7 @@ use crate::api::failure::Failure;
 use crate::api::list::{Pages, Paging};
 use crate::api::pod::PodStatus;
 use crate::api::{ApiServer, BODY_BYTES_MAX, objects};
-use crate::config::read::exec::{AskedPods, Exec};
+use crate::config::read::exec::{AskedPods, ExecSettings};
 use crate::core::object::Kind;
 use crate::core::object::selector::Selector;
 
@@ -30,9 +30,9 @@ pub(crate) struct Which<'a> {
     only_ready: bool,
 }
 
-impl<'a> From<&'a Exec> for Which<'a> {
-    fn from(exec: &'a Exec) -> Self {
-        let Exec { labels, namespace, container, only_ready, .. } = exec;
+impl<'a> From<&'a ExecSettings> for Which<'a> {
+    fn from(exec: &'a ExecSettings) -> Self {
+        let ExecSettings { labels, namespace, container, only_ready, .. } = exec;
         Self { labels, namespace, container: container.as_deref(), only_ready: *only_ready }
     }
 }
@@ -127,7 +127,7 @@ mod tests {
     use crate::config::read::exec::tests::exec;
 
     /// The targets among these pods, and how many are none.
-    fn page(pods: &Value, exec: &Exec) -> (Vec<Target>, usize) {
+    fn page(pods: &Value, exec: &ExecSettings) -> (Vec<Target>, usize) {
         let read = |value: &Value| serde_json::from_value::<Pod>(value.clone()).unwrap().target(exec.into());
         let pods: Vec<Option<Target>> = pods.as_array().unwrap().iter().map(read).collect();
         let skipped = pods.iter().filter(|pod| pod.is_none()).count();
@@ -152,7 +152,7 @@ mod tests {
             pod.pointer_mut(parent).unwrap()[field] = value;
             pod
         };
-        let any = Exec { only_ready: false, ..exec() };
+        let any = ExecSettings { only_ready: false, ..exec() };
         let table = [
             (running("True"), true, true),
             (running("False"), false, true),
@@ -174,8 +174,8 @@ mod tests {
     fn the_container_is_the_one_that_is_set_else_the_annotated_else_the_first() {
         let mut annotated = running("True");
         annotated["metadata"]["annotations"] = json!({DEFAULT_CONTAINER: "two"});
-        let set = Exec { container: Some("three".to_owned()), ..exec() };
-        let targets = |exec: &Exec| page(&json!([running("True"), annotated]), exec).0;
+        let set = ExecSettings { container: Some("three".to_owned()), ..exec() };
+        let targets = |exec: &ExecSettings| page(&json!([running("True"), annotated]), exec).0;
         assert_eq!(targets(&exec()), [target("one"), target("two")]);
         assert_eq!(targets(&set), [target("three"), target("three")]);
     }
