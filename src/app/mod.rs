@@ -26,7 +26,6 @@ use crate::api::ApiServer;
 use crate::api::metadata;
 use crate::app::engine::{Ended, EngineLoop, Servers};
 use crate::app::publish::Publisher;
-use crate::app::reactions::Means;
 use crate::app::shutdown::Shutdown;
 use crate::config::{Config, LedgerPlace, Method, ObjectSource, Wording};
 use crate::core::backoff::random;
@@ -45,7 +44,7 @@ use crate::health::Health;
 use crate::report::farewell::Home;
 use crate::report::{self, events, finalizers, sweep};
 use crate::serve;
-use crate::tell::child;
+use crate::tell::{Means, child};
 use crate::web;
 
 /// Objects that wait for us to go are released within this when we are asked to stop.
@@ -91,8 +90,9 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     let ended = match &api {
         Some(api) if !config.projects() => {
             let discretion = &Discretion::new(config.react_output);
-            let means = Means { client: None, api: Some(api), events, child: None, health: &health, discretion };
-            let runner = reactions::start(&config, means).context("nothing is projected, and nobody is to be told of anything")?;
+            let means = Means { client: None, api: Some(api), events, child: None, discretion };
+            let runner =
+                reactions::start(&config, &means, &health).context("nothing is projected, and nobody is to be told of anything")?;
             triggers::run(&config, runner, api, &health, &mut shutdown, &mut tasks).await
         }
         _ => {
@@ -166,7 +166,7 @@ fn greet(config: &Config, server: Option<(&str, Option<&str>)>) {
     }
 }
 
-/// What the engine needs to know of the configuration.
+/// What the engine needs to know of the configuration. Whether anything reacts is known once that was started.
 pub(crate) fn settings(config: &Config) -> Settings {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let (folder, name) = ledger_place(config);
@@ -188,7 +188,7 @@ pub(crate) fn settings(config: &Config) -> Settings {
         former: finalizers.former.clone(),
         adds: config.method != Method::List,
     });
-    Settings { rules, adopt: config.ownership.adopt, finalizers, reacts: config.reacts() }
+    Settings { rules, adopt: config.ownership.adopt, finalizers, reacts: false }
 }
 
 /// What the engine of this run begins with: it knows its sources, and nothing of them.

@@ -35,7 +35,7 @@ pub(crate) async fn reap() {
         // What ends from now on is told by the signal, so nothing that `any_zombie` misses is missed.
         while any_zombie() {
             let children = aside::once(WITHIN, || proc::children(Path::new("/proc"))).await.unwrap_or_default();
-            let zombies: BTreeSet<i32> = children.iter().filter(|status| status.is_zombie).map(|status| status.pid).collect();
+            let zombies: BTreeSet<i32> = children.into_iter().filter(|(_, status)| status.is_zombie).map(|(pid, _)| pid).collect();
             zombies.intersection(&seen).filter_map(|pid| Pid::from_raw(*pid)).for_each(take);
             seen = zombies;
             if seen.is_empty() {

@@ -2,12 +2,6 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
-
-use hyper_util::client::proxy::matcher::Matcher;
-use serde::Serialize;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use crate::api::ApiServer;
 use crate::api::access::{Need, check as access};
@@ -16,36 +10,15 @@ use crate::app::told;
 use crate::cli::OutputFormat;
 use crate::commands::say;
 use crate::config::problems::Problems;
-use crate::config::read::exec::AskedPods;
-use crate::config::read::origin::Origin;
-use crate::config::read::reload::ReloadRequest;
 use crate::config::{Config, Method, ObjectSource};
 use crate::core::object::ObjectKey;
 use crate::source::manifests;
-use crate::tell::exec::targets::targets;
-use crate::web::address::shown;
-
-/// A connection must come about within this, or within REQ_TIMEOUT if that is shorter.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Level {
-    Ok,
-    Warning,
-    Problem,
-}
-
-#[derive(Serialize)]
-struct Finding {
-    level: Level,
-    text: String,
-}
+use crate::tell::{self, Diagnostic, Level, WAYS};
 
 /// What was found so far. A table is printed line by line, JSON at the end.
 struct Findings {
     output: OutputFormat,
-    found: Vec<Finding>,
+    found: Vec<Diagnostic>,
 }
 
 impl Findings {
@@ -62,7 +35,7 @@ impl Findings {
         if self.output == OutputFormat::Table {
             say(&format!("{word:<7}  {text}"));
         }
-        self.found.push(Finding { level, text });
+        self.found.push(Diagnostic { level, text });
     }
 
     fn ok(&mut self, text: String) {
@@ -104,17 +77,7 @@ pub async fn check(config: Config, output: OutputFormat) -> ExitCode {
     if let Some(folder) = told::place(&config).and_then(|place| place.path().parent().map(Path::to_path_buf)) {
         written("LEDGER", &folder, &mut findings);
     }
-    if let Some(script) = &config.script {
-        // What it does is not for us to find out.
-        match std::fs::metadata(&script.path) {
-            Ok(metadata) if metadata.is_file() => findings.ok(format!("SCRIPT: {}", script.path.display())),
-            Ok(_) => findings.problem(format!("SCRIPT: {}: not a file", script.path.display())),
-            Err(error) => findings.problem(format!("SCRIPT: {}: {error}", script.path.display())),
-        }
-    }
-    if let Some(call) = config.request.as_ref().filter(|_| config.asked_pods.is_none()) {
-        connection(call, config.web.timeout.min(CONNECT_WITHIN), &mut findings).await;
-    }
+    reactions(&config, None, &mut findings).await;
     match &config.source {
         ObjectSource::Manifests(path) => {
             source(&config, path, &mut findings);
@@ -125,14 +88,21 @@ pub async fn check(config: Config, output: OutputFormat) -> ExitCode {
         ObjectSource::Cluster { kubeconfig } => match ApiServer::connect(kubeconfig.as_deref(), config.verify).await {
             Ok(api) => {
                 permissions(&config, &api, &mut findings).await;
-                if let Some(pods) = &config.asked_pods {
-                    asked(pods, &api, &mut findings).await;
-                }
+                reactions(&config, Some(&api), &mut findings).await;
             }
             Err(error) => findings.problem(format!("API server: {:#}", anyhow::Error::new(error))),
         },
     }
     findings.end()
+}
+
+/// What is found out about what tells the application.
+async fn reactions(config: &Config, api: Option<&ApiServer>, findings: &mut Findings) {
+    for way in WAYS {
+        if let Some(Diagnostic { level, text }) = (way.check)(config, api).await {
+            findings.note(level, text);
+        }
+    }
 }
 
 /// Reads every manifest, as `run` would.
@@ -141,31 +111,6 @@ fn source(config: &Config, path: &Path, findings: &mut Findings) {
         Err(error) => findings.problem(format!("SOURCE: {}: {error}", path.display())),
         Ok(broken) if broken.is_empty() => findings.ok(format!("SOURCE: {}", path.display())),
         Ok(broken) => broken.iter().for_each(|(file, why)| findings.problem(format!("SOURCE: {}: {why}", file.display()))),
-    }
-}
-
-/// Opens a connection to the server of REQ_URL, or to the proxy on the way, and sends nothing.
-async fn connection(call: &ReloadRequest, limit: Duration, findings: &mut Findings) {
-    let server = shown(&call.url.0);
-    let Some(origin) = Origin::parse(&call.url.0) else { return };
-    let proxy = server.parse().ok().and_then(|uri| Matcher::from_env().intercept(&uri));
-    let proxy = proxy.as_ref().and_then(|proxy| Some((proxy.uri().host()?, proxy.uri().port_u16()?)));
-    let (host, port) = proxy.unwrap_or((&origin.host, origin.port));
-    let by = if proxy.is_some() { format!(" by the proxy {host}:{port}") } else { String::new() };
-    match timeout(limit, TcpStream::connect((host.trim_matches(['[', ']']), port))).await {
-        Ok(Ok(_)) => findings.ok(format!("REQ_URL: {server} takes connections{by}")),
-        Ok(Err(error)) => findings.problem(format!("REQ_URL: {server}{by}: {error}")),
-        Err(_) => findings.problem(format!("REQ_URL: {server}{by}: no connection within {} s", limit.as_secs_f32())),
-    }
-}
-
-/// Counts the pods that REQ_URL would ask now, and asks none.
-async fn asked(pods: &AskedPods, api: &ApiServer, findings: &mut Findings) {
-    let which = format!("{} in {}", pods.labels, pods.namespace);
-    match targets(api, pods.into()).await.map(|(found, _)| found.iter().filter(|target| target.address.is_some()).count()) {
-        Ok(0) => findings.note(Level::Warning, format!("REQ_URL: no pod to ask now, by {which}")),
-        Ok(count) => findings.ok(format!("REQ_URL: {count} pods to ask now, by {which}")),
-        Err(failure) => findings.problem(format!("REQ_URL: listing pods, by {which}: {failure}")),
     }
 }
 
@@ -222,23 +167,14 @@ fn needs(config: &Config) -> Vec<Need> {
         let need = |verb| Need { verb, group: "", resource: kind.plural(), namespace: namespace.clone(), name: name.clone() };
         needs.extend(verbs.into_iter().map(need));
     }
-    let exec = config.exec.as_ref().map(|exec| Some(exec.namespace.clone()));
-    if let Some(namespace) = &exec {
-        let need = |(verb, resource)| Need { verb, group: "", resource, namespace: namespace.clone(), name: None };
-        needs.extend([("list", "pods"), ("get", "pods/exec"), ("create", "pods/exec")].map(need));
-        let watched = config.triggers.watched().flat_map(|resource| [("list", resource), ("watch", resource)]);
-        needs.extend(watched.filter(|known| *known != ("list", "pods")).map(need));
-    }
-    // Who may run commands in them has been asked that already.
-    let asked = config.asked_pods.as_ref().filter(|_| config.exec.is_none());
-    let need = |pods: &AskedPods| Need { verb: "list", group: "", resource: "pods", namespace: Some(pods.namespace.clone()), name: None };
-    needs.extend(asked.map(need));
+    needs.extend(WAYS.iter().flat_map(|way| (way.needs)(config)));
     if let Some(own) = config.guarded_home() {
         needs.push(Need { verb: "get", group: "", resource: "namespaces", namespace: Some(own.to_owned()), name: Some(own.to_owned()) });
     }
     if config.event_logging {
         // Events about a pod are in its namespace, our own one too.
-        let own = config.own_namespace.clone().filter(|_| config.reacts() || exec.is_some());
+        let exec = config.exec.as_ref().map(|exec| Some(exec.namespace.clone()));
+        let own = config.own_namespace.clone().filter(|_| tell::is_set(config));
         let mut namespaces = config.places().1.each();
         for other in exec.into_iter().chain(own.map(Some)) {
             if namespaces.iter().all(|known| known.is_some() && *known != other) {

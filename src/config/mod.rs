@@ -237,12 +237,6 @@ impl Config {
         self.selector.is_some() || !self.objects.is_empty()
     }
 
-    /// Whether anything follows a change of files.
-    pub fn reacts(&self) -> bool {
-        let here = self.script.is_some() || self.signal.is_some() || self.child.is_some();
-        here || self.request.is_some() || (self.exec.is_some() && self.triggers.files)
-    }
-
     /// Whether servers other than the API are asked for anything.
     pub(crate) fn asks_others(&self) -> bool {
         self.request.is_some() || self.urls != Urls::Plain

@@ -1,19 +1,36 @@
 //! The request that follows a change: REQ_URL.
 
+use std::time::Duration;
+
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use hyper_util::client::proxy::matcher::Matcher;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use crate::config::Wording;
+use crate::api::ApiServer;
+use crate::api::access::Need;
+use crate::config::read::exec::AskedPods;
 use crate::config::read::origin::Origin;
 use crate::config::read::reload::ReloadRequest;
 use crate::config::read::web::CredentialOrigins;
+use crate::config::{Config, Method, Wording};
 use crate::core::discretion::{Frankness, Listener, Since};
 use crate::core::retry::Retry;
 use crate::core::tell::pace::{FaultKind, Fingerprint};
-use crate::tell::{Fault, Fired, NOT_TOLD, Reaction, words};
+use crate::tell::exec::targets::targets;
+use crate::tell::pods::Pods;
+use crate::tell::words::warn_once;
+use crate::tell::{Diagnostic, Fault, Fired, Level, Means, NOT_TOLD, Reaction, Way, words};
 use crate::web::address::{Secrecy, quoted, scrubbed, shown};
 use crate::web::error::WebError;
 use crate::web::{Answer, Ask, Client, Question, Reach, Rules, tell};
+
+/// REQ_URL.
+pub(super) const WAY: Way = Way { needs, check, ..Way::new(|config| config.request.is_some(), from_config) };
+
+/// A connection must come about within this, or within REQ_TIMEOUT if that is shorter.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Asks whoever is to be told.
 pub(crate) struct Asker {
@@ -101,6 +118,65 @@ impl Asker {
     }
 }
 
+fn from_config(config: &Config, means: &Means<'_>) -> Option<Box<dyn Reaction>> {
+    let (mut call, mut retry) = (config.request.clone()?, config.web.retry);
+    if config.method == Method::List {
+        // There is only the initial pass, and whoever waits for it to end waits for the bounds of retries too.
+        call.skips_initial = false;
+        retry = Retry { connect: retry.connect.min(retry.total), ..retry };
+    }
+    let asker = Asker::new(call, means.client?.clone(), config.wording, means.discretion.listener());
+    Some(match (&config.asked_pods, means.api) {
+        (Some(pods), Some(api)) => Box::new(Pods::new(asker, pods.clone(), api.clone(), retry)),
+        _ => Box::new(Request::new(asker, retry)),
+    })
+}
+
+/// Who may run commands in pods is asked whether we may list them already.
+fn needs(config: &Config) -> Vec<Need> {
+    let asked = config.asked_pods.iter().filter(|_| config.exec.is_none());
+    asked.map(|pods| Need { verb: "list", group: "", resource: "pods", namespace: Some(pods.namespace.clone()), name: None }).collect()
+}
+
+fn check<'a>(config: &'a Config, api: Option<&'a ApiServer>) -> BoxFuture<'a, Option<Diagnostic>> {
+    async move {
+        match (&config.asked_pods, api) {
+            (None, None) => connection(config.request.as_ref()?, config.web.timeout.min(CONNECT_WITHIN)).await,
+            (Some(pods), Some(api)) => Some(asked(pods, api).await),
+            _ => None,
+        }
+    }
+    .boxed()
+}
+
+/// Opens a connection to the server, or to the proxy on the way, and sends nothing.
+async fn connection(call: &ReloadRequest, limit: Duration) -> Option<Diagnostic> {
+    let server = shown(&call.url.0);
+    let origin = Origin::parse(&call.url.0)?;
+    let proxy = server.parse().ok().and_then(|uri| Matcher::from_env().intercept(&uri));
+    let proxy = proxy.as_ref().and_then(|proxy| Some((proxy.uri().host()?, proxy.uri().port_u16()?)));
+    let (host, port) = proxy.unwrap_or((&origin.host, origin.port));
+    let by = if proxy.is_some() { format!(" by the proxy {host}:{port}") } else { String::new() };
+    let (level, text) = match timeout(limit, TcpStream::connect((host.trim_matches(['[', ']']), port))).await {
+        Ok(Ok(_)) => (Level::Ok, format!("REQ_URL: {server} takes connections{by}")),
+        Ok(Err(error)) => (Level::Problem, format!("REQ_URL: {server}{by}: {error}")),
+        Err(_) => (Level::Problem, format!("REQ_URL: {server}{by}: no connection within {} s", limit.as_secs_f32())),
+    };
+    Some(Diagnostic { level, text })
+}
+
+/// Counts the pods that would be asked now, and asks none.
+async fn asked(pods: &AskedPods, api: &ApiServer) -> Diagnostic {
+    let which = format!("{} in {}", pods.labels, pods.namespace);
+    let counted = targets(api, pods.into()).await.map(|(found, _)| found.iter().filter(|target| target.address.is_some()).count());
+    let (level, text) = match counted {
+        Ok(0) => (Level::Warning, format!("REQ_URL: no pod to ask now, by {which}")),
+        Ok(count) => (Level::Ok, format!("REQ_URL: {count} pods to ask now, by {which}")),
+        Err(failure) => (Level::Problem, format!("REQ_URL: listing pods, by {which}: {failure}")),
+    };
+    Diagnostic { level, text }
+}
+
 /// Only who is asked gets our credentials.
 pub(super) fn only(url: &str) -> CredentialOrigins {
     CredentialOrigins::Only(Origin::parse(url).into_iter().collect())
@@ -143,10 +219,7 @@ impl Request {
         };
         if let Some((code, answer)) = &answered {
             let url = shown(self.url());
-            match self.answered == answered {
-                false => tracing::warn!(url, code, answer, "the application answered"),
-                true => tracing::debug!(url, code, answer, "the application answered"),
-            }
+            warn_once!(self.answered != answered, url, code, answer, "the application answered");
         }
         self.answered = answered;
         Err(fault)

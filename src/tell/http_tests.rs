@@ -1,7 +1,5 @@
 //! Requests against scripted servers.
 
-use std::time::Duration;
-
 use super::*;
 use crate::config::read::web::{BasicCredentials, Encoding, Headers, Redacted, TextOrFile, WebSettings};
 use crate::core::discretion::{Discretion, Output};

@@ -2,17 +2,12 @@
 //!
 //! They never block the files, readiness or removal. One [`runner`] drives them all, in order, from a queue that merges what waits.
 
-pub(crate) mod child;
-pub(crate) mod exec;
 mod group;
 pub(crate) mod herald;
-pub(crate) mod http;
 mod pending;
-pub(crate) mod pods;
+mod pods;
 pub(crate) mod proc;
 pub(crate) mod runner;
-pub(crate) mod script;
-pub(crate) mod signal;
 #[cfg(test)]
 mod told_tests;
 pub(crate) mod words;
@@ -23,14 +18,20 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use serde::Serialize;
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use crate::config::table;
+use crate::api::ApiServer;
+use crate::api::access::Need;
+use crate::config::{Config, table};
+use crate::core::discretion::Discretion;
 use crate::core::retry::{Retry, Trouble};
 use crate::core::tell::cause::Cause;
 use crate::core::tell::pace::{FaultKind, Fingerprint};
 use crate::core::tell::queue::Fate;
+use crate::report::events::EventSender;
+use crate::web::Client;
 
 /// What the log says of what is tried again at the slow pace.
 const NOT_TOLD: &str = "the application was not told, trying again later";
@@ -39,6 +40,77 @@ const NOT_TOLD: &str = "the application was not told, trying again later";
 fn withhold_secrets(command: &mut Command) {
     for name in table::SECRETS {
         command.env_remove(name);
+    }
+}
+
+/// Declares the modules of reactions, and lists them.
+macro_rules! reactions {
+    ($($module:ident)*) => {
+        $(pub(crate) mod $module;)*
+        /// The ways to tell the application, in the order in which it is told.
+        pub(crate) const WAYS: &[Way] = &[$($module::WAY),*];
+    };
+}
+
+reactions! {
+    script
+    signal
+    child
+    http
+    exec
+}
+
+/// A way to tell the application: what its module says of it to everybody else.
+pub(crate) struct Way {
+    /// Whether settings ask for it.
+    is_set: fn(&Config) -> bool,
+    /// The reaction that settings ask for, if there are the means.
+    pub(crate) from_config: fn(&Config, &Means<'_>) -> Option<Box<dyn Reaction>>,
+    /// The permissions that it takes.
+    pub(crate) needs: fn(&Config) -> Vec<Need>,
+    /// What `check` finds out about it, which tells nobody anything: what needs no API server, or else what needs it.
+    pub(crate) check: for<'a> fn(&'a Config, Option<&'a ApiServer>) -> BoxFuture<'a, Option<Diagnostic>>,
+}
+
+/// By what means reactions tell whom.
+pub(crate) struct Means<'a> {
+    /// Asks servers other than the API.
+    pub(crate) client: Option<&'a Client>,
+    /// Lists pods, and runs commands in them.
+    pub(crate) api: Option<&'a ApiServer>,
+    /// Tells of them.
+    pub(crate) events: Option<EventSender>,
+    /// The application, if it is our child.
+    pub(crate) child: Option<&'a child::Handle>,
+    /// What may be repeated of what is said.
+    pub(crate) discretion: &'a Discretion,
+}
+
+/// Something that `check` found out.
+#[derive(Serialize)]
+pub(crate) struct Diagnostic {
+    pub(crate) level: Level,
+    pub(crate) text: String,
+}
+
+/// Whether something is as it should be.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Level {
+    Ok,
+    Warning,
+    Problem,
+}
+
+/// Whether settings ask for any reaction.
+pub fn is_set(config: &Config) -> bool {
+    WAYS.iter().any(|way| (way.is_set)(config))
+}
+
+impl Way {
+    /// One that takes no permissions, and of which `check` has nothing to say.
+    const fn new(is_set: fn(&Config) -> bool, from_config: fn(&Config, &Means<'_>) -> Option<Box<dyn Reaction>>) -> Self {
+        Self { is_set, from_config, needs: |_| Vec::new(), check: |_, _| ready(None).boxed() }
     }
 }
 

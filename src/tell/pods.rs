@@ -19,8 +19,9 @@ use crate::config::read::exec::AskedPods;
 use crate::core::discretion::Since;
 use crate::core::retry::{Retry, Trouble};
 use crate::core::tell::pace::{FaultKind, Fingerprint, Pace};
-use crate::tell::exec::targets::{Target, targets};
+use crate::tell::exec::targets::{Failures, Target, in_pods, targets};
 use crate::tell::http::{self, Asker, Failed};
+use crate::tell::words::warn_once;
 use crate::tell::{Fault, Fired, Reaction};
 use crate::web::address::at_pod;
 use crate::web::error::WebError;
@@ -32,21 +33,27 @@ pub(crate) struct Pods {
     settings: AskedPods,
     api: ApiServer,
     retry: Retry,
-    /// What was known before the first attempt since something was new.
-    first: Option<Since>,
-    /// Uids of the pods that are asked no more since something was new: they were told, or it is of no use.
-    done: HashSet<String>,
-    /// Of others that were asked since then in vain.
-    unwell: HashMap<String, Unwell>,
+    round: Round,
     /// Those that refused who we are, and when each of them is asked again.
     refusing: HashMap<String, Pace>,
     began: Instant,
-    /// Of what the first one that is asked no more and was not told failed.
-    lost: Option<String>,
     /// How many there were the last time, and how many of them in their node's network.
     last: (usize, usize),
     /// Why the last attempt failed.
     failure: String,
+}
+
+/// What is known of the pods since something was new to tell.
+#[derive(Default)]
+struct Round {
+    /// What was known before the first attempt.
+    first: Option<Since>,
+    /// Uids of the pods that are asked no more: they were told, or it is of no use.
+    done: HashSet<String>,
+    /// Of others that were asked in vain.
+    unwell: HashMap<String, Unwell>,
+    /// Of what the first one that is asked no more and was not told failed.
+    lost: Option<String>,
 }
 
 /// A pod that was asked in vain.
@@ -66,12 +73,9 @@ impl Pods {
             settings,
             api,
             retry,
-            first: None,
-            done: HashSet::new(),
-            unwell: HashMap::new(),
+            round: Round::default(),
             refusing: HashMap::new(),
             began: Instant::now(),
-            lost: None,
             last: (usize::MAX, 0),
             failure: String::new(),
         }
@@ -79,15 +83,15 @@ impl Pods {
 
     async fn run(&mut self) -> Result<(), Fault> {
         let since = self.asker.listener.begins();
-        let first = *self.first.get_or_insert(since);
+        let first = *self.round.first.get_or_insert(since);
         let all = self.found().await?;
         let (shown, now) = (self.credentials().await, self.began.elapsed());
         let mut refusing = self.spared(&all, shown, now);
-        let left = all.iter().filter(|target| !self.done.contains(&target.uid) && !refusing.contains(&target.uid));
+        let left = all.iter().filter(|target| !self.round.done.contains(&target.uid) && !refusing.contains(&target.uid));
         let left: Vec<(&Target, IpAddr)> = left.filter_map(|target| target.address.map(|address| (target, address))).collect();
         let asked: Vec<_> = left.into_iter().map(async |(target, address)| (target, self.ask_at(address, since).await)).collect();
         let ends: Vec<(&Target, Result<(), Failed>)> = stream::iter(asked).buffer_unordered(self.settings.concurrency).collect().await;
-        let (mut failed, mut was_shown) = (Vec::new(), false);
+        let (mut failed, mut was_shown) = (Failures::default(), false);
         for (target, end) in ends {
             let Some(fault) = self.judge(target, end) else { continue };
             if let FaultKind::Refused { credentials: Some(_), .. } = fault.kind {
@@ -95,24 +99,22 @@ impl Pods {
                 refusing.insert(target.uid.clone());
                 self.refusing.entry(target.uid.clone()).or_default().failed(fault.kind, now, &self.retry);
             } else {
-                failed.push((target, fault));
+                failed.add(&target.pod, fault);
             }
         }
-        let count = failed.len() + refusing.len();
-        let because = |pod: &str, why: &str| format!("in {count} of {} pods, {pod}: {why}", all.len());
-        if let Some((one, fault)) = failed.first() {
-            let kind = failed.iter().fold(fault.kind, |kind, (_, other)| kind.and(other.kind));
-            return Err(Fault::new(kind, because(&one.pod, &fault.why)));
+        if let Some(fault) = failed.fault(refusing.len(), all.len()) {
+            return Err(fault);
         }
         if let Some(one) = all.iter().find(|target| refusing.contains(&target.uid)) {
-            let why = because(&one.pod, self.unwell.get(&one.uid).map_or("our credentials were refused before", |unwell| &unwell.told.0));
+            let why = self.round.unwell.get(&one.uid).map_or("our credentials were refused before", |unwell| &unwell.told.0);
+            let why = in_pods(refusing.len(), all.len(), &one.pod, why);
             let kind = match shown {
                 Some(credentials) => FaultKind::Spared { credentials, shown: was_shown },
                 None => FaultKind::Refused { credentials: None, wish: None },
             };
             return Err(Fault::new(kind, why));
         }
-        if let Some(why) = self.lost.take() {
+        if let Some(why) = self.round.lost.take() {
             return Err(Fault::new(FaultKind::Permanent, why));
         }
         // Some may have been told before others.
@@ -125,7 +127,7 @@ impl Pods {
         self.refusing.retain(|uid, _| all.iter().any(|target| target.uid == *uid));
         let spared = self.refusing.iter_mut().filter_map(|(uid, pace)| {
             pace.would_show(shown, now);
-            (!self.done.contains(uid) && (pace.due() > now || !pace.may_show(shown, now))).then(|| uid.clone())
+            (!self.round.done.contains(uid) && (pace.due() > now || !pace.may_show(shown, now))).then(|| uid.clone())
         });
         spared.collect()
     }
@@ -134,14 +136,14 @@ impl Pods {
     fn judge(&mut self, target: &Target, end: Result<(), Failed>) -> Option<Fault> {
         let Err(failure) = end else {
             debug!(pod = target.pod, "the pod was told");
-            self.done.insert(target.uid.clone());
+            self.round.done.insert(target.uid.clone());
             self.refusing.remove(&target.uid);
             return None;
         };
         let fault = self.asker.fault(&failure);
         if self.is_lost(target, &fault, failure.answer) {
-            self.done.insert(target.uid.clone());
-            self.lost.get_or_insert_with(|| format!("{}: {}", target.pod, fault.why));
+            self.round.done.insert(target.uid.clone());
+            self.round.lost.get_or_insert_with(|| format!("{}: {}", target.pod, fault.why));
             return None;
         }
         Some(fault)
@@ -149,13 +151,9 @@ impl Pods {
 
     /// Whether it is of no use to ask this pod again for what there is to tell.
     fn is_lost(&mut self, Target { uid, pod, .. }: &Target, fault: &Fault, answer: String) -> bool {
-        let (why, unwell) = (&fault.why, self.unwell.entry(uid.clone()).or_default());
+        let (why, unwell) = (&fault.why, self.round.unwell.entry(uid.clone()).or_default());
         let told = (why.clone(), answer);
-        if unwell.told == told {
-            debug!(%pod, why, answer = told.1, "the pod was not told");
-        } else {
-            warn!(%pod, why, answer = told.1, "the pod was not told");
-        }
+        warn_once!(unwell.told != told, %pod, why, answer = told.1, "the pod was not told");
         unwell.told = told;
         unwell.unanswered += u32::from(fault.kind == FaultKind::Unanswered);
         fault.kind == FaultKind::Permanent || unwell.unanswered > self.retry.read
@@ -230,10 +228,7 @@ impl Reaction for Pods {
     }
 
     fn renew(&mut self) {
-        self.done.clear();
-        self.unwell.clear();
-        self.lost = None;
-        self.first = None;
+        self.round = Round::default();
     }
 
     fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {

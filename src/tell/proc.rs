@@ -5,11 +5,12 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-/// A process whose parent we are.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Status {
-    /// Its number, as we count.
-    pub(crate) pid: i32,
+/// What `/proc/PID/status` says of a process.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct ProcStatus {
+    parent: i32,
+    /// The number in each PID namespace, from that of /proc inwards.
+    numbers: Vec<i32>,
     /// Whether it has ended and nobody has waited for it.
     pub(crate) is_zombie: bool,
     ignored: u64,
@@ -27,40 +28,25 @@ pub(crate) enum Disposition {
     Caught,
 }
 
-/// Lines of `/proc/PID/status`.
-struct Lines {
-    parent: i32,
-    /// The number in each PID namespace, from that of /proc inwards.
-    numbers: Vec<i32>,
-    is_zombie: bool,
-    ignored: u64,
-    caught: u64,
-}
-
-/// Every child of ours, those included that became ours when their parent ended. None where /proc cannot be read.
-pub(crate) fn children(proc: &Path) -> Vec<Status> {
+/// Every child of ours by its number, as we count, those included that became ours when their parent ended. None where /proc cannot be
+/// read.
+pub(crate) fn children(proc: &Path) -> Vec<(i32, ProcStatus)> {
     children_or_nothing(proc).unwrap_or_default()
 }
 
-fn children_or_nothing(proc: &Path) -> Option<Vec<Status>> {
+fn children_or_nothing(proc: &Path) -> Option<Vec<(i32, ProcStatus)>> {
     let own: i32 = fs::read_link(proc.join("self")).ok()?.to_str()?.parse().ok()?;
-    let read = |name: &str| parse(&fs::read_to_string(proc.join(name).join("status")).ok()?);
+    let read = |name: &str| status(&proc.join(name));
     let innermost = read("self")?.numbers.len().checked_sub(1)?;
     let names = fs::read_dir(proc).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let processes = names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).filter_map(|name| read(&name));
-    let ours = processes.filter(|lines| lines.parent == own);
-    Some(
-        ours.filter_map(|Lines { numbers, is_zombie, ignored, caught, .. }| {
-            Some(Status { pid: *numbers.get(innermost)?, is_zombie, ignored, caught })
-        })
-        .collect(),
-    )
+    let ours = processes.filter(|status| status.parent == own);
+    Some(ours.filter_map(|status| Some((*status.numbers.get(innermost)?, status))).collect())
 }
 
-/// What the process of a folder of /proc does about a signal. Nothing where that cannot be read.
-pub(crate) fn disposition(folder: &Path, signal: Signal) -> Option<Disposition> {
-    let lines = parse(&fs::read_to_string(folder.join("status")).ok()?)?;
-    Some(Disposition::of(signal, lines.caught, lines.ignored))
+/// What is said of the process of a folder of /proc. Nothing where that cannot be read.
+pub(crate) fn status(folder: &Path) -> Option<ProcStatus> {
+    parse(&fs::read_to_string(folder.join("status")).ok()?)
 }
 
 /// Whether a signal says nothing by itself, and ends a process that does not handle it. TERM and the like end it on purpose.
@@ -69,15 +55,6 @@ pub(crate) fn is_for_handlers(signal: Signal) -> bool {
 }
 
 impl Disposition {
-    fn of(signal: Signal, caught: u64, ignored: u64) -> Self {
-        let is_in = |set: u64| set >> (signal.as_raw() - 1) & 1 == 1;
-        match (is_in(caught), is_in(ignored)) {
-            (true, _) => Self::Caught,
-            (false, true) => Self::Ignored,
-            (false, false) => Self::Default,
-        }
-    }
-
     /// Why a process that does so is not told by this signal.
     pub(crate) fn objection(self, pid: i32, signal: &str) -> Option<String> {
         match self {
@@ -88,17 +65,22 @@ impl Disposition {
     }
 }
 
-impl Status {
+impl ProcStatus {
     /// What it does about a signal.
     pub(crate) fn disposition(&self, signal: Signal) -> Disposition {
-        Disposition::of(signal, self.caught, self.ignored)
+        let is_in = |set: u64| set >> (signal.as_raw() - 1) & 1 == 1;
+        match (is_in(self.caught), is_in(self.ignored)) {
+            (true, _) => Disposition::Caught,
+            (false, true) => Disposition::Ignored,
+            (false, false) => Disposition::Default,
+        }
     }
 }
 
-fn parse(status: &str) -> Option<Lines> {
+fn parse(status: &str) -> Option<ProcStatus> {
     let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
     let signals = |name: &str| u64::from_str_radix(value(name)?, 16).ok();
-    Some(Lines {
+    Some(ProcStatus {
         parent: value("PPid")?.parse().ok()?,
         numbers: value("NSpid")?.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?,
         is_zombie: value("State")?.starts_with('Z'),
@@ -128,7 +110,7 @@ mod tests {
             fs::write(proc.path().join(pid).join("status"), status).unwrap();
         }
         symlink("100", proc.path().join("self")).unwrap();
-        let mut found: Vec<_> = children(proc.path()).into_iter().map(|status| (status.pid, status.is_zombie)).collect();
+        let mut found: Vec<_> = children(proc.path()).into_iter().map(|(pid, status)| (pid, status.is_zombie)).collect();
         found.sort_unstable();
         assert_eq!(found, [(2, false), (3, true)]);
     }
@@ -140,8 +122,7 @@ mod tests {
 
     #[test]
     fn what_a_process_does_about_a_signal_is_in_its_masks() {
-        let Lines { is_zombie, ignored, caught, .. } = parse(CHILD).unwrap();
-        let status = Status { pid: 2, is_zombie, ignored, caught };
+        let status = parse(CHILD).unwrap();
         let dispositions = [Signal::HUP, Signal::USR1, Signal::USR2].map(|signal| status.disposition(signal));
         assert_eq!(dispositions, [Disposition::Caught, Disposition::Ignored, Disposition::Default]);
     }

@@ -7,6 +7,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
+use std::future::ready;
 use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
@@ -15,6 +16,8 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use rustix::fs::{Access, AtFlags, CWD, MemfdFlags, accessat, memfd_create};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::process::Pid;
@@ -22,16 +25,17 @@ use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::api::ApiServer;
 use crate::aside;
-use crate::config::Wording;
 use crate::config::read::reload;
+use crate::config::{Config, Wording, table};
 use crate::core::discretion::{Frankness, Listener};
 use crate::core::retry::{Retry, Trouble};
 use crate::core::tell::pace::FaultKind;
 use crate::core::tell::queue::Fate;
 use crate::tell::group::Group;
-use crate::tell::words::{self, Said};
-use crate::tell::{Fault, Fired, Reaction, withhold_secrets};
+use crate::tell::words::{self, Said, warn_once};
+use crate::tell::{Diagnostic, Fault, Fired, Level, Means, Reaction, Way, withhold_secrets};
 
 /// The variable that names the file with the changed paths, one per line. It can be read while the script runs.
 const CHANGED: &str = "PROJECTOR_CHANGED";
@@ -44,6 +48,9 @@ const CHANGED_FD_MIN: i32 = 100;
 const LINGER: Duration = Duration::from_millis(500);
 /// How long a killed script may take to be gone.
 const GONE: Duration = Duration::from_secs(1);
+
+/// SCRIPT.
+pub(super) const WAY: Way = Way { check, ..Way::new(|config| config.script.is_some(), from_config) };
 
 /// See the module's header.
 pub(crate) struct Script {
@@ -164,10 +171,7 @@ impl Script {
         if failed && ended.said() > 0 {
             let said = [exit, stdout, stderr];
             let [exit, stdout, stderr] = &said;
-            match self.told.as_ref() == Some(&said) {
-                false => tracing::warn!(%script, exit, stdout, stderr, "the script failed"),
-                true => tracing::debug!(%script, exit, stdout, stderr, "the script failed"),
-            }
+            warn_once!(self.told.as_ref() != Some(&said), %script, exit, stdout, stderr, "the script failed");
             self.told = Some(said);
         } else if self.wording == Wording::Own {
             tracing::debug!(%script, exit, stdout, stderr, "script ended");
@@ -221,6 +225,35 @@ impl Reaction for Script {
     }
 }
 
+fn from_config(config: &Config, means: &Means<'_>) -> Option<Box<dyn Reaction>> {
+    let script = config.script.clone()?;
+    let listener = means.discretion.listener().of_who_knows_more(inherits_secrets(&script));
+    Some(Box::new(Script::new(script, config.wording, listener, config.web.retry.backoff)))
+}
+
+/// Whether it is there: what it does is not for us to find out.
+fn check<'a>(config: &'a Config, api: Option<&ApiServer>) -> BoxFuture<'a, Option<Diagnostic>> {
+    let found = config.script.as_ref().filter(|_| api.is_none()).map(|reload::Script { path, .. }| {
+        let (level, why) = match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() => (Level::Ok, String::new()),
+            Ok(_) => (Level::Problem, ": not a file".to_owned()),
+            Err(error) => (Level::Problem, format!(": {error}")),
+        };
+        Diagnostic { level, text: format!("SCRIPT: {}{why}", path.display()) }
+    });
+    ready(found).boxed()
+}
+
+/// Whether a script has secrets of ours in its environment, which it prints as soon as it prints what it runs.
+fn inherits_secrets(script: &reload::Script) -> bool {
+    let is_told = |name: &&str| match std::env::var_os(name) {
+        // The script may know where the application listens, but not with what it is asked there.
+        Some(value) if name.ends_with("_URL") => value.to_string_lossy().contains(['@', '?']),
+        value => value.is_some_and(|value| !value.is_empty()),
+    };
+    script.environment == reload::Environment::All && table::SECRETS.iter().any(is_told)
+}
+
 /// Directly if it can be executed, else by `sh`.
 fn spawn(script: &Path, environment: reload::Environment, lists: &Lists) -> io::Result<Child> {
     if !std::fs::metadata(script)?.is_file() {
@@ -270,7 +303,7 @@ fn lines(fates: &[(Arc<str>, Fate)]) -> String {
         lines.push_str(if *is_gone { "removed" } else { "written" });
         for field in [path, owner.kind.as_str(), &owner.namespace, &owner.name] {
             lines.push('\t');
-            field.chars().for_each(|c| push_escaped(&mut lines, c));
+            lines.push_str(&escaped(field));
         }
         lines.push('\n');
     }
@@ -278,14 +311,8 @@ fn lines(fates: &[(Arc<str>, Fate)]) -> String {
 }
 
 /// As `printf %b` reads it.
-fn push_escaped(text: &mut String, c: char) {
-    match c {
-        '\\' => text.push_str("\\\\"),
-        '\t' => text.push_str("\\t"),
-        '\n' => text.push_str("\\n"),
-        '\r' => text.push_str("\\r"),
-        c => text.push(c),
-    }
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n").replace('\r', "\\r")
 }
 
 /// Text as a file without a place.
@@ -301,14 +328,9 @@ fn python_bytes(bytes: &[u8]) -> String {
     let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') { '"' } else { '\'' };
     let mut text = format!("b{quote}");
     for byte in bytes {
-        match byte {
-            b'\\' => text.push_str("\\\\"),
-            b'\t' => text.push_str("\\t"),
-            b'\n' => text.push_str("\\n"),
-            b'\r' => text.push_str("\\r"),
-            b'\'' if quote == '\'' => text.push_str("\\'"),
-            b' '..=b'~' => text.push(char::from(*byte)),
-            other => drop(write!(text, "\\x{other:02x}")),
+        match char::from(*byte) {
+            other @ ('"' | '\'') if other != quote => text.push(other),
+            _ => drop(write!(text, "{}", byte.escape_ascii())),
         }
     }
     text.push(quote);

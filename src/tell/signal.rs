@@ -19,10 +19,13 @@ use crate::config::read::reload::{SignalSettings, SignalTarget, signal_name};
 use crate::core::retry::Trouble;
 use crate::core::tell::pace::FaultKind;
 use crate::tell::proc::{self, is_for_handlers};
-use crate::tell::{Fault, Fired, Reaction};
+use crate::tell::{Fault, Fired, Reaction, Way};
 
 /// What the clock of a file system may be behind that of the kernel.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
+
+/// SIGNAL_PROCESS, SIGNAL_PIDFILE.
+pub(super) const WAY: Way = Way::new(|config| config.signal.is_some(), |config, _| Some(Box::new(Signal::new(config.signal.clone()?))));
 
 /// See the module's header.
 #[derive(Clone)]
@@ -94,8 +97,8 @@ impl Signal {
             let why = format!("process {pid} was started just now");
             return Err(Fault::new(FaultKind::Trouble(Trouble::Connect, Some(young)), why));
         }
-        let disposition = proc::disposition(&self.proc.join(pid.to_string()), signal);
-        match disposition.and_then(|disposition| disposition.objection(pid, signal_name(signal))) {
+        let status = proc::status(&self.proc.join(pid.to_string()));
+        match status.and_then(|status| status.disposition(signal).objection(pid, signal_name(signal))) {
             Some(objection) => Err(Fault::later(format!("{objection} (SIGNAL)"))),
             None => Ok(()),
         }

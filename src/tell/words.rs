@@ -8,6 +8,14 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::core::discretion::Frankness;
 
+/// A warning where it is news, else a line for whoever looks closer.
+macro_rules! warn_once {
+    ($is_news:expr, $($line:tt)+) => {
+        if $is_news { tracing::warn!($($line)+) } else { tracing::debug!($($line)+) }
+    };
+}
+pub(crate) use warn_once;
+
 /// How much is kept of each output, and repeated of both.
 pub(crate) const KEPT_BYTES: usize = 4096;
 /// What stands in the log for what is not repeated; how long that is comes behind it.

@@ -77,7 +77,7 @@ fn every_container_of_the_examples_is_configured_without_a_warning() {
             let config = Config::from_vars(variables.into_iter(), &cli.arguments(), &context);
             let config = config.unwrap_or_else(|problems| panic!("{name}: {problems}"));
             assert_eq!(config.warnings, Vec::<String>::new(), "{name}");
-            configured.push((path.file_stem().unwrap().to_string_lossy().into_owned(), config.reacts() || config.exec.is_some()));
+            configured.push((path.file_stem().unwrap().to_string_lossy().into_owned(), kube_projector::tell::is_set(&config)));
         }
     }
     configured.sort();

@@ -58,7 +58,7 @@ fn every_launch_of_the_pages_is_configured_and_tells_somebody() {
             let config = Config::from_vars(variables.into_iter(), &cli.arguments(), &context);
             let config = config.unwrap_or_else(|problems| panic!("{name}: {problems}\n{block}"));
             assert_eq!(config.warnings, Vec::<String>::new(), "{name}: {block}");
-            assert!(config.reacts() || config.exec.is_some(), "{name}: nobody is told\n{block}");
+            assert!(kube_projector::tell::is_set(&config), "{name}: nobody is told\n{block}");
         }
     }
 }

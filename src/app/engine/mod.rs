@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::api::ApiServer;
 use crate::app::executor::Executor;
 use crate::app::publish::Publisher;
-use crate::app::reactions::{self, Means};
+use crate::app::reactions;
 use crate::app::shutdown::Shutdown;
 use crate::app::sources::{End, Sources};
 use crate::app::{Tasks, place, settings, sweep, triggers};
@@ -25,8 +25,8 @@ use crate::engine::Engine;
 use crate::engine::outcome::{Outcome, Settings};
 use crate::health::{Beat, Health, Readiness};
 use crate::source::mailbox::Mailbox;
-use crate::tell::child;
 use crate::tell::runner::{Commit, Runner};
+use crate::tell::{Means, child};
 use crate::web::Client;
 
 /// A stop waits this long for a disk that hangs.
@@ -155,7 +155,8 @@ impl EngineLoop {
     pub(crate) async fn run(mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Ended {
         let (client, api, child) = (self.web.as_ref(), self.api.as_ref(), self.child.as_ref());
         let (events, health, discretion) = (self.publisher.events(), &self.health, &self.discretion);
-        self.runner = reactions::start(config, Means { client, api, events, child, health, discretion });
+        self.runner = reactions::start(config, &Means { client, api, events, child, discretion }, health);
+        self.settings.reacts = self.runner.as_ref().is_some_and(Runner::heeds_files);
         if config.child.as_ref().is_some_and(|child| child.start == ChildStart::Now) {
             self.start_child();
         }

@@ -165,7 +165,7 @@ pub(crate) mod tests {
     #[test]
     fn labels_and_a_command_are_enough_in_a_pod() {
         let config = read(&[("EXEC_LABELS", "app=x"), ("EXEC_COMMAND", "reload")]).unwrap();
-        assert_eq!((config.reacts(), config.exec), (true, Some(exec())));
+        assert_eq!((crate::tell::is_set(&config), config.exec), (true, Some(exec())));
     }
 
     #[test]
@@ -179,7 +179,7 @@ pub(crate) mod tests {
             server_name: None,
         };
         let config = read(&[url, ("EXEC_LABELS", "app=x")]).unwrap();
-        assert_eq!((config.reacts(), config.exec, config.asked_pods), (true, None, Some(asked.clone())));
+        assert_eq!((crate::tell::is_set(&config), config.exec, config.asked_pods), (true, None, Some(asked.clone())));
         // No .url key names them, and others are no more entitled than before.
         assert_eq!(config.downloads.credential_origins, CredentialOrigins::Only(vec![]));
         let config = read(&[url, ("EXEC_LABELS", "app=x"), ("EXEC_COMMAND", "reload")]).unwrap();

@@ -17,12 +17,16 @@ use tokio::time::Instant;
 use crate::config::read::child::ChildSettings;
 use crate::health::Health;
 use crate::tell::child::owner::{Owner, Signals, Tellings};
-use crate::tell::{Fault, Fired, Reaction};
+use crate::tell::{Fault, Fired, Reaction, Way};
 
 use rustix::process::Signal;
 
 /// Controls that wait for the owner.
 const MAILBOX: usize = 8;
+
+/// The command behind `--`.
+pub(super) const WAY: Way =
+    Way::new(|config| config.child.is_some(), |_, means| Some(Box::new(Reload { handle: means.child?.clone(), change: Change::New })));
 
 /// What the owner of the process is asked.
 enum Control {
@@ -113,13 +117,6 @@ impl Handle {
         let gone = || Fault::later("the child has ended".to_owned());
         self.controls.send(Control::Reload(change, answer)).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
-    }
-}
-
-impl Reload {
-    /// A reaction that tells this child.
-    pub(crate) const fn new(handle: Handle) -> Self {
-        Self { handle, change: Change::New }
     }
 }
 

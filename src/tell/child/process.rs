@@ -99,7 +99,7 @@ impl Process {
     /// Nothing where it is not seen.
     async fn disposition(&self, signal: Signal) -> Option<Disposition> {
         let children = aside::once(WITHIN, || proc::children(Path::new("/proc"))).await.ok()?;
-        children.iter().find(|status| status.pid == self.pid()).map(|status| status.disposition(signal))
+        children.iter().find(|(pid, _)| *pid == self.pid()).map(|(_, status)| status.disposition(signal))
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
@@ -17,6 +18,7 @@ use crate::api::ApiServer;
 use crate::api::access::{self, Need};
 use crate::api::exec::{Command, Exit, Output, Tail, run};
 use crate::api::failure::Failure;
+use crate::config::Config;
 use crate::config::read::exec::ExecSettings;
 use crate::core::discretion::{Frankness, Listener, Since};
 use crate::core::object::{Kind, ObjectKey};
@@ -25,9 +27,13 @@ use crate::core::tell::cause::Cause;
 use crate::core::tell::pace::FaultKind;
 use crate::report::events::{EventSender, Report};
 use crate::report::reason::{RELOAD_FAILED, RELOAD_SUCCEEDED, Reason};
-use crate::tell::exec::targets::{Target, targets};
+use crate::tell::exec::targets::{Failures, Target, targets};
 use crate::tell::herald::Failing;
-use crate::tell::{Fault, Fired, Reaction, words};
+use crate::tell::words::{self, warn_once};
+use crate::tell::{Fault, Fired, Means, Reaction, Way};
+
+/// EXEC_COMMAND.
+pub(super) const WAY: Way = Way { needs, ..Way::new(|config| config.exec.is_some(), from_config) };
 
 /// See the module's header.
 pub(crate) struct Exec {
@@ -56,26 +62,10 @@ struct Tellings {
     told: HashMap<String, [String; 3]>,
 }
 
-/// How it went in one pod.
-enum End {
-    Exit(Exit),
-    Refused(Failure),
-    Late,
-}
+/// How it went in one pod, unless it did not end in time.
+type Ended = Result<Result<Exit, Failure>, Elapsed>;
 
 impl Exec {
-    /// A reaction that runs a command, and tells of it by `events`, if anywhere.
-    pub(crate) fn new(settings: ExecSettings, api: ApiServer, events: Option<EventSender>, listener: Listener, backoff: Duration) -> Self {
-        let tellings = Tellings { events, namespace: settings.namespace.clone(), failing: Failing::default(), told: HashMap::new() };
-        Self { settings, api, listener, first: None, tellings, backoff, heeds_files: true, done: HashSet::new(), alone: false }
-    }
-
-    /// The same, but changes of files do not matter: EXEC_ON=none.
-    #[must_use]
-    pub(crate) fn without_files(self) -> Self {
-        Self { heeds_files: false, ..self }
-    }
-
     async fn run(&mut self) -> Result<(), Fault> {
         let since = self.listener.begins();
         let first = *self.first.get_or_insert(since);
@@ -92,7 +82,7 @@ impl Exec {
         self.tellings.told.retain(|uid, _| found.iter().any(|target| target.uid == *uid));
         let all = found.len();
         let left: Vec<Target> = found.into_iter().filter(|target| !self.done.contains(&target.uid)).collect();
-        let mut failed = Failed::default();
+        let mut failed = Failures::default();
         let mut forbidden = Vec::new();
         {
             let (api, settings) = (&self.api, &self.settings);
@@ -100,16 +90,16 @@ impl Exec {
             let mut ends = stream::iter(ends).buffer_unordered(settings.concurrency);
             while let Some((target, end, output)) = ends.next().await {
                 match end {
-                    End::Exit(Exit::Done) => {
+                    Ok(Ok(Exit::Done)) => {
                         self.tellings.done(&target, &output, self.listener.frankness(since));
                         self.done.insert(target.uid);
                     }
-                    End::Refused(failure) if failure.code() == Some(403) => forbidden.push(target),
-                    End::Refused(failure) if failure.code() == Some(404) => debug!(pod = target.pod, "the pod is gone"),
+                    Ok(Err(failure)) if failure.code() == Some(403) => forbidden.push(target),
+                    Ok(Err(failure)) if failure.code() == Some(404) => debug!(pod = target.pod, "the pod is gone"),
                     end => {
-                        let why = why(&end, settings);
+                        let (why, wish) = why(&end, settings);
                         self.tellings.failed(&target, &why, &output, self.listener.frankness(since));
-                        failed.add(&target, &note(&why, &output), wish(&end));
+                        failed.add(&target.pod, later(wish, note(&why, &output)));
                     }
                 }
             }
@@ -118,10 +108,12 @@ impl Exec {
             let why = self.missing(&["get", "create"], "pods/exec").await;
             for target in forbidden {
                 self.tellings.failed(&target, &why, &Output::default(), Frankness::Silent);
-                failed.add(&target, &why, None);
+                failed.add(&target.pod, later(None, why.clone()));
             }
         }
-        failed.fault(all)?;
+        if let Some(fault) = failed.fault(0, all) {
+            return Err(fault);
+        }
         // It may have worked in some of them before others.
         self.listener.told(first);
         Ok(())
@@ -152,10 +144,8 @@ impl Tellings {
     fn failed(&mut self, target: &Target, why: &str, output: &Output, frankness: Frankness) {
         let said = [why.to_owned(), shown(&output.stdout, frankness), shown(&output.stderr, frankness)];
         let [_, stdout, stderr] = &said;
-        match self.told.get(&target.uid) == Some(&said) {
-            false => warn!(pod = target.pod, container = target.container, why, stdout, stderr, "the command failed in the pod"),
-            true => debug!(pod = target.pod, container = target.container, why, stdout, stderr, "the command failed in the pod"),
-        }
+        let is_news = self.told.get(&target.uid) != Some(&said);
+        warn_once!(is_news, pod = target.pod, container = target.container, why, stdout, stderr, "the command failed in the pod");
         self.told.insert(target.uid.clone(), said);
         if self.failing.is_news(&target.uid, why) {
             self.event(target, &RELOAD_FAILED, note(why, output));
@@ -197,57 +187,46 @@ impl Reaction for Exec {
     }
 }
 
-/// What failed so far.
-#[derive(Default)]
-struct Failed {
-    count: usize,
-    first: String,
-    wish: Option<Duration>,
+fn from_config(config: &Config, means: &Means<'_>) -> Option<Box<dyn Reaction>> {
+    let (settings, api) = (config.exec.clone()?, means.api?.clone());
+    let (events, namespace) = (means.events.clone(), settings.namespace.clone());
+    Some(Box::new(Exec {
+        settings,
+        api,
+        listener: means.discretion.listener(),
+        first: None,
+        tellings: Tellings { events, namespace, failing: Failing::default(), told: HashMap::new() },
+        backoff: config.web.retry.backoff,
+        heeds_files: config.triggers.files,
+        done: HashSet::new(),
+        alone: false,
+    }))
 }
 
-impl Failed {
-    fn add(&mut self, target: &Target, why: &str, wish: Option<Duration>) {
-        if self.count == 0 {
-            self.first = format!("{}: {why}", target.pod);
-        }
-        self.count += 1;
-        self.wish = self.wish.max(wish);
-    }
-
-    fn fault(self, all: usize) -> Result<(), Fault> {
-        match self.count {
-            0 => Ok(()),
-            count => Err(later(self.wish, format!("in {count} of {all} pods, {}", self.first))),
-        }
-    }
+fn needs(config: &Config) -> Vec<Need> {
+    let Some(exec) = &config.exec else { return Vec::new() };
+    let watched = config.triggers.watched().flat_map(|resource| [("list", resource), ("watch", resource)]);
+    let all = [("list", "pods"), ("get", "pods/exec"), ("create", "pods/exec")].into_iter();
+    let all = all.chain(watched.filter(|known| *known != ("list", "pods")));
+    all.map(|(verb, resource)| Need { verb, group: "", resource, namespace: Some(exec.namespace.clone()), name: None }).collect()
 }
 
-async fn end(api: &ApiServer, settings: &ExecSettings, target: Target) -> (Target, End, Output) {
+async fn end(api: &ApiServer, settings: &ExecSettings, target: Target) -> (Target, Ended, Output) {
     let mut output = Output::default();
     let command = Command { namespace: &settings.namespace, pod: &target.pod, container: &target.container, argv: &settings.command };
-    let end = match timeout(settings.timeout, run(api, command, &mut output)).await {
-        Ok(Ok(exit)) => End::Exit(exit),
-        Ok(Err(failure)) => End::Refused(failure),
-        Err(_) => End::Late,
-    };
+    let end = timeout(settings.timeout, run(api, command, &mut output)).await;
     (target, end, output)
 }
 
-fn why(end: &End, settings: &ExecSettings) -> String {
+/// Why it did not work, and how long we are asked to wait.
+fn why(end: &Ended, settings: &ExecSettings) -> (String, Option<Duration>) {
     match end {
-        End::Exit(Exit::Done) => "exit code 0".to_owned(),
-        End::Exit(Exit::Code(code)) => format!("exit code {code}"),
-        End::Exit(Exit::Other(words)) => words.clone(),
-        End::Refused(failure) if failure.code() == Some(400) => format!("{failure}: is EXEC_CONTAINER right?"),
-        End::Refused(failure) => failure.to_string(),
-        End::Late => format!("it did not end within {} s (EXEC_TIMEOUT)", settings.timeout.as_secs()),
-    }
-}
-
-fn wish(end: &End) -> Option<Duration> {
-    match end {
-        End::Refused(failure) => failure.retry_after(),
-        End::Exit(_) | End::Late => None,
+        Ok(Ok(Exit::Done)) => ("exit code 0".to_owned(), None),
+        Ok(Ok(Exit::Code(code))) => (format!("exit code {code}"), None),
+        Ok(Ok(Exit::Other(words))) => (words.clone(), None),
+        Ok(Err(failure)) if failure.code() == Some(400) => (format!("{failure}: is EXEC_CONTAINER right?"), failure.retry_after()),
+        Ok(Err(failure)) => (failure.to_string(), failure.retry_after()),
+        Err(_) => (format!("it did not end within {} s (EXEC_TIMEOUT)", settings.timeout.as_secs()), None),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::api::{ApiServer, BODY_BYTES_MAX, objects};
 use crate::config::read::exec::{AskedPods, ExecSettings};
 use crate::core::object::Kind;
 use crate::core::object::selector::Selector;
+use crate::tell::Fault;
 
 /// A pod may be tens of kilobytes of JSON. Whoever wants the list tries again.
 const PAGING: Paging = Paging { objects: 50, bytes_max: BODY_BYTES_MAX, tries: 1, restarts: 0 };
@@ -55,6 +56,29 @@ pub(crate) struct Target {
     pub(crate) container: String,
     /// Its address; none where it has no network of its own, but that of its node.
     pub(crate) address: Option<IpAddr>,
+}
+
+/// What failed so far, in which pods.
+#[derive(Default)]
+pub(crate) struct Failures(Vec<(String, Fault)>);
+
+impl Failures {
+    /// It failed in one more.
+    pub(crate) fn add(&mut self, pod: &str, fault: Fault) {
+        self.0.push((pod.to_owned(), fault));
+    }
+
+    /// What it means that it failed there and in `more`, of all; nothing if it did not.
+    pub(crate) fn fault(&self, more: usize, all: usize) -> Option<Fault> {
+        let (pod, first) = self.0.first()?;
+        let kind = self.0.iter().fold(first.kind, |kind, (_, other)| kind.and(other.kind));
+        Some(Fault::new(kind, in_pods(self.0.len() + more, all, pod, &first.why)))
+    }
+}
+
+/// What failed in so many of all pods, and why in one of them.
+pub(crate) fn in_pods(count: usize, all: usize, pod: &str, why: &str) -> String {
+    format!("in {count} of {all} pods, {pod}: {why}")
 }
 
 /// The targets now, in the order of their names, and how many selected pods are none.

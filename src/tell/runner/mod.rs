@@ -138,6 +138,11 @@ pub(crate) fn start(reactions: Vec<Box<dyn Reaction>>, setup: Setup) -> Runner {
 }
 
 impl Runner {
+    /// Whether any reaction is told of files.
+    pub(crate) const fn heeds_files(&self) -> bool {
+        !self.of_files.is_empty()
+    }
+
     /// Takes what a former process left untold, and knew of attempts: it may have changed these files, and told nobody. Health tells so
     /// until the first attempt does.
     pub(crate) fn inherit(&self, debt: Debt, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>) {
