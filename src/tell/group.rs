@@ -3,9 +3,9 @@
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// A process group that is killed when this is dropped, unless it is released.
-pub(crate) struct Group(Option<Pid>);
+pub(crate) struct ProcessGroup(Option<Pid>);
 
-impl Group {
+impl ProcessGroup {
     /// The group that this process leads, and nobody has waited for it.
     pub(crate) const fn of(leader: Pid) -> Self {
         Self(Some(leader))
@@ -25,7 +25,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         self.kill();
     }

@@ -19,7 +19,7 @@ use crate::core::discretion::{Frankness, Listener, Since};
 use crate::core::retry::Retry;
 use crate::core::tell::pace::{FaultKind, Fingerprint};
 use crate::tell::exec::targets::targets;
-use crate::tell::pods::Pods;
+use crate::tell::pods::AskPods;
 use crate::tell::words::warn_once;
 use crate::tell::{Diagnostic, Fault, Fired, Level, Means, NOT_TOLD, Reaction, Way, words};
 use crate::web::address::{Secrecy, quoted, scrubbed, shown};
@@ -41,7 +41,7 @@ pub(crate) struct Asker {
 }
 
 /// Asks one URL.
-pub(crate) struct Request {
+pub(crate) struct AskUrl {
     asker: Asker,
     rules: Rules,
     retry: Retry,
@@ -52,7 +52,7 @@ pub(crate) struct Request {
 }
 
 /// Why an attempt failed.
-pub(super) struct Failed {
+pub(super) struct FailedAsk {
     error: WebError,
     /// The same for people, without a word of the application's.
     why: String,
@@ -69,15 +69,15 @@ impl Asker {
     }
 
     /// Asks once, and says what the answer is worth.
-    pub(super) async fn ask(&self, url: &str, rules: &Rules, since: Since) -> Result<(), Failed> {
+    pub(super) async fn ask(&self, url: &str, rules: &Rules, since: Since) -> Result<(), FailedAsk> {
         let Self { call, client, wording, listener } = self;
         // As the original has it, a GET carries nothing.
         let json = call.payload.as_ref().filter(|_| call.method != "GET").map(|payload| payload.0.as_str());
         let question = Question::Call { method: &call.method, json };
-        let answer = client.ask(&Ask { url, question, rules }).await.map_err(|error| Failed::unasked(url, error))?;
+        let answer = client.ask(&Ask { url, question, rules }).await.map_err(|error| FailedAsk::unasked(url, error))?;
         let frankness = listener.frankness(since);
         tell(*wording, url, Secrecy::Open, &answer, frankness);
-        client.judge(url, &answer).map_err(|error| Failed {
+        client.judge(url, &answer).map_err(|error| FailedAsk {
             why: words::told(error.to_string(), answer.length),
             error,
             answer: self.repeated(url, &answer, frankness),
@@ -104,8 +104,8 @@ impl Asker {
     }
 
     /// What a failure means for the next attempt.
-    pub(super) fn fault(&self, failed: &Failed) -> Fault {
-        let Failed { error, why, credentials, .. } = failed;
+    pub(super) fn fault(&self, failed: &FailedAsk) -> Fault {
+        let FailedAsk { error, why, credentials, .. } = failed;
         let wish = error.wish();
         let kind = match (error, error.trouble()) {
             (WebError::Unanswered { .. }, _) => FaultKind::Unanswered,
@@ -127,8 +127,8 @@ fn from_config(config: &Config, means: &Means<'_>) -> Option<Box<dyn Reaction>> 
     }
     let asker = Asker::new(call, means.client?.clone(), config.wording, means.discretion.listener());
     Some(match (&config.asked_pods, means.api) {
-        (Some(pods), Some(api)) => Box::new(Pods::new(asker, pods.clone(), api.clone(), retry)),
-        _ => Box::new(Request::new(asker, retry)),
+        (Some(pods), Some(api)) => Box::new(AskPods::new(asker, pods.clone(), api.clone(), retry)),
+        _ => Box::new(AskUrl::new(asker, retry)),
     })
 }
 
@@ -182,7 +182,7 @@ pub(super) fn only(url: &str) -> CredentialOrigins {
     CredentialOrigins::Only(Origin::parse(url).into_iter().collect())
 }
 
-impl Failed {
+impl FailedAsk {
     /// Before there was an answer. Where a redirect leads to is what the application said.
     pub(super) fn unasked(url: &str, error: WebError) -> Self {
         let asked = shown(url);
@@ -194,7 +194,7 @@ impl Failed {
     }
 }
 
-impl Request {
+impl AskUrl {
     /// Credentials go to the URL's own origin; no address is refused, for an administrator chose it.
     pub(crate) fn new(asker: Asker, retry: Retry) -> Self {
         let rules = Rules { reach: Reach::Anywhere, credentials: only(&asker.call.url.0) };
@@ -226,7 +226,7 @@ impl Request {
     }
 }
 
-impl Reaction for Request {
+impl Reaction for AskUrl {
     fn name(&self) -> &'static str {
         "request"
     }

@@ -22,14 +22,14 @@ fn web(username: &str, encoding: Encoding) -> WebSettings {
     }
 }
 
-fn request(url: &str, method: &str, payload: Option<&str>) -> Request {
+fn request(url: &str, method: &str, payload: Option<&str>) -> AskUrl {
     request_with(&web("", Encoding::Latin1), url, method, payload, Wording::Own)
 }
 
-fn request_with(web: &WebSettings, url: &str, method: &str, payload: Option<&str>, wording: Wording) -> Request {
+fn request_with(web: &WebSettings, url: &str, method: &str, payload: Option<&str>, wording: Wording) -> AskUrl {
     let payload = payload.map(|payload| Redacted(payload.to_owned()));
     let call = ReloadRequest { url: Redacted(url.to_owned()), method: method.to_owned(), payload, skips_initial: true };
-    Request::new(Asker::new(call, Client::new(web).unwrap(), wording, Discretion::default().listener()), RETRY)
+    AskUrl::new(Asker::new(call, Client::new(web).unwrap(), wording, Discretion::default().listener()), RETRY)
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ use crate::core::discretion::Discretion;
 use crate::core::retry::{Retry, Trouble};
 use crate::core::tell::cause::Cause;
 use crate::core::tell::pace::{FaultKind, Fingerprint};
-use crate::core::tell::queue::Fate;
+use crate::core::tell::queue::FileChange;
 use crate::report::events::EventSender;
 use crate::web::Client;
 
@@ -81,7 +81,7 @@ pub(crate) struct Means<'a> {
     /// Tells of them.
     pub(crate) events: Option<EventSender>,
     /// The application, if it is our child.
-    pub(crate) child: Option<&'a child::Handle>,
+    pub(crate) child: Option<&'a child::ChildHandle>,
     /// What may be repeated of what is said.
     pub(crate) discretion: &'a Discretion,
 }
@@ -168,7 +168,7 @@ pub(crate) trait Reaction: Send {
     fn renew(&mut self) {}
 
     /// What became of each file that [`Self::fire`] is about to tell of, for those who tell so much. Called before each attempt.
-    fn learn(&mut self, _fates: &dyn Fn() -> Vec<(Arc<str>, Fate)>) {}
+    fn learn(&mut self, _fates: &dyn Fn() -> Vec<(Arc<str>, FileChange)>) {}
 
     /// Tells the application once. `changed` are the files that differ, as absolute paths in order.
     fn fire<'a>(&'a mut self, changed: &'a [String]) -> Fired<'a>;

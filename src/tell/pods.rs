@@ -19,8 +19,8 @@ use crate::config::read::exec::AskedPods;
 use crate::core::discretion::Since;
 use crate::core::retry::{Retry, Trouble};
 use crate::core::tell::pace::{FaultKind, Fingerprint, Pace};
-use crate::tell::exec::targets::{Failures, Target, in_pods, targets};
-use crate::tell::http::{self, Asker, Failed};
+use crate::tell::exec::targets::{Failures, PodTarget, in_pods, targets};
+use crate::tell::http::{self, Asker, FailedAsk};
 use crate::tell::words::warn_once;
 use crate::tell::{Fault, Fired, Reaction};
 use crate::web::address::at_pod;
@@ -28,7 +28,7 @@ use crate::web::error::WebError;
 use crate::web::{Reach, Rules};
 
 /// See the module's header.
-pub(crate) struct Pods {
+pub(crate) struct AskPods {
     asker: Asker,
     settings: AskedPods,
     api: ApiServer,
@@ -65,7 +65,7 @@ struct Unwell {
     told: (String, String),
 }
 
-impl Pods {
+impl AskPods {
     /// A reaction that asks these pods.
     pub(crate) fn new(asker: Asker, settings: AskedPods, api: ApiServer, retry: Retry) -> Self {
         Self {
@@ -88,9 +88,10 @@ impl Pods {
         let (shown, now) = (self.credentials().await, self.began.elapsed());
         let mut refusing = self.spared(&all, shown, now);
         let left = all.iter().filter(|target| !self.round.done.contains(&target.uid) && !refusing.contains(&target.uid));
-        let left: Vec<(&Target, IpAddr)> = left.filter_map(|target| target.address.map(|address| (target, address))).collect();
+        let left: Vec<(&PodTarget, IpAddr)> = left.filter_map(|target| target.address.map(|address| (target, address))).collect();
         let asked: Vec<_> = left.into_iter().map(async |(target, address)| (target, self.ask_at(address, since).await)).collect();
-        let ends: Vec<(&Target, Result<(), Failed>)> = stream::iter(asked).buffer_unordered(self.settings.concurrency).collect().await;
+        let ends: Vec<(&PodTarget, Result<(), FailedAsk>)> =
+            stream::iter(asked).buffer_unordered(self.settings.concurrency).collect().await;
         let (mut failed, mut was_shown) = (Failures::default(), false);
         for (target, end) in ends {
             let Some(fault) = self.judge(target, end) else { continue };
@@ -123,7 +124,7 @@ impl Pods {
     }
 
     /// Those of these pods that are not told yet, and are not to be shown again now what they refused.
-    fn spared(&mut self, all: &[Target], shown: Option<Fingerprint>, now: Duration) -> HashSet<String> {
+    fn spared(&mut self, all: &[PodTarget], shown: Option<Fingerprint>, now: Duration) -> HashSet<String> {
         self.refusing.retain(|uid, _| all.iter().any(|target| target.uid == *uid));
         let spared = self.refusing.iter_mut().filter_map(|(uid, pace)| {
             pace.would_show(shown, now);
@@ -133,7 +134,7 @@ impl Pods {
     }
 
     /// Notes what became of asking a pod; nothing where it is not to be asked again for this.
-    fn judge(&mut self, target: &Target, end: Result<(), Failed>) -> Option<Fault> {
+    fn judge(&mut self, target: &PodTarget, end: Result<(), FailedAsk>) -> Option<Fault> {
         let Err(failure) = end else {
             debug!(pod = target.pod, "the pod was told");
             self.round.done.insert(target.uid.clone());
@@ -150,7 +151,7 @@ impl Pods {
     }
 
     /// Whether it is of no use to ask this pod again for what there is to tell.
-    fn is_lost(&mut self, Target { uid, pod, .. }: &Target, fault: &Fault, answer: String) -> bool {
+    fn is_lost(&mut self, PodTarget { uid, pod, .. }: &PodTarget, fault: &Fault, answer: String) -> bool {
         let (why, unwell) = (&fault.why, self.round.unwell.entry(uid.clone()).or_default());
         let told = (why.clone(), answer);
         warn_once!(unwell.told != told, %pod, why, answer = told.1, "the pod was not told");
@@ -160,7 +161,7 @@ impl Pods {
     }
 
     /// The pods to ask now.
-    async fn found(&mut self) -> Result<Vec<Target>, Fault> {
+    async fn found(&mut self) -> Result<Vec<PodTarget>, Fault> {
         let AskedPods { labels, namespace, .. } = &self.settings;
         let (mut found, skipped) = targets(&self.api, (&self.settings).into()).await.map_err(|failure| {
             let why = match failure.code() {
@@ -182,8 +183,8 @@ impl Pods {
         Ok(found)
     }
 
-    async fn ask_at(&self, address: IpAddr, since: Since) -> Result<(), Failed> {
-        let url = self.addressed(address).map_err(|error| Failed::unasked(&self.asker.call.url.0, error))?;
+    async fn ask_at(&self, address: IpAddr, since: Since) -> Result<(), FailedAsk> {
+        let url = self.addressed(address).map_err(|error| FailedAsk::unasked(&self.asker.call.url.0, error))?;
         let rules = Rules { reach: Reach::Pod { address, name: self.settings.server_name.clone() }, credentials: http::only(&url) };
         self.asker.ask(&url, &rules, since).await
     }
@@ -194,7 +195,7 @@ impl Pods {
     }
 }
 
-impl Reaction for Pods {
+impl Reaction for AskPods {
     fn name(&self) -> &'static str {
         "request"
     }

@@ -32,9 +32,9 @@ use crate::config::{Config, Wording, table};
 use crate::core::discretion::{Frankness, Listener};
 use crate::core::retry::{Retry, Trouble};
 use crate::core::tell::pace::FaultKind;
-use crate::core::tell::queue::Fate;
-use crate::tell::group::Group;
-use crate::tell::words::{self, Said, warn_once};
+use crate::core::tell::queue::FileChange;
+use crate::tell::group::ProcessGroup;
+use crate::tell::words::{self, OutputHead, warn_once};
 use crate::tell::{Diagnostic, Fault, Fired, Level, Means, Reaction, Way, withhold_secrets};
 
 /// The variable that names the file with the changed paths, one per line. It can be read while the script runs.
@@ -53,7 +53,7 @@ const GONE: Duration = Duration::from_secs(1);
 pub(super) const WAY: Way = Way { check, ..Way::new(|config| config.script.is_some(), from_config) };
 
 /// See the module's header.
-pub(crate) struct Script {
+pub(crate) struct RunScript {
     settings: reload::ScriptSettings,
     wording: Wording,
     listener: Listener,
@@ -64,7 +64,7 @@ pub(crate) struct Script {
     /// Held by whoever starts it: a file system that hangs would keep one thread after the other.
     starts: Arc<Semaphore>,
     /// What became of the files that it is to be told of.
-    fates: Vec<(Arc<str>, Fate)>,
+    file_changes: Vec<(Arc<str>, FileChange)>,
 }
 
 /// What a script can read of a change.
@@ -74,17 +74,17 @@ struct Lists {
 }
 
 /// How a script ended.
-struct Ended {
+struct CompletedScript {
     /// Nothing when its time was up.
     status: Option<ExitStatus>,
-    stdout: Said,
-    stderr: Said,
+    stdout: OutputHead,
+    stderr: OutputHead,
 }
 
-impl Script {
+impl RunScript {
     /// A reaction that runs SCRIPT.
     pub(crate) fn new(settings: reload::ScriptSettings, wording: Wording, listener: Listener, backoff: Duration) -> Self {
-        Self { settings, wording, listener, told: None, backoff, starts: Arc::new(Semaphore::new(1)), fates: Vec::new() }
+        Self { settings, wording, listener, told: None, backoff, starts: Arc::new(Semaphore::new(1)), file_changes: Vec::new() }
     }
 
     fn fault(&self, why: String) -> Fault {
@@ -111,11 +111,11 @@ impl Script {
     }
 
     /// Runs the script to its end, or to the end of its time.
-    async fn execute(&self, changed: &[String]) -> io::Result<Ended> {
+    async fn execute(&self, changed: &[String]) -> io::Result<CompletedScript> {
         let paths = changed.iter().flat_map(|path| [path, "\n"]).collect();
-        let lists = Lists { changed: list("changed", paths)?, changes: list("changes", lines(&self.fates))? };
+        let lists = Lists { changed: list("changed", paths)?, changes: list("changes", lines(&self.file_changes))? };
         let (mut child, group) = self.start(lists).await?;
-        let (mut stdout, mut stderr) = (Said::default(), Said::default());
+        let (mut stdout, mut stderr) = (OutputHead::default(), OutputHead::default());
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let status = {
             let mut outputs = pin!(async { tokio::join!(stdout.hear(out), stderr.hear(err)) });
@@ -132,7 +132,7 @@ impl Script {
             let status = match timeout(self.settings.timeout, end).await {
                 Ok(status) => {
                     // What it leaves behind on purpose may stay.
-                    group.map(Group::release).unwrap_or_default();
+                    group.map(ProcessGroup::release).unwrap_or_default();
                     Some(status?)
                 }
                 Err(_) => {
@@ -146,25 +146,25 @@ impl Script {
             }
             status
         };
-        Ok(Ended { status, stdout, stderr })
+        Ok(CompletedScript { status, stdout, stderr })
     }
 
     /// On another thread, which the kernel keeps for as long as the script's file system hangs.
-    async fn start(&self, lists: Lists) -> io::Result<(Child, Option<Group>)> {
+    async fn start(&self, lists: Lists) -> io::Result<(Child, Option<ProcessGroup>)> {
         let hangs = || io::Error::new(io::ErrorKind::TimedOut, "it hangs (SCRIPT_TIMEOUT)");
         let turn = self.starts.clone().try_acquire_owned().map_err(|_| hangs())?;
         let (path, environment) = (self.settings.path.clone(), self.settings.environment);
         let started = aside::once(self.settings.timeout, move || {
             let _turn = turn;
             let child = spawn(&path, environment, &lists).map_err(|error| explained(&path, error))?;
-            let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).map(Group::of);
+            let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).map(ProcessGroup::of);
             Ok((child, group))
         });
         started.await.map_err(|_| hangs())?
     }
 
     /// Where it failed, people need to know why, once for the same words.
-    fn log(&mut self, ended: &Ended, frankness: Frankness) {
+    fn log(&mut self, ended: &CompletedScript, frankness: Frankness) {
         let failed = !ended.status.is_some_and(|status| status.success());
         let (script, exit) = (self.settings.path.display(), ended.status.as_ref().map(ToString::to_string).unwrap_or_default());
         let (stdout, stderr) = words::outputs(&ended.stdout, &ended.stderr, frankness);
@@ -177,7 +177,7 @@ impl Script {
             tracing::debug!(%script, exit, stdout, stderr, "script ended");
         }
         if self.wording == Wording::Sidecar && tracing::enabled!(tracing::Level::DEBUG) {
-            let shown = |said: &Said| words::repeated(python_bytes(&said.kept), said.bytes, frankness);
+            let shown = |said: &OutputHead| words::repeated(python_bytes(&said.kept), said.bytes, frankness);
             tracing::debug!("Script stdout: {}", shown(&ended.stdout));
             tracing::debug!("Script stderr: {}", shown(&ended.stderr));
             if let Some(status) = &ended.status {
@@ -187,14 +187,14 @@ impl Script {
     }
 }
 
-impl Ended {
+impl CompletedScript {
     /// How much it said.
     const fn said(&self) -> usize {
         self.stdout.bytes.saturating_add(self.stderr.bytes)
     }
 }
 
-impl Reaction for Script {
+impl Reaction for RunScript {
     fn name(&self) -> &'static str {
         "script"
     }
@@ -211,15 +211,15 @@ impl Reaction for Script {
         self.told = None;
     }
 
-    fn learn(&mut self, fates: &dyn Fn() -> Vec<(Arc<str>, Fate)>) {
-        self.fates = fates();
+    fn learn(&mut self, file_changes: &dyn Fn() -> Vec<(Arc<str>, FileChange)>) {
+        self.file_changes = file_changes();
     }
 
     fn fire<'a>(&'a mut self, changed: &'a [String]) -> Fired<'a> {
         Box::pin(async {
             let fired = self.run(changed).await;
             // They may be very many, and are asked for again.
-            self.fates = Vec::new();
+            self.file_changes = Vec::new();
             fired
         })
     }
@@ -228,12 +228,12 @@ impl Reaction for Script {
 fn from_config(config: &Config, means: &Means<'_>) -> Option<Box<dyn Reaction>> {
     let script = config.script.clone()?;
     let listener = means.discretion.listener().of_who_knows_more(inherits_secrets(&script));
-    Some(Box::new(Script::new(script, config.wording, listener, config.web.retry.backoff)))
+    Some(Box::new(RunScript::new(script, config.wording, listener, config.web.retry.backoff)))
 }
 
 /// Whether it is there: what it does is not for us to find out.
 fn check<'a>(config: &'a Config, api: Option<&ApiServer>) -> BoxFuture<'a, Option<Diagnostic>> {
-    let found = config.script.as_ref().filter(|_| api.is_none()).map(|reload::Script { path, .. }| {
+    let found = config.script.as_ref().filter(|_| api.is_none()).map(|reload::ScriptSettings { path, .. }| {
         let (level, why) = match std::fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => (Level::Ok, String::new()),
             Ok(_) => (Level::Problem, ": not a file".to_owned()),
@@ -245,7 +245,7 @@ fn check<'a>(config: &'a Config, api: Option<&ApiServer>) -> BoxFuture<'a, Optio
 }
 
 /// Whether a script has secrets of ours in its environment, which it prints as soon as it prints what it runs.
-fn inherits_secrets(script: &reload::Script) -> bool {
+fn inherits_secrets(script: &reload::ScriptSettings) -> bool {
     let is_told = |name: &&str| match std::env::var_os(name) {
         // The script may know where the application listens, but not with what it is asked there.
         Some(value) if name.ends_with("_URL") => value.to_string_lossy().contains(['@', '?']),
@@ -297,9 +297,9 @@ fn explained(script: &Path, error: io::Error) -> io::Error {
 }
 
 /// A line for each file. No field is empty, and none but a tab stands between them: what could be taken for one is escaped.
-fn lines(fates: &[(Arc<str>, Fate)]) -> String {
+fn lines(file_changes: &[(Arc<str>, FileChange)]) -> String {
     let mut lines = String::new();
-    for (path, Fate { owner, is_gone }) in fates {
+    for (path, FileChange { owner, is_gone }) in file_changes {
         lines.push_str(if *is_gone { "removed" } else { "written" });
         for field in [path, owner.kind.as_str(), &owner.namespace, &owner.name] {
             lines.push('\t');

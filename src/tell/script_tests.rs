@@ -27,16 +27,16 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    fn script(&self, text: &str, mode: u32, limit: Duration) -> Script {
+    fn script(&self, text: &str, mode: u32, limit: Duration) -> RunScript {
         let path = self.path("script");
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         let settings = reload::ScriptSettings { path, timeout: limit, environment: reload::Environment::All, retries: 0 };
-        Script::new(settings, Wording::Own, Discretion::default().listener(), Duration::ZERO)
+        RunScript::new(settings, Wording::Own, Discretion::default().listener(), Duration::ZERO)
     }
 
     /// Runs a script of /bin/sh; `$D` is the test's folder.
-    async fn run(&self, text: &str, limit: Duration) -> io::Result<Ended> {
+    async fn run(&self, text: &str, limit: Duration) -> io::Result<CompletedScript> {
         let text = format!("#!/bin/sh\nD={}\n{text}", self.folder.path().display());
         self.script(&text, 0o755, limit).execute(&["/a".to_owned(), "/b c".to_owned()]).await
     }
@@ -83,19 +83,19 @@ async fn a_script_reads_what_changed() {
 async fn a_script_reads_what_became_of_each_file() {
     use crate::core::object::{Kind, ObjectKey};
     let place = Place::new().await;
-    let fate = |kind, name: &str, is_gone| Fate { owner: Arc::new(ObjectKey::new(kind, "shop", name)), is_gone };
+    let change = |kind, name: &str, is_gone| FileChange { owner: Arc::new(ObjectKey::new(kind, "shop", name)), is_gone };
     let odd = "/a\tb\\t\nwritten\t\r";
-    let fates = [("/a b", fate(Kind::ConfigMap, "rules", false)), (odd, fate(Kind::Secret, "x", true))];
+    let file_changes = [("/a b", change(Kind::ConfigMap, "rules", false)), (odd, change(Kind::Secret, "x", true))];
     let text = "#!/bin/sh\ncat \"$PROJECTOR_CHANGES\"; cat \"$PROJECTOR_CHANGED\" >&2; \
         IFS='\t' read -r act path kind namespace name < \"$PROJECTOR_CHANGES\"; echo \"$name|$namespace|$kind|$path|$act\"; \
         tail -n 1 \"$PROJECTOR_CHANGES\" | cut -f 2 | { read -r path; printf %b \"$path\"; }";
     let mut script = place.script(text, 0o755, LONG);
-    script.learn(&|| fates.clone().map(|(path, fate)| (path.into(), fate)).to_vec());
+    script.learn(&|| file_changes.clone().map(|(path, change)| (path.into(), change)).to_vec());
     let ended = script.execute(&["/a b".to_owned()]).await.unwrap();
     let lines = "written\t/a b\tConfigMap\tshop\trules\nremoved\t/a\\tb\\\\t\\nwritten\\t\\r\tSecret\tshop\tx\n";
     let expected = format!("{lines}rules|shop|ConfigMap|/a b|written\n{odd}");
     assert_eq!((String::from_utf8(ended.stdout.kept).unwrap(), &ended.stderr.kept[..]), (expected, &b"/a b\n"[..]));
-    assert!(script.fire(&[]).await.is_ok() && script.fates.is_empty(), "nothing is kept");
+    assert!(script.fire(&[]).await.is_ok() && script.file_changes.is_empty(), "nothing is kept");
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn a_script_that_cannot_be_executed_is_run_by_sh() {
 async fn what_cannot_be_run_is_explained() {
     let place = Place::new().await;
     let settings = reload::ScriptSettings { path: place.path("none"), timeout: LONG, environment: reload::Environment::All, retries: 0 };
-    let mut missing = Script::new(settings, Wording::Own, Discretion::default().listener(), Duration::ZERO);
+    let mut missing = RunScript::new(settings, Wording::Own, Discretion::default().listener(), Duration::ZERO);
     assert!(why(missing.run(&[]).await).ends_with("none: No such file or directory (os error 2)"));
     let failure = why(place.script("#!/no/such/interpreter\n", 0o755, LONG).run(&[]).await);
     assert!(failure.contains("script: its interpreter is not there"), "{failure}");
@@ -198,7 +198,7 @@ async fn r10_a_script_that_fails_is_tried_again_unless_its_exit_code_is_final() 
     let place = Place::new().await;
     for retries in [0, 5] {
         let script = place.script("#!/bin/sh\nexit 3\n", 0o755, LONG);
-        let mut script = Script { backoff: Duration::from_secs(1), ..script };
+        let mut script = RunScript { backoff: Duration::from_secs(1), ..script };
         script.settings.retries = retries;
         let fault = script.fire(&[]).await.unwrap_err();
         assert_eq!((fault.kind == FaultKind::Permanent, matches!(fault.kind, FaultKind::Trouble(..))), (retries == 0, retries > 0));

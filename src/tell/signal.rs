@@ -36,7 +36,7 @@ pub(crate) struct Signal {
 }
 
 /// A process, held.
-struct Process {
+struct HeldProcess {
     pid: i32,
     parent: i32,
     /// The first argument and the executable, as far as they can be seen.
@@ -85,7 +85,7 @@ impl Signal {
     }
 
     /// Whether the signal reaches a handler. One that is not there yet would be the end of the process.
-    fn may_be_told(&self, process: &Process) -> Result<(), Fault> {
+    fn may_be_told(&self, process: &HeldProcess) -> Result<(), Fault> {
         let (signal, pid) = (self.settings.signal, process.pid);
         if !is_for_handlers(signal) {
             return Ok(());
@@ -105,11 +105,11 @@ impl Signal {
     }
 
     /// The processes of this name, without those whose parent has it too: a master tells its workers itself.
-    fn named(&self, name: &str) -> Result<Vec<Process>, Fault> {
+    fn named(&self, name: &str) -> Result<Vec<HeldProcess>, Fault> {
         let entries = fs::read_dir(&self.proc).map_err(|error| Fault::later(format!("{}: {error}", self.proc.display())))?;
         let own = i32::try_from(std::process::id()).unwrap_or_default();
         let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        let mut found: Vec<Process> = Vec::new();
+        let mut found: Vec<HeldProcess> = Vec::new();
         let (mut others, mut closed) = (0, 0);
         for pid in pids.filter(|pid| *pid != own) {
             closed += usize::from(self.is_closed(pid));
@@ -157,7 +157,7 @@ impl Signal {
         mounts.lines().rfind(is_proc).is_some_and(|line| line.contains("hidepid=") && !line.contains("hidepid=0"))
     }
 
-    fn of_pidfile(&self, file: &Path) -> Result<Process, Fault> {
+    fn of_pidfile(&self, file: &Path) -> Result<HeldProcess, Fault> {
         let shown = self.sought();
         let text = aside::contents(file).and_then(aside::text).map_err(|error| Fault::later(format!("{shown}: {error}")))?;
         let pid = text.split_whitespace().next().and_then(|text| text.parse().ok()).filter(|pid| *pid > 0);
@@ -178,7 +178,7 @@ impl Signal {
     }
 
     /// Holds a process, then looks at it. Nothing if it is not there, or no more.
-    fn hold(&self, pid: i32) -> Option<Process> {
+    fn hold(&self, pid: i32) -> Option<HeldProcess> {
         let descriptor = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
         let folder = self.proc.join(pid.to_string());
         let arguments = fs::read(folder.join("cmdline")).ok()?;
@@ -191,7 +191,7 @@ impl Signal {
         if has_ended(&descriptor) {
             return None;
         }
-        Some(Process { pid, parent, names, uid, descriptor })
+        Some(HeldProcess { pid, parent, names, uid, descriptor })
     }
 
     /// When a process began.

@@ -24,7 +24,7 @@ use crate::core::spread::Spread;
 use crate::core::tell::difference::Difference;
 use crate::health::Health;
 use crate::tell::Reaction;
-use crate::tell::http::{Asker, Request};
+use crate::tell::http::{AskUrl, Asker};
 use crate::tell::runner::{Commit, Grouping, Runner, Setup, start};
 use crate::web::Client;
 use crate::web::stub::{Asked, Reply, Stub, server};
@@ -164,7 +164,7 @@ impl Bench {
         let Next { skips_initial, on_start, spread, finds, others } = std::mem::take(&mut self.next);
         let call = ReloadRequest { url: Redacted(self.stub.url("/reload")), method: "POST".to_owned(), payload: None, skips_initial };
         let client = Client::new(&self.web(is_known)).unwrap();
-        let request = Request::new(Asker::new(call, client, Wording::Own, Discretion::default().listener()), RETRY);
+        let request = AskUrl::new(Asker::new(call, client, Wording::Own, Discretion::default().listener()), RETRY);
         let setup = Setup {
             batching: self.batching,
             grouping: Grouping::ByObject,

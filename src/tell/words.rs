@@ -26,14 +26,14 @@ const SAID: &str = " bytes said: see the log";
 
 /// The beginning of an output. Without `Debug`: nobody knows what it holds.
 #[derive(Default)]
-pub(crate) struct Said {
+pub(crate) struct OutputHead {
     /// The beginning.
     pub(crate) kept: Vec<u8>,
     /// How long the whole is.
     pub(crate) bytes: usize,
 }
 
-impl Said {
+impl OutputHead {
     /// Reads to the end, keeps the beginning.
     pub(crate) async fn hear(&mut self, output: Option<impl AsyncRead + Unpin>) {
         let Some(mut output) = output else { return };
@@ -52,9 +52,9 @@ impl Said {
 }
 
 /// Both outputs for the log, of both together at most [`KEPT_BYTES`].
-pub(crate) fn outputs(stdout: &Said, stderr: &Said, frankness: Frankness) -> (String, String) {
+pub(crate) fn outputs(stdout: &OutputHead, stderr: &OutputHead, frankness: Frankness) -> (String, String) {
     let errors = stderr.kept.len().min(KEPT_BYTES.saturating_sub(stdout.kept.len()).max(KEPT_BYTES / 2));
-    let of = |said: &Said, bytes_max| repeated(said.text(bytes_max), said.bytes, frankness);
+    let of = |said: &OutputHead, bytes_max| repeated(said.text(bytes_max), said.bytes, frankness);
     (of(stdout, KEPT_BYTES - errors), of(stderr, errors))
 }
 
@@ -86,8 +86,8 @@ pub(crate) fn without_lengths(why: &str) -> String {
 mod tests {
     use super::*;
 
-    async fn said(text: &[u8]) -> Said {
-        let mut said = Said::default();
+    async fn said(text: &[u8]) -> OutputHead {
+        let mut said = OutputHead::default();
         said.hear(Some(text)).await;
         said
     }

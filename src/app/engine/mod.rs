@@ -90,7 +90,7 @@ pub(crate) struct EngineLoop {
     /// Asks servers other than the API, where any are asked.
     web: Option<Client>,
     runner: Option<Runner>,
-    child: Option<child::Handle>,
+    child: Option<child::ChildHandle>,
     mailbox: Mailbox,
     started: Instant,
     ready: bool,
@@ -147,7 +147,7 @@ impl EngineLoop {
     }
 
     /// The same with a child that is started, and told of changes.
-    pub(crate) fn with_child(self, child: Option<child::Handle>) -> Self {
+    pub(crate) fn with_child(self, child: Option<child::ChildHandle>) -> Self {
         Self { child, ..self }
     }
 

@@ -70,7 +70,7 @@ mod tests {
     use crate::core::digest::Digest;
     use crate::core::object::{Kind, ObjectKey};
     use crate::core::policy::Batching;
-    use crate::core::tell::queue::{Changed, Job, Next, Queue, Trigger};
+    use crate::core::tell::queue::{BatchKey, Changed, Job, JobQueue, Todo};
 
     const MINUTE: Duration = Duration::from_secs(70);
 
@@ -78,41 +78,41 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn ready() -> Queue {
-        let mut queue = Queue::new(Batching::Each);
+    fn ready() -> JobQueue {
+        let mut queue = JobQueue::new(Batching::Each);
         queue.ready();
         queue
     }
 
-    fn pod(queue: &mut Queue, name: &str, now: u64) {
+    fn pod(queue: &mut JobQueue, name: &str, now: u64) {
         queue.happened(Cause::Pods, name, Duration::ZERO, seconds(now));
     }
 
-    fn secret(queue: &mut Queue, name: &str, now: u64) {
+    fn secret(queue: &mut JobQueue, name: &str, now: u64) {
         queue.happened(Cause::Secrets, name, MINUTE, seconds(now));
     }
 
-    fn change(queue: &mut Queue, name: &str, now: u64) {
+    fn change(queue: &mut JobQueue, name: &str, now: u64) {
         let owner = Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", name));
         queue.changed(
             Changed { path: name, owner: &owner, before: Some(Digest::of_number(1)), after: Some(Digest::of_number(2)) },
-            Trigger::Object(owner.clone()),
+            BatchKey::Object(owner.clone()),
             seconds(now),
         );
     }
 
     /// What is due now: its causes, then all that it names.
-    fn due(queue: &mut Queue, now: u64) -> Option<String> {
+    fn due(queue: &mut JobQueue, now: u64) -> Option<String> {
         match queue.next(seconds(now)) {
-            Next::Job(Job { paths, names, fresh, .. }) => Some(format!("{fresh:?} {}", [paths, names].concat().join(" "))),
-            Next::Wait(_) => None,
+            Todo::Job(Job { paths, names, fresh, .. }) => Some(format!("{fresh:?} {}", [paths, names].concat().join(" "))),
+            Todo::Wait(_) => None,
         }
     }
 
-    fn wake(queue: &mut Queue, now: u64) -> Option<Duration> {
+    fn wake(queue: &mut JobQueue, now: u64) -> Option<Duration> {
         match queue.next(seconds(now)) {
-            Next::Wait(wake) => wake,
-            Next::Job(job) => panic!("a job is due: {job:?}"),
+            Todo::Wait(wake) => wake,
+            Todo::Job(job) => panic!("a job is due: {job:?}"),
         }
     }
 
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn it_waits_for_the_files_to_be_there() {
-        let mut queue = Queue::new(Batching::Each);
+        let mut queue = JobQueue::new(Batching::Each);
         pod(&mut queue, "a", 0);
         assert_eq!(wake(&mut queue, 5), None);
         queue.ready();
@@ -204,7 +204,7 @@ mod tests {
     fn of_very_many_only_some_are_named() {
         let mut queue = ready();
         (0..1000).for_each(|number| pod(&mut queue, &format!("{number:04}"), 0));
-        let Next::Job(job) = queue.next(Duration::ZERO) else { panic!("a job is due") };
+        let Todo::Job(job) = queue.next(Duration::ZERO) else { panic!("a job is due") };
         assert_eq!((job.names.len(), job.triggered_by().as_deref()), (NAMES_MAX, Some("0000, 0001, 0002, 0003, 0004 and 95 more")));
     }
 }

@@ -87,7 +87,7 @@ pub enum Followup {
 
 /// Credentials that were refused.
 #[derive(Clone, Copy)]
-struct Refusal {
+struct RefusedCredentials {
     at: Duration,
     tag: u8,
     /// Nothing where a former process showed them.
@@ -114,10 +114,10 @@ pub struct Pace {
     unanswered: u32,
     /// Whether the last attempt was refused, and the credentials that the pause is for, if there are any.
     is_refused: bool,
-    spares: Option<Refusal>,
+    spares: Option<RefusedCredentials>,
     /// How often in a row the same credentials were refused.
     refused: u32,
-    refusals: Vec<Refusal>,
+    refusals: Vec<RefusedCredentials>,
 }
 
 impl FaultKind {
@@ -161,7 +161,7 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-impl Refusal {
+impl RefusedCredentials {
     const fn of(credentials: Fingerprint, at: Duration) -> Self {
         Self { at, tag: credentials.tag(), credentials: Some(credentials) }
     }
@@ -196,7 +196,7 @@ const fn refused_pause(refused: u32) -> Duration {
 }
 
 /// When those of these credentials that are meant may be shown again.
-fn spared(refusals: &[Refusal], are_meant: impl Fn(&Refusal) -> bool) -> Duration {
+fn spared(refusals: &[RefusedCredentials], are_meant: impl Fn(&RefusedCredentials) -> bool) -> Duration {
     let meant = refusals.iter().rev().filter(|refusal| are_meant(refusal));
     meant.map(|refusal| refusal.at + REFUSALS_WITHIN).nth(REFUSALS_MAX - 1).unwrap_or_default()
 }
@@ -254,7 +254,7 @@ impl Pace {
         if self.spares.is_some_and(|spared| spared.is_of(credentials)) {
             return false;
         }
-        self.spares = Some(Refusal::of(credentials, now));
+        self.spares = Some(RefusedCredentials::of(credentials, now));
         self.due = self.spared(credentials).max(self.asked).max(now);
         self.held = self.due;
         true
@@ -298,7 +298,7 @@ impl Pace {
             }
             FaultKind::Refused { credentials: Some(credentials), wish } => self.refused(credentials, wish, now),
             FaultKind::Spared { credentials, shown } => {
-                let refusal = Refusal::of(credentials, now);
+                let refusal = RefusedCredentials::of(credentials, now);
                 if shown {
                     self.note(refusal);
                 }
@@ -325,7 +325,7 @@ impl Pace {
     fn refused(&mut self, credentials: Fingerprint, wish: Option<Duration>, now: Duration) -> Followup {
         let are_same = self.refusals.last().is_some_and(|refusal| refusal.is_of(credentials));
         self.refused = if are_same { self.refused.saturating_add(1) } else { 1 };
-        let refusal = Refusal::of(credentials, now);
+        let refusal = RefusedCredentials::of(credentials, now);
         self.note(refusal);
         self.spares = Some(refusal);
         self.slow.get_or_insert_default();
@@ -335,7 +335,7 @@ impl Pace {
         Followup::Slow { first: self.refused == 1 }
     }
 
-    fn note(&mut self, refusal: Refusal) {
+    fn note(&mut self, refusal: RefusedCredentials) {
         if self.refusals.len() >= REMEMBERED {
             self.refusals.remove(0);
         }
@@ -375,8 +375,8 @@ impl Pace {
     /// What a former process knew. A time that is still to come is one of a clock that was wrong.
     pub(crate) fn inherited(debt: &Debt, now: Duration) -> Self {
         let time = |seconds: u64| Duration::from_secs(seconds).min(now);
-        let refusals: Vec<Refusal> =
-            debt.refusals.iter().map(|(at, tag)| Refusal { at: time(*at), tag: *tag, credentials: None }).collect();
+        let refusals: Vec<RefusedCredentials> =
+            debt.refusals.iter().map(|(at, tag)| RefusedCredentials { at: time(*at), tag: *tag, credentials: None }).collect();
         let mut pace = Self { refused: debt.refused, unanswered: debt.unanswered, ..Self::default() };
         if debt.unanswered > 0 {
             pace.ended = time(debt.last);

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::config::read::child::ChildSettings;
 use crate::health::Health;
-use crate::tell::child::owner::{Owner, Signals, Tellings};
+use crate::tell::child::owner::{ChildStatus, Owner, Signals};
 use crate::tell::{Fault, Fired, Reaction, Way};
 
 use rustix::process::Signal;
@@ -25,15 +25,17 @@ use rustix::process::Signal;
 const MAILBOX: usize = 8;
 
 /// The command behind `--`.
-pub(super) const WAY: Way =
-    Way::new(|config| config.child.is_some(), |_, means| Some(Box::new(Reload { handle: means.child?.clone(), change: Change::New })));
+pub(super) const WAY: Way = Way::new(
+    |config| config.child.is_some(),
+    |_, means| Some(Box::new(ReloadChild { handle: means.child?.clone(), change: Novelty::New })),
+);
 
 /// What the owner of the process is asked.
 enum Control {
     /// The files are there: start it, unless it was started.
     Start,
     /// The files have changed; answers when it knows.
-    Reload(Change, oneshot::Sender<Result<(), Fault>>),
+    Reload(Novelty, oneshot::Sender<Result<(), Fault>>),
     /// Pass on a signal that we got.
     Forward(Signal),
     /// End it: TERM, and KILL when its time is up.
@@ -44,7 +46,7 @@ enum Control {
 
 /// Whether a child that ended is told of something new.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Change {
+enum Novelty {
     /// It may be what the child needs: it is started again earlier.
     New,
     /// It was told before, in vain.
@@ -53,23 +55,23 @@ enum Change {
 
 /// The child and the task that owns it.
 pub(crate) struct Child {
-    handle: Handle,
+    handle: ChildHandle,
     ended: watch::Receiver<Option<u8>>,
     task: JoinHandle<()>,
 }
 
 /// Asks the owner of the child.
 #[derive(Clone)]
-pub(crate) struct Handle {
+pub(crate) struct ChildHandle {
     controls: mpsc::Sender<Control>,
     /// When the child was started last: it has read, or will read, what was on disk then.
     started: Arc<watch::Sender<Option<Instant>>>,
 }
 
 /// Tells the child of changes.
-pub(crate) struct Reload {
-    handle: Handle,
-    change: Change,
+pub(crate) struct ReloadChild {
+    handle: ChildHandle,
+    change: Novelty,
 }
 
 /// Begins to own a child, which is not started yet. From now on the signals that are passed on do not end us.
@@ -80,13 +82,13 @@ pub(crate) fn own(settings: ChildSettings, health: Health) -> std::io::Result<Ch
     let (controls, mailbox) = mpsc::channel(MAILBOX);
     let started = Arc::new(watch::Sender::new(None));
     let (end, ended) = watch::channel(None);
-    let owner = Owner::new(settings, mailbox, Signals::heard()?, Tellings { started: started.clone(), ended: end, health });
-    Ok(Child { handle: Handle { controls, started }, ended, task: tokio::spawn(owner.run().boxed()) })
+    let owner = Owner::new(settings, mailbox, Signals::heard()?, ChildStatus { started: started.clone(), ended: end, health });
+    Ok(Child { handle: ChildHandle { controls, started }, ended, task: tokio::spawn(owner.run().boxed()) })
 }
 
 impl Child {
     /// Asks the owner.
-    pub(crate) fn handle(&self) -> Handle {
+    pub(crate) fn handle(&self) -> ChildHandle {
         self.handle.clone()
     }
 
@@ -104,7 +106,7 @@ impl Child {
     }
 }
 
-impl Handle {
+impl ChildHandle {
     /// The files are there: starts the child, unless it was started. It reads what is on disk now, so it needs not be told of that.
     pub(crate) fn start(&self) {
         self.started.send_if_modified(|started| started.is_none().then(|| *started = Some(Instant::now())).is_some());
@@ -112,7 +114,7 @@ impl Handle {
         let _ = self.controls.try_send(Control::Start);
     }
 
-    async fn reload(&self, change: Change) -> Result<(), Fault> {
+    async fn reload(&self, change: Novelty) -> Result<(), Fault> {
         let (answer, answered) = oneshot::channel();
         let gone = || Fault::later("the child has ended".to_owned());
         self.controls.send(Control::Reload(change, answer)).await.map_err(|_| gone())?;
@@ -120,7 +122,7 @@ impl Handle {
     }
 }
 
-impl Reaction for Reload {
+impl Reaction for ReloadChild {
     fn name(&self) -> &'static str {
         "child"
     }
@@ -134,11 +136,11 @@ impl Reaction for Reload {
     }
 
     fn renew(&mut self) {
-        self.change = Change::New;
+        self.change = Novelty::New;
     }
 
     fn fire<'a>(&'a mut self, _changed: &'a [String]) -> Fired<'a> {
-        let change = std::mem::replace(&mut self.change, Change::Known);
+        let change = std::mem::replace(&mut self.change, Novelty::Known);
         self.handle.reload(change).boxed()
     }
 }

@@ -20,7 +20,7 @@ use crate::health::{DeadChild, Health};
 use crate::tell::Fault;
 use crate::tell::child::backoff::{BACKOFF, Restarts};
 use crate::tell::child::process::Process;
-use crate::tell::child::{Change, Control};
+use crate::tell::child::{Control, Novelty};
 
 /// A process that was killed is gone within this, or hangs in the kernel.
 const GONE: Duration = Duration::from_secs(5);
@@ -33,20 +33,20 @@ const NOT_EXECUTED: u8 = 126;
 
 const DEAD: &str = "the child ended, and is not started again yet";
 
-type Answer = oneshot::Sender<Result<(), Fault>>;
+type ReloadAnswer = oneshot::Sender<Result<(), Fault>>;
 
 /// See the module's header.
 pub(super) struct Owner {
     settings: ChildSettings,
     mailbox: mpsc::Receiver<Control>,
     signals: Signals,
-    tellings: Tellings,
+    tellings: ChildStatus,
     restarts: Restarts,
     phase: Phase,
 }
 
 /// Where the owner tells how the child is.
-pub(super) struct Tellings {
+pub(super) struct ChildStatus {
     /// When it was started last.
     pub(super) started: Arc<watch::Sender<Option<Instant>>>,
     /// With what code it ended for good.
@@ -66,7 +66,7 @@ enum Phase {
         /// When to kill it, or to give it up.
         due: Instant,
         killed: bool,
-        then: Then,
+        then: AfterExit,
     },
     /// It ended by itself.
     Resting {
@@ -81,13 +81,13 @@ enum Phase {
 }
 
 /// What follows when a child that was asked to end is gone.
-enum Then {
+enum AfterExit {
     /// It is started again, and this is answered.
-    Again(Option<Answer>),
+    Again(Option<ReloadAnswer>),
     End,
 }
 
-enum Input {
+enum Wakeup {
     Control(Control),
     /// The process ended, with this exit code.
     Exited(u8),
@@ -119,7 +119,7 @@ impl Meant {
 }
 
 impl Owner {
-    pub(super) fn new(settings: ChildSettings, mailbox: mpsc::Receiver<Control>, signals: Signals, tellings: Tellings) -> Self {
+    pub(super) fn new(settings: ChildSettings, mailbox: mpsc::Receiver<Control>, signals: Signals, tellings: ChildStatus) -> Self {
         Self { settings, mailbox, signals, tellings, restarts: Restarts::default(), phase: Phase::Waiting }
     }
 
@@ -129,19 +129,19 @@ impl Owner {
             let input = self.input().await;
             let phase = std::mem::replace(&mut self.phase, Phase::Ended);
             self.phase = match input {
-                Input::Control(Control::Start) => self.start(phase).await,
-                Input::Control(Control::Reload(change, answer)) => self.reload(phase, change, answer).await,
-                Input::Control(Control::Forward(signal)) => forward(phase, signal),
-                Input::Control(Control::Stop) => self.stop(phase),
-                Input::Control(Control::Hurry) => hurry(phase),
-                Input::Exited(code) => self.exited(phase, code).await,
-                Input::Due => self.due(phase).await,
+                Wakeup::Control(Control::Start) => self.start(phase).await,
+                Wakeup::Control(Control::Reload(change, answer)) => self.reload(phase, change, answer).await,
+                Wakeup::Control(Control::Forward(signal)) => forward(phase, signal),
+                Wakeup::Control(Control::Stop) => self.stop(phase),
+                Wakeup::Control(Control::Hurry) => hurry(phase),
+                Wakeup::Exited(code) => self.exited(phase, code).await,
+                Wakeup::Due => self.due(phase).await,
             };
         }
     }
 
     /// Every arm is cancel-safe.
-    async fn input(&mut self) -> Input {
+    async fn input(&mut self) -> Wakeup {
         let due = match &self.phase {
             Phase::Stopping { due, .. } | Phase::Resting { due, .. } => Some(*due),
             Phase::Waiting | Phase::Running(_) | Phase::Ended => None,
@@ -158,10 +158,10 @@ impl Owner {
         };
         tokio::select! {
             biased;
-            code = exit => Input::Exited(code),
-            control = self.signals.next() => Input::Control(control),
-            Some(control) = self.mailbox.recv() => Input::Control(control),
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Input::Due,
+            code = exit => Wakeup::Exited(code),
+            control = self.signals.next() => Wakeup::Control(control),
+            Some(control) = self.mailbox.recv() => Wakeup::Control(control),
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Wakeup::Due,
         }
     }
 
@@ -233,12 +233,12 @@ impl Owner {
         Phase::Resting { code, earliest, due }
     }
 
-    async fn reload(&mut self, phase: Phase, change: Change, answer: Answer) -> Phase {
+    async fn reload(&mut self, phase: Phase, change: Novelty, answer: ReloadAnswer) -> Phase {
         let (answered, phase) = match (phase, self.settings.reload) {
             // It reads the files when it starts.
             (Phase::Waiting, _) => (Ok(()), Phase::Waiting),
             // What changed may be what it ended by.
-            (Phase::Resting { code, earliest, due }, _) if change == Change::New && earliest < due => {
+            (Phase::Resting { code, earliest, due }, _) if change == Novelty::New && earliest < due => {
                 tracing::info!("the files have changed: the child is started again without the rest of its pause");
                 let wish = Some(earliest.saturating_duration_since(Instant::now()));
                 let kind = FaultKind::Trouble(Trouble::Connect, wish);
@@ -247,12 +247,12 @@ impl Owner {
             (phase @ Phase::Resting { .. }, _) => (Err(Fault::later(DEAD.to_owned())), phase),
             (Phase::Running(process), ChildReload::Signal(signal)) => (process.tell(signal).await, Phase::Running(process)),
             (Phase::Running(process), ChildReload::Restart) => {
-                return self.ask_to_end(process, self.settings.kill_signal, Then::Again(Some(answer)));
+                return self.ask_to_end(process, self.settings.kill_signal, AfterExit::Again(Some(answer)));
             }
-            (phase @ Phase::Stopping { then: Then::Again(_), .. }, _) => {
+            (phase @ Phase::Stopping { then: AfterExit::Again(_), .. }, _) => {
                 (Err(Fault::later("the child takes long to end".to_owned())), phase)
             }
-            (phase @ (Phase::Stopping { then: Then::End, .. } | Phase::Ended), _) => {
+            (phase @ (Phase::Stopping { then: AfterExit::End, .. } | Phase::Ended), _) => {
                 (Err(Fault::later("the child is asked to end".to_owned())), phase)
             }
         };
@@ -264,16 +264,16 @@ impl Owner {
     fn stop(&self, phase: Phase) -> Phase {
         match phase {
             Phase::Waiting | Phase::Resting { .. } | Phase::Ended => Phase::Ended,
-            Phase::Running(process) => self.ask_to_end(process, Signal::TERM, Then::End),
-            Phase::Stopping { process, due, killed, then: Then::Again(_) } => {
+            Phase::Running(process) => self.ask_to_end(process, Signal::TERM, AfterExit::End),
+            Phase::Stopping { process, due, killed, then: AfterExit::Again(_) } => {
                 ask(&process, Signal::TERM);
-                Phase::Stopping { process, due, killed, then: Then::End }
+                Phase::Stopping { process, due, killed, then: AfterExit::End }
             }
-            ending @ Phase::Stopping { then: Then::End, .. } => ending,
+            ending @ Phase::Stopping { then: AfterExit::End, .. } => ending,
         }
     }
 
-    fn ask_to_end(&self, process: Process, signal: Signal, then: Then) -> Phase {
+    fn ask_to_end(&self, process: Process, signal: Signal, then: AfterExit) -> Phase {
         tracing::debug!(pid = process.pid(), signal = signal_name(signal), "child asked to end");
         ask(&process, signal);
         Phase::Stopping { process, due: Instant::now() + self.settings.kill_timeout, killed: false, then }
@@ -287,7 +287,7 @@ impl Owner {
                 drop(process);
                 self.gone(code, ran)
             }
-            Phase::Stopping { process, then: Then::Again(answer), .. } => {
+            Phase::Stopping { process, then: AfterExit::Again(answer), .. } => {
                 drop(process);
                 let phase = self.launch().await;
                 let answered = match phase {
@@ -298,7 +298,7 @@ impl Owner {
                 let _ = answer.map(|answer| answer.send(answered));
                 phase
             }
-            Phase::Stopping { then: Then::End, .. } => {
+            Phase::Stopping { then: AfterExit::End, .. } => {
                 tracing::info!(code, "child ended");
                 Phase::Ended
             }
@@ -314,12 +314,12 @@ impl Owner {
                 tracing::warn!(pid = process.pid(), seconds, "the child does not end, it is killed (KILL_TIMEOUT)");
                 kill(process, then)
             }
-            Phase::Stopping { process, killed: true, then: Then::Again(answer), .. } => {
+            Phase::Stopping { process, killed: true, then: AfterExit::Again(answer), .. } => {
                 let pid = process.pid();
                 let _ = answer.map(|answer| answer.send(Err(Fault::later(format!("process {pid} was killed and is still there")))));
-                kill(process, Then::Again(None))
+                kill(process, AfterExit::Again(None))
             }
-            Phase::Stopping { process, killed: true, then: Then::End, .. } => {
+            Phase::Stopping { process, killed: true, then: AfterExit::End, .. } => {
                 tracing::warn!(pid = process.pid(), "the child was killed and is still there");
                 Phase::Ended
             }
@@ -333,12 +333,12 @@ fn hurry(phase: Phase) -> Phase {
         Phase::Waiting | Phase::Resting { .. } | Phase::Ended => Phase::Ended,
         Phase::Running(process) | Phase::Stopping { process, .. } => {
             tracing::warn!(pid = process.pid(), "asked to stop again: the child is killed");
-            kill(process, Then::End)
+            kill(process, AfterExit::End)
         }
     }
 }
 
-fn kill(process: Process, then: Then) -> Phase {
+fn kill(process: Process, then: AfterExit) -> Phase {
     process.kill();
     Phase::Stopping { process, due: Instant::now() + GONE, killed: true, then }
 }

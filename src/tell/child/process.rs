@@ -14,7 +14,7 @@ use crate::aside::{self, WITHIN};
 use crate::config::read::reload::signal_name;
 use crate::core::retry::Trouble;
 use crate::core::tell::pace::FaultKind;
-use crate::tell::group::Group;
+use crate::tell::group::ProcessGroup;
 use crate::tell::proc::{self, Disposition, is_for_handlers};
 use crate::tell::{Fault, withhold_secrets};
 
@@ -26,7 +26,7 @@ const OLD_ENOUGH: Duration = Duration::from_secs(1);
 pub(crate) struct Process {
     child: Child,
     pid: Pid,
-    group: Group,
+    group: ProcessGroup,
     since: Instant,
 }
 
@@ -43,7 +43,7 @@ impl Process {
         let child = command.args(arguments).process_group(0).kill_on_drop(true).spawn()?;
         let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let pid = pid.ok_or_else(|| io::Error::other("the child has no number"))?;
-        Ok(Self { child, pid, group: Group::of(pid), since })
+        Ok(Self { child, pid, group: ProcessGroup::of(pid), since })
     }
 
     /// Its number.

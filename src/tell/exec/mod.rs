@@ -27,7 +27,7 @@ use crate::core::tell::cause::Cause;
 use crate::core::tell::pace::FaultKind;
 use crate::report::events::{EventSender, Report};
 use crate::report::reason::{RELOAD_FAILED, RELOAD_SUCCEEDED, Reason};
-use crate::tell::exec::targets::{Failures, Target, targets};
+use crate::tell::exec::targets::{Failures, PodTarget, targets};
 use crate::tell::herald::Failing;
 use crate::tell::words::{self, warn_once};
 use crate::tell::{Fault, Fired, Means, Reaction, Way};
@@ -36,13 +36,13 @@ use crate::tell::{Fault, Fired, Means, Reaction, Way};
 pub(super) const WAY: Way = Way { needs, ..Way::new(|config| config.exec.is_some(), from_config) };
 
 /// See the module's header.
-pub(crate) struct Exec {
+pub(crate) struct RunInPods {
     settings: ExecSettings,
     api: ApiServer,
     listener: Listener,
     /// What was known before the first attempt since something was new.
     first: Option<Since>,
-    tellings: Tellings,
+    tellings: PodReports,
     backoff: Duration,
     /// Whether it follows changes of files.
     heeds_files: bool,
@@ -53,7 +53,7 @@ pub(crate) struct Exec {
 }
 
 /// Where it is told how it went in each pod.
-struct Tellings {
+struct PodReports {
     events: Option<EventSender>,
     namespace: String,
     /// What Events have told of pods, by their uids.
@@ -63,9 +63,9 @@ struct Tellings {
 }
 
 /// How it went in one pod, unless it did not end in time.
-type Ended = Result<Result<Exit, Failure>, Elapsed>;
+type RunEnd = Result<Result<Exit, Failure>, Elapsed>;
 
-impl Exec {
+impl RunInPods {
     async fn run(&mut self) -> Result<(), Fault> {
         let since = self.listener.begins();
         let first = *self.first.get_or_insert(since);
@@ -81,7 +81,7 @@ impl Exec {
         }
         self.tellings.told.retain(|uid, _| found.iter().any(|target| target.uid == *uid));
         let all = found.len();
-        let left: Vec<Target> = found.into_iter().filter(|target| !self.done.contains(&target.uid)).collect();
+        let left: Vec<PodTarget> = found.into_iter().filter(|target| !self.done.contains(&target.uid)).collect();
         let mut failed = Failures::default();
         let mut forbidden = Vec::new();
         {
@@ -132,8 +132,8 @@ impl Exec {
     }
 }
 
-impl Tellings {
-    fn done(&mut self, target: &Target, output: &Output, frankness: Frankness) {
+impl PodReports {
+    fn done(&mut self, target: &PodTarget, output: &Output, frankness: Frankness) {
         let (stdout, stderr) = (shown(&output.stdout, frankness), shown(&output.stderr, frankness));
         info!(pod = target.pod, container = target.container, code = 0, stdout, stderr, "the command ran in the pod");
         self.failing.works(&target.uid);
@@ -141,7 +141,7 @@ impl Tellings {
     }
 
     /// Once for the same reason and words, however often it is tried.
-    fn failed(&mut self, target: &Target, why: &str, output: &Output, frankness: Frankness) {
+    fn failed(&mut self, target: &PodTarget, why: &str, output: &Output, frankness: Frankness) {
         let said = [why.to_owned(), shown(&output.stdout, frankness), shown(&output.stderr, frankness)];
         let [_, stdout, stderr] = &said;
         let is_news = self.told.get(&target.uid) != Some(&said);
@@ -152,14 +152,14 @@ impl Tellings {
         }
     }
 
-    fn event(&self, target: &Target, reason: &'static Reason, note: String) {
+    fn event(&self, target: &PodTarget, reason: &'static Reason, note: String) {
         let Some(events) = &self.events else { return };
         let key = ObjectKey::new(Kind::Pod, self.namespace.as_str(), target.pod.as_str());
         events.send(Report::new(key, &*target.uid, reason, note));
     }
 }
 
-impl Reaction for Exec {
+impl Reaction for RunInPods {
     fn name(&self) -> &'static str {
         "exec"
     }
@@ -190,12 +190,12 @@ impl Reaction for Exec {
 fn from_config(config: &Config, means: &Means<'_>) -> Option<Box<dyn Reaction>> {
     let (settings, api) = (config.exec.clone()?, means.api?.clone());
     let (events, namespace) = (means.events.clone(), settings.namespace.clone());
-    Some(Box::new(Exec {
+    Some(Box::new(RunInPods {
         settings,
         api,
         listener: means.discretion.listener(),
         first: None,
-        tellings: Tellings { events, namespace, failing: Failing::default(), told: HashMap::new() },
+        tellings: PodReports { events, namespace, failing: Failing::default(), told: HashMap::new() },
         backoff: config.web.retry.backoff,
         heeds_files: config.triggers.files,
         done: HashSet::new(),
@@ -211,7 +211,7 @@ fn needs(config: &Config) -> Vec<Need> {
     all.map(|(verb, resource)| Need { verb, group: "", resource, namespace: Some(exec.namespace.clone()), name: None }).collect()
 }
 
-async fn end(api: &ApiServer, settings: &ExecSettings, target: Target) -> (Target, Ended, Output) {
+async fn end(api: &ApiServer, settings: &ExecSettings, target: PodTarget) -> (PodTarget, RunEnd, Output) {
     let mut output = Output::default();
     let command = Command { namespace: &settings.namespace, pod: &target.pod, container: &target.container, argv: &settings.command };
     let end = timeout(settings.timeout, run(api, command, &mut output)).await;
@@ -219,7 +219,7 @@ async fn end(api: &ApiServer, settings: &ExecSettings, target: Target) -> (Targe
 }
 
 /// Why it did not work, and how long we are asked to wait.
-fn why(end: &Ended, settings: &ExecSettings) -> (String, Option<Duration>) {
+fn why(end: &RunEnd, settings: &ExecSettings) -> (String, Option<Duration>) {
     match end {
         Ok(Ok(Exit::Done)) => ("exit code 0".to_owned(), None),
         Ok(Ok(Exit::Code(code))) => (format!("exit code {code}"), None),

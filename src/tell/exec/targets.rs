@@ -23,7 +23,7 @@ const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
 /// Which pods are targets.
 #[derive(Clone, Copy)]
-pub(crate) struct Which<'a> {
+pub(crate) struct PodFilter<'a> {
     labels: &'a Selector,
     namespace: &'a str,
     /// The container, if one is named.
@@ -31,14 +31,14 @@ pub(crate) struct Which<'a> {
     only_ready: bool,
 }
 
-impl<'a> From<&'a ExecSettings> for Which<'a> {
+impl<'a> From<&'a ExecSettings> for PodFilter<'a> {
     fn from(exec: &'a ExecSettings) -> Self {
         let ExecSettings { labels, namespace, container, only_ready, .. } = exec;
         Self { labels, namespace, container: container.as_deref(), only_ready: *only_ready }
     }
 }
 
-impl<'a> From<&'a AskedPods> for Which<'a> {
+impl<'a> From<&'a AskedPods> for PodFilter<'a> {
     fn from(asked: &'a AskedPods) -> Self {
         let AskedPods { labels, namespace, only_ready, .. } = asked;
         Self { labels, namespace, container: None, only_ready: *only_ready }
@@ -47,7 +47,7 @@ impl<'a> From<&'a AskedPods> for Which<'a> {
 
 /// A container that the command is to run in.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Target {
+pub(crate) struct PodTarget {
     /// `metadata.uid` of the pod.
     pub(crate) uid: String,
     /// Its name.
@@ -85,7 +85,7 @@ pub(crate) fn in_pods(count: usize, all: usize, pod: &str, why: &str) -> String 
 ///
 /// # Errors
 /// The server's refusal, or an outage.
-pub(crate) async fn targets(api: &ApiServer, which: Which<'_>) -> Result<(Vec<Target>, usize), Failure> {
+pub(crate) async fn targets(api: &ApiServer, which: PodFilter<'_>) -> Result<(Vec<PodTarget>, usize), Failure> {
     let labels = ListParams::default().labels(&which.labels.to_string());
     let mut pages = Pages::of_objects(api, objects(Kind::Pod, Some(which.namespace)), labels, PAGING);
     let (mut targets, mut skipped) = (Vec::new(), 0);
@@ -128,7 +128,7 @@ struct Container {
 
 impl Pod {
     /// What the pod is as a target, if it is one.
-    fn target(self, which: Which<'_>) -> Option<Target> {
+    fn target(self, which: PodFilter<'_>) -> Option<PodTarget> {
         let (spec, status) = (self.spec.unwrap_or_default(), self.status.unwrap_or_default());
         let Metadata { name, uid, deletion_timestamp, annotations } = self.metadata;
         let is_ready = status.ready_since().is_some() || !which.only_ready;
@@ -139,7 +139,7 @@ impl Pod {
         let first = || Some(spec.containers?.into_iter().next()?.name);
         let container = which.container.map(str::to_owned).or_else(annotated).or_else(first).unwrap_or_default();
         let address = status.pod_ip.filter(|_| spec.host_network != Some(true)).and_then(|address| address.parse().ok());
-        Some(Target { uid: uid.unwrap_or_default(), pod: name, container, address })
+        Some(PodTarget { uid: uid.unwrap_or_default(), pod: name, container, address })
     }
 }
 
@@ -151,15 +151,15 @@ mod tests {
     use crate::config::read::exec::tests::exec;
 
     /// The targets among these pods, and how many are none.
-    fn page(pods: &Value, exec: &ExecSettings) -> (Vec<Target>, usize) {
+    fn page(pods: &Value, exec: &ExecSettings) -> (Vec<PodTarget>, usize) {
         let read = |value: &Value| serde_json::from_value::<Pod>(value.clone()).unwrap().target(exec.into());
-        let pods: Vec<Option<Target>> = pods.as_array().unwrap().iter().map(read).collect();
+        let pods: Vec<Option<PodTarget>> = pods.as_array().unwrap().iter().map(read).collect();
         let skipped = pods.iter().filter(|pod| pod.is_none()).count();
         (pods.into_iter().flatten().collect(), skipped)
     }
 
-    fn target(container: &str) -> Target {
-        Target { uid: "u".to_owned(), pod: "a".to_owned(), container: container.to_owned(), address: None }
+    fn target(container: &str) -> PodTarget {
+        PodTarget { uid: "u".to_owned(), pod: "a".to_owned(), container: container.to_owned(), address: None }
     }
 
     fn running(ready: &str) -> Value {

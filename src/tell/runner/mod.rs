@@ -23,7 +23,7 @@ use crate::core::policy::Batching;
 use crate::core::spread::Spread;
 use crate::core::tell::cause::Cause;
 use crate::core::tell::difference::Difference;
-use crate::core::tell::queue::{Changed, Queue, Trigger};
+use crate::core::tell::queue::{BatchKey, Changed, JobQueue};
 use crate::health::{Health, Owed};
 use crate::tell::Reaction;
 use crate::tell::herald::Herald;
@@ -80,7 +80,7 @@ pub(crate) struct Commit<'a> {
 
 /// The runner's handle. Dropping it ends the runner.
 pub(crate) struct Runner {
-    shared: Arc<Shared>,
+    shared: Arc<RunnerShared>,
     grouping: Grouping,
     groups: Vec<SourceId>,
     roots: Roots,
@@ -91,10 +91,10 @@ pub(crate) struct Runner {
     task: JoinHandle<()>,
 }
 
-struct Shared {
+struct RunnerShared {
     /// A mutex, because the queue is the mailbox between engine loop and runner: a channel in front of it would have to merge too,
     /// or be without bound. It is held for bookkeeping only.
-    state: Mutex<State>,
+    state: Mutex<RunnerState>,
     /// Something was put into the queue.
     put: Notify,
     /// The queue became idle, or the bounds of retries are reached.
@@ -106,8 +106,8 @@ struct Shared {
     wall: Duration,
 }
 
-struct State {
-    queue: Queue,
+struct RunnerState {
+    queue: JobQueue,
     /// Sources that were listed since their group was last told.
     listed: BTreeSet<SourceId>,
     /// The bounds of retries are reached: only news or the slow pace lead to another attempt.
@@ -127,11 +127,11 @@ const FORMER: &str = "a former process did not tell it, it waits for its turn";
 pub(crate) fn start(reactions: Vec<Box<dyn Reaction>>, setup: Setup) -> Runner {
     let Setup { batching, grouping, groups, roots, spread, wall, health, herald } = setup;
     let of_files = reactions.iter().filter(|reaction| reaction.heeds(Cause::Files)).map(|reaction| reaction.name()).collect();
-    let mut queue = Queue::new(batching);
+    let mut queue = JobQueue::new(batching);
     queue.spread_by(spread);
-    let state = State { queue, listed: BTreeSet::new(), exhausted: false, inherited: None, debt: Debt::default(), under_way: None };
+    let state = RunnerState { queue, listed: BTreeSet::new(), exhausted: false, inherited: None, debt: Debt::default(), under_way: None };
     let (put, settled, delivered) = (Notify::new(), Notify::new(), Notify::new());
-    let shared = Arc::new(Shared { state: Mutex::new(state), put, settled, delivered, started: Instant::now(), wall });
+    let shared = Arc::new(RunnerShared { state: Mutex::new(state), put, settled, delivered, started: Instant::now(), wall });
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(Task::new(shared.clone(), reactions, stopped, (health.clone(), herald)).run().boxed());
     Runner { shared, grouping, groups, roots, health, of_files, stop, task }
@@ -177,7 +177,7 @@ impl Runner {
         for difference in *differences {
             let path = self.roots.show(difference.path.as_str());
             let Difference { object, before, after, .. } = difference;
-            state.queue.changed(Changed { path: &path, owner: object, before: *before, after: *after }, self.trigger(difference), now);
+            state.queue.changed(Changed { path: &path, owner: object, before: *before, after: *after }, self.key(difference), now);
         }
         listed.iter().for_each(|source| self.listed(*source, &mut state));
         downloaded.iter().for_each(|object| state.queue.downloaded(object));
@@ -189,7 +189,7 @@ impl Runner {
     }
 
     /// A source was listed: when all of its group were, what that brought is told.
-    fn listed(&self, source: SourceId, state: &mut State) {
+    fn listed(&self, source: SourceId, state: &mut RunnerState) {
         let group = self.group(source);
         let numbered = (0..).map(SourceId).zip(&self.groups);
         let members: BTreeSet<SourceId> = numbered.filter(|(_, of)| **of == group).map(|(id, _)| id).collect();
@@ -204,12 +204,12 @@ impl Runner {
         self.groups.get(usize::from(source.0)).copied().unwrap_or(source)
     }
 
-    fn trigger(&self, difference: &Difference) -> Trigger {
+    fn key(&self, difference: &Difference) -> BatchKey {
         match difference.source {
-            Some(source) if difference.initial || self.grouping == Grouping::ByList => Trigger::Batch(self.group(source)),
+            Some(source) if difference.initial || self.grouping == Grouping::ByList => BatchKey::List(self.group(source)),
             // Files of an object that nobody lists any more go with the first list.
-            None if difference.initial => Trigger::Batch(SourceId(0)),
-            _ => Trigger::Object(difference.object.clone()),
+            None if difference.initial => BatchKey::List(SourceId(0)),
+            _ => BatchKey::Object(difference.object.clone()),
         }
     }
 
@@ -277,8 +277,8 @@ impl Drop for Runner {
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl RunnerShared {
+    fn state(&self) -> MutexGuard<'_, RunnerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -300,7 +300,7 @@ impl Shared {
         self.started + wall.saturating_sub(self.wall)
     }
 
-    fn put(&self, put: impl FnOnce(&mut Queue)) {
+    fn put(&self, put: impl FnOnce(&mut JobQueue)) {
         put(&mut self.state().queue);
         self.put.notify_one();
     }

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use crate::core::object::ObjectKey;
 use crate::core::tell::cause::Cause;
-use crate::core::tell::queue::Queue;
-use crate::tell::runner::{Runner, Shared};
+use crate::core::tell::queue::JobQueue;
+use crate::tell::runner::{Runner, RunnerShared};
 
 /// Tells the runner what happened that is no change of files. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Occasions(Arc<Shared>);
+pub(crate) struct Occasions(Arc<RunnerShared>);
 
 impl Occasions {
-    /// Notes that something happened: see [`Queue::happened`]. Never waits.
+    /// Notes that something happened: see [`JobQueue::happened`]. Never waits.
     pub(crate) fn happened(&self, cause: Cause, name: &str, delay: Duration) -> u64 {
         self.all_happened(cause, &[name.to_owned()], delay)
     }
@@ -50,12 +50,12 @@ impl Runner {
 
     /// There are no files to wait for: what happens is told.
     pub(crate) fn without_files(&self) {
-        self.shared.put(Queue::ready);
+        self.shared.put(JobQueue::ready);
     }
 
-    /// Notes that an earlier process had all files there: see [`Queue::continues`].
+    /// Notes that an earlier process had all files there: see [`JobQueue::continues`].
     pub(crate) fn continues(&self) {
-        self.shared.put(Queue::continues);
+        self.shared.put(JobQueue::continues);
     }
 
     /// Notes that these files, which are all that are there, are to be told of once, whatever changed.

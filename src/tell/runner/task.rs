@@ -9,12 +9,12 @@ use tokio::time::{Instant, sleep_until};
 use crate::core::debt::Debt;
 use crate::core::tell::cause::Cause;
 use crate::core::tell::pace::{FaultKind, Followup, Pace};
-use crate::core::tell::queue::{Job, Next};
+use crate::core::tell::queue::{Job, Todo};
 use crate::health::{Health, Owed};
 use crate::tell::Reaction;
 use crate::tell::herald::Herald;
 use crate::tell::pending::Pending;
-use crate::tell::runner::Shared;
+use crate::tell::runner::RunnerShared;
 
 /// How often it is looked whether somebody who could not be told has found out by itself.
 const LOOK: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const SLOW: Duration = Duration::from_secs(2);
 
 /// See the module's header.
 pub(super) struct Task {
-    shared: Arc<Shared>,
+    shared: Arc<RunnerShared>,
     tellers: Vec<Teller>,
     stopped: watch::Receiver<bool>,
     /// Since when a former process owed what is told first.
@@ -50,7 +50,7 @@ struct Stopped;
 
 impl Task {
     pub(super) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<RunnerShared>,
         reactions: Vec<Box<dyn Reaction>>,
         stopped: watch::Receiver<bool>,
         (health, herald): (Option<Health>, Option<Herald>),
@@ -66,8 +66,8 @@ impl Task {
                 (state.queue.next(self.shared.now()), state.queue.is_idle())
             };
             let ended = match next {
-                Next::Job(job) => self.deliver(job).await,
-                Next::Wait(until) => {
+                Todo::Job(job) => self.deliver(job).await,
+                Todo::Wait(until) => {
                     if idle {
                         self.shared.settled.notify_one();
                     }
@@ -113,9 +113,9 @@ impl Task {
             self.pause().await?;
             let next = self.shared.state().queue.next(self.shared.now());
             match next {
-                Next::Job(next) => job = next,
+                Todo::Job(next) => job = next,
                 // What failed is due at once: there is always a job.
-                Next::Wait(_) => return Ok(()),
+                Todo::Wait(_) => return Ok(()),
             }
         }
     }
@@ -194,7 +194,7 @@ impl Task {
     async fn fire(&mut self, at: usize, job: &Job) {
         let Some(Teller { reaction, pace, pending: left, failing }) = self.tellers.get_mut(at) else { return };
         let Some(pending) = left else { return };
-        reaction.learn(&|| self.shared.state().queue.fates());
+        reaction.learn(&|| self.shared.state().queue.file_changes());
         let fired = reaction.fire(&job.paths).await;
         let (name, now) = (reaction.name(), self.shared.wall());
         let followup = pending.judge(&fired, reaction.as_ref(), job, (pace, now));

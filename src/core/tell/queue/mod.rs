@@ -1,15 +1,15 @@
 //! When the application is told of which files, and of what else happened: the queue in front of the reactions.
 //!
 //! It keeps state, not events: per path what reactions last acted on and what is there now. A file that is back at what they acted on
-//! costs nothing. What happens otherwise waits for its own delay, which begins anew when it happens again. It never reads the clock, and it never runs anything: [`Queue::next`] says what to do now, and the runner tells
+//! costs nothing. What happens otherwise waits for its own delay, which begins anew when it happens again. It never reads the clock, and it never runs anything: [`JobQueue::next`] says what to do now, and the runner tells
 //! how that ended.
 //!
 //! # Invariants
 //! - P7: a queue that is idle has had every path delivered since it last changed, or the path is what it was at the delivery before.
-//! - Nothing is delivered before [`Queue::ready`].
+//! - Nothing is delivered before [`JobQueue::ready`].
 //! - Memory is bounded: a path waits in one job, an object has one waiting job, a source has one, and so has each other cause.
-//! - What is told because of files is a debt, by which [`Queue::is_idle`] goes. What is told because of something else is none: whoever
-//!   wants to know what was told of it at a next start asks [`Queue::told`].
+//! - What is told because of files is a debt, by which [`JobQueue::is_idle`] goes. What is told because of something else is none: whoever
+//!   wants to know what was told of it at a next start asks [`JobQueue::told`].
 //!
 //! ```
 //! use std::sync::Arc;
@@ -19,16 +19,16 @@
 //! use kube_projector::core::tell::cause::Cause;
 //! use kube_projector::core::object::{Kind, ObjectKey};
 //! use kube_projector::core::policy::Batching;
-//! use kube_projector::core::tell::queue::{Changed, Job, Next, Queue, Trigger};
+//! use kube_projector::core::tell::queue::{Changed, Job, Todo, JobQueue, BatchKey};
 //!
-//! let mut queue = Queue::new(Batching::Each);
+//! let mut queue = JobQueue::new(Batching::Each);
 //! let owner = Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", "rules"));
 //! let after = Some(Digester::new((1, 2)).digest(b"a: 1"));
 //! let changed = Changed { path: "a.yaml", owner: &owner, before: None, after };
-//! queue.changed(changed, Trigger::Object(owner.clone()), Duration::ZERO);
+//! queue.changed(changed, BatchKey::Object(owner.clone()), Duration::ZERO);
 //! queue.ready();
 //! let job = Job { paths: vec!["a.yaml".into()], initial: false, names: vec![], fresh: vec![Cause::Files] };
-//! assert_eq!(queue.next(Duration::ZERO), Next::Job(job));
+//! assert_eq!(queue.next(Duration::ZERO), Todo::Job(job));
 //! queue.delivered();
 //! assert!(queue.is_idle());
 //! ```
@@ -45,16 +45,16 @@ use crate::core::policy::Batching;
 use crate::core::room::give_back;
 use crate::core::spread::Spread;
 use crate::core::tell::cause::{Cause, Happening, name_one};
-use crate::core::tell::queue::waiting::{Entry, Owed, Waiting};
+use crate::core::tell::queue::waiting::{Batch, Entry, Untold};
 
 /// Pods and Secrets that are named in a few words.
 const NAMES_SHOWN: usize = 5;
 
-/// What a change belongs to.
+/// What a change belongs to: all changes of one are told together.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Trigger {
+pub enum BatchKey {
     /// The list of a source: its first one, the one of METHOD=LIST, or a round of METHOD=SLEEP.
-    Batch(SourceId),
+    List(SourceId),
     /// An event about one object.
     Object(Arc<ObjectKey>),
 }
@@ -73,15 +73,15 @@ pub struct Changed<'a> {
 }
 
 impl Changed<'_> {
-    fn fate(&self) -> Fate {
-        Fate { owner: self.owner.clone(), is_gone: self.after.is_none() }
+    fn change(&self) -> FileChange {
+        FileChange { owner: self.owner.clone(), is_gone: self.after.is_none() }
     }
 }
 
 /// What is to be done.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Next {
-    /// Tell the application; then call [`Queue::delivered`] or [`Queue::failed`].
+pub enum Todo {
+    /// Tell the application; then call [`JobQueue::delivered`] or [`JobQueue::failed`].
     Job(Job),
     /// Nothing before this time, or before something is told to the queue.
     Wait(Option<Duration>),
@@ -89,7 +89,7 @@ pub enum Next {
 
 /// What became of a file that is told of.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Fate {
+pub(crate) struct FileChange {
     /// For whom the file is, or was.
     pub(crate) owner: Arc<ObjectKey>,
     /// Whether it is gone; else it is there with what is new.
@@ -121,7 +121,7 @@ impl Job {
 /// What is being delivered, or could not be.
 #[derive(Default)]
 struct Delivery {
-    paths: BTreeMap<Arc<str>, Fate>,
+    paths: BTreeMap<Arc<str>, FileChange>,
     initial: bool,
     names: BTreeSet<Arc<str>>,
     /// Up to where what happened otherwise is told by it.
@@ -136,7 +136,7 @@ struct Delivery {
 
 /// See the module's header.
 #[derive(Default)]
-pub struct Queue {
+pub struct JobQueue {
     batching: Batching,
     ready: bool,
     /// Nothing more comes: nothing is waited for.
@@ -146,8 +146,8 @@ pub struct Queue {
     /// Objects with downloads under way, and the source to whose initial pass these belong.
     downloading: HashMap<Arc<ObjectKey>, Option<SourceId>>,
     /// By number, in the order in which they came.
-    jobs: BTreeMap<u64, Waiting>,
-    by_trigger: HashMap<Option<Trigger>, u64>,
+    jobs: BTreeMap<u64, Batch>,
+    by_key: HashMap<Option<BatchKey>, u64>,
     /// In which job a path waits.
     by_path: HashMap<Arc<str>, u64>,
     /// What happened otherwise: at most one entry a cause.
@@ -156,7 +156,7 @@ pub struct Queue {
     times: u64,
     told: BTreeMap<Cause, u64>,
     /// What is told although nobody knows that it changed: it goes with the first job.
-    owed: Option<Owed>,
+    owed: Option<Untold>,
     /// Whether an earlier process had all files there: what the first pass of ours changes is no beginning for the application.
     continues: bool,
     spread: Spread,
@@ -174,7 +174,7 @@ pub struct Queue {
     numbers: u64,
 }
 
-impl Queue {
+impl JobQueue {
     /// An empty queue.
     pub fn new(batching: Batching) -> Self {
         Self { batching, ..Self::default() }
@@ -205,24 +205,24 @@ impl Queue {
     }
 
     /// Notes a change. All changes of a list come before [`Self::flush`] of its source, those of the initial pass before [`Self::ready`].
-    pub fn changed(&mut self, changed: Changed<'_>, trigger: Trigger, now: Duration) {
+    pub fn changed(&mut self, changed: Changed<'_>, key: BatchKey, now: Duration) {
         if same(changed.before, changed.after) {
             return;
         }
         let late = self.downloading.get(changed.owner).copied().flatten();
-        let open = late.is_none() && matches!(trigger, Trigger::Batch(_));
-        let trigger = late.map_or(trigger, Trigger::Batch);
+        let open = late.is_none() && matches!(key, BatchKey::List(_));
+        let key = late.map_or(key, BatchKey::List);
         // An application that waited for the files to be there has not seen what came after that.
-        let initial = matches!(trigger, Trigger::Batch(source) if self.is_initial(source));
+        let initial = matches!(key, BatchKey::List(source) if self.is_initial(source));
         if let Some(number) = self.by_path.get(changed.path).copied() {
             return self.changed_again(number, changed, initial, now);
         }
         let path: Arc<str> = changed.path.into();
-        let number = self.job(trigger, open, now);
+        let number = self.job(key, open, now);
         if let Some(job) = self.jobs.get_mut(&number) {
             job.initial &= initial;
             job.last = now;
-            job.paths.insert(path.clone(), Entry { acted: changed.before, fate: changed.fate(), epoch: self.epoch });
+            job.paths.insert(path.clone(), Entry { acted: changed.before, change: changed.change(), epoch: self.epoch });
             self.by_path.insert(path, number);
         }
     }
@@ -241,24 +241,24 @@ impl Queue {
             give_back(&mut self.by_path);
             return;
         }
-        entry.fate = changed.fate();
+        entry.change = changed.change();
         job.last = now;
         job.initial &= initial;
     }
 
-    /// The number of the job that waits for this trigger.
-    fn job(&mut self, trigger: Trigger, open: bool, now: Duration) -> u64 {
-        let (trigger, open) = match self.batching {
-            Batching::Each => (Some(trigger), open),
+    /// The number of the job that has the changes of this key.
+    fn job(&mut self, key: BatchKey, open: bool, now: Duration) -> u64 {
+        let (key, open) = match self.batching {
+            Batching::Each => (Some(key), open),
             Batching::Window(_) => (None, false),
         };
-        if let Some(known) = self.by_trigger.get(&trigger) {
+        if let Some(known) = self.by_key.get(&key) {
             return *known;
         }
         self.draw();
         self.numbers += 1;
-        self.by_trigger.insert(trigger.clone(), self.numbers);
-        self.jobs.insert(self.numbers, Waiting { trigger, initial: true, open, first: now, last: now, paths: BTreeMap::new() });
+        self.by_key.insert(key.clone(), self.numbers);
+        self.jobs.insert(self.numbers, Batch { key, initial: true, open, first: now, last: now, paths: BTreeMap::new() });
         self.numbers
     }
 
@@ -290,7 +290,7 @@ impl Queue {
     /// The list of a source is complete, and so is the job of its changes.
     pub(crate) fn flush(&mut self, source: SourceId) {
         self.listed.insert(source);
-        let number = self.by_trigger.get(&Some(Trigger::Batch(source)));
+        let number = self.by_key.get(&Some(BatchKey::List(source)));
         if let Some(job) = number.and_then(|number| self.jobs.get_mut(number)) {
             job.open = false;
         }
@@ -328,9 +328,9 @@ impl Queue {
     }
 
     /// What is to be done now: what failed and everything with it, else what came first.
-    pub fn next(&mut self, now: Duration) -> Next {
+    pub fn next(&mut self, now: Duration) -> Todo {
         if !self.ready || self.running.is_some() {
-            return Next::Wait(None);
+            return Todo::Wait(None);
         }
         let gate = self.open(now);
         let all = self.failed.is_some();
@@ -354,9 +354,9 @@ impl Queue {
         let happened = self.take_happened(files, now);
         let wake = self.happened.iter().filter_map(|happening| self.happening_alone(happening)).chain(wake).chain(alone).min();
         if !files && happened.is_empty() && !all {
-            return Next::Wait(wake);
+            return Todo::Wait(wake);
         }
-        Next::Job(self.delivery(numbers, happened, owed, files))
+        Todo::Job(self.delivery(numbers, happened, owed, files))
     }
 
     /// Begins the delivery of all this, and of what failed.
@@ -377,14 +377,14 @@ impl Queue {
             if let Some(job) = self.take(number) {
                 delivery.initial &= job.initial;
                 delivery.newest = delivery.newest.max(job.last);
-                delivery.paths.extend(job.paths.into_iter().map(|(path, entry)| (path, entry.fate)));
+                delivery.paths.extend(job.paths.into_iter().map(|(path, entry)| (path, entry.change)));
             }
         }
         if let Some(owed) = self.owed.take_if(|_| owed) {
             delivery.initial = false;
             delivery.enough_since = delivery.enough_since.max(owed.all_since.unwrap_or_default());
             for (path, owner) in owed.paths {
-                delivery.paths.entry(path).or_insert(Fate { owner, is_gone: false });
+                delivery.paths.entry(path).or_insert(FileChange { owner, is_gone: false });
             }
         }
         self.epoch += 1;
@@ -403,21 +403,21 @@ impl Queue {
         files.chain(happened).min().map(|time| time.max(now))
     }
 
-    fn take(&mut self, number: u64) -> Option<Waiting> {
+    fn take(&mut self, number: u64) -> Option<Batch> {
         let job = self.jobs.remove(&number)?;
-        self.by_trigger.remove(&job.trigger);
+        self.by_key.remove(&job.key);
         for path in job.paths.keys() {
             self.by_path.remove(path);
         }
-        give_back(&mut self.by_trigger);
+        give_back(&mut self.by_key);
         give_back(&mut self.by_path);
         Some(job)
     }
 
     /// What became of each file that is being delivered, in the order of their paths.
-    pub(crate) fn fates(&self) -> Vec<(Arc<str>, Fate)> {
+    pub(crate) fn file_changes(&self) -> Vec<(Arc<str>, FileChange)> {
         let running = self.running.iter().flat_map(|delivery| &delivery.paths);
-        running.map(|(path, fate)| (path.clone(), fate.clone())).collect()
+        running.map(|(path, change)| (path.clone(), change.clone())).collect()
     }
 
     /// When the last of what is being delivered, or could not be, changed; zero for what a former process owed.

@@ -27,16 +27,16 @@ fn owed<const N: usize>(names: [&str; N]) -> [(String, Arc<ObjectKey>); N] {
 }
 
 /// The changed file is named like its object.
-fn change(queue: &mut Queue, name: &str, (before, after): Difference, now: u64) {
+fn change(queue: &mut JobQueue, name: &str, (before, after): Difference, now: u64) {
     let owner = object(name.split('.').next().unwrap());
     let (before, after) = (before.map(Digest::of_number), after.map(Digest::of_number));
-    queue.changed(Changed { path: name, owner: &owner, before, after }, Trigger::Object(owner.clone()), seconds(now));
+    queue.changed(Changed { path: name, owner: &owner, before, after }, BatchKey::Object(owner.clone()), seconds(now));
 }
 
-fn list(queue: &mut Queue, source: SourceId, name: &str, (before, after): Difference, now: u64) {
+fn list(queue: &mut JobQueue, source: SourceId, name: &str, (before, after): Difference, now: u64) {
     let owner = object(name);
     let (before, after) = (before.map(Digest::of_number), after.map(Digest::of_number));
-    queue.changed(Changed { path: name, owner: &owner, before, after }, Trigger::Batch(source), seconds(now));
+    queue.changed(Changed { path: name, owner: &owner, before, after }, BatchKey::List(source), seconds(now));
 }
 
 #[test]
@@ -44,45 +44,45 @@ fn a_delivery_is_as_new_as_the_last_of_its_changes_also_when_it_failed() {
     let mut queue = ready(Batching::Window(WINDOW));
     change(&mut queue, "a", (A, B), 3);
     change(&mut queue, "b", (A, B), 4);
-    assert!(matches!(queue.next(seconds(6)), Next::Job(_)));
+    assert!(matches!(queue.next(seconds(6)), Todo::Job(_)));
     assert_eq!(queue.newest(), seconds(4));
     queue.failed();
     change(&mut queue, "a", (B, A), 7);
-    assert!(matches!(queue.next(seconds(8)), Next::Job(_)));
+    assert!(matches!(queue.next(seconds(8)), Todo::Job(_)));
     assert_eq!(queue.newest(), seconds(4), "what came since has its own window");
     queue.failed();
-    assert!(matches!(queue.next(seconds(9)), Next::Job(_)));
+    assert!(matches!(queue.next(seconds(9)), Todo::Job(_)));
     assert_eq!(queue.newest(), seconds(7));
 }
 
-fn ready(batching: Batching) -> Queue {
-    let mut queue = Queue::new(batching);
+fn ready(batching: Batching) -> JobQueue {
+    let mut queue = JobQueue::new(batching);
     queue.flush(SOURCE);
     queue.ready();
     queue
 }
 
 /// Delivers all that is due now: the paths of each job, `!` before those of an initial one.
-fn deliver(queue: &mut Queue, now: u64) -> Vec<String> {
+fn deliver(queue: &mut JobQueue, now: u64) -> Vec<String> {
     let mut told = Vec::new();
-    while let Next::Job(job) = queue.next(seconds(now)) {
+    while let Todo::Job(job) = queue.next(seconds(now)) {
         told.push(format!("{}{}", if job.initial { "!" } else { "" }, job.paths.join(" ")));
         queue.delivered();
     }
     told
 }
 
-fn wait(queue: &mut Queue, now: u64) -> Option<Duration> {
+fn wait(queue: &mut JobQueue, now: u64) -> Option<Duration> {
     match queue.next(seconds(now)) {
-        Next::Wait(until) => until,
-        Next::Job(job) => panic!("a job is due: {job:?}"),
+        Todo::Wait(until) => until,
+        Todo::Job(job) => panic!("a job is due: {job:?}"),
     }
 }
 
-fn attempt(queue: &mut Queue, now: u64) -> (String, bool) {
+fn attempt(queue: &mut JobQueue, now: u64) -> (String, bool) {
     match queue.next(seconds(now)) {
-        Next::Job(job) => (job.paths.join(" "), !job.fresh.is_empty()),
-        Next::Wait(until) => panic!("no job until {until:?}"),
+        Todo::Job(job) => (job.paths.join(" "), !job.fresh.is_empty()),
+        Todo::Wait(until) => panic!("no job until {until:?}"),
     }
 }
 
@@ -108,7 +108,7 @@ fn files_of_one_object_are_told_together_and_later_changes_join_them() {
 
 #[test]
 fn the_initial_pass_is_told_once_per_source_with_changes() {
-    let mut queue = Queue::new(Batching::Each);
+    let mut queue = JobQueue::new(Batching::Each);
     for (source, name) in [(0, "a"), (1, "b"), (0, "c")] {
         list(&mut queue, SourceId(source), name, (None, A), 0);
     }
@@ -219,7 +219,7 @@ fn a_job_waits_for_the_downloads_of_its_objects_and_nobody_waits_for_it() {
 
 #[test]
 fn a_list_waits_for_the_downloads_of_any_of_its_objects() {
-    let mut queue = Queue::new(Batching::Each);
+    let mut queue = JobQueue::new(Batching::Each);
     queue.downloading(&object("slow"), Some(SOURCE));
     ["fast", "slow"].iter().for_each(|name| list(&mut queue, SOURCE, name, (None, A), 0));
     queue.flush(SOURCE);
@@ -248,7 +248,7 @@ fn a_window_ends_when_nothing_changes_and_at_latest_after_ten_times_its_length()
 
 #[test]
 fn a_window_waits_for_readiness_and_for_downloads_but_not_for_ever() {
-    let mut queue = Queue::new(Batching::Window(WINDOW));
+    let mut queue = JobQueue::new(Batching::Window(WINDOW));
     queue.downloading(&object("slow"), Some(SOURCE));
     list(&mut queue, SOURCE, "slow", (None, A), 0);
     assert_eq!(wait(&mut queue, 100), None, "not ready");
@@ -297,14 +297,14 @@ fn what_failed_stays_owed_although_the_file_is_as_it_was() {
 #[test]
 fn what_is_owed_goes_with_the_first_job_or_alone_and_is_no_initial_one() {
     let owed = || owed(["a", "old"]);
-    let mut queue = Queue::new(Batching::Each);
+    let mut queue = JobQueue::new(Batching::Each);
     queue.owe(owed());
     assert_eq!(wait(&mut queue, 0), None, "not ready");
     list(&mut queue, SOURCE, "new", (None, A), 0);
     list(&mut queue, SourceId(1), "other", (None, A), 0);
     queue.ready();
     assert_eq!(deliver(&mut queue, 0), ["a new old", "!other"]);
-    let mut queue = Queue::new(Batching::Window(WINDOW));
+    let mut queue = JobQueue::new(Batching::Window(WINDOW));
     queue.owe(owed());
     queue.ready();
     assert!(!queue.is_idle());
@@ -314,9 +314,10 @@ fn what_is_owed_goes_with_the_first_job_or_alone_and_is_no_initial_one() {
 
 #[test]
 fn of_each_file_that_is_told_it_is_known_what_became_of_it_and_for_whom() {
-    fn fates(queue: &Queue) -> Vec<String> {
-        let shown = |(path, fate): (Arc<str>, Fate)| format!("{}{path} {}", if fate.is_gone { "-" } else { "+" }, fate.owner.name);
-        queue.fates().into_iter().map(shown).collect()
+    fn file_changes(queue: &JobQueue) -> Vec<String> {
+        let shown =
+            |(path, change): (Arc<str>, FileChange)| format!("{}{path} {}", if change.is_gone { "-" } else { "+" }, change.owner.name);
+        queue.file_changes().into_iter().map(shown).collect()
     }
     let mut queue = ready(Batching::Window(WINDOW));
     queue.owe(owed(["gone", "old"]));
@@ -324,28 +325,28 @@ fn of_each_file_that_is_told_it_is_known_what_became_of_it_and_for_whom() {
     change(&mut queue, "b.x", (None, A), 0);
     change(&mut queue, "c", (A, B), 0);
     change(&mut queue, "gone", (A, None), 0);
-    assert_eq!(fates(&queue), Vec::<String>::new());
-    assert!(matches!(queue.next(seconds(2)), Next::Job(_)));
-    assert_eq!(fates(&queue), ["-a a", "+b.x b", "+c c", "-gone gone", "+old old"]);
+    assert_eq!(file_changes(&queue), Vec::<String>::new());
+    assert!(matches!(queue.next(seconds(2)), Todo::Job(_)));
+    assert_eq!(file_changes(&queue), ["-a a", "+b.x b", "+c c", "-gone gone", "+old old"]);
     // What changes meanwhile is told later, and its last state counts, also beside what failed.
     let (a, other) = (object("a"), object("other"));
     for (after, owner) in [(B, &a), (None, &a), (A, &other)] {
         let changed = Changed { path: "a", owner, before: None, after: after.map(Digest::of_number) };
-        queue.changed(changed, Trigger::Object(owner.clone()), seconds(2));
+        queue.changed(changed, BatchKey::Object(owner.clone()), seconds(2));
     }
     change(&mut queue, "b.x", (A, None), 2);
-    assert_eq!(fates(&queue)[..2], ["-a a", "+b.x b"]);
+    assert_eq!(file_changes(&queue)[..2], ["-a a", "+b.x b"]);
     queue.failed();
-    assert!(matches!(queue.next(seconds(4)), Next::Job(_)));
-    assert_eq!(fates(&queue), ["+a other", "-b.x b", "+c c", "-gone gone", "+old old"]);
+    assert!(matches!(queue.next(seconds(4)), Todo::Job(_)));
+    assert_eq!(file_changes(&queue), ["+a other", "-b.x b", "+c c", "-gone gone", "+old old"]);
     queue.delivered();
-    assert_eq!(fates(&queue), Vec::<String>::new());
+    assert_eq!(file_changes(&queue), Vec::<String>::new());
 }
 
 #[test]
 fn a_closed_queue_waits_for_nothing() {
     for batching in [Batching::Each, Batching::Window(WINDOW)] {
-        let mut queue = Queue::new(batching);
+        let mut queue = JobQueue::new(batching);
         queue.downloading(&object("a"), Some(SOURCE));
         list(&mut queue, SOURCE, "a", (None, A), 0);
         queue.close();
@@ -401,8 +402,8 @@ struct Model {
 }
 
 impl Model {
-    fn begin(&mut self, queue: &mut Queue, reads: bool) -> bool {
-        if !self.running && matches!(queue.next(seconds(self.now)), Next::Job(_)) {
+    fn begin(&mut self, queue: &mut JobQueue, reads: bool) -> bool {
+        if !self.running && matches!(queue.next(seconds(self.now)), Todo::Job(_)) {
             (self.running, self.read) = (true, false);
             self.reads(reads);
         }
@@ -417,7 +418,7 @@ impl Model {
         }
     }
 
-    fn take(&mut self, queue: &mut Queue, step: Step) {
+    fn take(&mut self, queue: &mut JobQueue, step: Step) {
         match step {
             Step::Change { path, content, batch } => {
                 let owner = object(&format!("{}", path % 2));
@@ -426,10 +427,10 @@ impl Model {
                     content => self.committed.insert(path, content),
                 };
                 let (before, after) = (put(content), (content > 0).then_some(content));
-                let trigger = if batch { Trigger::Batch(SOURCE) } else { Trigger::Object(owner.clone()) };
+                let key = if batch { BatchKey::List(SOURCE) } else { BatchKey::Object(owner.clone()) };
                 let (before, after) = (before.map(Digest::of_number), after.map(Digest::of_number));
                 let changed = Changed { path: &format!("{path}"), owner: &owner, before, after };
-                queue.changed(changed, trigger, seconds(self.now));
+                queue.changed(changed, key, seconds(self.now));
             }
             Step::Flush => queue.flush(SOURCE),
             Step::Download { object: number, under_way: true } => queue.downloading(&object(&format!("{number}")), Some(SOURCE)),
@@ -451,7 +452,7 @@ impl Model {
 proptest! {
     #[test]
     fn p7_an_idle_queue_has_told_of_the_newest_state(steps in steps(), windowed: bool, ready_at in 0..60_usize) {
-        let mut queue = Queue::new(if windowed { Batching::Window(WINDOW) } else { Batching::Each });
+        let mut queue = JobQueue::new(if windowed { Batching::Window(WINDOW) } else { Batching::Each });
         let mut model = Model::default();
         for (at, step) in steps.into_iter().enumerate() {
             if at == ready_at {
@@ -489,6 +490,6 @@ fn s15_nothing_is_left_of_a_burst_that_was_told() {
     }
     deliver(&mut queue, 3);
     assert!(queue.is_idle());
-    let room = [queue.by_path.capacity(), queue.by_trigger.capacity(), queue.downloading.capacity()];
+    let room = [queue.by_path.capacity(), queue.by_key.capacity(), queue.downloading.capacity()];
     assert!(room.iter().all(|room| *room < 100), "{room:?}");
 }

@@ -8,22 +8,22 @@ use crate::core::digest::Digest;
 use crate::core::object::ObjectKey;
 use crate::core::policy::Batching;
 use crate::core::tell::cause::{Cause, Happening, WINDOWS_MAX};
-use crate::core::tell::queue::{Fate, Queue, Trigger};
+use crate::core::tell::queue::{BatchKey, FileChange, JobQueue};
 
 /// What a path of a waiting job was and is.
 pub(super) struct Entry {
     /// What reactions last acted on.
     pub(super) acted: Option<Digest>,
     /// What it is now, and for whom.
-    pub(super) fate: Fate,
+    pub(super) change: FileChange,
     /// The epoch in which `acted` was certain.
     pub(super) epoch: u64,
 }
 
 /// Changes that are told together.
-pub(super) struct Waiting {
+pub(super) struct Batch {
     /// Nothing: the job of the window.
-    pub(super) trigger: Option<Trigger>,
+    pub(super) key: Option<BatchKey>,
     pub(super) initial: bool,
     /// The list that it belongs to is not complete.
     pub(super) open: bool,
@@ -34,16 +34,16 @@ pub(super) struct Waiting {
 
 /// What is told although nobody knows that it changed.
 #[derive(Default)]
-pub(super) struct Owed {
+pub(super) struct Untold {
     /// Each with its owner.
     pub(super) paths: BTreeMap<Arc<str>, Arc<ObjectKey>>,
     /// Since when it is to be told of all that is there, and of the initial pass with it; nothing: only of what was left untold.
     pub(super) all_since: Option<Duration>,
 }
 
-impl Queue {
+impl JobQueue {
     /// When a job can be told; nothing while it is held.
-    pub(super) fn time(&self, job: &Waiting) -> Option<Duration> {
+    pub(super) fn time(&self, job: &Batch) -> Option<Duration> {
         if self.closed {
             return Some(Duration::ZERO);
         }
@@ -60,10 +60,10 @@ impl Queue {
     }
 
     /// Whether downloads are under way that belong to a job.
-    fn downloads_for(&self, job: &Waiting) -> bool {
+    fn downloads_for(&self, job: &Batch) -> bool {
         let of_list = |source| self.downloading.values().any(|late| *late == Some(source));
-        matches!(job.trigger, Some(Trigger::Batch(source)) if of_list(source))
-            || job.paths.values().any(|entry| self.downloading.contains_key(&entry.fate.owner))
+        matches!(job.key, Some(BatchKey::List(source)) if of_list(source))
+            || job.paths.values().any(|entry| self.downloading.contains_key(&entry.change.owner))
     }
 
     /// Files are about to wait: draws how much later they are told, unless others wait already. Those that are held do not count, once
@@ -132,25 +132,25 @@ mod tests {
     use super::*;
     use crate::core::object::{Kind, SourceId};
     use crate::core::spread::Spread;
-    use crate::core::tell::queue::{Changed, Job, Next};
+    use crate::core::tell::queue::{Changed, Job, Todo};
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
 
     /// A file of the object of its name differs.
-    fn change(queue: &mut Queue, path: &str, list: Option<u16>, now: u64) {
+    fn change(queue: &mut JobQueue, path: &str, list: Option<u16>, now: u64) {
         let owner = Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", path));
-        let trigger = list.map_or_else(|| Trigger::Object(owner.clone()), |list| Trigger::Batch(SourceId(list)));
+        let key = list.map_or_else(|| BatchKey::Object(owner.clone()), |list| BatchKey::List(SourceId(list)));
         queue.changed(
             Changed { path, owner: &owner, before: Some(Digest::of_number(1)), after: Some(Digest::of_number(2)) },
-            trigger,
+            key,
             seconds(now),
         );
     }
 
     /// The first pass of two sources, each of which brings a file.
-    fn first_pass(queue: &mut Queue) {
+    fn first_pass(queue: &mut JobQueue) {
         for (list, path) in [(0, "a"), (1, "s")] {
             change(queue, path, Some(list), 0);
             queue.flush(SourceId(list));
@@ -159,19 +159,19 @@ mod tests {
     }
 
     /// The jobs that are due now, one after the other: paths, and whether they are initial.
-    fn due(queue: &mut Queue, now: u64) -> Vec<(String, bool)> {
+    fn due(queue: &mut JobQueue, now: u64) -> Vec<(String, bool)> {
         let mut all = Vec::new();
-        while let Next::Job(Job { paths, initial, names, .. }) = queue.next(seconds(now)) {
+        while let Todo::Job(Job { paths, initial, names, .. }) = queue.next(seconds(now)) {
             all.push(([paths, names].concat().join(" "), initial));
             queue.delivered();
         }
         all
     }
 
-    fn wake(queue: &mut Queue, now: Duration) -> Option<Duration> {
+    fn wake(queue: &mut JobQueue, now: Duration) -> Option<Duration> {
         match queue.next(now) {
-            Next::Wait(wake) => wake,
-            Next::Job(job) => panic!("a job is due: {job:?}"),
+            Todo::Wait(wake) => wake,
+            Todo::Job(job) => panic!("a job is due: {job:?}"),
         }
     }
 
@@ -187,10 +187,10 @@ mod tests {
     #[test]
     fn r14_after_an_earlier_process_no_job_is_an_initial_one() {
         for batching in [Batching::Each, Batching::Window(seconds(1))] {
-            let mut queue = Queue::new(batching);
+            let mut queue = JobQueue::new(batching);
             first_pass(&mut queue);
             assert!(due(&mut queue, 1).iter().all(|(_, initial)| *initial));
-            let mut queue = Queue::new(batching);
+            let mut queue = JobQueue::new(batching);
             queue.continues();
             first_pass(&mut queue);
             let told = due(&mut queue, 1);
@@ -203,15 +203,15 @@ mod tests {
         let all = all(["a", "s", "same"]);
         for batching in [Batching::Each, Batching::Window(seconds(1))] {
             for spread in [Spread::default(), Spread::new(seconds(8), 1)] {
-                let mut queue = Queue::new(batching);
+                let mut queue = JobQueue::new(batching);
                 queue.spread_by(spread.clone());
                 queue.owe_all(all.clone(), seconds(0));
-                assert_eq!(queue.next(seconds(5)), Next::Wait(None), "the files are not there");
+                assert_eq!(queue.next(seconds(5)), Todo::Wait(None), "the files are not there");
                 first_pass(&mut queue);
                 let mut told = due(&mut queue, 5);
                 told.extend((6..20).flat_map(|now| due(&mut queue, now)));
                 assert_eq!(told, jobs(&[("a s same", false)]), "{batching:?} {spread:?}");
-                let mut queue = Queue::new(batching);
+                let mut queue = JobQueue::new(batching);
                 queue.spread_by(spread.clone());
                 queue.owe_all(all.clone(), seconds(0));
                 queue.ready();
@@ -225,17 +225,17 @@ mod tests {
 
     #[test]
     fn r14_who_began_before_all_was_there_is_told_of_all() {
-        let mut queue = Queue::new(Batching::Each);
+        let mut queue = JobQueue::new(Batching::Each);
         queue.owe_all(all(["a"]), seconds(3));
         queue.ready();
-        assert!(matches!(queue.next(seconds(3)), Next::Job(_)));
+        assert!(matches!(queue.next(seconds(3)), Todo::Job(_)));
         assert_eq!((queue.newest(), queue.enough_since()), (seconds(0), seconds(3)), "no file changed");
     }
 
     #[test]
     fn r14_a_delay_by_chance_begins_when_it_could_be_told_and_takes_what_comes_meanwhile() {
         for batching in [Batching::Each, Batching::Window(seconds(2))] {
-            let mut queue = Queue::new(batching);
+            let mut queue = JobQueue::new(batching);
             queue.spread_by(Spread::new(seconds(1000), 7));
             change(&mut queue, "a", Some(0), 0);
             queue.flush(SourceId(0));
@@ -246,7 +246,7 @@ mod tests {
             let time = wake(&mut queue, ready).unwrap();
             assert!(time > ready && time <= ready + seconds(1000), "{time:?}");
             assert_eq!(wake(&mut queue, time - seconds(1)), Some(time), "it is drawn once");
-            let Next::Job(job) = queue.next(time) else { panic!("a job is due") };
+            let Todo::Job(job) = queue.next(time) else { panic!("a job is due") };
             assert_eq!(job.paths, ["a"]);
             queue.delivered();
             let later = seconds(200_000);
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn r14_what_waits_together_is_told_from_one_moment_on() {
-        let mut queue = Queue::new(Batching::Each);
+        let mut queue = JobQueue::new(Batching::Each);
         queue.spread_by(Spread::new(seconds(1000), 7));
         queue.ready();
         change(&mut queue, "first", None, 10);
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn r14_what_is_held_does_not_use_the_time_of_others_up() {
-        let mut queue = Queue::new(Batching::Each);
+        let mut queue = JobQueue::new(Batching::Each);
         queue.spread_by(Spread::new(seconds(1000), 7));
         queue.ready();
         queue.downloading(&Arc::new(ObjectKey::new(Kind::ConfigMap, "shop", "held")), Some(SourceId(0)));
@@ -291,10 +291,10 @@ mod tests {
 
     #[test]
     fn r14_a_retry_takes_along_what_is_still_to_wait_and_news_are_as_late_as_ever() {
-        let mut queue = Queue::new(Batching::Each);
+        let mut queue = JobQueue::new(Batching::Each);
         queue.ready();
         change(&mut queue, "a", None, 0);
-        assert!(matches!(queue.next(seconds(0)), Next::Job(_)));
+        assert!(matches!(queue.next(seconds(0)), Todo::Job(_)));
         queue.failed();
         queue.spread_by(Spread::new(seconds(1000), 7));
         change(&mut queue, "b", None, 1);
@@ -304,7 +304,7 @@ mod tests {
         assert!(queue.is_idle());
         // What could not be told is no file: there is no attempt to tell of any.
         queue.happened(Cause::Pods, "pod", Duration::ZERO, seconds(10));
-        assert!(matches!(queue.next(seconds(2000)), Next::Job(_)));
+        assert!(matches!(queue.next(seconds(2000)), Todo::Job(_)));
         queue.failed();
         change(&mut queue, "c", None, 2000);
         assert_eq!(due(&mut queue, 2001), jobs(&[("pod", true)]));
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn r14_what_happens_otherwise_and_what_is_owed_are_spread_too() {
-        let mut queue = Queue::new(Batching::Each);
+        let mut queue = JobQueue::new(Batching::Each);
         queue.spread_by(Spread::new(seconds(1000), 7));
         queue.owe(all(["o"]));
         queue.ready();
@@ -325,15 +325,15 @@ mod tests {
 
     #[test]
     fn r15_a_start_is_told_with_what_the_first_pass_brings_or_by_itself() {
-        let start = |queue: &mut Queue| queue.happened(Cause::Start, "start", Duration::ZERO, seconds(0));
-        let mut queue = Queue::new(Batching::Window(seconds(1)));
+        let start = |queue: &mut JobQueue| queue.happened(Cause::Start, "start", Duration::ZERO, seconds(0));
+        let mut queue = JobQueue::new(Batching::Window(seconds(1)));
         start(&mut queue);
         change(&mut queue, "a", Some(0), 3);
         queue.flush(SourceId(0));
         queue.ready();
         assert_eq!(wake(&mut queue, seconds(3)), Some(seconds(4)));
         assert_eq!(due(&mut queue, 4), jobs(&[("a start", true)]));
-        let mut queue = Queue::new(Batching::Window(seconds(1)));
+        let mut queue = JobQueue::new(Batching::Window(seconds(1)));
         start(&mut queue);
         queue.ready();
         assert_eq!(due(&mut queue, 3), jobs(&[("start", true)]));
@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn r15_a_start_is_told_with_what_is_owed_however_late_that_is() {
         for seed in 0..20 {
-            let mut queue = Queue::new(Batching::Each);
+            let mut queue = JobQueue::new(Batching::Each);
             queue.spread_by(Spread::new(seconds(100), seed));
             queue.owe(all(["o"]));
             queue.happened(Cause::Start, "start", Duration::ZERO, seconds(0));
@@ -354,27 +354,27 @@ mod tests {
 
     #[test]
     fn r15_what_was_told_is_known_by_its_number() {
-        let mut queue = Queue::new(Batching::Each);
+        let mut queue = JobQueue::new(Batching::Each);
         queue.ready();
-        let happened = |queue: &mut Queue, cause, delay, now| queue.happened(cause, "x", seconds(delay), seconds(now));
+        let happened = |queue: &mut JobQueue, cause, delay, now| queue.happened(cause, "x", seconds(delay), seconds(now));
         let (pod, secret) = (happened(&mut queue, Cause::Pods, 0, 0), happened(&mut queue, Cause::Secrets, 70, 0));
-        assert!(matches!(queue.next(seconds(0)), Next::Job(_)));
+        assert!(matches!(queue.next(seconds(0)), Todo::Job(_)));
         let during = happened(&mut queue, Cause::Pods, 0, 1);
         assert_eq!((queue.told(Cause::Pods), queue.told(Cause::Secrets)), (0, 0), "it is being told");
         queue.failed();
         assert_eq!(queue.told(Cause::Pods), 0);
         assert!(!queue.heard(Cause::Pods), "nobody is being told");
-        assert!(matches!(queue.next(seconds(1)), Next::Job(_)));
+        assert!(matches!(queue.next(seconds(1)), Todo::Job(_)));
         assert_eq!((queue.heard(Cause::Pods), queue.heard(Cause::Pods), queue.heard(Cause::Secrets)), (true, false, false));
         queue.delivered();
         assert!(pod < during);
         assert_eq!((queue.told(Cause::Pods), queue.told(Cause::Secrets)), (during, 0));
-        assert!(matches!(queue.next(seconds(70)), Next::Job(_)));
+        assert!(matches!(queue.next(seconds(70)), Todo::Job(_)));
         assert!(queue.heard(Cause::Secrets));
         queue.delivered();
         assert_eq!((queue.told(Cause::Pods), queue.told(Cause::Secrets)), (during, secret));
         happened(&mut queue, Cause::Pods, 0, 80);
-        assert!(matches!(queue.next(seconds(80)), Next::Job(_)));
+        assert!(matches!(queue.next(seconds(80)), Todo::Job(_)));
         queue.delivered();
         assert_eq!(queue.told(Cause::Pods), during, "somebody gave up");
     }
