@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::core::tell::pace::{FaultKind, Followup, Pace};
-use crate::core::tell::queue::Job;
+use crate::core::tell::queue::delivery::Job;
 use crate::tell::{Fault, NOT_TOLD, Reaction, words};
 
 /// What is said of an attempt that is still to come, and of one whose end is.

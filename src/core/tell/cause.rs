@@ -70,7 +70,8 @@ mod tests {
     use crate::core::digest::Digest;
     use crate::core::object::{Kind, ObjectKey};
     use crate::core::policy::Batching;
-    use crate::core::tell::queue::{BatchKey, Changed, Job, JobQueue, Todo};
+    use crate::core::tell::queue::delivery::Job;
+    use crate::core::tell::queue::{BatchKey, Changed, JobQueue, Todo};
 
     const MINUTE: Duration = Duration::from_secs(70);
 

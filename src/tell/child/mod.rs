@@ -6,6 +6,7 @@
 mod backoff;
 mod owner;
 mod process;
+mod signals;
 
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ use tokio::time::Instant;
 
 use crate::config::read::child::ChildSettings;
 use crate::health::Health;
-use crate::tell::child::owner::{ChildStatus, Owner, Signals};
+use crate::tell::child::owner::{ChildStatus, Owner};
+use crate::tell::child::signals::Signals;
 use crate::tell::{Fault, Fired, Reaction, Way};
 
 use rustix::process::Signal;

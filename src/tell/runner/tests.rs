@@ -1,3 +1,6 @@
+mod occasions;
+mod stops;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -316,56 +319,6 @@ async fn sources_of_one_kind_and_namespace_are_told_as_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn draining_tells_everything_and_whether_it_could() {
-    for (failures, told) in [(2, true), (3, false)] {
-        let (mut runner, _) = Bench::new().with("request", (0..failures).map(|_| later())).start();
-        tell(&runner, &outcome(&["a"], true));
-        assert_eq!(runner.drain().await, told, "{failures} failures");
-        assert_eq!(runner.owed().is_none(), told);
-    }
-    let (mut runner, told) = Bench::new().with("script", [never()]).start();
-    tell(&runner, &Outcome { ready: false, listed: Vec::new(), ..outcome(&["a"], true) });
-    assert!(runner.drain().await, "attempted, and no attempt would be better");
-    assert_eq!(log(&told).len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stop_lets_what_runs_end_within_the_grace_and_keeps_the_rest_owed() {
-    for (takes, idle) in [(2, true), (4, false)] {
-        let mut bench = Bench::new();
-        let mut slow = bench.fake("slow", []);
-        slow.takes = Duration::from_secs(takes);
-        bench.fakes.push(Box::new(slow));
-        let (mut runner, _) = bench.start();
-        tell(&runner, &outcome(&["a"], false));
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        let before = Instant::now();
-        runner.stop(Duration::from_secs(3)).await;
-        assert!(before.elapsed() <= Duration::from_secs(3));
-        assert_eq!(runner.owed().is_none(), idle, "{takes} s");
-    }
-    let (mut runner, told) = Bench::new().with("request", [later(), later()]).start();
-    tell(&runner, &outcome(&["a"], false));
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let before = Instant::now();
-    runner.stop(Duration::from_secs(3)).await;
-    assert_eq!((before.elapsed(), runner.owed().is_none(), log(&told).len()), (Duration::ZERO, false, 2), "no retry is waited for");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stop_begins_no_other_reaction() {
-    let mut bench = Bench::new();
-    let mut slow = bench.fake("slow", []);
-    slow.takes = Duration::from_secs(2);
-    bench.fakes.push(Box::new(slow));
-    let (mut runner, told) = bench.with("next", []).start();
-    tell(&runner, &outcome(&["a"], false));
-    tokio::time::sleep(Duration::from_millis(1)).await;
-    runner.stop(Duration::from_secs(3)).await;
-    assert_eq!((log(&told), runner.owed().is_none()), (vec!["0 slow /folder/a".to_owned()], false));
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_a_former_process_owed_is_told_when_ready() {
     let (runner, told) = Bench::new().with("script", []).start();
     runner.inherit(Debt::default(), owed(["/folder/b", "/folder/a"]));
@@ -397,66 +350,3 @@ async fn r10_health_names_from_the_start_who_may_be_owed_files_by_a_former_proce
     idle(&runner).await;
     assert_eq!(owed(), serde_json::Value::Null);
 }
-
-#[tokio::test(start_paused = true)]
-async fn who_heeds_pods_is_fired_for_them_and_others_are_not() {
-    let mut bench = Bench::new().with("script", []);
-    let mut exec = bench.fake("exec", []);
-    exec.heeds = &[Cause::Pods, Cause::Secrets];
-    bench.fakes.push(Box::new(exec));
-    let (runner, told) = bench.start();
-    runner.without_files();
-    let occasions = runner.occasions();
-    occasions.happened(Cause::Secrets, "Secret/shop/tls", Duration::from_secs(70));
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    occasions.happened(Cause::Pods, "Pod/shop/a", Duration::ZERO);
-    occasions.happened(Cause::Secrets, "Secret/shop/tls", Duration::from_secs(70));
-    tell(&runner, &outcome(&["a"], false));
-    tokio::time::sleep(Duration::from_secs(100)).await;
-    assert_eq!(log(&told), ["10 script /folder/a", "10 exec /folder/a", "80 exec "]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_happens_while_another_reaction_fails_does_not_fire_it_anew_nor_who_succeeded() {
-    let mut bench = Bench::new().with("script", []).with("request", [later(), later()]);
-    let mut exec = bench.fake("exec", []);
-    exec.heeds = &[Cause::Pods];
-    bench.fakes.push(Box::new(exec));
-    let (runner, told) = bench.start();
-    tell(&runner, &outcome(&["a"], false));
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    runner.occasions().happened(Cause::Pods, "Pod/shop/a", Duration::ZERO);
-    idle(&runner).await;
-    let expected = ["0 script /folder/a", "0 request /folder/a", "0 request /folder/a", "1 exec /folder/a", "2 request /folder/a"];
-    assert_eq!(log(&told), expected);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_reaction_does_not_heed_is_nothing_new_for_it_while_it_fails() {
-    let mut bench = Bench::new().with("script", []);
-    let mut exec = bench.fake("exec", [later(), later()]);
-    exec.heeds = &[Cause::Pods];
-    let renewals = exec.renewals.clone();
-    bench.fakes.push(Box::new(exec));
-    let (runner, told) = bench.start();
-    tell(&runner, &Outcome { ready: true, ..Outcome::default() });
-    runner.occasions().happened(Cause::Pods, "Pod/shop/a", Duration::ZERO);
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(log(&told), ["0 exec ", "0 exec "]);
-    tell(&runner, &outcome(&["a"], false));
-    idle(&runner).await;
-    assert_eq!(log(&told), ["1 script /folder/a", "2 exec /folder/a"]);
-    assert_eq!(renewals.load(Ordering::Relaxed), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn s13_the_end_of_the_task_is_told_to_whoever_waits_for_news() {
-    let (mut runner, _) = Bench::new().with("request", []).start();
-    runner.task.abort();
-    assert!(!runner.settled_or_ended().await);
-    // A stop afterwards asks no more of it.
-    runner.stop(Duration::from_secs(3)).await;
-}
-
-#[path = "occasions_tests.rs"]
-mod occasions;

@@ -132,7 +132,8 @@ mod tests {
     use super::*;
     use crate::core::object::{Kind, SourceId};
     use crate::core::spread::Spread;
-    use crate::core::tell::queue::{Changed, Job, Todo};
+    use crate::core::tell::queue::delivery::Job;
+    use crate::core::tell::queue::{Changed, Todo};
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)

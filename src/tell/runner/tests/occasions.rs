@@ -120,3 +120,54 @@ async fn r15_a_run_that_worked_is_noted_although_another_reaction_is_still_owed(
     occasions.delivered().await;
     assert_eq!((occasions.told(Cause::Secrets), runner.owed().is_none()), (number, false));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_heeds_pods_is_fired_for_them_and_others_are_not() {
+    let mut bench = Bench::new().with("script", []);
+    let mut exec = bench.fake("exec", []);
+    exec.heeds = &[Cause::Pods, Cause::Secrets];
+    bench.fakes.push(Box::new(exec));
+    let (runner, told) = bench.start();
+    runner.without_files();
+    let occasions = runner.occasions();
+    occasions.happened(Cause::Secrets, "Secret/shop/tls", Duration::from_secs(70));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    occasions.happened(Cause::Pods, "Pod/shop/a", Duration::ZERO);
+    occasions.happened(Cause::Secrets, "Secret/shop/tls", Duration::from_secs(70));
+    tell(&runner, &outcome(&["a"], false));
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(log(&told), ["10 script /folder/a", "10 exec /folder/a", "80 exec "]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_while_another_reaction_fails_does_not_fire_it_anew_nor_who_succeeded() {
+    let mut bench = Bench::new().with("script", []).with("request", [later(), later()]);
+    let mut exec = bench.fake("exec", []);
+    exec.heeds = &[Cause::Pods];
+    bench.fakes.push(Box::new(exec));
+    let (runner, told) = bench.start();
+    tell(&runner, &outcome(&["a"], false));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    runner.occasions().happened(Cause::Pods, "Pod/shop/a", Duration::ZERO);
+    idle(&runner).await;
+    let expected = ["0 script /folder/a", "0 request /folder/a", "0 request /folder/a", "1 exec /folder/a", "2 request /folder/a"];
+    assert_eq!(log(&told), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_reaction_does_not_heed_is_nothing_new_for_it_while_it_fails() {
+    let mut bench = Bench::new().with("script", []);
+    let mut exec = bench.fake("exec", [later(), later()]);
+    exec.heeds = &[Cause::Pods];
+    let renewals = exec.renewals.clone();
+    bench.fakes.push(Box::new(exec));
+    let (runner, told) = bench.start();
+    tell(&runner, &Outcome { ready: true, ..Outcome::default() });
+    runner.occasions().happened(Cause::Pods, "Pod/shop/a", Duration::ZERO);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(log(&told), ["0 exec ", "0 exec "]);
+    tell(&runner, &outcome(&["a"], false));
+    idle(&runner).await;
+    assert_eq!(log(&told), ["1 script /folder/a", "2 exec /folder/a"]);
+    assert_eq!(renewals.load(Ordering::Relaxed), 1);
+}
