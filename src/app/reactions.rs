@@ -8,11 +8,11 @@ use crate::core::spread::Spread;
 use crate::health::Health;
 use crate::tell::herald::Herald;
 use crate::tell::runner::{self, Grouping, Runner, Setup};
-use crate::tell::{Means, WAYS};
+use crate::tell::{self, Means};
 
 /// Starts what follows a change, if anything does.
 pub(crate) fn start(config: &Config, means: &Means<'_>, health: &Health) -> Option<Runner> {
-    let reactions: Vec<_> = WAYS.iter().filter_map(|way| (way.from_config)(config, means)).collect();
+    let reactions = tell::reactions(config, means);
     if reactions.is_empty() {
         return None;
     }

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{Instant, sleep_until};
+use tokio::task::{JoinHandle, spawn, spawn_blocking};
+use tokio::time::sleep;
 
 use crate::aside;
 use crate::config::read::exec::ExecSettings;
@@ -26,17 +26,15 @@ pub(crate) fn place(config: &Config) -> Option<ToldFile> {
 /// Keeps it.
 pub(crate) struct Keeper {
     place: ToldFile,
-    writing: Option<JoinHandle<io::Result<()>>>,
-    /// When to try again what failed.
-    again: Option<Instant>,
-    /// Whether it was said that it fails.
-    said: bool,
+    writing: Option<JoinHandle<bool>>,
+    /// Whether what was begun last is lost.
+    is_lost: bool,
 }
 
 impl Keeper {
     /// A keeper of this place.
     pub(crate) const fn new(place: ToldFile) -> Self {
-        Self { place, writing: None, again: None, said: false }
+        Self { place, writing: None, is_lost: false }
     }
 
     /// What a former process told, where it was the same command in the same pods.
@@ -52,12 +50,10 @@ impl Keeper {
 
     /// Begins to write what is new, unless that is under way.
     pub(crate) fn begin(&mut self, watched: &mut Watched) {
-        if self.writing.is_some() || self.again.is_some() {
-            return;
-        }
-        if let Some(bytes) = watched.take_changed() {
-            let place = self.place.clone();
-            self.writing = Some(spawn_blocking(move || place.replace(&mut Kernel::default(), &bytes)));
+        if self.writing.is_none()
+            && let Some(bytes) = watched.take_changed()
+        {
+            self.writing = Some(spawn(write(self.place.clone(), bytes, self.is_lost)));
         }
     }
 
@@ -66,36 +62,29 @@ impl Keeper {
     /// # Cancel safety
     /// Yes.
     pub(crate) async fn ended(&mut self) -> bool {
-        if let Some(writing) = &mut self.writing {
-            let written = writing.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-            self.writing = None;
-            return self.judge(written);
-        }
-        match self.again {
-            Some(again) => sleep_until(again).await,
-            None => std::future::pending().await,
-        }
-        self.again = None;
-        true
+        let Some(writing) = &mut self.writing else { return std::future::pending().await };
+        self.is_lost = !writing.await.unwrap_or_default();
+        self.writing = None;
+        !self.is_lost
     }
+}
 
-    fn judge(&mut self, written: io::Result<()>) -> bool {
-        let path = self.place.path();
-        match &written {
-            Ok(()) => {
-                self.said = false;
-                tracing::debug!(path = %path.display(), "noted what was told");
+/// Whether it is written. What is not is over when it may be tried again, and told of unless it was lost before.
+async fn write(place: ToldFile, bytes: Vec<u8>, was_lost: bool) -> bool {
+    let path = place.path();
+    let written = spawn_blocking(move || place.replace(&mut Kernel::default(), &bytes)).await;
+    match written.unwrap_or_else(|error| Err(io::Error::other(error))) {
+        Ok(()) => tracing::debug!(path = %path.display(), "noted what was told"),
+        Err(error) => {
+            if !was_lost {
+                let path = path.display();
+                tracing::warn!(%path, %error, "what was told could not be noted, trying again: the next start tells it once more");
             }
-            Err(error) => {
-                self.again = Some(Instant::now() + AGAIN);
-                if !std::mem::replace(&mut self.said, true) {
-                    let path = path.display();
-                    tracing::warn!(%path, %error, "what was told could not be noted, trying again: the next start tells it once more");
-                }
-            }
+            sleep(AGAIN).await;
+            return false;
         }
-        written.is_ok()
     }
+    true
 }
 
 /// Stands for who is told, and by what: others were not told.

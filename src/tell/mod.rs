@@ -65,7 +65,7 @@ pub(crate) struct Way {
     /// Whether settings ask for it.
     is_set: fn(&Config) -> bool,
     /// The reaction that settings ask for, if there are the means.
-    pub(crate) from_config: fn(&Config, &Means<'_>) -> Option<Box<dyn Reaction>>,
+    from_config: fn(&Config, &Means<'_>) -> Option<Box<dyn Reaction>>,
     /// The permissions that it takes.
     pub(crate) needs: fn(&Config) -> Vec<Need>,
     /// What `check` finds out about it, which tells nobody anything: what needs no API server, or else what needs it.
@@ -100,6 +100,11 @@ pub(crate) enum Level {
     Ok,
     Warning,
     Problem,
+}
+
+/// The reactions that settings ask for and that there are means for, in the order in which the application is told.
+pub(crate) fn reactions(config: &Config, means: &Means<'_>) -> Vec<Box<dyn Reaction>> {
+    WAYS.iter().filter(|way| (way.is_set)(config)).filter_map(|way| (way.from_config)(config, means)).collect()
 }
 
 /// Whether settings ask for any reaction.
