@@ -45,12 +45,12 @@ pub enum Frankness {
 #[derive(Clone, Default)]
 pub struct Discretion {
     output: Output,
-    shared: Arc<Shared>,
+    shared: Arc<Counters>,
 }
 
 // Atomic, because one task writes files while another one listens.
 #[derive(Default)]
-struct Shared {
+struct Counters {
     /// Files that may hold what a Secret said.
     files: AtomicU64,
     /// Grows whenever that changes, and before it does.

@@ -39,7 +39,7 @@ impl Retry {
 
 /// Why an attempt failed, as far as it matters whether there is another one: first that of which there are most retries, usually.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Trouble {
+pub enum RetryReason {
     /// No connection.
     Connect,
     /// The connection broke, or was silent for too long.
@@ -60,11 +60,11 @@ impl Attempts {
     /// Notes a failure. Returns the pause before the next attempt, or nothing when the bounds are reached.
     ///
     /// Pauses are 0, 2, 4, 8 … times [`Retry::backoff`], at most [`PAUSE_MAX`]; the server's own wish counts where it is longer.
-    pub(crate) fn failed(&mut self, trouble: Trouble, wish: Option<Duration>, bounds: &Retry) -> Option<Duration> {
+    pub(crate) fn failed(&mut self, trouble: RetryReason, wish: Option<Duration>, bounds: &Retry) -> Option<Duration> {
         let (count, bound) = match trouble {
-            Trouble::Connect => (&mut self.connect, bounds.connect),
-            Trouble::Read => (&mut self.read, bounds.read.min(bounds.total)),
-            Trouble::Later => (&mut self.later, bounds.total),
+            RetryReason::Connect => (&mut self.connect, bounds.connect),
+            RetryReason::Read => (&mut self.read, bounds.read.min(bounds.total)),
+            RetryReason::Later => (&mut self.later, bounds.total),
         };
         *count += 1;
         if *count > bound {
@@ -85,22 +85,22 @@ mod tests {
 
     const BOUNDS: Retry = Retry { total: 5, connect: 10, read: 3, backoff: Duration::from_millis(1100) };
 
-    fn pauses(trouble: Trouble) -> Vec<f64> {
+    fn pauses(trouble: RetryReason) -> Vec<f64> {
         let mut attempts = Attempts::default();
         std::iter::from_fn(|| attempts.failed(trouble, None, &BOUNDS)).map(|pause| pause.as_secs_f64()).collect()
     }
 
     #[test]
     fn each_kind_of_failure_has_its_bound_and_pauses_double() {
-        assert_eq!(pauses(Trouble::Later), [0.0, 2.2, 4.4, 8.8, 17.6]);
-        assert_eq!(pauses(Trouble::Read), [0.0, 2.2, 4.4]);
-        assert_eq!(pauses(Trouble::Connect), [0.0, 2.2, 4.4, 8.8, 17.6, 35.2, 70.4, 120.0, 120.0, 120.0]);
+        assert_eq!(pauses(RetryReason::Later), [0.0, 2.2, 4.4, 8.8, 17.6]);
+        assert_eq!(pauses(RetryReason::Read), [0.0, 2.2, 4.4]);
+        assert_eq!(pauses(RetryReason::Connect), [0.0, 2.2, 4.4, 8.8, 17.6, 35.2, 70.4, 120.0, 120.0, 120.0]);
     }
 
     #[test]
     fn a_server_that_asks_for_time_gets_some() {
         let mut attempts = Attempts::default();
-        assert_eq!(attempts.failed(Trouble::Later, Some(Duration::from_secs(7)), &BOUNDS), Some(Duration::from_secs(7)));
-        assert_eq!(attempts.failed(Trouble::Later, Some(Duration::from_secs(700)), &BOUNDS), Some(RETRY_AFTER_MAX));
+        assert_eq!(attempts.failed(RetryReason::Later, Some(Duration::from_secs(7)), &BOUNDS), Some(Duration::from_secs(7)));
+        assert_eq!(attempts.failed(RetryReason::Later, Some(Duration::from_secs(700)), &BOUNDS), Some(RETRY_AFTER_MAX));
     }
 }

@@ -180,7 +180,7 @@ impl ClusterSource {
         let (code, text) = self.failure.take()?;
         // Too slow, gone and too many are answers to try again after.
         let is_final = code.is_some_and(|code| (400..500).contains(&code) && !matches!(code, 408 | 410 | 429));
-        (is_final || self.attempts.failed(retry::Trouble::Connect, None, &bounds).is_none()).then_some(text)
+        (is_final || self.attempts.failed(retry::RetryReason::Connect, None, &bounds).is_none()).then_some(text)
     }
 
     fn now(&self) -> Duration {

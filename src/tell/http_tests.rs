@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::read::web::{BasicCredentials, Encoding, Headers, Redacted, TextOrFile, WebSettings};
 use crate::core::discretion::{Discretion, Output};
-use crate::core::retry::Trouble;
+use crate::core::retry::RetryReason;
 use crate::web::stub::{Lines, Reply, server};
 
 const RETRY: Retry = Retry { total: 3, connect: 4, read: 5, backoff: Duration::ZERO };
@@ -103,7 +103,7 @@ async fn redirects_change_methods_as_requests_does() {
 #[tokio::test]
 async fn faults_say_whether_another_attempt_helps() {
     let stub = server(|asked| Reply::new(&format!("{} Odd", &asked.path()[1..4]), "Retry-After: 3\r\n", "canary")).await;
-    for (code, trouble) in [(429, Some(Trouble::Later)), (503, Some(Trouble::Later)), (404, None), (401, None)] {
+    for (code, trouble) in [(429, Some(RetryReason::Later)), (503, Some(RetryReason::Later)), (404, None), (401, None)] {
         let fault = request(&stub.url(&format!("/{code}?canary")), "POST", None).fire(&[]).await.unwrap_err();
         let name = http::StatusCode::from_u16(code).unwrap().canonical_reason().unwrap();
         let why = format!("{}: answered {code} {name}, 6 bytes said: see the log", stub.url(""));
@@ -117,7 +117,7 @@ async fn faults_say_whether_another_attempt_helps() {
     }
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let fault = request(&format!("http://{nobody}"), "GET", None).fire(&[]).await.unwrap_err();
-    assert!(matches!(fault.kind, FaultKind::Trouble(Trouble::Connect, _)), "{fault:?}");
+    assert!(matches!(fault.kind, FaultKind::Trouble(RetryReason::Connect, _)), "{fault:?}");
 }
 
 #[test]

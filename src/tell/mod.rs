@@ -26,7 +26,7 @@ use crate::api::ApiServer;
 use crate::api::access::Need;
 use crate::config::{Config, table};
 use crate::core::discretion::Discretion;
-use crate::core::retry::{Retry, Trouble};
+use crate::core::retry::{Retry, RetryReason};
 use crate::core::tell::cause::Cause;
 use crate::core::tell::pace::{FaultKind, Fingerprint};
 use crate::core::tell::queue::FileChange;
@@ -196,6 +196,6 @@ impl Fault {
 
     /// Worth another attempt, as when a connection did not come about.
     pub(crate) const fn later(why: String) -> Self {
-        Self::new(FaultKind::Trouble(Trouble::Connect, None), why)
+        Self::new(FaultKind::Trouble(RetryReason::Connect, None), why)
     }
 }

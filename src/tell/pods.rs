@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 use crate::api::ApiServer;
 use crate::config::read::exec::AskedPods;
 use crate::core::discretion::Since;
-use crate::core::retry::{Retry, Trouble};
+use crate::core::retry::{Retry, RetryReason};
 use crate::core::tell::pace::{FaultKind, Fingerprint, Pace};
 use crate::tell::exec::targets::{Failures, PodTarget, in_pods, targets};
 use crate::tell::http::{self, Asker, FailedAsk};
@@ -168,7 +168,7 @@ impl AskPods {
                 Some(403) => format!("not permitted: list pods in namespace {namespace} (see rbac/pods.yaml)"),
                 _ => format!("listing pods: {failure}"),
             };
-            Fault::new(FaultKind::Trouble(Trouble::Later, failure.retry_after()), why)
+            Fault::new(FaultKind::Trouble(RetryReason::Later, failure.retry_after()), why)
         })?;
         let all = found.len();
         found.retain(|target| target.address.is_some());

@@ -30,7 +30,7 @@ use crate::aside;
 use crate::config::read::reload;
 use crate::config::{Config, Wording, table};
 use crate::core::discretion::{Frankness, Listener};
-use crate::core::retry::{Retry, Trouble};
+use crate::core::retry::{Retry, RetryReason};
 use crate::core::tell::pace::FaultKind;
 use crate::core::tell::queue::FileChange;
 use crate::tell::group::ProcessGroup;
@@ -89,7 +89,7 @@ impl RunScript {
 
     fn fault(&self, why: String) -> Fault {
         let is_final = self.settings.retries == 0;
-        Fault::new(if is_final { FaultKind::Permanent } else { FaultKind::Trouble(Trouble::Later, None) }, why)
+        Fault::new(if is_final { FaultKind::Permanent } else { FaultKind::Trouble(RetryReason::Later, None) }, why)
     }
 
     async fn run(&mut self, changed: &[String]) -> Result<(), Fault> {

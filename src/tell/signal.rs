@@ -16,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, geteuid, pidfd_open, pidfd_send_signal};
 
 use crate::aside::{self, Look, WITHIN};
 use crate::config::read::reload::{SignalSettings, SignalTarget, signal_name};
-use crate::core::retry::Trouble;
+use crate::core::retry::RetryReason;
 use crate::core::tell::pace::FaultKind;
 use crate::tell::proc::{self, is_for_handlers};
 use crate::tell::{Fault, Fired, Reaction, Way};
@@ -95,7 +95,7 @@ impl Signal {
         if !young.is_zero() {
             // Some runtimes (Go) catch signals before the program handles them.
             let why = format!("process {pid} was started just now");
-            return Err(Fault::new(FaultKind::Trouble(Trouble::Connect, Some(young)), why));
+            return Err(Fault::new(FaultKind::Trouble(RetryReason::Connect, Some(young)), why));
         }
         let status = proc::status(&self.proc.join(pid.to_string()));
         match status.and_then(|status| status.disposition(signal).objection(pid, signal_name(signal))) {

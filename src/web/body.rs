@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::api::failure::retry_after;
-use crate::web::coding::{Coding, Fault, Unpacker};
+use crate::web::coding::{Coding, UnpackError, Unpacker};
 use crate::web::error::WebError;
 use crate::web::{Answer, Clock, Echo, Question, validators};
 
@@ -78,14 +78,14 @@ async fn whole(response: &mut Response, answer: &mut Answer, clock: &mut Clock, 
     let url = || limits.url.to_owned();
     let coding = Coding::of(response.headers()).map_err(|encodings| WebError::Packed { url: url(), encodings })?;
     let failed = |fault| match fault {
-        Fault::TooLarge => WebError::TooLarge { url: url(), bytes_max: limits.bytes_max },
-        Fault::Broken => WebError::Broken { url: url(), encoding: coding.name() },
+        UnpackError::TooLarge => WebError::TooLarge { url: url(), bytes_max: limits.bytes_max },
+        UnpackError::Broken => WebError::Broken { url: url(), encoding: coding.name() },
     };
     // What is packed may be larger than what it holds, but not for ever: it need not hold anything.
     let sent_max = if coding == Coding::Plain { limits.bytes_max } else { limits.bytes_max.saturating_mul(2).saturating_add(PIECE_BYTES) };
     let announced = response.content_length().map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     if announced > sent_max {
-        return Err(failed(Fault::TooLarge));
+        return Err(failed(UnpackError::TooLarge));
     }
     answer.body.reserve_exact(announced.min(SMALL_BYTES));
     let (mut unpacker, mut sent, mut stretch) = (Unpacker::new(coding), 0, 0);
@@ -96,7 +96,7 @@ async fn whole(response: &mut Response, answer: &mut Answer, clock: &mut Clock, 
         };
         sent += chunk.len();
         if sent > sent_max {
-            return Err(failed(Fault::TooLarge));
+            return Err(failed(UnpackError::TooLarge));
         }
         for piece in chunk.chunks(PIECE_BYTES) {
             unpacker.unpack(piece, &mut answer.body, limits.bytes_max).map_err(failed)?;

@@ -256,7 +256,7 @@ async fn f23_a_packed_body_has_its_turn_by_its_own_size_and_is_judged_by_it() {
     let error = refused(&stub.url("/larger"), &rules(&[])).await;
     assert!(matches!(error, WebError::TooLarge { bytes_max: BYTES_MAX, .. }) && error.trouble().is_none(), "{error}");
     let error = refused(&stub.url("/short"), &rules(&[])).await;
-    assert_eq!((error.why().as_str(), error.trouble()), ("the answer is no whole deflate", Some(Trouble::Read)));
+    assert_eq!((error.why().as_str(), error.trouble()), ("the answer is no whole deflate", Some(RetryReason::Read)));
     let error = refused(&stub.url("/other"), &rules(&[])).await;
     let why = "answered with Content-Encoding br: expected gzip, deflate or none";
     assert_eq!((error.why().as_str(), error.trouble()), (why, None));
@@ -288,7 +288,7 @@ async fn a_body_cut_short_is_no_body() {
     for raw in [announced, chunked] {
         let stub = server(move |_| Reply::Raw(raw.into())).await;
         let error = refused(&stub.url("/"), &rules(&[])).await;
-        assert_eq!(error.trouble(), Some(Trouble::Read), "{error}");
+        assert_eq!(error.trouble(), Some(RetryReason::Read), "{error}");
         assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
     }
 }
@@ -315,7 +315,7 @@ async fn codes_say_whether_another_attempt_helps() {
     let script = |asked: &Asked| Reply::new(&format!("{} Odd", &asked.path()[1..]), "Retry-After: 7\r\n", "canary");
     let stub = server(script).await;
     let finals = Client::new(&WebSettings { server_errors_are_final: true, ..web() }).unwrap();
-    let later = Some(Trouble::Later);
+    let later = Some(RetryReason::Later);
     for (code, trouble, when_final) in
         [(404, None, None), (429, later, later), (500, later, None), (501, None, None), (503, later, None), (304, None, None)]
     {
@@ -349,7 +349,7 @@ async fn silence_ends_the_attempt() {
     let hangs = server(|_| Reply::Stall("")).await;
     let client = Client::new(&WebSettings { timeout: Duration::from_millis(50), ..web() }).unwrap();
     let error = get_with(&client, &hangs.url("/?canary"), &rules(&[])).await.err().unwrap();
-    assert!(matches!(&error, WebError::Late { url } if *url == hangs.url("")) && error.trouble() == Some(Trouble::Read), "{error}");
+    assert!(matches!(&error, WebError::Late { url } if *url == hangs.url("")) && error.trouble() == Some(RetryReason::Read), "{error}");
     let stalls = server(|_| Reply::Stall("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")).await;
     let trickles = server(|_| Reply::Trickle("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")).await;
     for stub in [stalls, trickles] {
@@ -358,7 +358,7 @@ async fn silence_ends_the_attempt() {
     }
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = get_with(&client, &format!("http://{nobody}/?canary"), &rules(&[])).await.err().unwrap();
-    assert!(error.trouble() == Some(Trouble::Connect) && error.to_string().contains("refused"), "{error}");
+    assert!(error.trouble() == Some(RetryReason::Connect) && error.to_string().contains("refused"), "{error}");
     assert!(!format!("{error:?}").contains("canary"), "{error:?}");
 }
 
@@ -385,7 +385,7 @@ async fn certificates_are_believed_as_the_settings_say() {
     assert_eq!(ask(WebSettings { skip_tls_verify: true, ..web() }).await.unwrap(), 200);
     for distrusts in [web(), WebSettings { ca_bundle: Some(other), ..web() }] {
         let error = ask(distrusts).await.unwrap_err();
-        assert!(error.trouble() == Some(Trouble::Connect) && error.to_string().contains("certificate"), "{error}");
+        assert!(error.trouble() == Some(RetryReason::Connect) && error.to_string().contains("certificate"), "{error}");
     }
 }
 

@@ -6,7 +6,7 @@
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 
-pub(super) use crate::core::files::unpack::{Coding, Fault, Unpacker};
+pub(super) use crate::core::files::unpack::{Coding, UnpackError, Unpacker};
 
 /// Encodings that an error may name: what a server calls its own may repeat what it was asked.
 const NAMED: [&str; 11] = ["identity", "gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress", "dcb", "dcz", "exi"];

@@ -16,14 +16,14 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255], compress_to_vec(bytes, 6).as_slice(), &checksum.trailer()].concat()
 }
 
-fn unpack_by(size: usize, coding: Coding, packed: &[u8]) -> Result<Vec<u8>, Fault> {
+fn unpack_by(size: usize, coding: Coding, packed: &[u8]) -> Result<Vec<u8>, UnpackError> {
     let (mut unpacker, mut body) = (Unpacker::new(coding), Vec::new());
     packed.chunks(size).try_for_each(|piece| unpacker.unpack(piece, &mut body, BYTES_MAX))?;
     unpacker.finish().map(|()| body)
 }
 
 /// Whatever the size of the pieces, the same comes of it.
-fn unpack(coding: Coding, packed: &[u8]) -> Result<Vec<u8>, Fault> {
+fn unpack(coding: Coding, packed: &[u8]) -> Result<Vec<u8>, UnpackError> {
     let whole = unpack_by(packed.len().max(1), coding, packed);
     for size in [1, 2, 3, 7, 64] {
         assert!(unpack_by(size, coding, packed) == whole, "in pieces of {size}");
@@ -113,19 +113,19 @@ fn f23_what_is_cut_short_or_damaged_is_no_body() {
     let zlib = compress_to_vec_zlib(&text, 6);
     for (coding, packed) in [(Coding::Gzip, gzip(&text)), (Coding::Deflate, zlib), (Coding::Deflate, compress_to_vec(&text, 6))] {
         for length in [1, 2, 5, packed.len() / 2, packed.len() - 1] {
-            assert_eq!(unpack(coding, &packed[..length]), Err(Fault::Broken), "{coding:?} after {length}");
+            assert_eq!(unpack(coding, &packed[..length]), Err(UnpackError::Broken), "{coding:?} after {length}");
         }
     }
     for at in [0, 1, 2, 12, 18, 21, 22] {
         let mut damaged = HELLO;
         damaged[at] ^= 0x55;
-        assert_eq!(unpack(Coding::Gzip, &damaged), Err(Fault::Broken), "byte {at}");
+        assert_eq!(unpack(Coding::Gzip, &damaged), Err(UnpackError::Broken), "byte {at}");
     }
     let second = [&HELLO[..], &HELLO[..20]].concat();
-    assert_eq!(unpack(Coding::Gzip, &second), Err(Fault::Broken));
+    assert_eq!(unpack(Coding::Gzip, &second), Err(UnpackError::Broken));
     let endless_name = [&[0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3][..], &[b'x'; HEAD_MAX]].concat();
-    assert_eq!(unpack(Coding::Gzip, &endless_name), Err(Fault::Broken));
-    assert_eq!(unpack(Coding::Gzip, b"plain text"), Err(Fault::Broken));
+    assert_eq!(unpack(Coding::Gzip, &endless_name), Err(UnpackError::Broken));
+    assert_eq!(unpack(Coding::Gzip, b"plain text"), Err(UnpackError::Broken));
 }
 
 #[test]
@@ -141,11 +141,11 @@ fn f23_a_body_grows_to_its_bound_and_no_further() {
     ];
     for (coding, bomb) in bombs {
         let (mut unpacker, mut body) = (Unpacker::new(coding), Vec::new());
-        assert_eq!(unpacker.unpack(&bomb, &mut body, BYTES_MAX), Err(Fault::TooLarge), "{coding:?}");
+        assert_eq!(unpacker.unpack(&bomb, &mut body, BYTES_MAX), Err(UnpackError::TooLarge), "{coding:?}");
         assert!(body.len() <= BYTES_MAX && body.capacity() <= 2 * BYTES_MAX, "{}", body.capacity());
     }
     let mut body = Vec::new();
-    assert_eq!(Unpacker::new(Coding::Plain).unpack(&bomb, &mut body, BYTES_MAX), Err(Fault::TooLarge));
+    assert_eq!(Unpacker::new(Coding::Plain).unpack(&bomb, &mut body, BYTES_MAX), Err(UnpackError::TooLarge));
 }
 
 #[test]
@@ -162,10 +162,10 @@ fn gzip_keys_unpack_to_the_same_in_pieces_within_the_same_bound() {
         let packed = gzip(&sample);
         assert!(unpacked(&packed, sample.len()) == Ok(sample.clone()));
         if !sample.is_empty() {
-            assert_eq!(unpacked(&packed, sample.len() - 1), Err(Fault::TooLarge));
+            assert_eq!(unpacked(&packed, sample.len() - 1), Err(UnpackError::TooLarge));
         }
-        assert_eq!(unpacked(&packed[..packed.len() - 1], sample.len()), Err(Fault::Broken));
+        assert_eq!(unpacked(&packed[..packed.len() - 1], sample.len()), Err(UnpackError::Broken));
     }
-    assert_eq!(unpacked(b"", BYTES_MAX), Err(Fault::Broken), "a file has a head");
-    assert_eq!(unpacked(&gzip(&vec![0; 64 << 20]), BYTES_MAX), Err(Fault::TooLarge));
+    assert_eq!(unpacked(b"", BYTES_MAX), Err(UnpackError::Broken), "a file has a head");
+    assert_eq!(unpacked(&gzip(&vec![0; 64 << 20]), BYTES_MAX), Err(UnpackError::TooLarge));
 }

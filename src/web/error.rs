@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::retry::Trouble;
+use crate::core::retry::RetryReason;
 use crate::web::address::Guarded;
 
 /// Why a question got no good answer. URLs in it are origins: scheme, host and port.
@@ -139,7 +139,7 @@ pub enum WebError {
         /// What the code is called; the server's own words may repeat what it was asked.
         reason: &'static str,
         /// Whether it is worth another attempt.
-        trouble: Option<Trouble>,
+        trouble: Option<RetryReason>,
         /// How long the server asks us to wait.
         wish: Option<Duration>,
     },
@@ -147,12 +147,12 @@ pub enum WebError {
 
 impl WebError {
     /// Why another attempt may succeed; nothing if it cannot.
-    pub(crate) fn trouble(&self) -> Option<Trouble> {
+    pub(crate) fn trouble(&self) -> Option<RetryReason> {
         match self {
             // What is not there yet may come.
-            Self::Connect { .. } | Self::Unusable { .. } => Some(Trouble::Connect),
+            Self::Connect { .. } | Self::Unusable { .. } => Some(RetryReason::Connect),
             // What a server between us and the file cut short ends so too.
-            Self::Read { .. } | Self::Late { .. } | Self::Unanswered { .. } | Self::Broken { .. } => Some(Trouble::Read),
+            Self::Read { .. } | Self::Late { .. } | Self::Unanswered { .. } | Self::Broken { .. } => Some(RetryReason::Read),
             Self::Status { trouble, .. } => *trouble,
             Self::BundleUnreadable { .. }
             | Self::BundleEmpty { .. }

@@ -81,7 +81,7 @@ mod tests {
     use http::header::CONTENT_TYPE;
 
     use super::*;
-    use crate::core::retry::Trouble;
+    use crate::core::retry::RetryReason;
 
     struct Place(tempfile::TempDir);
 
@@ -151,7 +151,7 @@ mod tests {
             let error = sent(&place.extra("", is_token, !is_token)).await.unwrap_err();
             let shown = format!("{error} {error:?} {}", error.why());
             assert!(error.to_string().starts_with(&format!("{setting}=\"")) && shown.contains(why), "{shown}");
-            assert_eq!((shown.matches("canary").count(), error.trouble()), (0, Some(Trouble::Connect)), "{shown}");
+            assert_eq!((shown.matches("canary").count(), error.trouble()), (0, Some(RetryReason::Connect)), "{shown}");
         }
         place.write("token", "x");
         place.write("headers", "Authorization: canary");

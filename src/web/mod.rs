@@ -44,7 +44,7 @@ use crate::config::Wording;
 use crate::config::read::origin::Origin;
 use crate::config::read::web::{CredentialOrigins, WebSettings};
 use crate::core::discretion::Frankness;
-use crate::core::retry::Trouble;
+use crate::core::retry::RetryReason;
 use crate::core::tell::pace::Fingerprint;
 use crate::lookup::{self, Lookup};
 use crate::web::address::{Resolver, Secrecy, check, is_link_local, names_metadata, parse, quoted, shown, shown_url};
@@ -307,8 +307,8 @@ impl Client {
     pub(crate) fn judge(&self, url: &str, answer: &Answer) -> Result<(), WebError> {
         let trouble = match answer.code {
             200..=299 => return Ok(()),
-            429 => Some(Trouble::Later),
-            500 | 502 | 503 | 504 if !self.server_errors_are_final => Some(Trouble::Later),
+            429 => Some(RetryReason::Later),
+            500 | 502 | 503 | 504 if !self.server_errors_are_final => Some(RetryReason::Later),
             _ => None,
         };
         let reason = StatusCode::from_u16(answer.code).ok().and_then(|code| code.canonical_reason()).unwrap_or_default();

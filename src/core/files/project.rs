@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::core::files::unpack::{Fault, gunzip};
+use crate::core::files::unpack::{UnpackError, gunzip};
 use crate::core::object::remote::SUFFIX;
 use crate::core::object::{Object, ObjectKey, Payload};
 use crate::core::path::{PathError, Roots, TargetPath, check_key};
@@ -107,8 +107,8 @@ impl FileProjection {
     /// What the file holds; `length` is how much that is. Unpacked only when it is needed: what is kept until then stays small.
     ///
     /// # Errors
-    /// [`Fault`], where it was not found to be whole before.
-    pub(crate) fn content(&self, length: usize) -> Result<Cow<'_, [u8]>, Fault> {
+    /// [`UnpackError`], where it was not found to be whole before.
+    pub(crate) fn content(&self, length: usize) -> Result<Cow<'_, [u8]>, UnpackError> {
         if self.packed.is_none() {
             return Ok(Cow::Borrowed(&self.bytes.0));
         }

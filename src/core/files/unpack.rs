@@ -23,7 +23,7 @@ pub(crate) enum Coding {
 
 /// Why a body cannot be unpacked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Fault {
+pub(crate) enum UnpackError {
     /// It becomes larger than it may.
     TooLarge,
     /// It is not what its encoding says, or not whole.
@@ -33,10 +33,10 @@ pub(crate) enum Fault {
 /// Unpacks a gzip file and gives it to `take`, piece by piece. Nothing is kept, so that it may be large.
 ///
 /// # Errors
-/// [`Fault`], when it is no gzip file, not whole, or becomes larger than `bytes_max`. Unlike a body it has at least a head.
-pub(crate) fn gunzip(packed: &[u8], bytes_max: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), Fault> {
+/// [`UnpackError`], when it is no gzip file, not whole, or becomes larger than `bytes_max`. Unlike a body it has at least a head.
+pub(crate) fn gunzip(packed: &[u8], bytes_max: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), UnpackError> {
     if packed.is_empty() {
-        return Err(Fault::Broken);
+        return Err(UnpackError::Broken);
     }
     let (mut unpacker, mut piece, mut left) = (Unpacker::new(Coding::Gzip), Vec::new(), bytes_max);
     for part in packed.chunks(PIECE_BYTES) {
@@ -78,8 +78,8 @@ impl Unpacker {
     /// Unpacks the next piece to the end of `body`, which grows to at most `bytes_max`.
     ///
     /// # Errors
-    /// [`Fault`]; what came before is in `body`.
-    pub(crate) fn unpack(&mut self, mut piece: &[u8], body: &mut Vec<u8>, bytes_max: usize) -> Result<(), Fault> {
+    /// [`UnpackError`]; what came before is in `body`.
+    pub(crate) fn unpack(&mut self, mut piece: &[u8], body: &mut Vec<u8>, bytes_max: usize) -> Result<(), UnpackError> {
         if self.coding == Coding::Plain {
             return put(piece, body, bytes_max);
         }
@@ -97,17 +97,17 @@ impl Unpacker {
     /// Whether the body was whole. One without a byte is: servers call it packed too.
     ///
     /// # Errors
-    /// [`Fault::Broken`]
-    pub(crate) fn finish(&self) -> Result<(), Fault> {
+    /// [`UnpackError::Broken`]
+    pub(crate) fn finish(&self) -> Result<(), UnpackError> {
         let whole = match self.stage {
             Stage::Head => self.pending.is_empty() || self.state.is_some(),
             Stage::Over => true,
             Stage::Data | Stage::Trailer => false,
         };
-        if whole || self.coding == Coding::Plain { Ok(()) } else { Err(Fault::Broken) }
+        if whole || self.coding == Coding::Plain { Ok(()) } else { Err(UnpackError::Broken) }
     }
 
-    fn read_head(&mut self, piece: &mut &[u8], body: &mut Vec<u8>, bytes_max: usize) -> Result<(), Fault> {
+    fn read_head(&mut self, piece: &mut &[u8], body: &mut Vec<u8>, bytes_max: usize) -> Result<(), UnpackError> {
         while let Some((byte, rest)) = piece.split_first() {
             self.pending.push(*byte);
             *piece = rest;
@@ -128,7 +128,7 @@ impl Unpacker {
     }
 
     /// The head is complete.
-    fn begin(&mut self, body: &mut Vec<u8>, bytes_max: usize) -> Result<(), Fault> {
+    fn begin(&mut self, body: &mut Vec<u8>, bytes_max: usize) -> Result<(), UnpackError> {
         let head = std::mem::take(&mut self.pending);
         let format = if self.coding == Coding::Deflate && is_zlib(&head) { DataFormat::Zlib } else { DataFormat::Raw };
         match &mut self.state {
@@ -141,8 +141,8 @@ impl Unpacker {
         if self.coding == Coding::Deflate { self.read_data(&mut head.as_slice(), body, bytes_max) } else { Ok(()) }
     }
 
-    fn read_data(&mut self, piece: &mut &[u8], body: &mut Vec<u8>, bytes_max: usize) -> Result<(), Fault> {
-        let Some(state) = &mut self.state else { return Err(Fault::Broken) };
+    fn read_data(&mut self, piece: &mut &[u8], body: &mut Vec<u8>, bytes_max: usize) -> Result<(), UnpackError> {
+        let Some(state) = &mut self.state else { return Err(UnpackError::Broken) };
         let mut step = [0; STEP_BYTES];
         loop {
             let done = inflate(state, piece, &mut step, MZFlush::None);
@@ -161,12 +161,12 @@ impl Unpacker {
                 Err(MZError::Buf) if piece.is_empty() => return Ok(()),
                 Ok(_) if piece.is_empty() && bytes.len() < STEP_BYTES => return Ok(()),
                 Ok(MZStatus::Ok) => {}
-                Ok(MZStatus::NeedDict) | Err(_) => return Err(Fault::Broken),
+                Ok(MZStatus::NeedDict) | Err(_) => return Err(UnpackError::Broken),
             }
         }
     }
 
-    fn read_trailer(&mut self, piece: &mut &[u8]) -> Result<(), Fault> {
+    fn read_trailer(&mut self, piece: &mut &[u8]) -> Result<(), UnpackError> {
         let (now, rest) = piece.split_at((8 - self.pending.len()).min(piece.len()));
         self.pending.extend_from_slice(now);
         *piece = rest;
@@ -175,13 +175,13 @@ impl Unpacker {
         }
         let trailer = std::mem::take(&mut self.pending);
         self.stage = Stage::Head;
-        if trailer == self.checksum.trailer() { Ok(()) } else { Err(Fault::Broken) }
+        if trailer == self.checksum.trailer() { Ok(()) } else { Err(UnpackError::Broken) }
     }
 }
 
-fn put(bytes: &[u8], body: &mut Vec<u8>, bytes_max: usize) -> Result<(), Fault> {
+fn put(bytes: &[u8], body: &mut Vec<u8>, bytes_max: usize) -> Result<(), UnpackError> {
     if bytes.len() > bytes_max.saturating_sub(body.len()) {
-        return Err(Fault::TooLarge);
+        return Err(UnpackError::TooLarge);
     }
     body.extend_from_slice(bytes);
     Ok(())
@@ -193,15 +193,15 @@ fn is_zlib(head: &[u8]) -> bool {
 }
 
 /// Whether a gzip member's head (RFC 1952) is complete with the last of these bytes.
-fn is_gzip_head(bytes: &[u8]) -> Result<bool, Fault> {
+fn is_gzip_head(bytes: &[u8]) -> Result<bool, UnpackError> {
     const START: [u8; 3] = [0x1f, 0x8b, 8];
     let [checksum, extra, name, comment, reserved] = [2, 4, 8, 16, 0xe0];
     if bytes.iter().zip(START).any(|(found, expected)| *found != expected) || bytes.len() > HEAD_MAX {
-        return Err(Fault::Broken);
+        return Err(UnpackError::Broken);
     }
     let Some(flags) = bytes.get(3) else { return Ok(false) };
     if flags & reserved != 0 {
-        return Err(Fault::Broken);
+        return Err(UnpackError::Broken);
     }
     let mut length = 10;
     if flags & extra != 0 {

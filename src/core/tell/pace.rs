@@ -21,7 +21,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::core::debt::Debt;
-use crate::core::retry::{Attempts, RETRY_AFTER_MAX, Retry, Trouble};
+use crate::core::retry::{Attempts, RETRY_AFTER_MAX, Retry, RetryReason};
 
 /// A change brings no attempt nearer than this to the one before.
 const APART: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ pub struct Fingerprint(u64);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FaultKind {
     /// Something that may be over in a moment, and what we are asked for.
-    Trouble(Trouble, Option<Duration>),
+    Trouble(RetryReason, Option<Duration>),
     /// An answer that is no success and not worth a quick retry, and what we are asked for.
     Answered(Option<Duration>),
     /// We may not.

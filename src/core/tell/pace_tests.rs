@@ -7,7 +7,7 @@ use super::*;
 const BOUNDS: Retry = Retry { total: 5, connect: 10, read: 5, backoff: Duration::from_millis(1100) };
 const START: Duration = Duration::from_secs(1_700_000_000);
 
-const LATER: FaultKind = FaultKind::Trouble(Trouble::Later, None);
+const LATER: FaultKind = FaultKind::Trouble(RetryReason::Later, None);
 const ANSWERED: FaultKind = FaultKind::Answered(None);
 
 const fn refused(hash: u64) -> FaultKind {
@@ -193,7 +193,7 @@ fn r12_three_hundred_edits_in_three_seconds_are_few_requests() {
     let storms = [
         (LATER, 5),
         (ANSWERED, 5),
-        (FaultKind::Trouble(Trouble::Later, Some(Duration::from_secs(30))), 1),
+        (FaultKind::Trouble(RetryReason::Later, Some(Duration::from_secs(30))), 1),
         (FaultKind::Answered(Some(Duration::from_secs(30))), 1),
         (refused(1), 1),
         (FaultKind::Refused { credentials: None, wish: None }, 1),
@@ -239,7 +239,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let wish = prop_oneof![Just(None), (1u64..100).prop_map(|seconds| Some(Duration::from_secs(seconds)))];
     let ended = prop_oneof![
-        wish.clone().prop_map(|wish| FaultKind::Trouble(Trouble::Later, wish)),
+        wish.clone().prop_map(|wish| FaultKind::Trouble(RetryReason::Later, wish)),
         wish.clone().prop_map(FaultKind::Answered),
         wish.prop_map(|wish| FaultKind::Refused { credentials: None, wish }),
         Just(refused(0)),
@@ -325,10 +325,10 @@ fn of_several_that_failed_the_one_that_wants_another_attempt_most_seldom_decides
     let trouble = |trouble, wish| FaultKind::Trouble(trouble, seconds(wish));
     let answered = |wish| FaultKind::Answered(seconds(wish));
     let refused = |hash: Option<u64>, wish| FaultKind::Refused { credentials: hash.map(Fingerprint::new), wish: seconds(wish) };
-    let (connect, later, unanswered) = (trouble(Trouble::Connect, Some(1)), trouble(Trouble::Later, None), FaultKind::Unanswered);
+    let (connect, later, unanswered) = (trouble(RetryReason::Connect, Some(1)), trouble(RetryReason::Later, None), FaultKind::Unanswered);
     let cases = [
-        (connect, later, trouble(Trouble::Later, Some(1))),
-        (later, trouble(Trouble::Read, Some(3)), trouble(Trouble::Later, Some(3))),
+        (connect, later, trouble(RetryReason::Later, Some(1))),
+        (later, trouble(RetryReason::Read, Some(3)), trouble(RetryReason::Later, Some(3))),
         (connect, answered(Some(2)), answered(Some(2))),
         (connect, unanswered, answered(Some(1))),
         (answered(None), unanswered, answered(None)),

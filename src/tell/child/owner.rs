@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::aside;
 use crate::config::read::child::{ChildReload, ChildSettings, RestartPolicy};
 use crate::config::read::reload::signal_name;
-use crate::core::retry::Trouble;
+use crate::core::retry::RetryReason;
 use crate::core::tell::pace::FaultKind;
 use crate::health::{DeadChild, Health};
 use crate::tell::Fault;
@@ -236,7 +236,7 @@ impl Owner {
             (Phase::Resting { code, earliest, due }, _) if change == Novelty::New && earliest < due => {
                 tracing::info!("the files have changed: the child is started again without the rest of its pause");
                 let wish = Some(earliest.saturating_duration_since(Instant::now()));
-                let kind = FaultKind::Trouble(Trouble::Connect, wish);
+                let kind = FaultKind::Trouble(RetryReason::Connect, wish);
                 (Err(Fault::new(kind, DEAD.to_owned())), self.rest(code, earliest, earliest))
             }
             (phase @ Phase::Resting { .. }, _) => (Err(Fault::later(DEAD.to_owned())), phase),

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::aside::{self, WITHIN};
 use crate::config::read::reload::signal_name;
-use crate::core::retry::Trouble;
+use crate::core::retry::RetryReason;
 use crate::core::tell::pace::FaultKind;
 use crate::tell::group::ProcessGroup;
 use crate::tell::proc::{self, Disposition, is_for_handlers};
@@ -87,7 +87,7 @@ impl Process {
         let judged = is_for_handlers(signal);
         if judged && !young.is_zero() {
             let why = format!("process {pid} was started just now");
-            return Err(Fault::new(FaultKind::Trouble(Trouble::Connect, Some(young)), why));
+            return Err(Fault::new(FaultKind::Trouble(RetryReason::Connect, Some(young)), why));
         }
         let objection = self.disposition(signal).await.filter(|_| judged).and_then(|disposition| disposition.objection(pid, name));
         match objection {

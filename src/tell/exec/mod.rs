@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::config::read::exec::ExecSettings;
 use crate::core::discretion::{Frankness, Listener, Since};
 use crate::core::object::{Kind, ObjectKey};
-use crate::core::retry::{Retry, Trouble};
+use crate::core::retry::{Retry, RetryReason};
 use crate::core::tell::cause::Cause;
 use crate::core::tell::pace::FaultKind;
 use crate::report::events::{EventSender, Report};
@@ -232,7 +232,7 @@ fn why(end: &RunEnd, settings: &ExecSettings) -> (String, Option<Duration>) {
 
 fn later(wish: Option<Duration>, why: String) -> Fault {
     // One kind of trouble, so that EXEC_RETRIES bounds all of them together.
-    Fault::new(FaultKind::Trouble(Trouble::Later, wish), why)
+    Fault::new(FaultKind::Trouble(RetryReason::Later, wish), why)
 }
 
 fn shown(tail: &Tail, frankness: Frankness) -> String {

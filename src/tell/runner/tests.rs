@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::core::digest::Digest;
 use crate::core::object::Kind;
-use crate::core::retry::{Retry, Trouble};
+use crate::core::retry::{Retry, RetryReason};
 use crate::core::tell::pace::FaultKind;
 use crate::tell::{Fault, Fired};
 
@@ -82,7 +82,7 @@ fn owed<const N: usize>(paths: [&str; N]) -> [(String, Arc<ObjectKey>); N] {
 }
 
 fn later() -> Result<(), Fault> {
-    Err(Fault::new(FaultKind::Trouble(Trouble::Later, None), "503".into()))
+    Err(Fault::new(FaultKind::Trouble(RetryReason::Later, None), "503".into()))
 }
 
 fn never() -> Result<(), Fault> {

@@ -7,7 +7,7 @@ use crate::core::files::folded::{Fate, Folded, Seen};
 use crate::core::files::project::{self, FileProjection, Projection, Rejection, Rules, Urls};
 use crate::core::files::remotes::RemoteState;
 use crate::core::files::store::{Progress, Store};
-use crate::core::files::unpack::{Fault, gunzip};
+use crate::core::files::unpack::{UnpackError, gunzip};
 use crate::core::object::annotations::Said;
 use crate::core::object::remote::Arrival;
 use crate::core::object::{Object, ObjectKey, Payload, SourceEvent, SourceId};
@@ -344,8 +344,8 @@ impl Store {
                     })
                 });
                 unpacked.map_err(|fault| match fault {
-                    Fault::TooLarge => PathError::TooLarge(bytes_max),
-                    Fault::Broken => PathError::NotGzip,
+                    UnpackError::TooLarge => PathError::TooLarge(bytes_max),
+                    UnpackError::Broken => PathError::NotGzip,
                 })?;
                 (digest, length)
             }

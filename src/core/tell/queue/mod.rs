@@ -48,7 +48,7 @@ use crate::core::room::give_back;
 use crate::core::spread::Spread;
 use crate::core::tell::cause::{Cause, Happening};
 use crate::core::tell::queue::delivery::{Delivery, Job};
-use crate::core::tell::queue::waiting::{Batch, Entry, Untold};
+use crate::core::tell::queue::waiting::{Entry, Untold, WaitingBatch};
 
 /// What a change belongs to: all changes of one are told together.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -108,7 +108,7 @@ pub struct JobQueue {
     /// Objects with downloads under way, and the source to whose initial pass these belong.
     downloading: HashMap<Arc<ObjectKey>, Option<SourceId>>,
     /// By number, in the order in which they came.
-    jobs: BTreeMap<u64, Batch>,
+    jobs: BTreeMap<u64, WaitingBatch>,
     by_key: HashMap<Option<BatchKey>, u64>,
     /// In which job a path waits.
     by_path: HashMap<Arc<str>, u64>,
@@ -220,7 +220,7 @@ impl JobQueue {
         self.draw();
         self.numbers += 1;
         self.by_key.insert(key.clone(), self.numbers);
-        self.jobs.insert(self.numbers, Batch { key, initial: true, open, first: now, last: now, paths: BTreeMap::new() });
+        self.jobs.insert(self.numbers, WaitingBatch { key, initial: true, open, first: now, last: now, paths: BTreeMap::new() });
         self.numbers
     }
 
@@ -289,7 +289,7 @@ impl JobQueue {
         !self.ready || !self.listed.contains(&source)
     }
 
-    fn take(&mut self, number: u64) -> Option<Batch> {
+    fn take(&mut self, number: u64) -> Option<WaitingBatch> {
         let job = self.jobs.remove(&number)?;
         self.by_key.remove(&job.key);
         for path in job.paths.keys() {

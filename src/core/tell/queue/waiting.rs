@@ -21,7 +21,7 @@ pub(super) struct Entry {
 }
 
 /// Changes that are told together.
-pub(super) struct Batch {
+pub(super) struct WaitingBatch {
     /// Nothing: the job of the window.
     pub(super) key: Option<BatchKey>,
     pub(super) initial: bool,
@@ -43,7 +43,7 @@ pub(super) struct Untold {
 
 impl JobQueue {
     /// When a job can be told; nothing while it is held.
-    pub(super) fn time(&self, job: &Batch) -> Option<Duration> {
+    pub(super) fn time(&self, job: &WaitingBatch) -> Option<Duration> {
         if self.closed {
             return Some(Duration::ZERO);
         }
@@ -60,7 +60,7 @@ impl JobQueue {
     }
 
     /// Whether downloads are under way that belong to a job.
-    fn downloads_for(&self, job: &Batch) -> bool {
+    fn downloads_for(&self, job: &WaitingBatch) -> bool {
         let of_list = |source| self.downloading.values().any(|late| *late == Some(source));
         matches!(job.key, Some(BatchKey::List(source)) if of_list(source))
             || job.paths.values().any(|entry| self.downloading.contains_key(&entry.change.owner))
