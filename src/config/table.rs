@@ -127,8 +127,6 @@ settings! {
             "Mode of every file, whatever the umask: three or four octal digits.";
         FOLDER_MODE: u32 = Text(parse::mode), Value("755"),
             "Mode of every folder that we make below FOLDER: three or four octal digits.";
-        READ_ONLY_FILES: bool = BOOLEAN, Value("false"),
-            "Whether nobody may write to files, whatever DEFAULT_FILE_MODE says.";
         RESYNC: Duration = Number(numbers::seconds, from(0, YEAR)), Value("600"),
             "Seconds between two checks of what is on disk, by which edited or deleted files are repaired. 0: only at start.";
         DURABILITY: Durability =

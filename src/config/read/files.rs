@@ -72,7 +72,7 @@ impl SettingsReader<'_> {
             folder_per_namespace: set.FOLDER_PER_NAMESPACE.value()?,
             gzip_keys: set.GZIP_KEYS.value()?,
             object_annotations: set.OBJECT_ANNOTATIONS.value()?,
-            file_mode: set.DEFAULT_FILE_MODE.value()? & if set.READ_ONLY_FILES.value()? { 0o7555 } else { 0o7777 },
+            file_mode: set.DEFAULT_FILE_MODE.value()?,
             folder_mode: folder_mode?,
             durability: set.DURABILITY.value()?,
         })
