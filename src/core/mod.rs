@@ -7,6 +7,7 @@ pub mod debt;
 pub mod digest;
 pub mod discretion;
 pub mod files;
+pub(crate) mod names;
 pub mod object;
 pub mod path;
 pub mod policy;

@@ -6,11 +6,11 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::config::profiles::{Dialect, Profile, default};
-use crate::config::read::names;
 use crate::config::read::parse::Expected;
 use crate::config::setting::Fallback::{Described, Required, Unset, Value};
 use crate::config::setting::{Flag, Takes};
 use crate::config::texts::{GivenText, Texts};
+use crate::core::names;
 use crate::core::object::{Kind, ObjectKey};
 
 /// That of k8s-config-controller.

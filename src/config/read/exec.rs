@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::config::ObjectSource;
 use crate::config::read::SettingsReader;
 use crate::config::read::form::Read;
-use crate::config::read::names;
 use crate::config::read::origin::Origin;
 use crate::config::read::parse::{self, Expected};
 use crate::config::read::web::WebSettings;
 use crate::config::table::Settings;
+use crate::core::names;
 use crate::core::object::selector::Selector;
 
 /// The command that follows a change, in other pods.

@@ -8,7 +8,6 @@ pub(crate) mod headers;
 pub(crate) mod health;
 pub(crate) mod log;
 pub(crate) mod log_config;
-pub(crate) mod names;
 pub(crate) mod numbers;
 pub(crate) mod objects;
 pub(crate) mod origin;

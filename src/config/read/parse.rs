@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use crate::config::read::names;
+use crate::core::names;
 use crate::core::object::Namespaces;
 use crate::core::object::selector::Selector;
 

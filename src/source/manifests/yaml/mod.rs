@@ -31,9 +31,11 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
+use crate::core::names::{is_dns_label, is_dns_subdomain};
 use crate::core::object::annotations::{self, Annotations};
 use crate::core::object::selector::Selector;
 use crate::core::object::{Datum, Kind, Namespaces, Object, ObjectKey, Payload};
+use crate::core::path::check_key;
 use crate::yaml::{self, Node};
 
 mod nearly;
@@ -237,12 +239,12 @@ fn object(kind: Kind, mut fields: Fields, place: &Place, rules: &ManifestRules) 
     let mut metadata = fields.mapping("metadata", place)?;
     let named = place.field("metadata.name");
     let name = metadata.text("name", &named)?.ok_or_else(|| named.clone().expected("a name"))?;
-    if !is_name(&name, 253, true) {
+    if !is_dns_subdomain(&name) {
         return Err(named.expected("a name of lower case letters, digits, - and ., at most 253"));
     }
     let spaced = place.field("metadata.namespace");
     let namespace = metadata.text("namespace", &spaced)?.filter(|namespace| !namespace.is_empty()).unwrap_or_else(|| "default".to_owned());
-    if !is_name(&namespace, 63, false) {
+    if !is_dns_label(&namespace) {
         return Err(spaced.expected("a namespace of lower case letters, digits and -, at most 63"));
     }
     let key = ObjectKey::new(kind, namespace, name);
@@ -306,7 +308,7 @@ type Decode = fn(Node) -> Result<Vec<u8>, &'static str>;
 fn values(fields: &mut Fields, field: &'static str, place: &Place, decode: Decode) -> Result<Data, YamlError> {
     let mut values = Vec::new();
     for (key, node) in fields.mapping(field, place)?.0 {
-        if !is_data_key(&key) {
+        if check_key(&key).is_err() {
             let expected = "letters, digits, -, _ and ., at most 253, not beginning with .., and not . alone";
             return Err(place.key(field, &key).expected(expected));
         }
@@ -336,21 +338,6 @@ fn as_base64(node: Node) -> Result<Vec<u8>, &'static str> {
     let mut text = as_text(node)?;
     text.retain(|byte| !matches!(byte, b'\r' | b'\n'));
     BASE64.decode(text).map_err(|_| "standard base64 with padding")
-}
-
-fn is_data_key(key: &str) -> bool {
-    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    !key.is_empty() && key.len() <= 253 && key != "." && !key.starts_with("..") && key.bytes().all(known)
-}
-
-/// A DNS label, or with `dots` a DNS subdomain: both become parts of file names.
-fn is_name(name: &str, longest: usize, dots: bool) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let part = |part: &str| {
-        let edges = [part.bytes().next(), part.bytes().last()];
-        edges.iter().all(|edge| edge.is_some_and(plain)) && part.bytes().all(|byte| plain(byte) || byte == b'-')
-    };
-    name.len() <= longest && if dots { name.split('.').all(part) } else { part(name) }
 }
 
 /// The fields of a mapping, taken one by one.
