@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use kube_projector::app::{self, process, shutdown::Shutdown};
 use kube_projector::cli::{Cli, Subcommand};
-use kube_projector::commands::{self, Failed};
+use kube_projector::commands::{self, CommandError};
 use kube_projector::config::Looks;
 use kube_projector::telemetry;
 
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     ended.unwrap_or_else(|failed| fail(&failed.to_string(), failed.code()))
 }
 
-async fn run(cli: Cli) -> Result<ExitCode, Failed> {
+async fn run(cli: Cli) -> Result<ExitCode, CommandError> {
     let arguments = cli.arguments();
     if let Some(Subcommand::Tool(tool)) = cli.command {
         return commands::run(tool, &arguments).await;

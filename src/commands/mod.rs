@@ -23,7 +23,7 @@ use crate::telemetry;
 
 /// Why a command ended before its end.
 #[derive(Debug, thiserror::Error)]
-pub enum Failed {
+pub enum CommandError {
     /// By its settings.
     #[error(transparent)]
     Settings(#[from] Problems),
@@ -32,7 +32,7 @@ pub enum Failed {
     Run(#[from] anyhow::Error),
 }
 
-impl Failed {
+impl CommandError {
     /// What the process ends with: 2 where a person has to correct something.
     pub fn code(&self) -> u8 {
         match self {
@@ -46,7 +46,7 @@ impl Failed {
 ///
 /// # Errors
 /// Problems with the settings, or a log that cannot be opened.
-pub async fn settings(arguments: &Arguments, looks: Looks) -> Result<Config, Failed> {
+pub async fn settings(arguments: &Arguments, looks: Looks) -> Result<Config, CommandError> {
     let config = Config::from_vars(vars(), arguments, &Context::read(looks, context_namespace).await)?;
     log(&config.log).await?;
     Ok(config)
@@ -56,12 +56,12 @@ pub async fn settings(arguments: &Arguments, looks: Looks) -> Result<Config, Fai
 ///
 /// # Errors
 /// As [`settings`], and what each cannot cope with.
-pub async fn run(tool: Tool, arguments: &Arguments) -> Result<ExitCode, Failed> {
+pub async fn run(tool: Tool, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     match tool {
         Tool::Plan { output } => Ok(plan::plan(settings(arguments, Looks::Only).await?, output).await?),
         Tool::Check { output } => match settings(arguments, Looks::Only).await {
             Ok(config) => Ok(check::check(config, output).await),
-            Err(Failed::Settings(problems)) => Ok(check::unusable(&problems, output)),
+            Err(CommandError::Settings(problems)) => Ok(check::unusable(&problems, output)),
             Err(failed) => Err(failed),
         },
         Tool::Release { all, dry_run, .. } => {

@@ -51,7 +51,7 @@ use crate::config::read::triggers::TriggerSettings;
 use crate::config::read::web::{Downloads, WebSettings};
 use crate::config::read::{SettingsReader, numbers};
 use crate::config::setting::Heading;
-use crate::config::table::Settings;
+use crate::config::table::SettingValues;
 pub use crate::config::texts::Arguments;
 use crate::config::texts::Texts;
 use crate::core::discretion::Output;
@@ -255,7 +255,7 @@ impl Config {
 pub fn health_address(vars: impl Iterator<Item = (String, String)>, program: &str) -> Result<Option<SocketAddr>, Problems> {
     let (texts, context) = (Texts::gather(vars, &[], program), Context::default());
     let mut reader = SettingsReader::new(&texts, &context);
-    let set = Settings::read(&mut reader, |setting| setting.heading == Heading::Health);
+    let set = SettingValues::read(&mut reader, |setting| setting.heading == Heading::Health);
     let health = reader.health(&set);
     if let Some(Some(HealthSettings { port: 0, .. })) = health {
         reader.note("HEALTH_PORT", "healthcheck has to know the port, 0 means any free one");
@@ -270,7 +270,7 @@ pub(crate) fn selection_hash(parts: &[&str]) -> String {
 }
 
 fn read_config(reader: &mut SettingsReader<'_>, arguments: &Arguments) -> Option<Config> {
-    let set = &Settings::read(reader, |_| true);
+    let set = &SettingValues::read(reader, |_| true);
     // All subjects are read before the first `?`, so that none hides the problems of another.
     let (selector, objects, places, method) = (reader.selector(set), reader.objects(set), reader.places(set), objects::method(set));
     let (folder, files, ownership) = (reader.folder(set), reader.files(set), reader.ownership(set));
@@ -341,7 +341,7 @@ fn read_config(reader: &mut SettingsReader<'_>, arguments: &Arguments) -> Option
 }
 
 /// FINALIZER_NAME and FINALIZER_FORMER, whether finalizers are in use or not.
-fn finalizer_names(set: &Settings, default: impl FnOnce() -> String) -> Option<FinalizerNames> {
+fn finalizer_names(set: &SettingValues, default: impl FnOnce() -> String) -> Option<FinalizerNames> {
     let name = set.FINALIZER_NAME.optional()?.unwrap_or_else(default);
     let former = set.FINALIZER_FORMER.optional()?.unwrap_or_default().into_iter().filter(|other| *other != name).collect();
     Some(FinalizerNames { name, former })

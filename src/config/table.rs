@@ -1,5 +1,5 @@
 //! The one table of settings. A row says name and type, how a text becomes a value, what holds without one, what it means, and which flag
-//! says the same. The fields of [`Settings`], `--help`, `docs/configuration.md`, flags and the test of bad values come from it.
+//! says the same. The fields of [`SettingValues`], `--help`, `docs/configuration.md`, flags and the test of bad values come from it.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::config::LedgerPlace;
 use crate::config::profiles::{self, sidecar};
 use crate::config::read::child::{ChildStart, RestartPolicy};
 use crate::config::read::form::ValueForm::{self, Number, Path, PerDialect, Text, Words};
-use crate::config::read::form::{BOOLEAN, EXACT_TRUTH, PATH, Read, TRUTH};
+use crate::config::read::form::{BOOLEAN, EXACT_TRUTH, PATH, ReadValue, TRUTH};
 use crate::config::read::log::{LogFormat, LogLevel, LogZone};
 use crate::config::read::numbers::{self, DAY, RETRIES, YEAR, from};
 use crate::config::read::origin::Origin;
@@ -62,11 +62,11 @@ macro_rules! settings {
 
         /// What became of each setting; it is called what its variable is called.
         #[expect(non_snake_case, reason = "whoever looks for a variable finds its row and its use")]
-        pub(crate) struct Settings {
-            $($(#[doc = $meaning] pub(crate) $name: Read<$type>,)*)*
+        pub(crate) struct SettingValues {
+            $($(#[doc = $meaning] pub(crate) $name: ReadValue<$type>,)*)*
         }
 
-        impl Settings {
+        impl SettingValues {
             /// Reads every setting that is wanted, and notes what is wrong with it.
             pub(crate) fn read(reader: &mut SettingsReader<'_>, is_wanted: impl Fn(&Setting) -> bool) -> Self {
                 Self { $($($name: reader.read(stringify!($name), &$form, &is_wanted),)*)* }

@@ -44,20 +44,20 @@ pub(crate) static PROFILE: Profile = Profile {
     ..default::TABLE
 };
 
-type Answer<T> = Result<Remarked<T>, Expected>;
+type AsRead<T> = Result<Remarked<T>, Expected>;
 
 /// Any text.
-pub(crate) fn text(text: &str) -> Answer<String> {
+pub(crate) fn text(text: &str) -> AsRead<String> {
     Ok((text.to_owned(), None))
 }
 
 /// Everything but `true` is false.
-pub(crate) fn truth(text: &str) -> Answer<bool> {
+pub(crate) fn truth(text: &str) -> AsRead<bool> {
     Ok(boolean(text, text.eq_ignore_ascii_case("true")))
 }
 
 /// As [`truth`], where it is true only when it is spelled in lower case.
-pub(crate) fn exact_truth(text: &str) -> Answer<bool> {
+pub(crate) fn exact_truth(text: &str) -> AsRead<bool> {
     Ok(boolean(text, text == "true"))
 }
 
@@ -67,7 +67,7 @@ fn boolean(text: &str, is_true: bool) -> Remarked<bool> {
 }
 
 /// METHOD: WATCH unless it is spelled exactly otherwise.
-pub(crate) fn method(text: &str) -> Answer<MethodName> {
+pub(crate) fn method(text: &str) -> AsRead<MethodName> {
     let method = match text {
         "LIST" => MethodName::List,
         "SLEEP" => MethodName::Sleep,
@@ -77,7 +77,7 @@ pub(crate) fn method(text: &str) -> Answer<MethodName> {
 }
 
 /// `None` inside where nothing is named.
-pub(crate) fn namespaces(text: &str) -> Answer<Option<Namespaces>> {
+pub(crate) fn namespaces(text: &str) -> AsRead<Option<Namespaces>> {
     let names = parse::list(text);
     let namespaces = match names.iter().any(|name| name == "ALL") {
         true => Some(Namespaces::All),
@@ -88,19 +88,19 @@ pub(crate) fn namespaces(text: &str) -> Answer<Option<Namespaces>> {
 }
 
 /// Octal digits as Python reads them, up to 7777.
-pub(crate) fn mode(text: &str) -> Answer<u32> {
+pub(crate) fn mode(text: &str) -> AsRead<u32> {
     let digits = text.trim().trim_start_matches("0o").trim_start_matches("0O");
     let mode = u32::from_str_radix(digits, 8).ok().filter(|mode| *mode <= 0o7777 && digits.bytes().all(|byte| byte.is_ascii_digit()));
     mode.map(|mode| (mode, None)).ok_or(Cow::Borrowed("octal digits up to 7777, for example 644"))
 }
 
 /// No annotation has the empty name.
-pub(crate) fn annotation_key(key: &str) -> Answer<String> {
+pub(crate) fn annotation_key(key: &str) -> AsRead<String> {
     if key.is_empty() { text(key) } else { parse::annotation_key(key).map(|key| (key, None)) }
 }
 
 /// REQ_METHOD; nothing where it is one that is never sent.
-pub(crate) fn request_method(text: &str) -> Answer<Option<String>> {
+pub(crate) fn request_method(text: &str) -> AsRead<Option<String>> {
     Ok(match reload::request_method(text) {
         Ok(method) => (method, None),
         Err(_) => (None, Some(format!("={text:?} is none of GET, POST, PUT and PATCH: nothing is sent"))),
@@ -108,12 +108,12 @@ pub(crate) fn request_method(text: &str) -> Answer<Option<String>> {
 }
 
 /// HEALTH_PORT. A Service named `health` gives every pod one that is none; files matter more.
-pub(crate) fn port(text: &str) -> Answer<Option<u16>> {
+pub(crate) fn port(text: &str) -> AsRead<Option<u16>> {
     Ok(usable(parse::some_port(text)))
 }
 
 /// HEALTH_HOST, likewise.
-pub(crate) fn ip_address(text: &str) -> Answer<Option<IpAddr>> {
+pub(crate) fn ip_address(text: &str) -> AsRead<Option<IpAddr>> {
     Ok(usable(parse::some_ip_address(text)))
 }
 
@@ -125,12 +125,12 @@ fn usable<T>(address: Result<Option<T>, Expected>) -> Remarked<Option<T>> {
 }
 
 /// LOG_LEVEL.
-pub(crate) fn level(text: &str) -> Answer<LogLevel> {
+pub(crate) fn level(text: &str) -> AsRead<LogLevel> {
     python_level(text).map(|level| (level, None))
 }
 
 /// LOG_FORMAT.
-pub(crate) fn format(text: &str) -> Answer<LogFormat> {
+pub(crate) fn format(text: &str) -> AsRead<LogFormat> {
     let words = [("json", LogFormat::SidecarJson), ("logfmt", LogFormat::Logfmt), ("text", LogFormat::Text)];
     parse::choice(text, &words).map(|format| (format, None))
 }

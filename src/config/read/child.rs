@@ -9,7 +9,7 @@ use crate::config::Method;
 use crate::config::read::SettingsReader;
 use crate::config::read::parse::Expected;
 use crate::config::read::reload;
-use crate::config::table::Settings;
+use crate::config::table::SettingValues;
 
 /// The application as a child of ours.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,7 +57,7 @@ pub(crate) enum RestartPolicy {
 
 impl SettingsReader<'_> {
     /// The child, where there is a command.
-    pub(crate) fn child(&mut self, set: &Settings, command: &[OsString], method: Option<Method>) -> Option<Option<ChildSettings>> {
+    pub(crate) fn child(&mut self, set: &SettingValues, command: &[OsString], method: Option<Method>) -> Option<Option<ChildSettings>> {
         let (start, signal, restarts) = (set.CHILD_START.value()?, set.RELOAD_SIGNAL.value()?, set.RELOAD_RESTART.value()?);
         if command.is_empty() {
             return Some(None);

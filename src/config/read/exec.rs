@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::config::ObjectSource;
 use crate::config::read::SettingsReader;
-use crate::config::read::form::Read;
+use crate::config::read::form::ReadValue;
 use crate::config::read::origin::Origin;
 use crate::config::read::parse::{self, Expected};
 use crate::config::read::web::WebSettings;
-use crate::config::table::Settings;
+use crate::config::table::SettingValues;
 use crate::core::names;
 use crate::core::object::selector::Selector;
 
@@ -53,7 +53,7 @@ impl SettingsReader<'_> {
     /// `None` inside: nothing is run in pods; none of them is asked.
     pub(crate) fn exec(
         &mut self,
-        set: &Settings,
+        set: &SettingValues,
         source: Option<&ObjectSource>,
         web: Option<&WebSettings>,
     ) -> Option<(Option<ExecSettings>, Option<AskedPods>)> {
@@ -95,13 +95,13 @@ impl SettingsReader<'_> {
     }
 
     /// Whether REQ_URL asks pods, and REQ_SERVER_NAME, which is for that alone.
-    fn server_name(&mut self, set: &Settings, web: Option<&WebSettings>) -> (bool, Option<Option<String>>) {
+    fn server_name(&mut self, set: &SettingValues, web: Option<&WebSettings>) -> (bool, Option<Option<String>>) {
         let pods = self.texts.text("REQ_URL").and_then(Origin::parse).filter(Origin::is_pods);
         let speaks_tls = pods.as_ref().is_some_and(|pods| pods.scheme == "https");
         let believes_anybody = web.is_none_or(|web| web.skip_tls_verify);
         match &set.REQ_SERVER_NAME {
-            Read::Given(_) if !speaks_tls => self.note("REQ_SERVER_NAME", "is for a REQ_URL that begins with https://{pod}"),
-            Read::Absent if speaks_tls && !believes_anybody => {
+            ReadValue::Given(_) if !speaks_tls => self.note("REQ_SERVER_NAME", "is for a REQ_URL that begins with https://{pod}"),
+            ReadValue::Absent if speaks_tls && !believes_anybody => {
                 self.note("REQ_SERVER_NAME", "with https://{pod} in REQ_URL it is required: the name that the pods' certificate is for");
             }
             _ => {}

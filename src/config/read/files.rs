@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::config::LedgerPlace;
 use crate::config::profiles::Dialect;
 use crate::config::read::SettingsReader;
-use crate::config::table::Settings;
+use crate::config::table::SettingValues;
 use crate::core::files::project::FileNames;
 use crate::core::policy::{Adopt, Durability, Order};
 
@@ -53,11 +53,11 @@ pub(crate) struct OwnershipSettings {
 
 impl SettingsReader<'_> {
     /// FOLDER; empty where nothing is projected.
-    pub(crate) fn folder(&mut self, set: &Settings) -> Option<PathBuf> {
+    pub(crate) fn folder(&mut self, set: &SettingValues) -> Option<PathBuf> {
         if self.projects() { self.required("FOLDER", &set.FOLDER) } else { Some(PathBuf::new()) }
     }
 
-    pub(crate) fn files(&mut self, set: &Settings) -> Option<FileSettings> {
+    pub(crate) fn files(&mut self, set: &SettingValues) -> Option<FileSettings> {
         let folder_mode = set.FOLDER_MODE.value();
         if folder_mode.is_some_and(|mode| mode & 0o300 != 0o300) {
             self.warn("FOLDER_MODE keeps the owner from writing to the folders that we make");
@@ -78,7 +78,7 @@ impl SettingsReader<'_> {
         })
     }
 
-    pub(crate) fn ownership(&mut self, set: &Settings) -> Option<OwnershipSettings> {
+    pub(crate) fn ownership(&mut self, set: &SettingValues) -> Option<OwnershipSettings> {
         let elsewhere = self.context.tmp_is_mounted && self.dialect() == Dialect::Sidecar;
         let usual = if elsewhere { LedgerPlace::In("/tmp".into()) } else { LedgerPlace::Default };
         Some(OwnershipSettings {
@@ -93,7 +93,7 @@ impl SettingsReader<'_> {
     }
 
     /// STAGING is to be met by nobody who lists FOLDER, and where nothing is projected there is no FOLDER for a ledger to lie in.
-    pub(crate) fn places_are_apart(&mut self, set: &Settings, ownership: Option<&OwnershipSettings>) {
+    pub(crate) fn places_are_apart(&mut self, set: &SettingValues, ownership: Option<&OwnershipSettings>) {
         let Some(OwnershipSettings { ledger, staging, .. }) = ownership else { return };
         let folder = set.FOLDER.value().filter(|_| self.projects());
         if let (Some(folder), Some(staging)) = (folder, staging) {

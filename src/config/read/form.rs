@@ -73,7 +73,7 @@ impl<T: Clone> ValueForm<T> {
 }
 
 /// What became of a setting.
-pub(crate) enum Read<T> {
+pub(crate) enum ReadValue<T> {
     /// Nothing gives it.
     Absent,
     /// It has the value that the profile says.
@@ -84,7 +84,7 @@ pub(crate) enum Read<T> {
     Refused,
 }
 
-impl<T: Clone> Read<T> {
+impl<T: Clone> ReadValue<T> {
     /// The value, be it given or not.
     pub(crate) fn value(&self) -> Option<T> {
         match self {

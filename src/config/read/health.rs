@@ -7,7 +7,7 @@ use crate::config::profiles::Dialect;
 use crate::config::read::SettingsReader;
 use crate::config::read::numbers;
 use crate::config::read::objects::ObjectPlaces;
-use crate::config::table::Settings;
+use crate::config::table::SettingValues;
 use crate::config::{Answers, ObjectSource, Verify};
 
 /// How much longer than the server's a client's watch timeout must be: the server's answer has to arrive.
@@ -41,7 +41,7 @@ impl HealthSettings {
 
 impl SettingsReader<'_> {
     /// Timeouts of the server and of the client. The client's is raised where it would end watches that the server still holds.
-    pub(crate) fn watch_timeouts(&mut self, set: &Settings) -> Option<(Duration, Duration)> {
+    pub(crate) fn watch_timeouts(&mut self, set: &SettingValues) -> Option<(Duration, Duration)> {
         let (server, client) = (set.WATCH_SERVER_TIMEOUT.value()?, set.WATCH_CLIENT_TIMEOUT.value()?);
         let least = server + WATCH_TIMEOUT_GAP;
         // Charts say 60 and 60.
@@ -53,7 +53,7 @@ impl SettingsReader<'_> {
     }
 
     /// What is checked of the API server's certificate.
-    pub(crate) fn connection(&mut self, set: &Settings) -> Option<Verify> {
+    pub(crate) fn connection(&mut self, set: &SettingValues) -> Option<Verify> {
         set.ERROR_THROTTLE_SLEEP.optional()?;
         if set.DISABLE_X509_STRICT_VERIFICATION.value() == Some(true) {
             self.warn("DISABLE_X509_STRICT_VERIFICATION has no effect");
@@ -62,7 +62,7 @@ impl SettingsReader<'_> {
     }
 
     /// The health endpoint, `None` inside where LIVENESS is off, or k8s-sidecar would not be able to serve it.
-    pub(crate) fn health(&mut self, set: &Settings) -> Option<Option<HealthSettings>> {
+    pub(crate) fn health(&mut self, set: &SettingValues) -> Option<Option<HealthSettings>> {
         let (host, port) = (set.HEALTH_HOST.optional()?, set.HEALTH_PORT.value()?);
         let (Some(mut port), false) = (port, host == Some(None)) else { return Some(None) };
         match set.HEALTHCHECK_PORT.optional()? {
@@ -76,7 +76,7 @@ impl SettingsReader<'_> {
     }
 
     /// Whether finalizers and Events are wanted; neither is possible without a cluster.
-    pub(crate) fn cluster_writes(&mut self, set: &Settings, places: Option<&ObjectPlaces>) -> Option<(bool, bool)> {
+    pub(crate) fn cluster_writes(&mut self, set: &SettingValues, places: Option<&ObjectPlaces>) -> Option<(bool, bool)> {
         let (finalizers, events) = (set.FINALIZERS.value()?, set.EVENT_LOGGING.value()?);
         let ObjectPlaces { implied, source, .. } = places?;
         match source {

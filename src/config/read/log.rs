@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::config::profiles::Dialect;
 use crate::config::read::parse::{self, Expected};
 use crate::config::read::{SettingsReader, log_config};
-use crate::config::table::Settings;
+use crate::config::table::SettingValues;
 
 /// What is logged, and how.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -123,7 +123,7 @@ impl LogSettings {
 }
 
 impl SettingsReader<'_> {
-    pub(crate) fn log(&mut self, set: &Settings) -> Option<LogSettings> {
+    pub(crate) fn log(&mut self, set: &SettingValues) -> Option<LogSettings> {
         let planned = self.planned(set);
         let (verbose, debug) = (set.VERBOSE.value()?, set.DEBUG.value()?);
         let level = if !set.LOG_LEVEL.is_given() && (verbose || debug) { LogLevel::Debug } else { set.LOG_LEVEL.value()? };
@@ -137,7 +137,7 @@ impl SettingsReader<'_> {
     }
 
     /// What the file says that LOG_CONFIG names.
-    fn planned(&mut self, set: &Settings) -> Option<Option<LogPlan>> {
+    fn planned(&mut self, set: &SettingValues) -> Option<Option<LogPlan>> {
         let Some(path) = set.LOG_CONFIG.optional()? else { return Some(None) };
         let plan = match &self.context.log_config {
             Some(Ok(text)) => log_config::parse(text),

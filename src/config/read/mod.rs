@@ -21,7 +21,7 @@ pub(crate) mod web;
 use crate::config::Context;
 use crate::config::problems::{Problem, Problems};
 use crate::config::profiles::Dialect;
-use crate::config::read::form::{Read, ValueForm};
+use crate::config::read::form::{ReadValue, ValueForm};
 use crate::config::setting::{Fallback, Setting};
 use crate::config::table;
 use crate::config::texts::Texts;
@@ -56,12 +56,12 @@ impl<'a> SettingsReader<'a> {
     }
 
     /// What becomes of a setting, if it is wanted.
-    pub(crate) fn read<T: Clone>(&mut self, name: &'static str, form: &ValueForm<T>, is_wanted: impl Fn(&Setting) -> bool) -> Read<T> {
-        let Some(setting) = table::find(name).filter(|setting| is_wanted(setting)) else { return Read::Absent };
+    pub(crate) fn read<T: Clone>(&mut self, name: &'static str, form: &ValueForm<T>, is_wanted: impl Fn(&Setting) -> bool) -> ReadValue<T> {
+        let Some(setting) = table::find(name).filter(|setting| is_wanted(setting)) else { return ReadValue::Absent };
         match (self.texts.given(name), self.texts.profile.fallback(setting)) {
-            (Some(given), _) => self.parsed(setting, given.by, &given.text, form).map_or(Read::Refused, Read::Given),
-            (None, Fallback::Value(text)) => self.parsed(setting, name, text, form).map_or(Read::Refused, Read::Default),
-            (None, Fallback::Required | Fallback::Described(_) | Fallback::Unset) => Read::Absent,
+            (Some(given), _) => self.parsed(setting, given.by, &given.text, form).map_or(ReadValue::Refused, ReadValue::Given),
+            (None, Fallback::Value(text)) => self.parsed(setting, name, text, form).map_or(ReadValue::Refused, ReadValue::Default),
+            (None, Fallback::Required | Fallback::Described(_) | Fallback::Unset) => ReadValue::Absent,
         }
     }
 
@@ -86,8 +86,8 @@ impl<'a> SettingsReader<'a> {
     }
 
     /// A setting that is needed.
-    pub(crate) fn required<T: Clone>(&mut self, name: &'static str, read: &Read<T>) -> Option<T> {
-        if let (Read::Absent, Some(setting)) = (read, table::find(name)) {
+    pub(crate) fn required<T: Clone>(&mut self, name: &'static str, read: &ReadValue<T>) -> Option<T> {
+        if let (ReadValue::Absent, Some(setting)) = (read, table::find(name)) {
             self.problems.push(Problem::missing(setting, name));
         }
         read.value()

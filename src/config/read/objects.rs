@@ -6,7 +6,7 @@ use crate::config::profiles::{Dialect, config_controller};
 use crate::config::read::SettingsReader;
 use crate::config::read::form::ValueForm;
 use crate::config::read::parse::{self, Expected, MethodName};
-use crate::config::table::{self, Settings};
+use crate::config::table::{self, SettingValues};
 use crate::config::{Config, FINALIZER_DOMAIN, Method, ObjectSource, selection_hash};
 use crate::core::names;
 use crate::core::object::selector::Selector;
@@ -83,7 +83,7 @@ impl Config {
 
 impl SettingsReader<'_> {
     /// OBJECT and the ConfigMap of k8s-config-controller; sorted, without duplicates.
-    pub(crate) fn objects(&mut self, set: &Settings) -> Option<Vec<ObjectKey>> {
+    pub(crate) fn objects(&mut self, set: &SettingValues) -> Option<Vec<ObjectKey>> {
         let texts = self.texts;
         let single = match &texts.configmap {
             None if texts.profile.requires("OBJECT") => self.required("OBJECT", &set.OBJECT).map(|_| None),
@@ -101,7 +101,7 @@ impl SettingsReader<'_> {
     }
 
     /// LABEL and LABEL_VALUE; `None` inside where objects are followed by their names alone.
-    pub(crate) fn selector(&mut self, set: &Settings) -> Option<Option<Selector>> {
+    pub(crate) fn selector(&mut self, set: &SettingValues) -> Option<Option<Selector>> {
         let is_named = set.OBJECT.is_given() || self.texts.configmap.is_some();
         let is_needed = self.texts.profile.requires("LABEL") && !is_named;
         if !self.projects() || !(set.LABEL.is_given() || is_needed) {
@@ -126,7 +126,7 @@ impl SettingsReader<'_> {
     }
 
     /// Namespaces, kinds and names among them, and who has the objects.
-    pub(crate) fn places(&mut self, set: &Settings) -> Option<ObjectPlaces> {
+    pub(crate) fn places(&mut self, set: &SettingValues) -> Option<ObjectPlaces> {
         let namespaces = self.namespaces(set);
         let (folder, kubeconfig) = (set.SOURCE.value()?, set.KUBECONFIG.optional()?);
         let context = self.context;
@@ -140,7 +140,7 @@ impl SettingsReader<'_> {
         Some(ObjectPlaces { namespaces, kinds, names, implied, source })
     }
 
-    fn namespaces(&mut self, set: &Settings) -> Option<Namespaces> {
+    fn namespaces(&mut self, set: &SettingValues) -> Option<Namespaces> {
         if let Some(namespaces) = set.NAMESPACE.optional()?.flatten() {
             return Some(namespaces);
         }
@@ -170,7 +170,7 @@ impl SettingsReader<'_> {
 }
 
 /// METHOD, and SLEEP_TIME, which counts with others than SLEEP too.
-pub(crate) fn method(set: &Settings) -> Option<(Method, Duration)> {
+pub(crate) fn method(set: &SettingValues) -> Option<(Method, Duration)> {
     let (method, sleep) = (set.METHOD.value()?, set.SLEEP_TIME.value()?);
     let method = match method {
         MethodName::Watch => Method::Watch,

@@ -7,7 +7,7 @@ use crate::config::problems::Problems;
 use crate::config::read::SettingsReader;
 use crate::config::read::objects::{default_finalizer, places};
 use crate::config::setting::{Heading, Setting};
-use crate::config::table::Settings;
+use crate::config::table::SettingValues;
 use crate::config::texts::Texts;
 use crate::config::{Arguments, Config, Context, LogSettings, ObjectSource, Verify};
 use crate::core::object::{Kind, Namespaces};
@@ -71,7 +71,7 @@ fn is_wanted(setting: &Setting, needs_label: bool) -> bool {
 fn read_release(reader: &mut SettingsReader<'_>, scope: ReleaseScope) -> Option<Release> {
     let texts = reader.texts;
     let needs_label = scope == ReleaseScope::Deployment && texts.given("FINALIZER_NAME").is_none();
-    let set = &Settings::read(reader, |setting| is_wanted(setting, needs_label));
+    let set = &SettingValues::read(reader, |setting| is_wanted(setting, needs_label));
     let selected = reader.places(set);
     let selector = if needs_label { reader.selector(set) } else { Some(None) };
     let (objects, verify, log) = (reader.objects(set), reader.connection(set), reader.log(set));

@@ -9,7 +9,7 @@ use crate::config::profiles::Dialect;
 use crate::config::read::SettingsReader;
 use crate::config::read::parse::Expected;
 use crate::config::read::web::Redacted;
-use crate::config::table::Settings;
+use crate::config::table::SettingValues;
 use crate::core::policy::Batching;
 
 /// The script that follows a change.
@@ -94,7 +94,7 @@ impl Reactions {
 }
 
 impl SettingsReader<'_> {
-    pub(crate) fn reactions(&mut self, set: &Settings) -> Option<Reactions> {
+    pub(crate) fn reactions(&mut self, set: &SettingValues) -> Option<Reactions> {
         let (signal, timing) = (self.signalling(set), self.timing(set));
         let url = set.REQ_URL.optional()?;
         let (skips_initial, timing) = (set.REQ_SKIP_INIT.value()?, timing?);
@@ -112,7 +112,7 @@ impl SettingsReader<'_> {
         })
     }
 
-    fn timing(&mut self, set: &Settings) -> Option<Timing> {
+    fn timing(&mut self, set: &SettingValues) -> Option<Timing> {
         let (on_start, jitter) = (set.REACT_ON_START.value()?, set.REACT_JITTER.value()?);
         if on_start && !self.projects() {
             self.warn("REACT_ON_START has no effect where nothing is projected: EXEC_ON_START is for that");
@@ -125,7 +125,7 @@ impl SettingsReader<'_> {
         Some(Timing { batching, on_start, jitter })
     }
 
-    fn signalling(&mut self, set: &Settings) -> Option<Option<SignalSettings>> {
+    fn signalling(&mut self, set: &SettingValues) -> Option<Option<SignalSettings>> {
         let target = match (set.SIGNAL_PROCESS.optional()?, set.SIGNAL_PIDFILE.optional()?) {
             (Some(_), Some(_)) => {
                 self.note("SIGNAL_PIDFILE", "cannot be used together with SIGNAL_PROCESS");

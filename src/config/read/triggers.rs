@@ -6,7 +6,7 @@ use crate::config::Method;
 use crate::config::profiles::Dialect;
 use crate::config::read::SettingsReader;
 use crate::config::read::parse::{self, Expected};
-use crate::config::table::Settings;
+use crate::config::table::SettingValues;
 use crate::core::object::Kind;
 use crate::core::object::selector::Selector;
 
@@ -52,7 +52,7 @@ pub(crate) struct SecretTrigger {
 }
 
 impl SettingsReader<'_> {
-    pub(crate) fn triggers(&mut self, set: &Settings, method: Option<Method>) -> Option<TriggerSettings> {
+    pub(crate) fn triggers(&mut self, set: &SettingValues, method: Option<Method>) -> Option<TriggerSettings> {
         let (files, start) = (set.EXEC_ON.optional()?.unwrap_or(true), set.EXEC_ON_START.value()?);
         let (delay, secret_delay) = (set.EXEC_DELAY.value()?, set.EXEC_SECRET_DELAY.value()?);
         let selector = set.WATCH_SECRET_LABELS.optional()?.or_else(|| Selector::parse("").ok())?;

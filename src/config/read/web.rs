@@ -7,10 +7,10 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use crate::config::read::SettingsReader;
-use crate::config::read::form::Read;
+use crate::config::read::form::ReadValue;
 use crate::config::read::origin::Origin;
 use crate::config::read::parse::Expected;
-use crate::config::table::Settings;
+use crate::config::table::SettingValues;
 use crate::core::files::project::Urls;
 use crate::core::retry::Retry;
 
@@ -133,8 +133,9 @@ pub(crate) struct UrlSettings {
 
 impl SettingsReader<'_> {
     /// How other servers are asked.
-    pub(crate) fn web(&mut self, set: &Settings) -> Option<WebSettings> {
-        let given = |text: &Read<Redacted>, file: &Read<PathBuf>| Some(TextOrFile { text: text.optional()?, file: file.optional()? });
+    pub(crate) fn web(&mut self, set: &SettingValues) -> Option<WebSettings> {
+        let given =
+            |text: &ReadValue<Redacted>, file: &ReadValue<PathBuf>| Some(TextOrFile { text: text.optional()?, file: file.optional()? });
         let timeout = set.REQ_TIMEOUT.value()?.max(Duration::from_millis(1));
         Some(WebSettings {
             timeout,
@@ -162,7 +163,7 @@ impl SettingsReader<'_> {
     }
 
     /// `.url` keys.
-    pub(crate) fn urls(&mut self, set: &Settings, resync: Option<Duration>, web: Option<&WebSettings>) -> Option<UrlSettings> {
+    pub(crate) fn urls(&mut self, set: &SettingValues, resync: Option<Duration>, web: Option<&WebSettings>) -> Option<UrlSettings> {
         let own = self.texts.text("REQ_URL").and_then(Origin::parse);
         let (follow, listed) = (set.URL_KEYS.value()?, set.URL_CREDENTIAL_ORIGINS.optional()?);
         if let Some(web) = web {
