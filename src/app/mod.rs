@@ -42,7 +42,7 @@ use crate::engine::outcome::Settings;
 use crate::engine::preview::Preview;
 use crate::health::Health;
 use crate::report::farewell::Home;
-use crate::report::{self, events, finalizers, sweep};
+use crate::report::{events, finalizers, sweep};
 use crate::serve;
 use crate::tell::{Means, child};
 use crate::web;
@@ -96,7 +96,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
             triggers::run(&config, runner, api, &health, &mut shutdown, &mut tasks).await
         }
         _ => {
-            let publisher = Publisher::new(&config, events, status.as_ref().and_then(|status| status.wishes.clone()));
+            let publisher = Publisher::new(&config, events, status.as_ref().and_then(|status| status.finalizers.clone()));
             let pod = api.as_ref().and_then(ApiServer::pod_uid);
             let engine = EngineLoop::new(&config, pod, Servers { api: api.clone(), web }, health.clone(), publisher)?;
             let engine = engine.with_child(child.as_ref().map(child::Child::handle));
@@ -183,12 +183,8 @@ pub(crate) fn settings(config: &Config) -> Settings {
         file_mode: u16::try_from(config.files.file_mode).unwrap_or(0o644),
         terminating_is_gone: config.finalizers.is_some(),
     };
-    let finalizers = config.finalizers.as_ref().map(|finalizers| crate::engine::outcome::Finalizers {
-        name: finalizers.name.clone(),
-        former: finalizers.former.clone(),
-        adds: config.method != Method::List,
-    });
-    Settings { rules, adopt: config.ownership.adopt, finalizers, reacts: false }
+    let (finalizers, adds_finalizers) = (config.finalizers.clone(), config.method != Method::List);
+    Settings { rules, adopt: config.ownership.adopt, finalizers, adds_finalizers, reacts: false }
 }
 
 /// What the engine of this run begins with: it knows its sources, and nothing of them.
@@ -287,16 +283,10 @@ async fn until_stopped(run: impl Future<Output = ()>, mut stopped: watch::Receiv
     }
 }
 
-/// Our finalizers, where there are any.
-fn ours(config: &Config) -> Option<report::patch::Finalizers> {
-    let names = config.finalizers.as_ref()?;
-    Some(report::patch::Finalizers { name: names.name.clone(), former: names.former.clone() })
-}
-
 /// The writers that tell the cluster what became of its objects.
 struct Status {
     events: Option<events::EventSender>,
-    wishes: Option<finalizers::FinalizerSender>,
+    finalizers: Option<finalizers::FinalizerSender>,
     home: Option<(ApiServer, Home)>,
 }
 
@@ -312,7 +302,7 @@ impl Status {
             tasks.writers.spawn(named("that writes Events", run).boxed());
             sender
         });
-        let wishes = ours(config).map(|ours| {
+        let finalizers = config.finalizers.clone().map(|ours| {
             let (sender, mut writer) = finalizers::writer(api.clone(), ours, events.clone());
             let stopped = stopped.clone();
             let run = async move {
@@ -322,10 +312,11 @@ impl Status {
             tasks.writers.spawn(named("that writes finalizers", run).boxed());
             sender
         });
-        let home = config.guarded_home().zip(ours(config)).map(|(namespace, ours)| {
-            (api.clone(), Home { namespace: namespace.to_owned(), kinds: config.places().0, which: ours.to_which() })
-        });
-        Self { events, wishes, home }
+        let home = config
+            .guarded_home()
+            .zip(config.finalizers.as_ref())
+            .map(|(namespace, ours)| (api.clone(), Home { namespace: namespace.to_owned(), kinds: config.places().0, which: ours.into() }));
+        Self { events, finalizers, home }
     }
 
     /// Waits for the drains, and where our own namespace is being deleted releases everything of ours in it; a second signal ends
@@ -379,15 +370,15 @@ async fn farewell(api: &ApiServer, home: &Home) {
 }
 
 /// Starts the sweep for objects that lost the label while nobody watched.
-pub(crate) fn sweep(config: &Config, api: &ApiServer, wishes: finalizers::FinalizerSender, tasks: &mut Tasks) {
-    let Some(ours) = ours(config) else { return };
+pub(crate) fn sweep(config: &Config, api: &ApiServer, sender: finalizers::FinalizerSender, tasks: &mut Tasks) {
+    let Some(ours) = config.finalizers.clone() else { return };
     let (api, config) = (api.clone(), config.clone());
     let (kinds, namespaces) = config.places();
     let collections = metadata::Collection::all(&kinds, &namespaces);
     tasks.spawn("that looks for orphaned finalizers", async move {
         let followed =
             |key: &ObjectKey, object: &metadata::Metadata| config.follows(key, |label| object.labels.get(label).map(String::as_str));
-        sweep::sweep(&api, &collections, followed, &ours, &wishes).await;
+        sweep::sweep(&api, &collections, followed, &ours, &sender).await;
         std::future::pending::<()>().await;
     });
 }

@@ -1,4 +1,4 @@
-//! What a commit did, told: one log line per changed file, Events, wishes about finalizers.
+//! What a commit did, told: one log line per changed file, Events, tasks about finalizers.
 
 use std::collections::HashSet;
 
@@ -12,11 +12,10 @@ use crate::core::object::uid::uid_text;
 use crate::core::path::{PathError, Roots, TargetPath};
 use crate::core::policy::Order;
 use crate::disk::ledger::beside::Unheld;
-use crate::engine::outcome::{Act, Change, Note, Outcome, What, Wish};
+use crate::engine::outcome::{Act, Change, Note, Outcome, What};
 use crate::report::events::{EventSender, Report};
 use crate::report::finalizers::FinalizerSender;
 use crate::report::reason::{self, Reason};
-use crate::report::wishes;
 
 /// Paths named in one Event.
 const PATHS_NAMED: usize = 5;
@@ -25,24 +24,16 @@ const PATHS_NAMED: usize = 5;
 pub(crate) struct Publisher {
     roots: Roots,
     events: Option<EventSender>,
-    wishes: Option<FinalizerSender>,
-    finalizer: String,
+    finalizers: Option<FinalizerSender>,
     wording: Wording,
     order: Order,
 }
 
 impl Publisher {
     /// A publisher that tells these.
-    pub(crate) fn new(config: &Config, events: Option<EventSender>, wishes: Option<FinalizerSender>) -> Self {
-        let finalizer = config.finalizers.as_ref().map(|finalizers| finalizers.name.clone()).unwrap_or_default();
-        Self {
-            roots: super::settings(config).rules.roots,
-            events,
-            wishes,
-            finalizer,
-            wording: config.wording,
-            order: config.ownership.conflict,
-        }
+    pub(crate) fn new(config: &Config, events: Option<EventSender>, finalizers: Option<FinalizerSender>) -> Self {
+        let roots = super::settings(config).rules.roots;
+        Self { roots, events, finalizers, wording: config.wording, order: config.ownership.conflict }
     }
 
     /// Where Events go, if anywhere.
@@ -50,9 +41,9 @@ impl Publisher {
         self.events.clone()
     }
 
-    /// Where wishes about finalizers go, if anywhere.
-    pub(crate) fn wishes(&self) -> Option<FinalizerSender> {
-        self.wishes.clone()
+    /// Where tasks about finalizers go, if anywhere.
+    pub(crate) fn finalizers(&self) -> Option<FinalizerSender> {
+        self.finalizers.clone()
     }
 
     /// Tells one outcome; `store` is what the engine knows after it.
@@ -98,8 +89,8 @@ impl Publisher {
         for why in &outcome.unstaged {
             warn!(why, "STAGING cannot be used: files are made in their own folder, where readers meet temporary names");
         }
-        if let Some(sender) = &self.wishes {
-            outcome.wishes.iter().for_each(|wish| sender.send(self.wish(wish)));
+        if let Some(sender) = &self.finalizers {
+            outcome.finalizer_tasks.iter().cloned().for_each(|task| sender.send(task));
         }
     }
 
@@ -146,18 +137,6 @@ impl Publisher {
             (Wording::Sidecar, Act::Written { encoded: false, .. }) => info!("Writing {path} (ascii)"),
             (Wording::Sidecar, Act::Removed { was_there: true, .. }) => info!("Removing {path}"),
             (Wording::Sidecar, Act::Removed { was_there: false, .. }) => tracing::error!("Unable to remove {path}, file not found"),
-        }
-    }
-
-    fn wish(&self, wish: &Wish) -> wishes::Wish {
-        match wish.clone() {
-            Wish::Guard { key, uid, finalizers } => wishes::Wish::Guard { key, uid, finalizers },
-            Wish::Release { key, uid, finalizers, terminating } => {
-                // Where the list is not known, a guess costs one request more: the patch tests it.
-                let finalizers = finalizers.unwrap_or_else(|| vec![self.finalizer.clone()]);
-                wishes::Wish::Release { key, uid, finalizers, terminating }
-            }
-            Wish::Forget { key, uid } => wishes::Wish::Forget { key, uid },
         }
     }
 

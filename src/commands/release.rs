@@ -6,7 +6,7 @@ use crate::api::ApiServer;
 use crate::api::metadata::Collection;
 use crate::commands::say;
 use crate::config::read::release::{Release, ReleaseScope};
-use crate::report::patch::Which;
+use crate::report::patch::FinalizerSelector;
 use crate::report::release::{Mode, release as strip};
 
 /// Releases, and says what became of each object that could not be.
@@ -16,8 +16,8 @@ use crate::report::release::{Mode, release as strip};
 pub async fn release(settings: Release, dry_run: bool) -> anyhow::Result<ExitCode> {
     let api = ApiServer::connect(settings.kubeconfig.as_deref(), settings.verify).await?;
     let which = match settings.scope {
-        ReleaseScope::Deployment => Which::Ours(settings.names.clone()),
-        ReleaseScope::Domain => Which::Domain(settings.names.clone()),
+        ReleaseScope::Deployment => FinalizerSelector::Ours(settings.names.clone()),
+        ReleaseScope::Domain => FinalizerSelector::Domain(settings.names.clone()),
     };
     let mode = if dry_run { Mode::DryRun } else { Mode::Apply };
     let released = strip(&api, &Collection::all(&settings.kinds, &settings.namespaces), &which, mode).await;

@@ -56,6 +56,7 @@ pub use crate::config::texts::Arguments;
 use crate::config::texts::Texts;
 use crate::core::discretion::Output;
 use crate::core::files::project::Urls;
+use crate::core::object::finalizers::Finalizers;
 use crate::core::object::selector::Selector;
 use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey};
 use crate::core::policy::{OnDelete, OnReloadFailure};
@@ -143,7 +144,7 @@ pub struct Config {
     /// Whether outcomes are told as Events. Never with manifests.
     pub(crate) event_logging: bool,
     /// Finalizers; `None`: none are added or removed. Never with manifests. Whether METHOD adds them is for the engine to say.
-    pub(crate) finalizers: Option<FinalizerNames>,
+    pub(crate) finalizers: Option<Finalizers>,
     /// What is logged.
     pub log: LogSettings,
     /// Whose words are used for it.
@@ -174,15 +175,6 @@ pub(crate) enum Answers {
     Detailed,
     /// One of k8s-sidecar's four texts: not ready is a failure too.
     Plain,
-}
-
-/// Finalizers of this deployment, all with a domain.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct FinalizerNames {
-    /// The one that is added and removed.
-    pub name: String,
-    /// Names of earlier days, which are only removed; sorted, without `name`.
-    pub former: Vec<String>,
 }
 
 /// Where the ledger lies.
@@ -341,8 +333,8 @@ fn read_config(reader: &mut SettingsReader<'_>, arguments: &Arguments) -> Option
 }
 
 /// FINALIZER_NAME and FINALIZER_FORMER, whether finalizers are in use or not.
-fn finalizer_names(set: &SettingValues, default: impl FnOnce() -> String) -> Option<FinalizerNames> {
+fn finalizer_names(set: &SettingValues, default: impl FnOnce() -> String) -> Option<Finalizers> {
     let name = set.FINALIZER_NAME.optional()?.unwrap_or_else(default);
     let former = set.FINALIZER_FORMER.optional()?.unwrap_or_default().into_iter().filter(|other| *other != name).collect();
-    Some(FinalizerNames { name, former })
+    Some(Finalizers { name, former })
 }

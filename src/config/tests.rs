@@ -87,7 +87,7 @@ pub(crate) fn default_config() -> Config {
         watch_client_timeout: Duration::from_secs(660),
         health: Some(HealthSettings { host: None, port: 8080, stale_after: None, answers: Answers::Detailed }),
         event_logging: false,
-        finalizers: Some(FinalizerNames { name: "kube-projector.dev/ad0fb7c4".into(), former: vec![] }),
+        finalizers: Some(Finalizers { name: "kube-projector.dev/ad0fb7c4".into(), former: vec![] }),
         log: LogSettings::to_stderr(LogLevel::Info, LogFormat::Json),
         wording: Wording::Own,
         source: ObjectSource::Cluster { kubeconfig: None },
@@ -142,7 +142,7 @@ fn everything_about_objects_can_be_set() {
         source: ObjectSource::Cluster { kubeconfig: Some("/work/k".into()) },
         source_settle: Duration::from_millis(500),
         event_logging: true,
-        finalizers: Some(FinalizerNames { name: "a.dev/new".into(), former: vec!["a.dev/old".into()] }),
+        finalizers: Some(Finalizers { name: "a.dev/new".into(), former: vec!["a.dev/old".into()] }),
         ..default_config()
     };
     assert_eq!(read(&vars), Ok(expected));

@@ -4,25 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Keys, each with its time and what else is known of it.
-pub(crate) struct Schedule<K, V = ()> {
-    entries: BTreeMap<K, (Duration, V)>,
-    by_time: BTreeSet<(Duration, K)>,
+pub(crate) struct Schedule<K, V = (), T = Duration> {
+    entries: BTreeMap<K, (T, V)>,
+    by_time: BTreeSet<(T, K)>,
 }
 
-impl<K, V> Default for Schedule<K, V> {
+impl<K, V, T> Default for Schedule<K, V, T> {
     fn default() -> Self {
         Self { entries: BTreeMap::new(), by_time: BTreeSet::new() }
     }
 }
 
-impl<K: Ord + Clone, V> Schedule<K, V> {
+impl<K: Ord + Clone, V, T: Ord + Copy> Schedule<K, V, T> {
     /// Whether there is nothing.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Sets the time of a key, and what is known of it.
-    pub(crate) fn set(&mut self, key: K, at: Duration, known: V) {
+    pub(crate) fn set(&mut self, key: K, at: T, known: V) {
         if let Some((before, _)) = self.entries.insert(key.clone(), (at, known)) {
             if before == at {
                 return;
@@ -33,7 +33,7 @@ impl<K: Ord + Clone, V> Schedule<K, V> {
     }
 
     /// The time of a key, and what is known of it.
-    pub(crate) fn get(&self, key: &K) -> Option<(Duration, &V)> {
+    pub(crate) fn get(&self, key: &K) -> Option<(T, &V)> {
         self.entries.get(key).map(|(at, known)| (*at, known))
     }
 
@@ -48,17 +48,17 @@ impl<K: Ord + Clone, V> Schedule<K, V> {
     }
 
     /// The earliest time.
-    pub(crate) fn next(&self) -> Option<Duration> {
+    pub(crate) fn next(&self) -> Option<T> {
         self.by_time.first().map(|(at, _)| *at)
     }
 
     /// Keys whose time has come, the earliest first.
-    pub(crate) fn due(&self, now: Duration) -> impl Iterator<Item = &K> {
+    pub(crate) fn due(&self, now: T) -> impl Iterator<Item = &K> {
         self.by_time.iter().take_while(move |(at, _)| *at <= now).map(|(_, key)| key)
     }
 
     /// Brings forward whatever is later than this.
-    pub(crate) fn hurry(&mut self, latest: Duration) {
+    pub(crate) fn hurry(&mut self, latest: T) {
         while let Some((at, key)) = self.by_time.pop_last() {
             if at <= latest {
                 self.by_time.insert((at, key));

@@ -27,6 +27,7 @@ use crate::core::files::held::Held;
 use crate::core::files::ledger::Record;
 use crate::core::files::plan::{self, Batch, Plan};
 use crate::core::files::store::{SourceScope, Store};
+use crate::core::object::finalizers::FinalizerTask;
 use crate::core::object::{ObjectKey, SourceEvent};
 use crate::core::path::TargetPath;
 use crate::core::policy::Adopt;
@@ -71,7 +72,7 @@ pub struct Engine<F: Fs> {
     prune_due: Option<Duration>,
     /// When to give back the room of what is gone.
     tidy_due: Option<Duration>,
-    releasing: HashMap<Arc<ObjectKey>, notes::Releasing>,
+    releasing: HashMap<Arc<ObjectKey>, FinalizerTask>,
     /// Files that nobody wants and that stay until new ones of their objects are written.
     held: Held,
     /// Who has a name, where file systems ignore case.

@@ -7,18 +7,12 @@ use std::time::Duration;
 use crate::core::files::folded::{Fate, Seen};
 use crate::core::files::plan::Plan;
 use crate::core::object::ObjectKey;
+use crate::core::object::finalizers::{FinalizerTask, FinalizerVerb};
 use crate::core::path::TargetPath;
 use crate::disk::fs::Fs;
 use crate::disk::ledger::beside::sibling_paths;
 use crate::engine::Engine;
-use crate::engine::outcome::{Act, Finalizers, Note, Outcome, What, Wish};
-
-/// An object that is let go once none of its files is left.
-pub(super) struct Releasing {
-    uid: u128,
-    finalizers: Option<Vec<String>>,
-    terminating: bool,
-}
+use crate::engine::outcome::{Act, Note, Outcome, What};
 
 impl<F: Fs> Engine<F> {
     pub(super) fn note(&self, key: &Arc<ObjectKey>, what: What, outcome: &mut Outcome) {
@@ -113,7 +107,7 @@ impl<F: Fs> Engine<F> {
         }
     }
 
-    /// Turns what was seen of objects into wishes about their finalizers, now that their files are committed.
+    /// Turns what was seen of objects into tasks about their finalizers, now that their files are committed.
     /// `inherited`: objects that got files of others because their bytes are the same.
     pub(super) fn wish(&mut self, seen: Vec<Seen>, inherited: BTreeSet<Arc<ObjectKey>>, outcome: &mut Outcome) {
         // Who may be let go now: whoever has lost its last file, and whoever was seen.
@@ -128,59 +122,50 @@ impl<F: Fs> Engine<F> {
             if !guarded.insert(seen.key.clone()) {
                 continue;
             }
-            if seen.fate == Fate::Gone && finalizers.adds && !finalizers.ours(&seen.finalizers) {
-                outcome.wishes.push(Wish::Forget { key: (*seen.key).clone(), uid: seen.uid });
+            if seen.fate == Fate::Gone && self.settings.adds_finalizers && !finalizers.ours(&seen.finalizers) {
+                let task = FinalizerTask::new(FinalizerVerb::Forget, seen.uid, Vec::new());
+                outcome.finalizer_tasks.push(((*seen.key).clone(), task));
             }
             match seen.fate {
                 // Its files stay when it goes, so that nothing has to be done before. It may carry ours from other days.
                 fate if self.needs_no_guard(&seen.key) => {
                     self.releasing.remove(&seen.key);
                     if matches!(fate, Fate::Live | Fate::Terminating | Fate::Skipped) && finalizers.ours(&seen.finalizers) {
-                        let (key, terminating) = ((*seen.key).clone(), fate == Fate::Terminating);
-                        outcome.wishes.push(Wish::Release { key, uid: seen.uid, finalizers: Some(seen.finalizers), terminating });
+                        let task = FinalizerTask::release(seen.uid, seen.finalizers, fate == Fate::Terminating);
+                        outcome.finalizer_tasks.push(((*seen.key).clone(), task));
                     }
                 }
                 Fate::Live => {
                     self.releasing.remove(&seen.key);
-                    if self.store.owned_by(&seen.key) > 0 && finalizers.adds && finalizers.misses(&seen.finalizers) {
-                        outcome.wishes.push(Wish::Guard { key: (*seen.key).clone(), uid: seen.uid, finalizers: seen.finalizers });
+                    if self.store.owned_by(&seen.key) > 0 && self.settings.adds_finalizers && finalizers.misses(&seen.finalizers) {
+                        let task = FinalizerTask::new(FinalizerVerb::Guard, seen.uid, seen.finalizers);
+                        outcome.finalizer_tasks.push(((*seen.key).clone(), task));
                     }
                 }
                 Fate::Terminating | Fate::Gone | Fate::Skipped if finalizers.ours(&seen.finalizers) => {
-                    let terminating = seen.fate == Fate::Terminating;
-                    self.releasing.insert(seen.key, Releasing { uid: seen.uid, finalizers: Some(seen.finalizers), terminating });
+                    let task = FinalizerTask::release(seen.uid, seen.finalizers, seen.fate == Fate::Terminating);
+                    self.releasing.insert(seen.key, task);
                 }
                 Fate::Terminating | Fate::Gone | Fate::Skipped => drop(self.releasing.remove(&seen.key)),
                 Fate::Vanished => {
-                    self.releasing.insert(seen.key, Releasing { uid: seen.uid, finalizers: None, terminating: false });
+                    // Where the list is not known, a guess costs one request more: the patch tests it.
+                    let task = FinalizerTask::release(seen.uid, vec![finalizers.name.clone()], false);
+                    self.releasing.insert(seen.key, task);
                 }
             }
         }
-        for key in inherited
-            .into_iter()
-            .filter(|key| finalizers.adds && !guarded.contains(key) && !self.needs_no_guard(key) && self.store.owned_by(key) > 0)
-        {
+        for key in inherited.into_iter().filter(|key| {
+            self.settings.adds_finalizers && !guarded.contains(key) && !self.needs_no_guard(key) && self.store.owned_by(key) > 0
+        }) {
             let Some(live) = self.store.object(&key) else { continue };
             // Its finalizers are not known any more: the patch tests the guess that there are none.
-            outcome.wishes.push(Wish::Guard { key: (*key).clone(), uid: live.uid(), finalizers: Vec::new() });
+            let task = FinalizerTask::new(FinalizerVerb::Guard, live.uid(), Vec::new());
+            outcome.finalizer_tasks.push(((*key).clone(), task));
         }
         idle.retain(|key| self.attempts.may_go(key, &self.store));
         for key in idle {
-            if let Some(Releasing { uid, finalizers, terminating }) = self.releasing.remove(&key) {
-                outcome.wishes.push(Wish::Release { key: (*key).clone(), uid, finalizers, terminating });
-            }
+            let task = self.releasing.remove(&key);
+            outcome.finalizer_tasks.extend(task.map(|task| ((*key).clone(), task)));
         }
-    }
-}
-
-impl Finalizers {
-    /// Whether ours must be added, or a former name be taken away.
-    fn misses(&self, present: &[String]) -> bool {
-        !present.contains(&self.name) || self.former.iter().any(|former| present.contains(former))
-    }
-
-    /// Whether one of ours is there.
-    pub(crate) fn ours(&self, present: &[String]) -> bool {
-        present.iter().any(|finalizer| *finalizer == self.name || self.former.contains(finalizer))
     }
 }

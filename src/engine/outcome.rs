@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::core::files::plan::{self, Barrier};
 use crate::core::files::project::{Rejection, Rules};
 use crate::core::files::store::Store;
+use crate::core::object::finalizers::{FinalizerTask, Finalizers};
 use crate::core::object::remote::RemoteFiles;
 use crate::core::object::{ObjectKey, SourceId};
 use crate::core::path::TargetPath;
@@ -22,21 +23,12 @@ pub struct Settings {
     pub rules: Rules,
     /// ADOPT.
     pub adopt: Adopt,
-    /// What the status writer does about finalizers, if anything.
+    /// Our finalizers, if objects carry any.
     pub finalizers: Option<Finalizers>,
+    /// Whether ours is added (METHOD=LIST only removes).
+    pub adds_finalizers: bool,
     /// Whether the application is told of changes: they are noted in the ledger then, and in [`Outcome::differences`].
     pub reacts: bool,
-}
-
-/// Which finalizers are ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finalizers {
-    /// FINALIZER_NAME.
-    pub name: String,
-    /// FINALIZER_FORMER.
-    pub former: Vec<String>,
-    /// Whether it is added (METHOD=LIST only removes).
-    pub adds: bool,
 }
 
 /// What one commit did, and what is wanted of others.
@@ -76,8 +68,8 @@ pub struct Outcome {
     pub(crate) unheld: Vec<Unheld>,
     /// Why files are not made in STAGING, where that is news.
     pub unstaged: Vec<String>,
-    /// What the status writer must do about finalizers.
-    pub wishes: Vec<Wish>,
+    /// What is to be done about finalizers.
+    pub finalizer_tasks: Vec<(ObjectKey, FinalizerTask)>,
     /// Call again at this time, whether or not anything comes.
     pub wake: Option<Duration>,
     /// Whether every source is settled and every wanted file was attempted. Never goes back.
@@ -113,38 +105,6 @@ pub enum Act {
         because: plan::Because,
         /// Whether it was there; else somebody removed it before us.
         was_there: bool,
-    },
-}
-
-/// A wish of the engine about an object's finalizers.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Wish {
-    /// Its files are written: keep it from disappearing without us.
-    Guard {
-        /// Which object.
-        key: ObjectKey,
-        /// Its uid.
-        uid: u128,
-        /// Its finalizers as last seen.
-        finalizers: Vec<String>,
-    },
-    /// None of its files is left: let it go.
-    Release {
-        /// Which object.
-        key: ObjectKey,
-        /// Its uid; 0 where unknown.
-        uid: u128,
-        /// Its finalizers as last seen; none where unknown.
-        finalizers: Option<Vec<String>>,
-        /// Whether somebody waits for it to go.
-        terminating: bool,
-    },
-    /// It is gone, and carried no finalizer of ours: what was wished for it is over.
-    Forget {
-        /// Which object.
-        key: ObjectKey,
-        /// Its uid; 0 where unknown.
-        uid: u128,
     },
 }
 

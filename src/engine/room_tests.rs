@@ -6,6 +6,7 @@ use super::*;
 use crate::core::files::project::{FileNames, Rules, Urls};
 use crate::core::files::store::SourceScope;
 use crate::core::object::annotations::Annotations;
+use crate::core::object::finalizers::{FinalizerTask, FinalizerVerb, Finalizers};
 use crate::core::object::{Datum, Kind, Object, ObjectKey, Payload, SourceEvent, SourceId};
 use crate::core::path::Roots;
 use crate::core::policy::{Adopt, Durability, Order};
@@ -14,7 +15,7 @@ use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
 use crate::engine::attempts::Attempts;
 use crate::engine::notices::Notices;
-use crate::engine::outcome::{Finalizers, Settings, Wish};
+use crate::engine::outcome::Settings;
 
 const SOURCE: SourceId = SourceId(0);
 const OURS: &str = "example.com/projected";
@@ -37,8 +38,8 @@ fn engine() -> (TempDir, Engine<Kernel>) {
         annotations: true,
         tells_outside: true,
     };
-    let finalizers = Some(Finalizers { name: OURS.to_owned(), former: Vec::new(), adds: true });
-    let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers, reacts: false };
+    let finalizers = Some(Finalizers { name: OURS.to_owned(), former: Vec::new() });
+    let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers, adds_finalizers: true, reacts: false };
     let place = Place {
         folder: folder.path().to_owned(),
         name: ".kube-projector.a.ledger".into(),
@@ -120,7 +121,7 @@ fn s15_a_minute_after_a_storm_every_book_is_as_it_was_before() {
     let during = room(&engine);
     assert!(during.iter().zip(&before).filter(|(during, before)| during > before).count() >= 2, "{during:?}");
     let outcomes = tell(&mut engine, (0..STORM).map(goes), at(3));
-    let released = outcomes.iter().flat_map(|outcome| &outcome.wishes).filter(|wish| matches!(wish, Wish::Release { .. })).count();
+    let released = outcomes.iter().flat_map(|outcome| &outcome.finalizer_tasks).filter(|(_, task)| task.is_release()).count();
     assert_eq!(released, usize::try_from(STORM).unwrap());
     assert!(outcomes.iter().all(|outcome| outcome.wake.is_some_and(|wake| wake <= at(3) + TIDY_AFTER)), "it will look again");
     engine.converge(Vec::new(), at(3) + TIDY_AFTER);
@@ -145,5 +146,5 @@ fn s15_what_was_wished_for_an_object_is_over_once_it_is_gone() {
     let SourceEvent::Delete { source, generation, key, uid, overrides, .. } = goes(1) else { unreachable!("goes") };
     let gone = SourceEvent::Delete { source, generation, key: key.clone(), uid, overrides, finalizers: Vec::new() };
     let outcomes = tell(&mut engine, [gone].into_iter(), at);
-    assert_eq!(outcomes[0].wishes, [Wish::Forget { key, uid }]);
+    assert_eq!(outcomes[0].finalizer_tasks, [(key, FinalizerTask::new(FinalizerVerb::Forget, uid, Vec::new()))]);
 }

@@ -15,7 +15,7 @@ use crate::api::ApiServer;
 use crate::api::failure::Failure;
 use crate::api::metadata::{Bare, Collection};
 use crate::core::object::{Kind, Namespaces};
-use crate::report::patch::Which;
+use crate::report::patch::FinalizerSelector;
 use crate::report::release::{Mode, release};
 
 /// Between two looks for objects that still carry our finalizer.
@@ -29,7 +29,7 @@ pub(crate) struct Home {
     /// Kinds of the objects that we may have guarded there.
     pub(crate) kinds: Vec<Kind>,
     /// Our finalizers.
-    pub(crate) which: Which,
+    pub(crate) which: FinalizerSelector,
 }
 
 impl Home {
@@ -75,7 +75,7 @@ mod tests {
     use crate::api::stub::{Answer, Asked, server};
 
     fn home() -> Home {
-        let which = Which::Ours(vec!["kube-projector.dev/x".to_owned()]);
+        let which = FinalizerSelector::Ours(vec!["kube-projector.dev/x".to_owned()]);
         Home { namespace: "n".to_owned(), kinds: vec![Kind::ConfigMap], which }
     }
 

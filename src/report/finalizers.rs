@@ -1,7 +1,7 @@
 //! Keeps our finalizer on the objects that have files, and takes it off the others.
 //!
-//! State, not events: the latest wish per object counts, so this may be slow, retried or refused without harm to the
-//! files. Owns all finalizer patches of a running projector; never decides which object is wanted.
+//! State, not events: the latest task per object counts, so this may be slow, retried or refused without harm to the
+//! files. Owns all finalizer patches of a running projector; never decides which object is task.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -15,51 +15,53 @@ use tracing::{debug, info, warn};
 
 use crate::api::ApiServer;
 use crate::core::backoff::{Backoff, random};
+use crate::core::object::finalizers::{FinalizerTask, FinalizerVerb, Finalizers};
 use crate::core::object::uid::uid_text;
 use crate::core::object::{Kind, ObjectKey};
+use crate::core::schedule::Schedule;
 use crate::report::events::{EventSender, Report};
-use crate::report::patch::{Aim, Finalizers, Which};
+use crate::report::inbox::Inbox;
+use crate::report::patch::{Aim, FinalizerSelector};
 use crate::report::reason;
 use crate::report::refusals::{LEFT_ALONE, Refusals};
-use crate::report::settle::{Known, Setback, Settled, settle};
-use crate::report::wishes::{Inbox, Later, Wanted, WantedAim, Wish};
+use crate::report::settle::{Setback, Settled, settle};
 
 /// Requests under way at once.
 const CONCURRENCY: usize = 8;
 /// Pauses after failures of any other sort.
 const BACKOFF: Backoff = Backoff::up_to(Duration::from_secs(60));
 
-/// Takes wishes from anywhere; never waits. Cheap to clone.
+/// Takes tasks from anywhere; never waits. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct FinalizerSender(Arc<Inbox>);
 
 impl FinalizerSender {
-    /// Replaces what was wished for this object before.
-    pub(crate) fn send(&self, wish: Wish) {
-        let (key, wanted) = Wanted::from_wish(wish);
-        self.0.put(key, wanted);
+    /// Replaces what was to be done about this object before.
+    pub(crate) fn send(&self, (key, task): (ObjectKey, FinalizerTask)) {
+        self.0.put(key, task);
     }
 
-    /// Wishes that nobody has begun to fulfil.
+    /// Tasks that nobody has begun.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.0.len()
     }
 }
 
-/// The task that fulfils wishes.
+/// What does the tasks.
 pub(crate) struct FinalizerWriter {
     api: ApiServer,
     ours: Arc<Finalizers>,
-    which: Arc<Which>,
+    which: Arc<FinalizerSelector>,
     events: Option<EventSender>,
     inbox: Arc<Inbox>,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Keys under way, and whether each is a release.
     busy: HashMap<ObjectKey, bool>,
-    /// Wishes that came for keys under way.
-    blocked: HashMap<ObjectKey, Wanted>,
-    later: Later,
+    /// Tasks that came for keys under way.
+    blocked: HashMap<ObjectKey, FinalizerTask>,
+    /// Tasks that wait for a time of their own.
+    later: Schedule<ObjectKey, FinalizerTask, Instant>,
     /// Where we may not patch.
     forbidden: Refusals<(Kind, Arc<str>)>,
     warned: bool,
@@ -67,19 +69,19 @@ pub(crate) struct FinalizerWriter {
     paused_until: Option<Instant>,
 }
 
-/// A writer and the way to send it wishes. Released objects are reported to `events`.
+/// A writer and the way to send it tasks. Released objects are reported to `events`.
 pub(crate) fn writer(api: ApiServer, ours: Finalizers, events: Option<EventSender>) -> (FinalizerSender, FinalizerWriter) {
     let inbox = Arc::new(Inbox::default());
     let writer = FinalizerWriter {
         api,
-        which: Arc::new(ours.to_which()),
+        which: Arc::new(FinalizerSelector::from(&ours)),
         ours: Arc::new(ours),
         events,
         inbox: Arc::clone(&inbox),
         under_way: FuturesUnordered::new(),
         busy: HashMap::new(),
         blocked: HashMap::new(),
-        later: Later::default(),
+        later: Schedule::default(),
         forbidden: Refusals::default(),
         warned: false,
         outages: 0,
@@ -89,7 +91,7 @@ pub(crate) fn writer(api: ApiServer, ours: Finalizers, events: Option<EventSende
 }
 
 impl FinalizerWriter {
-    /// Fulfils wishes for ever.
+    /// Does tasks for ever.
     ///
     /// # Cancel safety
     /// Cancel safe: all state is in the writer, and [`FinalizerWriter::drain`] goes on from there.
@@ -111,9 +113,9 @@ impl FinalizerWriter {
         let mut releases = self.leftovers();
         loop {
             while self.under_way.len() < CONCURRENCY
-                && let Some((key, wanted)) = releases.pop_front()
+                && let Some((key, task)) = releases.pop_front()
             {
-                self.begin(key, wanted);
+                self.begin(key, task);
             }
             let left = releases.len() + self.busy.values().filter(|&&release| release).count();
             if left == 0 {
@@ -123,7 +125,7 @@ impl FinalizerWriter {
                 Some(done) = self.under_way.next() => {
                     self.busy.remove(&done.key);
                     if let Ok(settled) = done.result {
-                        self.report(&done.key, &done.wanted, settled);
+                        self.report(&done.key, &done.task, settled);
                     }
                 }
                 () = sleep_until(deadline) => return left,
@@ -131,15 +133,16 @@ impl FinalizerWriter {
         }
     }
 
-    /// All releases that wait for whatever reason, without those under way; wishes of any other sort are forgotten.
-    fn leftovers(&mut self) -> VecDeque<(ObjectKey, Wanted)> {
-        let mut wanted: HashMap<ObjectKey, Wanted> = std::mem::take(&mut self.later).entries().collect();
-        wanted.extend(std::mem::take(&mut self.blocked));
-        wanted.extend(self.inbox.take_all());
+    /// All releases that wait for whatever reason, without those under way; tasks of any other sort are forgotten.
+    fn leftovers(&mut self) -> VecDeque<(ObjectKey, FinalizerTask)> {
+        let later = std::mem::take(&mut self.later);
+        let mut tasks: HashMap<ObjectKey, FinalizerTask> = later.iter().map(|(key, task)| (key.clone(), task.clone())).collect();
+        tasks.extend(std::mem::take(&mut self.blocked));
+        tasks.extend(std::iter::from_fn(|| self.inbox.take()));
         let busy: HashSet<&ObjectKey> = self.busy.iter().filter(|&(_, &release)| release).map(|(key, _)| key).collect();
-        let mut releases: Vec<(ObjectKey, Wanted)> =
-            wanted.into_iter().filter(|(key, wanted)| wanted.aim.is_release() && !busy.contains(key)).collect();
-        releases.sort_by_key(|(_, wanted)| wanted.aim != WantedAim::ReleaseTerminating);
+        let mut releases: Vec<(ObjectKey, FinalizerTask)> =
+            tasks.into_iter().filter(|(key, task)| task.is_release() && !busy.contains(key)).collect();
+        releases.sort_by_key(|(_, task)| task.verb != FinalizerVerb::ReleaseTerminating);
         releases.into()
     }
 
@@ -149,58 +152,61 @@ impl FinalizerWriter {
             return Some(until);
         }
         self.forbidden.forget(now);
-        for (key, wanted) in self.later.due(now) {
-            self.inbox.put_back(key, wanted);
+        let due: Vec<ObjectKey> = self.later.due(now).cloned().collect();
+        for key in due {
+            if let Some(task) = self.later.remove(&key) {
+                self.inbox.put_back(key, task);
+            }
         }
         while self.under_way.len() < CONCURRENCY
-            && let Some((key, wanted)) = self.inbox.take()
+            && let Some((key, task)) = self.inbox.take()
         {
             // What waits since before is older than what the inbox holds.
-            self.later.forget(&key);
+            self.later.remove(&key);
             let scope = (key.kind, key.namespace.clone());
             if self.busy.contains_key(&key) {
-                self.blocked.insert(key, wanted);
-            } else if let Some(until) = self.forbidden.until(&scope, now).filter(|_| wanted.aim != WantedAim::Forget) {
-                self.later.put(until, key, wanted);
+                self.blocked.insert(key, task);
+            } else if let Some(until) = self.forbidden.until(&scope, now).filter(|_| task.verb != FinalizerVerb::Forget) {
+                self.later.set(key, until, task);
             } else {
-                self.begin(key, wanted);
+                self.begin(key, task);
             }
         }
         self.later.next().into_iter().chain(self.forbidden.next()).min()
     }
 
-    fn begin(&mut self, key: ObjectKey, wanted: Wanted) {
-        if wanted.aim == WantedAim::Forget {
+    fn begin(&mut self, key: ObjectKey, task: FinalizerTask) {
+        if task.verb == FinalizerVerb::Forget {
             return;
         }
-        self.busy.insert(key.clone(), wanted.aim.is_release());
+        self.busy.insert(key.clone(), task.is_release());
         let (api, ours, which) = (self.api.clone(), Arc::clone(&self.ours), Arc::clone(&self.which));
         self.under_way.push(Box::pin(async move {
-            let aim = if wanted.aim.is_release() { Aim::Release(&which) } else { Aim::Guard(&ours) };
-            let result = settle(&api, &key, wanted.known.clone(), aim).await;
-            Done { key, wanted, result }
+            let aim = if task.is_release() { Aim::Release(&which) } else { Aim::Guard(&ours) };
+            let result = settle(&api, &key, task.seen.clone(), aim).await;
+            Done { key, task, result }
         }));
     }
 
     fn finish(&mut self, done: Done, now: Instant) {
-        let Done { key, mut wanted, result } = done;
+        let Done { key, mut task, result } = done;
         self.busy.remove(&key);
         let newer = self.blocked.remove(&key);
-        // There is a newer wish: this one is not tried again.
+        // There is a newer task: this one is not tried again.
         let is_over = newer.is_some();
-        let newer = newer.and_then(|newer| self.still_to_do(newer, &wanted, &result));
+        let newer = newer.and_then(|newer| self.still_to_do(newer, &task, &result));
         match result {
             Ok(settled) => {
                 self.outages = 0;
                 if settled == Settled::Changed && self.forbidden.lift(&(key.kind, key.namespace.clone())) {
                     info!(resource = key.kind.plural(), namespace = %key.namespace, "finalizers can be patched now");
                 }
-                self.report(&key, &wanted, settled);
+                self.report(&key, &task, settled);
             }
             Err(Setback { verb, failure }) if failure.code() == Some(403) => {
                 self.refuse(verb, &key, now);
                 if !is_over {
-                    self.later.put(now + LEFT_ALONE, key.clone(), wanted);
+                    self.later.set(key.clone(), now + LEFT_ALONE, task);
                 }
             }
             Err(Setback { failure, .. }) if failure.is_outage() => {
@@ -209,15 +215,15 @@ impl FinalizerWriter {
                 debug!(object = %key, %failure, ?pause, "finalizer patch failed, trying again");
                 self.paused_until = Some(now + pause);
                 if !is_over {
-                    self.inbox.put_back(key.clone(), wanted);
+                    self.inbox.put_back(key.clone(), task);
                 }
             }
             Err(Setback { failure, .. }) => {
-                wanted.failures = wanted.failures.saturating_add(1);
-                let pause = BACKOFF.spread_after(wanted.failures, random());
+                task.failures = task.failures.saturating_add(1);
+                let pause = BACKOFF.spread_after(task.failures, random());
                 debug!(object = %key, %failure, ?pause, "finalizer patch failed, trying again");
                 if !is_over {
-                    self.later.put(now + pause, key.clone(), wanted);
+                    self.later.set(key.clone(), now + pause, task);
                 }
             }
         }
@@ -226,18 +232,18 @@ impl FinalizerWriter {
         }
     }
 
-    /// What a wish that came during a patch comes to, now that the patch has ended. An object that is gone for us may only have left
+    /// What a task that came during a patch comes to, now that the patch has ended. An object that is gone for us may only have left
     /// the selector: it must not keep the finalizer that it was just given.
-    fn still_to_do(&self, newer: Wanted, done: &Wanted, result: &Result<Settled, Setback>) -> Option<Wanted> {
-        if newer.aim != WantedAim::Forget {
+    fn still_to_do(&self, newer: FinalizerTask, done: &FinalizerTask, result: &Result<Settled, Setback>) -> Option<FinalizerTask> {
+        if newer.verb != FinalizerVerb::Forget {
             return Some(newer);
         }
         let may_be_guarded = match result {
             Ok(settled) => *settled == Settled::Changed,
             Err(Setback { failure, .. }) => failure.is_outage(),
         };
-        let known = Known { uid: done.known.uid, finalizers: vec![self.ours.name.clone()] };
-        (done.aim == WantedAim::Guard && may_be_guarded).then_some(Wanted { aim: WantedAim::Release, known, failures: 0 })
+        (done.verb == FinalizerVerb::Guard && may_be_guarded)
+            .then(|| FinalizerTask::release(done.seen.uid, vec![self.ours.name.clone()], false))
     }
 
     /// One warning per process: the files are what matters, and they work.
@@ -251,24 +257,24 @@ impl FinalizerWriter {
         }
     }
 
-    fn report(&self, key: &ObjectKey, wanted: &Wanted, settled: Settled) {
-        match (wanted.aim, settled) {
-            (WantedAim::Guard, Settled::Changed) => debug!(object = %key, "finalizer added"),
-            (WantedAim::Release | WantedAim::ReleaseTerminating, Settled::Changed) => {
+    fn report(&self, key: &ObjectKey, task: &FinalizerTask, settled: Settled) {
+        match (task.verb, settled) {
+            (FinalizerVerb::Guard, Settled::Changed) => debug!(object = %key, "finalizer added"),
+            (FinalizerVerb::Release | FinalizerVerb::ReleaseTerminating, Settled::Changed) => {
                 info!(object = %key, finalizer = %self.ours.name, "finalizer removed");
                 if let Some(events) = &self.events {
                     let note = format!("finalizer {} removed", self.ours.name);
-                    events.send(Report::new(key.clone(), uid_text(wanted.known.uid), &reason::FINALIZER_RELEASED, note));
+                    events.send(Report::new(key.clone(), uid_text(task.seen.uid), &reason::FINALIZER_RELEASED, note));
                 }
             }
-            (WantedAim::Forget, _) | (_, Settled::Unchanged | Settled::Gone) => {}
+            (FinalizerVerb::Forget, _) | (_, Settled::Unchanged | Settled::Gone) => {}
         }
     }
 }
 
 struct Done {
     key: ObjectKey,
-    wanted: Wanted,
+    task: FinalizerTask,
     result: Result<Settled, Setback>,
 }
 

@@ -20,12 +20,12 @@ fn key(name: &str) -> ObjectKey {
     ObjectKey::new(Kind::ConfigMap, "n", name)
 }
 
-fn guard(name: &str) -> Wish {
-    Wish::Guard { key: key(name), uid: 0, finalizers: Vec::new() }
+fn guard(name: &str) -> (ObjectKey, FinalizerTask) {
+    (key(name), FinalizerTask::new(FinalizerVerb::Guard, 0, Vec::new()))
 }
 
-fn release(name: &str, terminating: bool) -> Wish {
-    Wish::Release { key: key(name), uid: 0, finalizers: vec![OURS.to_owned()], terminating }
+fn release(name: &str, terminating: bool) -> (ObjectKey, FinalizerTask) {
+    (key(name), FinalizerTask::release(0, vec![OURS.to_owned()], terminating))
 }
 
 /// Runs the writer until the server was asked `count` times and every answer was dealt with.
@@ -67,11 +67,11 @@ fn warnings() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
 #[tokio::test]
 async fn latest_wish_of_an_object_counts() {
     let stub = server(|_: &Asked| Answer::json(200, &json!({}))).await;
-    let (wishes, mut writer) = writer(stub.api.clone(), ours(), None);
-    wishes.send(guard("a"));
-    wishes.send(Wish::Release { key: key("a"), uid: 0, finalizers: Vec::new(), terminating: false });
-    wishes.send(guard("b"));
-    assert_eq!(wishes.waiting(), 2);
+    let (tasks, mut writer) = writer(stub.api.clone(), ours(), None);
+    tasks.send(guard("a"));
+    tasks.send((key("a"), FinalizerTask::release(0, Vec::new(), false)));
+    tasks.send(guard("b"));
+    assert_eq!(tasks.waiting(), 2);
     run_until(&mut writer, &stub, 1).await;
     let paths: Vec<String> = stub.asked().into_iter().map(|asked| asked.path).collect();
     assert_eq!(paths, ["/api/v1/namespaces/n/configmaps/b?&fieldManager=kube-projector"]);
@@ -81,15 +81,15 @@ async fn latest_wish_of_an_object_counts() {
 async fn refused_patch_warns_once_names_the_verb_and_leaves_the_namespace_alone() {
     let (lines, _guard) = warnings();
     let stub = server(|_: &Asked| Answer::json(403, &json!({"reason": "Forbidden"}))).await;
-    let (wishes, mut writer) = writer(stub.api.clone(), ours(), None);
+    let (tasks, mut writer) = writer(stub.api.clone(), ours(), None);
     for number in 0..50 {
-        wishes.send(guard(&number.to_string()));
+        tasks.send(guard(&number.to_string()));
     }
     run_until(&mut writer, &stub, 1).await;
-    wishes.send(guard("later"));
+    tasks.send(guard("later"));
     let _ = timeout(Duration::from_millis(50), writer.run()).await;
     assert!(stub.asked().len() <= CONCURRENCY, "{}", stub.asked().len());
-    assert_eq!((wishes.waiting(), std::mem::take(&mut writer.later).entries().count()), (0, 51));
+    assert_eq!((tasks.waiting(), writer.later.iter().count()), (0, 51));
     let text = String::from_utf8(lines.lock().expect("no panic").clone()).expect("text");
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains("verb=\"patch\"") && text.contains("resource=\"configmaps\""), "{text}");
@@ -100,9 +100,9 @@ async fn refused_objects_are_tried_again_after_five_minutes() {
     let stub = server(|_: &Asked| Answer::json(200, &json!({}))).await;
     let (_, mut writer) = writer(stub.api.clone(), ours(), None);
     let now = Instant::now();
-    let (key, wanted) = Wanted::from_wish(guard("a"));
+    let (key, task) = guard("a");
     writer.forbidden.note((Kind::ConfigMap, "n".into()), now);
-    writer.inbox.put(key, wanted);
+    writer.inbox.put(key, task);
     assert_eq!(writer.launch(now), Some(now + LEFT_ALONE));
     assert_eq!(writer.busy.len(), 0);
     writer.launch(now + LEFT_ALONE);
@@ -118,26 +118,26 @@ async fn outage_is_waited_out_and_the_wish_kept() {
         _ => Answer::json(200, &json!({})),
     })
     .await;
-    let (wishes, mut writer) = writer(stub.api.clone(), ours(), None);
-    wishes.send(guard("a"));
+    let (tasks, mut writer) = writer(stub.api.clone(), ours(), None);
+    tasks.send(guard("a"));
     run_until(&mut writer, &stub, 3).await;
-    assert_eq!((wishes.waiting(), writer.outages), (0, 0));
+    assert_eq!((tasks.waiting(), writer.outages), (0, 0));
 }
 
 #[tokio::test]
 async fn wish_during_a_patch_of_the_same_object_follows_it() {
     let (sender, count) = (Arc::new(OnceLock::<FinalizerSender>::new()), AtomicUsize::new(0));
-    let wishes_inside = Arc::clone(&sender);
+    let tasks_inside = Arc::clone(&sender);
     let stub = server(move |_: &Asked| {
         if count.fetch_add(1, Ordering::Relaxed) == 0 {
-            wishes_inside.get().expect("set before").send(release("a", false));
+            tasks_inside.get().expect("set before").send(release("a", false));
         }
         Answer::json(200, &json!({}))
     })
     .await;
-    let (wishes, mut writer) = writer(stub.api.clone(), ours(), None);
-    assert!(sender.set(wishes.clone()).is_ok());
-    wishes.send(guard("a"));
+    let (tasks, mut writer) = writer(stub.api.clone(), ours(), None);
+    assert!(sender.set(tasks.clone()).is_ok());
+    tasks.send(guard("a"));
     run_until(&mut writer, &stub, 2).await;
     let bodies: Vec<String> = stub.asked().into_iter().map(|asked| asked.body).collect();
     assert!(bodies[0].contains(r#""op":"add""#) && bodies[1].contains(r#""op":"remove""#), "{bodies:?}");
@@ -146,13 +146,13 @@ async fn wish_during_a_patch_of_the_same_object_follows_it() {
 #[tokio::test]
 async fn drain_begins_with_terminating_objects() {
     let stub = server(|_: &Asked| Answer::json(200, &json!({}))).await;
-    let (wishes, mut writer) = writer(stub.api.clone(), ours(), None);
+    let (tasks, mut writer) = writer(stub.api.clone(), ours(), None);
     for number in 0..64 {
-        wishes.send(release(&format!("left-{number}"), false));
+        tasks.send(release(&format!("left-{number}"), false));
     }
-    wishes.send(guard("guarded"));
-    let (dying, wanted) = Wanted::from_wish(release("dying", true));
-    writer.later.put(Instant::now() + LEFT_ALONE, dying, wanted);
+    tasks.send(guard("guarded"));
+    let (dying, task) = release("dying", true);
+    writer.later.set(dying, Instant::now() + LEFT_ALONE, task);
     let order: Vec<ObjectKey> = writer.leftovers().into_iter().map(|(key, _)| key).collect();
     assert_eq!((order.len(), &order[0]), (65, &key("dying")));
 }
@@ -161,10 +161,10 @@ async fn drain_begins_with_terminating_objects() {
 async fn drain_releases_everything_guards_nobody_and_reports_it() {
     let stub = server(|_: &Asked| Answer::json(200, &json!({}))).await;
     let (events, mut event_writer) = crate::report::events::writer(stub.api.clone(), "i".to_owned());
-    let (wishes, mut writer) = writer(stub.api.clone(), ours(), Some(events));
-    wishes.send(guard("guarded"));
+    let (tasks, mut writer) = writer(stub.api.clone(), ours(), Some(events));
+    tasks.send(guard("guarded"));
     for number in 0..20 {
-        wishes.send(release(&number.to_string(), false));
+        tasks.send(release(&number.to_string(), false));
     }
     assert_eq!(writer.drain(Duration::from_secs(20)).await, 0);
     assert_eq!(stub.asked().iter().filter(|asked| asked.body.contains(r#""op":"remove""#)).count(), 20);
@@ -176,8 +176,8 @@ async fn drain_releases_everything_guards_nobody_and_reports_it() {
 #[tokio::test]
 async fn drain_without_a_server_gives_up_at_once() {
     let stub = server(|_: &Asked| Answer::json(503, &json!({}))).await;
-    let (wishes, mut writer) = writer(stub.api.clone(), ours(), None);
-    wishes.send(release("dying", true));
+    let (tasks, mut writer) = writer(stub.api.clone(), ours(), None);
+    tasks.send(release("dying", true));
     assert_eq!(writer.drain(Duration::from_secs(20)).await, 0);
     assert_eq!(stub.asked().len(), 1);
 }
@@ -189,17 +189,17 @@ fn elsewhere(number: usize) -> ObjectKey {
 #[tokio::test]
 async fn s15_nothing_is_left_of_refusals_in_namespaces_that_are_gone() {
     let stub = server(|_: &Asked| Answer::json(403, &json!({"reason": "Forbidden"}))).await;
-    let (wishes, mut writer) = writer(stub.api.clone(), ours(), None);
+    let (tasks, mut writer) = writer(stub.api.clone(), ours(), None);
     for number in 0..200 {
-        wishes.send(Wish::Guard { key: elsewhere(number), uid: 1, finalizers: Vec::new() });
+        tasks.send((elsewhere(number), FinalizerTask::new(FinalizerVerb::Guard, 1, Vec::new())));
     }
     run_until(&mut writer, &stub, 200).await;
     for number in 0..200 {
-        wishes.send(Wish::Forget { key: elsewhere(number), uid: 1 });
+        tasks.send((elsewhere(number), FinalizerTask::new(FinalizerVerb::Forget, 1, Vec::new())));
     }
     let now = Instant::now();
     assert!(writer.launch(now).is_some(), "it looks again by itself");
-    assert!(writer.later.is_empty() && wishes.waiting() == 0, "nobody asks for what is gone");
+    assert!(writer.later.is_empty() && tasks.waiting() == 0, "nobody asks for what is gone");
     assert_eq!(writer.launch(now + LEFT_ALONE * 2), None);
     assert!(writer.forbidden.is_empty() && writer.busy.is_empty(), "nor is it known for ever who refused");
     assert_eq!(stub.asked().len(), 200);
@@ -208,21 +208,21 @@ async fn s15_nothing_is_left_of_refusals_in_namespaces_that_are_gone() {
 /// Requests for an object that is guarded, and of which it is told during the patch that it is gone; the guard is answered so.
 async fn gone_while_guarded(code: u16) -> Vec<String> {
     let (sender, count) = (Arc::new(OnceLock::<FinalizerSender>::new()), AtomicUsize::new(0));
-    let wishes_inside = Arc::clone(&sender);
+    let tasks_inside = Arc::clone(&sender);
     let stub = server(move |_: &Asked| {
         if count.fetch_add(1, Ordering::Relaxed) > 0 {
             return Answer::json(200, &json!({}));
         }
-        wishes_inside.get().expect("set before").send(Wish::Forget { key: key("a"), uid: 0 });
+        tasks_inside.get().expect("set before").send((key("a"), FinalizerTask::new(FinalizerVerb::Forget, 0, Vec::new())));
         Answer::json(code, &json!({}))
     })
     .await;
-    let (wishes, mut writer) = writer(stub.api.clone(), ours(), None);
-    assert!(sender.set(wishes.clone()).is_ok());
-    wishes.send(guard("a"));
+    let (tasks, mut writer) = writer(stub.api.clone(), ours(), None);
+    assert!(sender.set(tasks.clone()).is_ok());
+    tasks.send(guard("a"));
     run_until(&mut writer, &stub, 1).await;
     let _ = timeout(Duration::from_millis(50), writer.run()).await;
-    assert!(writer.later.is_empty() && wishes.waiting() == 0 && writer.blocked.is_empty());
+    assert!(writer.later.is_empty() && tasks.waiting() == 0 && writer.blocked.is_empty());
     stub.asked().into_iter().map(|asked| asked.body).collect()
 }
 

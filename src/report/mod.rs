@@ -6,6 +6,7 @@
 pub(crate) mod events;
 pub(crate) mod farewell;
 pub(crate) mod finalizers;
+pub(crate) mod inbox;
 pub(crate) mod patch;
 pub(crate) mod reason;
 pub(crate) mod refusals;
@@ -13,4 +14,3 @@ pub(crate) mod release;
 pub(crate) mod series;
 pub(crate) mod settle;
 pub(crate) mod sweep;
-pub(crate) mod wishes;

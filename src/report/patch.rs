@@ -5,37 +5,30 @@
 
 use serde_json::{Value, json};
 
+use crate::core::object::finalizers::Finalizers;
+
 /// Names under this domain are ours, whichever deployment put them there.
 pub(crate) const DOMAIN: &str = "kube-projector.dev/";
 
 const LIST: &str = "/metadata/finalizers";
 
-/// The finalizers of one logical deployment.
+/// FinalizerSelector finalizers are taken off.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Finalizers {
-    /// The name that objects carry.
-    pub name: String,
-    /// Names that earlier configurations used; taken off wherever seen.
-    pub former: Vec<String>,
-}
-
-impl Finalizers {
-    /// All names of this deployment, to be taken off.
-    pub(crate) fn to_which(&self) -> Which {
-        Which::Ours(std::iter::once(&self.name).chain(&self.former).cloned().collect())
-    }
-}
-
-/// Which finalizers are taken off.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Which {
+pub(crate) enum FinalizerSelector {
     /// Exactly these names.
     Ours(Vec<String>),
     /// Every name under [`DOMAIN`], and these.
     Domain(Vec<String>),
 }
 
-impl Which {
+impl From<&Finalizers> for FinalizerSelector {
+    /// All names of a deployment.
+    fn from(ours: &Finalizers) -> Self {
+        Self::Ours(std::iter::once(&ours.name).chain(&ours.former).cloned().collect())
+    }
+}
+
+impl FinalizerSelector {
     /// Whether one of these finalizers is to be taken off.
     pub(crate) fn takes_any(&self, finalizers: &[String]) -> bool {
         finalizers.iter().any(|finalizer| self.takes(finalizer))
@@ -56,7 +49,7 @@ pub(crate) enum Aim<'a> {
     /// Carry our name once and no former one.
     Guard(&'a Finalizers),
     /// Carry none of these.
-    Release(&'a Which),
+    Release(&'a FinalizerSelector),
 }
 
 /// The patch from `current` to the aim; `None` if there is nothing to change. An empty `uid` is not tested.
@@ -122,7 +115,7 @@ mod tests {
     fn patch(current: &[&str], guard: bool) -> Option<Value> {
         let current: Vec<String> = current.iter().map(|&text| text.to_owned()).collect();
         let ours = finalizers();
-        let which = ours.to_which();
+        let which = FinalizerSelector::from(&ours);
         patch_for(&current, "", if guard { Aim::Guard(&ours) } else { Aim::Release(&which) })
     }
 
@@ -184,7 +177,7 @@ mod tests {
     #[test]
     fn whole_domain_is_taken_only_when_asked() {
         let current = [OTHER, "kube-projector.dev/another", "kube-projector.development/x"].map(str::to_owned);
-        let patch = patch_for(&current, "", Aim::Release(&Which::Domain(Vec::new()))).expect("a patch");
+        let patch = patch_for(&current, "", Aim::Release(&FinalizerSelector::Domain(Vec::new()))).expect("a patch");
         assert_eq!(patch[1], json!({"op": "remove", "path": "/metadata/finalizers/1"}));
         assert_eq!(patch.as_array().map(Vec::len), Some(2));
     }

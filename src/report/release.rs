@@ -9,10 +9,11 @@ use crate::api::failure::Failure;
 use crate::api::metadata::{Collection, Metadata};
 use crate::api::{ApiServer, wait_out};
 use crate::core::backoff::Backoff;
+use crate::core::object::finalizers::LastSeen;
 use crate::core::object::uid::uid_number;
 use crate::core::object::{Kind, ObjectKey};
-use crate::report::patch::{Aim, Which};
-use crate::report::settle::{Known, Setback, settle};
+use crate::report::patch::{Aim, FinalizerSelector};
+use crate::report::settle::{Setback, settle};
 
 /// Requests under way at once.
 const CONCURRENCY: usize = 8;
@@ -51,7 +52,7 @@ impl Released {
 }
 
 /// Takes the finalizers off every object of these collections. Ends at failures of no single object.
-pub(crate) async fn release(api: &ApiServer, collections: &[Collection], which: &Which, mode: Mode) -> Released {
+pub(crate) async fn release(api: &ApiServer, collections: &[Collection], which: &FinalizerSelector, mode: Mode) -> Released {
     let mut outcome = Released::default();
     for collection in collections {
         let mut pages = collection.pages(api, TRIES_MAX);
@@ -67,15 +68,15 @@ pub(crate) async fn release(api: &ApiServer, collections: &[Collection], which: 
     outcome
 }
 
-async fn strip(api: &ApiServer, kind: Kind, page: Vec<Metadata>, which: &Which, mode: Mode, outcome: &mut Released) {
+async fn strip(api: &ApiServer, kind: Kind, page: Vec<Metadata>, which: &FinalizerSelector, mode: Mode, outcome: &mut Released) {
     let carriers = page.into_iter().filter(|object| which.takes_any(&object.finalizers));
-    let carriers: Vec<(ObjectKey, Known)> =
-        carriers.map(|object| (object.key(kind), Known { uid: uid_number(&object.uid), finalizers: object.finalizers })).collect();
+    let carriers: Vec<(ObjectKey, LastSeen)> =
+        carriers.map(|object| (object.key(kind), LastSeen { uid: uid_number(&object.uid), finalizers: object.finalizers })).collect();
     outcome.found.extend(carriers.iter().map(|(key, _)| key.clone()));
     if mode == Mode::DryRun {
         return;
     }
-    let mut results = stream::iter(carriers).map(|(key, known)| release_one(api, key, known, which)).buffer_unordered(CONCURRENCY);
+    let mut results = stream::iter(carriers).map(|(key, seen)| release_one(api, key, seen, which)).buffer_unordered(CONCURRENCY);
     while let Some((key, result)) = results.next().await {
         match result {
             Ok(()) => outcome.released.push(key),
@@ -84,11 +85,11 @@ async fn strip(api: &ApiServer, kind: Kind, page: Vec<Metadata>, which: &Which, 
     }
 }
 
-async fn release_one(api: &ApiServer, key: ObjectKey, known: Known, which: &Which) -> (ObjectKey, Result<(), Failure>) {
+async fn release_one(api: &ApiServer, key: ObjectKey, seen: LastSeen, which: &FinalizerSelector) -> (ObjectKey, Result<(), Failure>) {
     let mut failures = 0;
     loop {
         failures += 1;
-        match settle(api, &key, known.clone(), Aim::Release(which)).await {
+        match settle(api, &key, seen.clone(), Aim::Release(which)).await {
             Ok(_) => return (key, Ok(())),
             Err(Setback { failure, .. }) if wait_out(&failure, failures, TRIES_MAX, BACKOFF).await => {}
             Err(Setback { failure, .. }) => return (key, Err(failure)),
@@ -121,7 +122,7 @@ mod tests {
         }
     }
 
-    async fn outcome(which: Which, mode: Mode) -> (Vec<String>, Vec<String>, Vec<String>, usize) {
+    async fn outcome(which: FinalizerSelector, mode: Mode) -> (Vec<String>, Vec<String>, Vec<String>, usize) {
         let stub = server(cluster).await;
         let outcome = release(&stub.api, &Collection::all(&Kind::ALL, &Namespaces::All), &which, mode).await;
         let names = |keys: &[ObjectKey]| {
@@ -141,17 +142,23 @@ mod tests {
 
     #[tokio::test]
     async fn ours_are_released_and_what_failed_is_told() {
-        let which = Which::Ours(vec!["kube-projector.dev/x".to_owned()]);
+        let which = FinalizerSelector::Ours(vec!["kube-projector.dev/x".to_owned()]);
         assert_eq!(outcome(which, Mode::Apply).await, (owned(&["a", "d"]), owned(&["a"]), owned(&["d"]), 2));
     }
 
     #[tokio::test]
     async fn whole_domain_is_released() {
-        assert_eq!(outcome(Which::Domain(Vec::new()), Mode::Apply).await, (owned(&["a", "c", "d"]), owned(&["a", "c"]), owned(&["d"]), 3));
+        assert_eq!(
+            outcome(FinalizerSelector::Domain(Vec::new()), Mode::Apply).await,
+            (owned(&["a", "c", "d"]), owned(&["a", "c"]), owned(&["d"]), 3)
+        );
     }
 
     #[tokio::test]
     async fn dry_run_changes_nothing() {
-        assert_eq!(outcome(Which::Domain(Vec::new()), Mode::DryRun).await, (owned(&["a", "c", "d"]), owned(&[]), owned(&[]), 0));
+        assert_eq!(
+            outcome(FinalizerSelector::Domain(Vec::new()), Mode::DryRun).await,
+            (owned(&["a", "c", "d"]), owned(&[]), owned(&[]), 0)
+        );
     }
 }

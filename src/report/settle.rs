@@ -9,6 +9,7 @@ use crate::api::failure::Failure;
 use crate::api::metadata;
 use crate::core::backoff::{Backoff, random};
 use crate::core::object::ObjectKey;
+use crate::core::object::finalizers::LastSeen;
 use crate::core::object::uid::{uid_number, uid_text};
 use crate::report::patch::{Aim, patch_for};
 
@@ -28,15 +29,6 @@ pub(crate) enum Settled {
     Gone,
 }
 
-/// What was last seen of the object.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Known {
-    /// Its uid as a number; 0 if unknown.
-    pub(crate) uid: u128,
-    /// Its finalizers, in the API's order.
-    pub(crate) finalizers: Vec<String>,
-}
-
 /// Why the object could not be settled.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Setback {
@@ -46,7 +38,7 @@ pub(crate) struct Setback {
     pub(crate) failure: Failure,
 }
 
-/// Brings the list to the aim, starting from what is `known`.
+/// Brings the list to the aim, starting from what was last `seen`.
 ///
 /// # Guarantees
 /// Never changes an object of another uid, never touches other finalizers, never guards an object that is being
@@ -57,8 +49,8 @@ pub(crate) struct Setback {
 ///
 /// # Cancel safety
 /// A patch under way may or may not be applied; it is one change at the server.
-pub(crate) async fn settle(api: &ApiServer, key: &ObjectKey, known: Known, aim: Aim<'_>) -> Result<Settled, Setback> {
-    let (mut uid, mut finalizers) = (uid_text(known.uid), known.finalizers);
+pub(crate) async fn settle(api: &ApiServer, key: &ObjectKey, seen: LastSeen, aim: Aim<'_>) -> Result<Settled, Setback> {
+    let (mut uid, mut finalizers) = (uid_text(seen.uid), seen.finalizers);
     let mut round = 0;
     loop {
         let Some(patch) = patch_for(&finalizers, &uid, aim) else { return Ok(Settled::Unchanged) };
@@ -66,14 +58,14 @@ pub(crate) async fn settle(api: &ApiServer, key: &ObjectKey, known: Known, aim: 
         match lost.code() {
             Some(404) => return Ok(Settled::Gone),
             Some(409 | 422) if round < ROUNDS_MAX => round += 1,
-            Some(403) if matches!(aim, Aim::Release(_)) => return refused(api, key, known.uid, aim, lost).await,
+            Some(403) if matches!(aim, Aim::Release(_)) => return refused(api, key, seen.uid, aim, lost).await,
             _ => return Err(Setback { verb: "patch", failure: lost }),
         }
         if round > 1 {
             sleep(BACKOFF.spread_after(round - 1, random()) / 10).await;
         }
         let now = metadata::read(api, key).await.map_err(|failure| Setback { verb: "get", failure })?;
-        let Some(now) = now.filter(|now| known.uid == 0 || uid_number(&now.uid) == known.uid) else { return Ok(Settled::Gone) };
+        let Some(now) = now.filter(|now| seen.uid == 0 || uid_number(&now.uid) == seen.uid) else { return Ok(Settled::Gone) };
         if now.is_terminating() && matches!(aim, Aim::Guard(_)) {
             return Ok(Settled::Gone);
         }
@@ -101,7 +93,8 @@ mod tests {
     use super::*;
     use crate::api::stub::{Answer, Asked, server};
     use crate::core::object::Kind;
-    use crate::report::patch::Finalizers;
+    use crate::core::object::finalizers::Finalizers;
+    use crate::report::patch::FinalizerSelector;
 
     const UID: &str = "bd24ad0f-0a3e-4a5d-9c3e-5b6c1d1f2a3b";
 
@@ -123,7 +116,7 @@ mod tests {
         })
         .await;
         let ours = Finalizers { name: "kube-projector.dev/x".to_owned(), former: Vec::new() };
-        let known = Known { uid: uid_number(UID), finalizers: Vec::new() };
+        let known = LastSeen { uid: uid_number(UID), finalizers: Vec::new() };
         let result = settle(&api.api, &ObjectKey::new(Kind::Secret, "n", "a"), known, Aim::Guard(&ours)).await;
         let asked = api.asked().into_iter().map(|asked| format!("{} {}", asked.method, asked.body)).collect();
         (result.map_err(|setback| setback.failure.code()), asked)
@@ -167,8 +160,8 @@ mod tests {
             _ => found(),
         })
         .await;
-        let which = Finalizers { name: "kube-projector.dev/x".to_owned(), former: Vec::new() }.to_which();
-        let known = Known { uid: uid_number(UID), finalizers: vec!["kube-projector.dev/x".to_owned()] };
+        let which = FinalizerSelector::Ours(vec!["kube-projector.dev/x".to_owned()]);
+        let known = LastSeen { uid: uid_number(UID), finalizers: vec!["kube-projector.dev/x".to_owned()] };
         let result = settle(&stub.api, &ObjectKey::new(Kind::Secret, "n", "a"), known, Aim::Release(&which)).await;
         result.map_err(|setback| setback.failure.code())
     }

@@ -5,12 +5,12 @@ use tracing::{debug, warn};
 use crate::api::ApiServer;
 use crate::api::metadata::{Collection, Metadata};
 use crate::core::object::ObjectKey;
+use crate::core::object::finalizers::{FinalizerTask, Finalizers};
 use crate::core::object::uid::uid_number;
 use crate::report::finalizers::FinalizerSender;
-use crate::report::patch::Finalizers;
-use crate::report::wishes::Wish;
+use crate::report::patch::FinalizerSelector;
 
-/// Lists every object of the collections by metadata, once, and wishes a release for each orphan.
+/// Lists every object of the collections by metadata, once, and has each orphan released.
 ///
 /// An outage is waited out. A collection that we may not list is skipped: its watch reports that already.
 ///
@@ -24,9 +24,9 @@ pub(crate) async fn sweep(
     collections: &[Collection],
     followed: impl Fn(&ObjectKey, &Metadata) -> bool,
     ours: &Finalizers,
-    wishes: &FinalizerSender,
+    tasks: &FinalizerSender,
 ) {
-    let which = ours.to_which();
+    let which = FinalizerSelector::from(ours);
     for collection in collections {
         let Collection { kind, namespace } = collection;
         let mut pages = collection.pages(api, u32::MAX);
@@ -39,8 +39,8 @@ pub(crate) async fn sweep(
                             continue;
                         }
                         debug!(object = %key, "object carries our finalizer but is not followed");
-                        let (uid, terminating) = (uid_number(&metadata.uid), metadata.is_terminating());
-                        wishes.send(Wish::Release { key, uid, finalizers: metadata.finalizers, terminating });
+                        let terminating = metadata.is_terminating();
+                        tasks.send((key, FinalizerTask::release(uid_number(&metadata.uid), metadata.finalizers, terminating)));
                     }
                 }
                 Ok(None) => break,
@@ -80,9 +80,9 @@ mod tests {
         })
         .await;
         let ours = Finalizers { name: "kube-projector.dev/x".to_owned(), former: vec!["kube-projector.dev/old".to_owned()] };
-        let (wishes, mut writer) = finalizers::writer(stub.api.clone(), ours.clone(), None);
+        let (tasks, mut writer) = finalizers::writer(stub.api.clone(), ours.clone(), None);
         let followed = |_: &ObjectKey, object: &Metadata| object.labels.get("findme").is_some_and(|value| value == "yea");
-        sweep(&stub.api, &Collection::all(&Kind::ALL, &Namespaces::All), followed, &ours, &wishes).await;
+        sweep(&stub.api, &Collection::all(&Kind::ALL, &Namespaces::All), followed, &ours, &tasks).await;
         writer.drain(std::time::Duration::from_secs(20)).await;
         let mut patched: Vec<String> = stub.asked().into_iter().filter(|asked| asked.method == "PATCH").map(|asked| asked.path).collect();
         patched.sort();

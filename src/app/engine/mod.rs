@@ -343,10 +343,10 @@ impl EngineLoop {
         if (outcome.ready || self.ready)
             && !self.swept
             && !engine.store().holds_back()
-            && let (Some(api), Some(wishes)) = (&self.api, self.publisher.wishes())
+            && let (Some(api), Some(finalizers)) = (&self.api, self.publisher.finalizers())
         {
             self.swept = true;
-            sweep(config, api, wishes, tasks);
+            sweep(config, api, finalizers, tasks);
         }
         self.tell_progress(outcome.ready, sources);
         if !outcome.ready || self.ready {

@@ -4,6 +4,7 @@
 //! Payloads have neither `Debug` nor `Display`, so no log line can print one.
 
 pub mod annotations;
+pub mod finalizers;
 pub(crate) mod merge;
 pub mod remote;
 pub mod selector;

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use kube_projector::engine::outcome::Wish;
-
 use super::harness::{FINALIZER, World};
 use super::scenario::thing;
 
@@ -21,12 +19,12 @@ fn handing_over() -> World {
     world.list_all();
     world.settle();
     world.refuses = true;
-    world.wishes.clear();
+    world.finalizer_tasks.clear();
     world
 }
 
 fn released(world: &World) -> usize {
-    world.wishes.iter().filter(|wish| matches!(wish, Wish::Release { key, .. } if *key.name == *"older")).count()
+    world.finalizer_tasks.iter().filter(|(key, task)| task.is_release() && *key.name == *"older").count()
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use kube_projector::core::files::ledger;
 use kube_projector::core::files::project::{FileNames, Rules, Urls};
 use kube_projector::core::files::store::SourceScope;
+use kube_projector::core::object::finalizers::{FinalizerTask, Finalizers};
 use kube_projector::core::object::remote::Arrival;
 use kube_projector::core::object::{Kind, ObjectKey, Payload, SourceEvent, SourceId};
 use kube_projector::core::path::Roots;
@@ -15,7 +16,7 @@ use kube_projector::core::tell::difference::Difference;
 use kube_projector::disk::Disk;
 use kube_projector::disk::ledger::Place;
 use kube_projector::disk::mount::OddMount;
-use kube_projector::engine::outcome::{Change, Finalizers, Note, Outcome, Settings, Wish};
+use kube_projector::engine::outcome::{Change, Note, Outcome, Settings};
 use kube_projector::engine::{self, Engine, FETCH_MAX};
 use kube_projector::source::mailbox::Mailbox;
 use tempfile::TempDir;
@@ -84,7 +85,7 @@ pub struct World {
     pub prune_empty: bool,
     /// Whether objects are guarded by finalizers.
     pub guards: bool,
-    pub wishes: Vec<Wish>,
+    pub finalizer_tasks: Vec<(ObjectKey, FinalizerTask)>,
     wake: Option<Duration>,
     starts: u32,
     version: u64,
@@ -126,7 +127,7 @@ impl World {
             refuses: false,
             prune_empty: true,
             guards: false,
-            wishes: Vec::new(),
+            finalizer_tasks: Vec::new(),
             wake: None,
             starts: 0,
             version: 100,
@@ -287,8 +288,8 @@ impl World {
         self.staging.iter().for_each(|staging| disk.stage_in(staging));
         let scopes = SOURCES.map(|(_, kind)| SourceScope { kind: Some(kind), namespace: None, name: None });
         let store = engine::store(scopes, Order::Oldest, (1, u64::from(self.starts))).keeping(self.kept.clone());
-        let finalizers = self.guards.then(|| Finalizers { name: FINALIZER.to_owned(), former: Vec::new(), adds: true });
-        let settings = Settings { rules, adopt: self.adopt, finalizers, reacts: self.reacts };
+        let finalizers = self.guards.then(|| Finalizers { name: FINALIZER.to_owned(), former: Vec::new() });
+        let settings = Settings { rules, adopt: self.adopt, finalizers, adds_finalizers: true, reacts: self.reacts };
         match Engine::open(disk, place, settings, store) {
             Ok((_, start)) if start.unkeepable => Err("ADOPT cannot be kept".into()),
             opened => opened.map(|(engine, _)| engine).map_err(|error| error.to_string()),
@@ -347,7 +348,7 @@ impl World {
         self.unstaged.extend(outcome.unstaged);
         self.differences.extend(outcome.differences);
         self.changes.extend(outcome.changes);
-        self.wishes.extend(outcome.wishes);
+        self.finalizer_tasks.extend(outcome.finalizer_tasks);
         if outcome.fetch.len() > FETCH_MAX {
             self.list_all();
             return;

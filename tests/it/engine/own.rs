@@ -224,10 +224,10 @@ fn a_guarded_object_is_let_go_when_the_ledger_says_that_its_files_stay() {
     world.put(kept("a", &[("a", "1")]));
     begin(&mut world);
     world.settle();
-    assert_eq!(world.wishes, [], "nothing has to be done before it goes");
+    assert_eq!(world.finalizer_tasks, [], "nothing has to be done before it goes");
     world.end(&kept("a", &[]), vec![FINALIZER.to_owned()]);
     world.settle();
-    assert_eq!(world.wishes.len(), 1, "{:?}", world.wishes);
+    assert_eq!(world.finalizer_tasks.len(), 1, "{:?}", world.finalizer_tasks);
     assert_eq!(world.found(), files(&[("a", "1")]));
 }
 
