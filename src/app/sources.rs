@@ -26,7 +26,7 @@ use crate::source::mailbox::Mailbox;
 use crate::source::manifests;
 use crate::source::manifests::places::{self, Overlap, Written};
 use crate::source::manifests::yaml::ManifestRules;
-use crate::source::scope::{After, Ends, Manner, Scope, Timeouts, Which};
+use crate::source::scope::{After, Channels, Scope, ScopeObjects, Timeouts, WatchOptions};
 use crate::web::Client;
 
 /// Requests that may wait for a source; the engine repeats what does not fit.
@@ -172,7 +172,7 @@ pub(crate) fn groups(config: &Config) -> Vec<SourceId> {
     scopes.iter().filter_map(first).collect()
 }
 
-/// Which objects of a folder of manifests are taken, and how they are read.
+/// ScopeObjects objects of a folder of manifests are taken, and how they are read.
 pub(crate) fn manifest_rules(config: &Config) -> ManifestRules {
     ManifestRules {
         selector: config.selector.clone(),
@@ -247,8 +247,8 @@ impl Sources {
         for (id, Followed { kind, namespace, name }) in (0..).zip(followed(config)) {
             let contact = health.watch(WatchName { kind: Some(kind), namespace: namespace.clone() });
             let which = match (name, &config.selector) {
-                (Some(name), _) => Which::Named(name),
-                (None, Some(selector)) => Which::Labelled { selector: selector.clone(), except: except.clone() },
+                (Some(name), _) => ScopeObjects::Named(name),
+                (None, Some(selector)) => ScopeObjects::Labelled { selector: selector.clone(), except: except.clone() },
                 // Nothing is followed by labels then.
                 (None, None) => continue,
             };
@@ -260,8 +260,8 @@ impl Sources {
             let source = ClusterSource::new(
                 api.clone(),
                 scope,
-                Manner { after, timeouts, give_up: config.list_retry, poll: config.poll },
-                Ends { mailbox: mailbox.clone(), requests, contact },
+                WatchOptions { after, timeouts, give_up: config.list_retry, poll: config.poll },
+                Channels { mailbox: mailbox.clone(), requests, contact },
                 seed,
             );
             tasks.spawn(source.run().boxed());

@@ -22,7 +22,7 @@ use crate::health::{Health, Readiness, WatchName};
 use crate::source::Request;
 use crate::source::cluster::ClusterSource;
 use crate::source::mailbox::Mailbox;
-use crate::source::scope::{After, Ends, Manner, Scope, Timeouts, Which};
+use crate::source::scope::{After, Channels, Scope, ScopeObjects, Timeouts, WatchOptions};
 use crate::tell::runner::Runner;
 use crate::tell::runner::occasions::Occasions;
 
@@ -54,8 +54,8 @@ pub(crate) fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &
     let scope =
         |kind, which| Scope { id: SourceId(0), kind, namespace: Some(exec.namespace.clone()), which, folder_annotation: String::new() };
     let pods_scope =
-        pods.as_ref().map(|pods| scope(Kind::Pod, Which::Labelled { selector: pods.selector.clone(), except: Arc::default() }));
-    let of_type = |secrets: &SecretTrigger| Which::OfType { of_type: secrets.of_type.clone(), selector: secrets.selector.clone() };
+        pods.as_ref().map(|pods| scope(Kind::Pod, ScopeObjects::Labelled { selector: pods.selector.clone(), except: Arc::default() }));
+    let of_type = |secrets: &SecretTrigger| ScopeObjects::OfType { of_type: secrets.of_type.clone(), selector: secrets.selector.clone() };
     let secrets_scope = secrets.as_ref().map(|secrets| scope(Kind::Secret, of_type(secrets)));
     let mailbox = Mailbox::default();
     let mut relist = Vec::new();
@@ -64,10 +64,10 @@ pub(crate) fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &
         let (sender, requests) = mpsc::channel(1);
         relist.push(sender);
         let timeouts = Timeouts { server: config.watch_server_timeout, client: config.watch_client_timeout };
-        let manner = Manner { after: After::Watch, timeouts, give_up: None, poll: config.poll };
-        let ends = Ends { mailbox: mailbox.clone(), requests, contact };
+        let options = WatchOptions { after: After::Watch, timeouts, give_up: None, poll: config.poll };
+        let channels = Channels { mailbox: mailbox.clone(), requests, contact };
         let seed = u32::try_from(random() >> 32).unwrap_or_default();
-        let source = ClusterSource::new(api.clone(), Scope { id: SourceId(id), ..scope }, manner, ends, seed);
+        let source = ClusterSource::new(api.clone(), Scope { id: SourceId(id), ..scope }, options, channels, seed);
         tasks.spawn("that follows what the application is told of", async {
             // A watch never ends by itself.
             let _ = source.run().await;

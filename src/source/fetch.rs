@@ -15,7 +15,7 @@ use crate::core::backoff::Backoff;
 use crate::core::object::{Kind, Object, ObjectKey, SourceEvent, SourceId, Wanted};
 use crate::health::Contact;
 use crate::source::mailbox::Mailbox;
-use crate::source::scope::{Scope, Which};
+use crate::source::scope::{Scope, ScopeObjects};
 
 /// An object that could not be read is not asked for again before this.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(4), longest: Duration::from_secs(60) };
@@ -130,8 +130,8 @@ async fn listed(api: &ApiServer, key: &ObjectKey) -> Result<Option<Box<RawValue>
 fn selected(scope: &Scope, json: &RawValue) -> Option<Object> {
     let (object, labels) = scope.reader().labelled(json.get().as_bytes()).ok()?;
     let taken = match &scope.which {
-        Which::Named(_) => true,
-        Which::Labelled { selector, .. } | Which::OfType { selector, .. } => {
+        ScopeObjects::Named(_) => true,
+        ScopeObjects::Labelled { selector, .. } | ScopeObjects::OfType { selector, .. } => {
             selector.matches(|key| labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str()))
         }
     };

@@ -8,7 +8,6 @@ pub(crate) mod downloads;
 pub(crate) mod fetch;
 pub mod mailbox;
 pub mod manifests;
-pub(crate) mod named;
 pub(crate) mod scope;
 
 /// What the engine asks of a source. Answered by ordinary events, or not at all where the source has nothing to say.

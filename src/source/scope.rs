@@ -24,15 +24,15 @@ pub(crate) struct Scope {
     pub(crate) kind: Kind,
     /// The namespace; none for the whole cluster.
     pub(crate) namespace: Option<String>,
-    /// Which of them.
-    pub(crate) which: Which,
+    /// ScopeObjects of them.
+    pub(crate) which: ScopeObjects,
     /// FOLDER_ANNOTATION.
     pub(crate) folder_annotation: String,
 }
 
-/// Which objects of a kind and namespace.
+/// ScopeObjects objects of a kind and namespace.
 #[derive(Clone)]
-pub(crate) enum Which {
+pub(crate) enum ScopeObjects {
     /// The one of this name, whatever its labels.
     Named(String),
     /// Those that carry labels.
@@ -55,8 +55,8 @@ impl Scope {
     /// The name of the only object, where there is one.
     pub(crate) fn name(&self) -> Option<&str> {
         match &self.which {
-            Which::Named(name) => Some(name),
-            Which::Labelled { .. } | Which::OfType { .. } => None,
+            ScopeObjects::Named(name) => Some(name),
+            ScopeObjects::Labelled { .. } | ScopeObjects::OfType { .. } => None,
         }
     }
 
@@ -68,9 +68,9 @@ impl Scope {
     /// The rights that it lives on, for people.
     pub(crate) fn rights(&self) -> &'static str {
         match (&self.which, self.kind) {
-            (Which::OfType { .. }, _) | (_, Kind::Pod) => "the service account needs list and watch (rbac/exec.yaml)",
-            (Which::Named(_), _) => "the service account needs get and watch for this name (rbac/)",
-            (Which::Labelled { .. }, _) => "the service account needs get, list and watch (rbac/)",
+            (ScopeObjects::OfType { .. }, _) | (_, Kind::Pod) => "the service account needs list and watch (rbac/exec.yaml)",
+            (ScopeObjects::Named(_), _) => "the service account needs get and watch for this name (rbac/)",
+            (ScopeObjects::Labelled { .. }, _) => "the service account needs get, list and watch (rbac/)",
         }
     }
 
@@ -88,17 +88,17 @@ impl Scope {
     pub(crate) fn selection(&self) -> ListParams {
         let all = ListParams::default();
         match &self.which {
-            Which::Named(name) => all.fields(&format!("metadata.name={name}")),
-            Which::Labelled { selector, .. } => all.labels(&selector.to_string()),
-            Which::OfType { of_type, selector } => all.labels(&selector.to_string()).fields(&format!("type={of_type}")),
+            ScopeObjects::Named(name) => all.fields(&format!("metadata.name={name}")),
+            ScopeObjects::Labelled { selector, .. } => all.labels(&selector.to_string()),
+            ScopeObjects::OfType { of_type, selector } => all.labels(&selector.to_string()).fields(&format!("type={of_type}")),
         }
     }
 
     /// Whether an object that the server lists here is this source's to tell of.
     pub(crate) fn takes(&self, key: &ObjectKey) -> bool {
         match &self.which {
-            Which::Named(_) | Which::OfType { .. } => true,
-            Which::Labelled { except, .. } => !except.contains(key),
+            ScopeObjects::Named(_) | ScopeObjects::OfType { .. } => true,
+            ScopeObjects::Labelled { except, .. } => !except.contains(key),
         }
     }
 }
@@ -125,7 +125,7 @@ pub(crate) struct Timeouts {
 
 /// How a source goes on, and for how long it waits.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Manner {
+pub(crate) struct WatchOptions {
     /// What follows a complete list.
     pub(crate) after: After,
     /// Deadlines of a watch.
@@ -137,7 +137,7 @@ pub(crate) struct Manner {
 }
 
 /// What connects a source with the rest.
-pub(crate) struct Ends {
+pub(crate) struct Channels {
     /// Where its events go.
     pub(crate) mailbox: Mailbox,
     /// Where the engine asks.

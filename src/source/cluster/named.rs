@@ -7,78 +7,64 @@ use tokio::time::timeout;
 use crate::api::ApiServer;
 use crate::api::failure::Failure;
 use crate::core::object::{Object, SourceEvent};
-use crate::health::{Contact, WatchState};
+use crate::health::WatchState;
+use crate::source::cluster::ClusterSource;
 use crate::source::fetch::json_of;
-use crate::source::mailbox::Mailbox;
-use crate::source::scope::Scope;
+use crate::source::scope::{After, Scope};
 
-/// How late a reading may be before the source counts as stuck.
-const SLACK: Duration = Duration::from_secs(30);
+/// A reading may take so long.
+const WITHIN: Duration = Duration::from_secs(30);
 
-/// Reads the object of a scope with a name.
-///
-/// # Errors
-/// [`Failure`]; an object that is not there is none.
-pub(crate) async fn read(api: &ApiServer, scope: &Scope, name: &str) -> Result<Option<Object>, Failure> {
-    let namespace = scope.namespace.as_deref().unwrap_or_default();
-    let Some(json) = json_of(api, scope.kind, namespace, name).await? else { return Ok(None) };
-    scope.reader().object(json.get().as_bytes()).map(Some).map_err(|_| Failure::Decode { what: "the object", line: 0, column: 0 })
-}
-
-/// What a reading needs.
-pub(crate) struct Reading<'a> {
-    /// The server.
-    pub(crate) api: &'a ApiServer,
-    /// What is read; it has a name.
-    pub(crate) scope: &'a Scope,
-    /// Where it goes.
-    pub(crate) mailbox: &'a Mailbox,
-    /// Where it is told how that went.
-    pub(crate) contact: &'a Contact,
-    /// The number of the list that it makes.
-    pub(crate) generation: u32,
-}
-
-impl Reading<'_> {
-    /// Reads once: a complete list of one object or none.
+impl ClusterSource {
+    /// Reads the one object by its name, because more was refused: a complete list of one object or none.
     ///
     /// # Errors
     /// What went wrong. A refusal is told as one.
-    pub(crate) async fn once(self) -> Result<(), Failure> {
-        let Self { api, scope, mailbox, contact, generation } = self;
-        let (source, name) = (scope.id, scope.name().unwrap_or_default());
-        contact.expect_within(SLACK * 2);
-        let found = match timeout(SLACK, read(api, scope, name)).await {
-            Ok(found) => found,
-            Err(_) => Err(Failure::Timeout { what: "answer", limit: SLACK }),
-        };
+    pub(super) async fn read_by_name(&mut self) -> Result<(), Failure> {
+        let (source, generation) = (self.scope.id, self.machine.skip_generation());
+        if !std::mem::replace(&mut self.reads_by_name, true) {
+            tracing::info!(kind = %self.scope.kind, namespace = self.scope.shown(), name = self.scope.name(), "may neither list nor watch: read by name again and again");
+        }
+        self.contact.expect_within(WITHIN * 2);
+        let found = timeout(WITHIN, read(&self.api, &self.scope, self.scope.name().unwrap_or_default())).await;
+        let found = found.unwrap_or(Err(Failure::Timeout { what: "answer", limit: WITHIN }));
         match found {
             Ok(object) => {
-                contact.contacted();
-                mailbox.push(SourceEvent::ListBegin { source, generation, consistent: true });
+                self.contact.contacted();
+                self.mailbox.push(SourceEvent::ListBegin { source, generation, consistent: true });
                 if let Some(object) = object {
                     let event = SourceEvent::Apply { source, generation, object: Box::new(object) };
-                    contact.waiting();
-                    mailbox.has_room(event.payload_bytes()).await;
-                    mailbox.push(event);
+                    self.contact.waiting();
+                    self.mailbox.has_room(event.payload_bytes()).await;
+                    self.mailbox.push(event);
                 }
-                mailbox.push(SourceEvent::ListEnd { source, generation });
-                contact.state(WatchState::Watching);
+                self.mailbox.push(SourceEvent::ListEnd { source, generation });
+                self.contact.state(WatchState::Watching);
                 Ok(())
             }
             Err(failure) => {
-                if failure.code().is_some() {
-                    contact.contacted();
+                let (code, is_refused) = (failure.code(), failure.code() == Some(403));
+                if code.is_some() {
+                    self.contact.contacted();
                 }
-                contact.error(failure.to_string());
-                if failure.code() == Some(403) {
-                    contact.state(WatchState::Refused);
-                    mailbox.push(SourceEvent::Refused { source });
+                self.contact.error(failure.to_string());
+                if is_refused {
+                    self.contact.state(WatchState::Refused);
+                }
+                if is_refused || self.options.after == After::End {
+                    self.mailbox.push(SourceEvent::Refused { source });
                 }
                 Err(failure)
             }
         }
     }
+}
+
+/// Reads the object of a scope with a name; an object that is not there is no error.
+async fn read(api: &ApiServer, scope: &Scope, name: &str) -> Result<Option<Object>, Failure> {
+    let namespace = scope.namespace.as_deref().unwrap_or_default();
+    let Some(json) = json_of(api, scope.kind, namespace, name).await? else { return Ok(None) };
+    scope.reader().object(json.get().as_bytes()).map(Some).map_err(|_| Failure::Decode { what: "the object", line: 0, column: 0 })
 }
 
 #[cfg(test)]
@@ -94,7 +80,8 @@ mod tests {
     use crate::core::object::{Kind, SourceId};
     use crate::health::{Health, WatchName};
     use crate::source::cluster::ClusterSource;
-    use crate::source::scope::{After, Ends, Manner, Timeouts, Which};
+    use crate::source::mailbox::Mailbox;
+    use crate::source::scope::{Channels, ScopeObjects, Timeouts, WatchOptions};
 
     /// The first events of a source that follows one object by its name; `answer` gets the number of the request.
     async fn events(count: usize, answer: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> Vec<String> {
@@ -104,16 +91,20 @@ mod tests {
             id: SourceId(0),
             kind: Kind::ConfigMap,
             namespace: Some("n".into()),
-            which: Which::Named("a".into()),
+            which: ScopeObjects::Named("a".into()),
             folder_annotation: String::new(),
         };
         let (mailbox, (_relist, requests)) = (Mailbox::default(), mpsc::channel(1));
         let contact = Health::new(None).watch(WatchName { kind: None, namespace: None });
         let day = Duration::from_secs(86_400);
-        let manner =
-            Manner { after: After::Watch, timeouts: Timeouts { server: day, client: day }, give_up: None, poll: Duration::from_millis(1) };
-        let ends = Ends { mailbox: mailbox.clone(), requests, contact };
-        let task = tokio::spawn(ClusterSource::new(stub.api.clone(), scope, manner, ends, 0).run());
+        let options = WatchOptions {
+            after: After::Watch,
+            timeouts: Timeouts { server: day, client: day },
+            give_up: None,
+            poll: Duration::from_millis(1),
+        };
+        let channels = Channels { mailbox: mailbox.clone(), requests, contact };
+        let task = tokio::spawn(ClusterSource::new(stub.api.clone(), scope, options, channels, 0).run());
         let mut seen = Vec::new();
         while seen.len() < count {
             tokio::time::timeout(Duration::from_secs(20), mailbox.arrived()).await.expect("in time: enough events");
