@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use kube::core::Status;
 
-use crate::core::retry;
+use crate::web::body::retry_after;
 
 /// Why one request failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -129,34 +129,9 @@ fn status_reason(body: &[u8]) -> String {
     if is_word { status.reason } else { String::new() }
 }
 
-/// See [`retry::retry_after`].
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    retry::retry_after(headers.get(http::header::RETRY_AFTER)?.to_str().ok()?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn retry_after_is_capped_and_garbage_ignored() {
-        let table = [
-            ("1", Some(1)),
-            ("30", Some(30)),
-            ("86400", Some(30)),
-            ("99999999999999999999999", Some(30)),
-            ("-1", None),
-            ("soon", None),
-            ("", None),
-            ("Wed, 21 Oct 2026 07:28:00 GMT", None),
-        ];
-        for (value, expected) in table {
-            let mut headers = HeaderMap::new();
-            headers.insert(http::header::RETRY_AFTER, value.parse().expect("a header"));
-            assert_eq!(retry_after(&headers), expected.map(Duration::from_secs), "{value:?}");
-        }
-        assert_eq!(retry_after(&HeaderMap::new()), None);
-    }
 
     #[test]
     fn only_one_word_of_a_body_is_kept() {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{Context, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use tokio::runtime::Handle;
 
 use crate::api::ApiError;
@@ -109,10 +109,14 @@ fn resolve(config: &mut Kubeconfig, folder: &Path) {
     }
 }
 
+/// The context that is current.
+fn current(config: &Kubeconfig) -> Option<&Context> {
+    config.contexts.iter().find(|known| Some(&known.name) == config.current_context.as_ref())?.context.as_ref()
+}
+
 /// Files that will be read for the current context, and the keys that name them. That of a token may come later.
 fn named(config: &Kubeconfig) -> Vec<(&'static str, String)> {
-    let context = config.contexts.iter().find(|known| Some(&known.name) == config.current_context.as_ref());
-    let Some(context) = context.and_then(|known| known.context.as_ref()) else { return Vec::new() };
+    let Some(context) = current(config) else { return Vec::new() };
     let cluster = config.clusters.iter().find(|known| known.name == context.cluster).and_then(|known| known.cluster.as_ref());
     let user = config.auth_infos.iter().find(|known| Some(&known.name) == context.user.as_ref());
     let user = user.and_then(|known| known.auth_info.as_ref());
@@ -129,9 +133,8 @@ fn named(config: &Kubeconfig) -> Vec<(&'static str, String)> {
 
 /// The proxy of the cluster that the context of a kubeconfig names.
 fn take_proxy(kubeconfig: &mut Kubeconfig) -> Option<String> {
-    let current = kubeconfig.current_context.as_ref()?;
-    let context = kubeconfig.contexts.iter().find(|context| context.name == *current)?.context.as_ref()?;
-    let cluster = kubeconfig.clusters.iter_mut().find(|cluster| cluster.name == context.cluster)?.cluster.as_mut()?;
+    let name = current(kubeconfig)?.cluster.clone();
+    let cluster = kubeconfig.clusters.iter_mut().find(|cluster| cluster.name == name)?.cluster.as_mut()?;
     cluster.proxy_url.take().filter(|proxy| !proxy.is_empty())
 }
 
@@ -141,10 +144,7 @@ pub fn context_namespace(kubeconfig: &Path) -> Option<String> {
     if parts(kubeconfig).any(|part| aside::is_descriptor(&part)) {
         return None;
     }
-    let read = merged(kubeconfig).ok()?;
-    let name = read.current_context?;
-    let context = read.contexts.into_iter().find(|context| context.name == name)?.context?;
-    context.namespace.filter(|namespace| !namespace.is_empty())
+    current(&merged(kubeconfig).ok()?)?.namespace.clone().filter(|namespace| !namespace.is_empty())
 }
 
 #[cfg(test)]

@@ -51,14 +51,9 @@ pub(crate) struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    /// A listing of objects that begins with the first page.
-    pub(crate) fn of_objects(api: &'a ApiServer, collection: Request, params: ListParams, paging: Paging) -> Self {
-        Self { api, request: Request::list, collection, params, paging, is_over: false }
-    }
-
-    /// A listing of objects' metadata that begins with the first page.
-    pub(crate) fn of_metadata(api: &'a ApiServer, collection: Request, paging: Paging) -> Self {
-        Self { api, request: Request::list_metadata, collection, params: ListParams::default(), paging, is_over: false }
+    /// A listing that begins with the first page; `request` asks for whole objects, or for their metadata.
+    pub(crate) const fn new(api: &'a ApiServer, request: Build, collection: Request, params: ListParams, paging: Paging) -> Self {
+        Self { api, request, collection, params, paging, is_over: false }
     }
 
     /// The next page, each object as `read` makes of its JSON; `None` after the last. A listing that expires begins again, so an

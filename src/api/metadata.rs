@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use kube::api::{GetParams, Patch, PatchParams};
+use kube::api::{GetParams, ListParams, Patch, PatchParams};
+use kube::core::Request;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -89,7 +90,8 @@ impl Collection {
     /// Lists it by metadata. A page is asked for so often while the API server is out of order.
     pub(crate) fn pages<'a>(&self, api: &'a ApiServer, tries: u32) -> Pages<'a> {
         let paging = Paging { objects: 500, bytes_max: PAGE_BYTES_MAX, tries, restarts: 3 };
-        Pages::of_metadata(api, objects(self.kind, self.namespace.as_deref()), paging)
+        let collection = objects(self.kind, self.namespace.as_deref());
+        Pages::new(api, Request::list_metadata, collection, ListParams::default(), paging)
     }
 }
 

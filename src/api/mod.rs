@@ -193,11 +193,6 @@ impl ApiServer {
         }
     }
 
-    /// The uid of that pod.
-    pub(crate) fn pod_uid(&self) -> Option<String> {
-        self.pod().map(|pod| pod.uid)
-    }
-
     /// Sends a request and returns once a successful answer has begun; its body has no deadline.
     ///
     /// # Errors
@@ -241,15 +236,7 @@ impl ApiServer {
     /// # Errors
     /// As [`ApiServer::open`], and answers that are late, too large or not a `T`.
     pub(crate) async fn call<T: DeserializeOwned>(&self, request: Request<Vec<u8>>) -> Result<T, Failure> {
-        self.call_within(request, BODY_BYTES_MAX).await
-    }
-
-    /// As [`ApiServer::call`] with another limit on the answer.
-    ///
-    /// # Errors
-    /// As [`ApiServer::call`].
-    pub(crate) async fn call_within<T: DeserializeOwned>(&self, request: Request<Vec<u8>>, limit_bytes: usize) -> Result<T, Failure> {
-        let body = self.body_within(request, limit_bytes).await?;
+        let body = self.body_within(request, BODY_BYTES_MAX).await?;
         serde_json::from_slice(&body).map_err(|error| Failure::from_decoder("the answer", &error))
     }
 
@@ -264,7 +251,7 @@ impl ApiServer {
         }
     }
 
-    /// As [`ApiServer::call_within`], but gives the bytes.
+    /// As [`ApiServer::call`] with another limit on the answer, of which it gives the bytes.
     ///
     /// # Errors
     /// As [`ApiServer::call`], but for the form of the answer.

@@ -5,7 +5,7 @@ use memchr::memchr2;
 /// Takes the body in chunks and gives back items, each as its own JSON text; keeps the rest as the envelope.
 #[derive(Default)]
 pub(crate) struct Splitter {
-    mode: Mode,
+    part: Part,
     /// The item, or the envelope's text so far without its items.
     item: Vec<u8>,
     envelope: Vec<u8>,
@@ -17,7 +17,7 @@ pub(crate) struct Splitter {
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+enum Part {
     #[default]
     Envelope,
     Items,
@@ -30,6 +30,12 @@ const LARGEST: usize = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 #[error("a list item exceeds {LARGEST} bytes")]
 pub(crate) struct TooLarge;
+
+impl From<TooLarge> for String {
+    fn from(error: TooLarge) -> Self {
+        error.to_string()
+    }
+}
 
 impl Splitter {
     /// Takes the next chunk; `found` gets each item that it completes.
@@ -64,17 +70,17 @@ impl Splitter {
             self.escape = !self.escape && byte == b'\\';
             return Ok(self.keep(&[byte])?);
         }
-        match (self.mode, byte) {
-            (Mode::Envelope, b'[') if self.depth == 1 && self.follows_items() => {
-                (self.mode, self.depth) = (Mode::Items, 0);
+        match (self.part, byte) {
+            (Part::Envelope, b'[') if self.depth == 1 && self.follows_items() => {
+                (self.part, self.depth) = (Part::Items, 0);
                 self.envelope.extend(b"[]");
                 return Ok(());
             }
-            (Mode::Items, b']') if self.depth == 0 => {
-                (self.mode, self.depth) = (Mode::Envelope, 1);
+            (Part::Items, b']') if self.depth == 0 => {
+                (self.part, self.depth) = (Part::Envelope, 1);
                 return Ok(());
             }
-            (Mode::Items, b',' | b' ' | b'\n' | b'\r' | b'\t') if self.depth == 0 => return Ok(()),
+            (Part::Items, b',' | b' ' | b'\n' | b'\r' | b'\t') if self.depth == 0 => return Ok(()),
             _ => {}
         }
         if byte == b'"' {
@@ -87,7 +93,7 @@ impl Splitter {
             b'}' | b']' => self.depth = self.depth.saturating_sub(1),
             _ => return Ok(()),
         }
-        if self.mode == Mode::Items && self.depth == 0 {
+        if self.part == Part::Items && self.depth == 0 {
             found(&self.item)?;
             self.item.clear();
             self.item.shrink_to(64 << 10);
@@ -101,7 +107,7 @@ impl Splitter {
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {
-        let into = if self.mode == Mode::Items { &mut self.item } else { &mut self.envelope };
+        let into = if self.part == Part::Items { &mut self.item } else { &mut self.envelope };
         if into.len() + bytes.len() > LARGEST {
             return Err(TooLarge);
         }

@@ -85,9 +85,9 @@ async fn unauthorized_is_tried_once_more_with_a_new_token() {
 async fn answer_beyond_the_limit_is_refused() {
     let stub = server(|_: &Asked| Answer::json(200, &json!({"x": "y".repeat(1000)}))).await;
     let request = || get("/");
-    let failure = stub.api.call_within::<Value>(request(), 999).await.expect_err("too large");
+    let failure = stub.api.body_within(request(), 999).await.expect_err("too large");
     assert_eq!(failure, Failure::TooLarge { limit_bytes: 999 });
-    stub.api.call_within::<Value>(request(), 2000).await.expect("small enough");
+    stub.api.body_within(request(), 2000).await.expect("small enough");
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
         }
         _ => {
             let publisher = Publisher::new(&config, events, status.as_ref().and_then(|status| status.finalizers.clone()));
-            let pod = api.as_ref().and_then(ApiServer::pod_uid);
+            let pod = api.as_ref().and_then(ApiServer::pod).map(|pod| pod.uid);
             let engine = EngineLoop::new(&config, pod, Servers { api: api.clone(), web }, health.clone(), publisher)?;
             let engine = engine.with_child(child.as_ref().map(child::Child::handle));
             engine.run(&config, &mut shutdown, &mut tasks).await

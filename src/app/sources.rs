@@ -12,7 +12,6 @@ use tokio::task::{JoinError, JoinSet};
 use crate::api::ApiServer;
 use crate::aside;
 use crate::config::{Config, LedgerPlace, Method, ObjectSource};
-use crate::core::backoff::random;
 use crate::core::discretion::Discretion;
 use crate::core::files::store::{SourceScope, Store};
 use crate::core::object::{Kind, NamedObject, ObjectKey, SourceId, Wanted};
@@ -26,7 +25,7 @@ use crate::source::mailbox::Mailbox;
 use crate::source::manifests;
 use crate::source::manifests::places::{self, Overlap, Written};
 use crate::source::manifests::yaml::ManifestRules;
-use crate::source::scope::{After, Channels, Scope, ScopeObjects, Timeouts, WatchOptions};
+use crate::source::scope::{After, Channels, Scope, ScopeObjects, WatchOptions};
 use crate::web::Client;
 
 /// Requests that may wait for a source; the engine repeats what does not fit.
@@ -183,6 +182,17 @@ pub(crate) fn manifest_rules(config: &Config) -> ManifestRules {
     }
 }
 
+/// How a source is watched for ever.
+pub(crate) fn watch_options(config: &Config) -> WatchOptions {
+    WatchOptions {
+        after: After::Watch,
+        server_timeout: config.watch_server_timeout,
+        client_timeout: config.watch_client_timeout,
+        give_up: None,
+        poll: config.poll,
+    }
+}
+
 impl Sources {
     /// Starts every source. `once` ends them after their first complete list whatever METHOD says.
     pub(crate) fn start(config: &Config, api: Option<ApiServer>, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
@@ -241,7 +251,6 @@ impl Sources {
             Method::Watch => After::Watch,
             Method::Sleep(pause) => After::Sleep(pause),
         };
-        let timeouts = Timeouts { server: config.watch_server_timeout, client: config.watch_client_timeout };
         let (mut relist, mut tasks, mut scopes) = (Vec::new(), JoinSet::new(), Vec::new());
         let except: Arc<[ObjectKey]> = config.objects.as_slice().into();
         for (id, Followed { kind, namespace, name }) in (0..).zip(followed(config)) {
@@ -256,13 +265,11 @@ impl Sources {
             scopes.push((scope.clone(), contact.clone()));
             let (sender, requests) = mpsc::channel(4);
             relist.push((SourceId(id), sender));
-            let seed = u32::try_from(random() >> 32).unwrap_or_default();
             let source = ClusterSource::new(
                 api.clone(),
                 scope,
-                WatchOptions { after, timeouts, give_up: config.list_retry, poll: config.poll },
+                WatchOptions { after, give_up: config.list_retry, ..watch_options(config) },
                 Channels { mailbox: mailbox.clone(), requests, contact },
-                seed,
             );
             tasks.spawn(source.run().boxed());
         }

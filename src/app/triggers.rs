@@ -10,6 +10,7 @@ use crate::api::ApiServer;
 use crate::app::Tasks;
 use crate::app::engine::{Ended, GRACE, LOOK, RUNNER_ENDED, SLACK};
 use crate::app::shutdown::Shutdown;
+use crate::app::sources;
 use crate::app::told::{self, Keeper};
 use crate::config::Config;
 use crate::config::read::exec::ExecSettings;
@@ -22,7 +23,7 @@ use crate::health::{Health, Readiness, WatchName};
 use crate::source::Request;
 use crate::source::cluster::ClusterSource;
 use crate::source::mailbox::Mailbox;
-use crate::source::scope::{After, Channels, Scope, ScopeObjects, Timeouts, WatchOptions};
+use crate::source::scope::{Channels, Scope, ScopeObjects};
 use crate::tell::runner::Runner;
 use crate::tell::runner::occasions::Occasions;
 
@@ -63,11 +64,8 @@ pub(crate) fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &
         let contact = health.watch(WatchName { kind: Some(scope.kind), namespace: scope.namespace.clone() });
         let (sender, requests) = mpsc::channel(1);
         relist.push(sender);
-        let timeouts = Timeouts { server: config.watch_server_timeout, client: config.watch_client_timeout };
-        let options = WatchOptions { after: After::Watch, timeouts, give_up: None, poll: config.poll };
         let channels = Channels { mailbox: mailbox.clone(), requests, contact };
-        let seed = u32::try_from(random() >> 32).unwrap_or_default();
-        let source = ClusterSource::new(api.clone(), Scope { id: SourceId(id), ..scope }, options, channels, seed);
+        let source = ClusterSource::new(api.clone(), Scope { id: SourceId(id), ..scope }, sources::watch_options(config), channels);
         tasks.spawn("that follows what the application is told of", async {
             // A watch never ends by itself.
             let _ = source.run().await;

@@ -48,7 +48,7 @@ pub async fn plan(config: Config, output: OutputFormat) -> anyhow::Result<ExitCo
         ObjectSource::Cluster { kubeconfig } => Some(ApiServer::connect(kubeconfig.as_deref(), config.verify).await?),
         ObjectSource::Manifests(_) => None,
     };
-    let place = place(&config, api.as_ref().and_then(ApiServer::pod_uid));
+    let place = place(&config, api.as_ref().and_then(ApiServer::pod).map(|pod| pod.uid));
     let mut preview = app::preview(&config, &place, held);
     let (mailbox, health) = (Mailbox::default(), Health::new(None));
     let mut sources = Sources::start(&config, api, &mailbox, &health, true);

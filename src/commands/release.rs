@@ -7,7 +7,7 @@ use crate::api::metadata::Collection;
 use crate::commands::say;
 use crate::config::read::release::{Release, ReleaseScope};
 use crate::report::patch::FinalizerSelector;
-use crate::report::release::{Mode, release as strip};
+use crate::report::release::{ReleaseMode, release as strip};
 
 /// Releases, and says what became of each object that could not be.
 ///
@@ -15,11 +15,8 @@ use crate::report::release::{Mode, release as strip};
 /// No usable API server.
 pub async fn release(settings: Release, dry_run: bool) -> anyhow::Result<ExitCode> {
     let api = ApiServer::connect(settings.kubeconfig.as_deref(), settings.verify).await?;
-    let which = match settings.scope {
-        ReleaseScope::Deployment => FinalizerSelector::Ours(settings.names.clone()),
-        ReleaseScope::Domain => FinalizerSelector::Domain(settings.names.clone()),
-    };
-    let mode = if dry_run { Mode::DryRun } else { Mode::Apply };
+    let which = FinalizerSelector { names: settings.names.clone(), whole_domain: settings.scope == ReleaseScope::Domain };
+    let mode = if dry_run { ReleaseMode::DryRun } else { ReleaseMode::Apply };
     let released = strip(&api, &Collection::all(&settings.kinds, &settings.namespaces), &which, mode).await;
     for (object, error) in &released.failed {
         say(&format!("FAILED    {object}: {error}"));

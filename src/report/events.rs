@@ -115,14 +115,13 @@ pub(crate) struct EventWriter {
     buckets: Buckets,
     /// Namespaces in which we may not write.
     muted: Refusals<Arc<str>>,
-    warned: bool,
 }
 
 /// A writer and the way to send it reports. `instance` tells replicas apart, see [`instance_name`].
 pub(crate) fn writer(api: ApiServer, instance: String) -> (EventSender, EventWriter) {
     let queue = Arc::new(Queue { state: Mutex::default(), changed: Notify::new() });
     let (series, buckets) = (Series::default(), Buckets::default());
-    (EventSender(Arc::clone(&queue)), EventWriter { api, instance, queue, series, buckets, muted: Refusals::default(), warned: false })
+    (EventSender(Arc::clone(&queue)), EventWriter { api, instance, queue, series, buckets, muted: Refusals::default() })
 }
 
 /// A `reportingInstance` that the API server takes: the host's name, which is the pod's in a pod.
@@ -227,8 +226,7 @@ impl EventWriter {
     }
 
     fn refuse(&mut self, verb: &'static str, key: &ObjectKey) {
-        self.muted.note(key.namespace.clone(), Instant::now());
-        if !std::mem::replace(&mut self.warned, true) {
+        if self.muted.note(key.namespace.clone(), Instant::now()) {
             warn!(
                 verb, resource = "events.events.k8s.io", namespace = %key.namespace,
                 "may not write Events: grant the verb or set EVENT_LOGGING=false; files are kept up to date all the same"

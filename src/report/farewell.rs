@@ -16,7 +16,7 @@ use crate::api::failure::Failure;
 use crate::api::metadata::{Bare, Collection};
 use crate::core::object::{Kind, Namespaces};
 use crate::report::patch::FinalizerSelector;
-use crate::report::release::{Mode, release};
+use crate::report::release::{ReleaseMode, release};
 
 /// Between two looks for objects that still carry our finalizer.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -51,7 +51,7 @@ impl Home {
         let collections = Collection::all(&self.kinds, &Namespaces::Only(vec![self.namespace.clone()]));
         let (mut released, mut quiet) = (0, 0);
         loop {
-            let look = release(api, &collections, &self.which, Mode::Apply).await;
+            let look = release(api, &collections, &self.which, ReleaseMode::Apply).await;
             released += look.released.len();
             quiet = if look.found.is_empty() && look.is_complete() { quiet + 1 } else { 0 };
             if quiet == 2 {
@@ -75,7 +75,7 @@ mod tests {
     use crate::api::stub::{Answer, Asked, server};
 
     fn home() -> Home {
-        let which = FinalizerSelector::Ours(vec!["kube-projector.dev/x".to_owned()]);
+        let which = FinalizerSelector { names: vec!["kube-projector.dev/x".to_owned()], whole_domain: false };
         Home { namespace: "n".to_owned(), kinds: vec![Kind::ConfigMap], which }
     }
 

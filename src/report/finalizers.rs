@@ -3,7 +3,7 @@
 //! State, not events: the latest task per object counts, so this may be slow, retried or refused without harm to the
 //! files. Owns all finalizer patches of a running projector; never decides which object is task.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,7 +64,6 @@ pub(crate) struct FinalizerWriter {
     later: Schedule<ObjectKey, FinalizerTask, Instant>,
     /// Where we may not patch.
     forbidden: Refusals<(Kind, Arc<str>)>,
-    warned: bool,
     outages: u32,
     paused_until: Option<Instant>,
 }
@@ -83,7 +82,6 @@ pub(crate) fn writer(api: ApiServer, ours: Finalizers, events: Option<EventSende
         blocked: HashMap::new(),
         later: Schedule::default(),
         forbidden: Refusals::default(),
-        warned: false,
         outages: 0,
         paused_until: None,
     };
@@ -139,9 +137,8 @@ impl FinalizerWriter {
         let mut tasks: HashMap<ObjectKey, FinalizerTask> = later.iter().map(|(key, task)| (key.clone(), task.clone())).collect();
         tasks.extend(std::mem::take(&mut self.blocked));
         tasks.extend(std::iter::from_fn(|| self.inbox.take()));
-        let busy: HashSet<&ObjectKey> = self.busy.iter().filter(|&(_, &release)| release).map(|(key, _)| key).collect();
-        let mut releases: Vec<(ObjectKey, FinalizerTask)> =
-            tasks.into_iter().filter(|(key, task)| task.is_release() && !busy.contains(key)).collect();
+        tasks.retain(|key, task| task.is_release() && self.busy.get(key) != Some(&true));
+        let mut releases: Vec<(ObjectKey, FinalizerTask)> = tasks.into_iter().collect();
         releases.sort_by_key(|(_, task)| task.verb != FinalizerVerb::ReleaseTerminating);
         releases.into()
     }
@@ -195,40 +192,35 @@ impl FinalizerWriter {
         // There is a newer task: this one is not tried again.
         let is_over = newer.is_some();
         let newer = newer.and_then(|newer| self.still_to_do(newer, &task, &result));
-        match result {
+        let again = match result {
             Ok(settled) => {
                 self.outages = 0;
                 if settled == Settled::Changed && self.forbidden.lift(&(key.kind, key.namespace.clone())) {
                     info!(resource = key.kind.plural(), namespace = %key.namespace, "finalizers can be patched now");
                 }
                 self.report(&key, &task, settled);
+                None
             }
             Err(Setback { verb, failure }) if failure.code() == Some(403) => {
                 self.refuse(verb, &key, now);
-                if !is_over {
-                    self.later.set(key.clone(), now + LEFT_ALONE, task);
-                }
-            }
-            Err(Setback { failure, .. }) if failure.is_outage() => {
-                self.outages = self.outages.saturating_add(1);
-                let pause = failure.retry_after().unwrap_or_else(|| BACKOFF.spread_after(self.outages, random()));
-                debug!(object = %key, %failure, ?pause, "finalizer patch failed, trying again");
-                self.paused_until = Some(now + pause);
-                if !is_over {
-                    self.inbox.put_back(key.clone(), task);
-                }
+                Some(now + LEFT_ALONE)
             }
             Err(Setback { failure, .. }) => {
-                task.failures = task.failures.saturating_add(1);
-                let pause = BACKOFF.spread_after(task.failures, random());
+                let failures = if failure.is_outage() { &mut self.outages } else { &mut task.failures };
+                *failures = failures.saturating_add(1);
+                let pause = BACKOFF.spread_after(*failures, random());
+                let pause = failure.retry_after().filter(|_| failure.is_outage()).unwrap_or(pause);
                 debug!(object = %key, %failure, ?pause, "finalizer patch failed, trying again");
-                if !is_over {
-                    self.later.set(key.clone(), now + pause, task);
+                if failure.is_outage() {
+                    self.paused_until = Some(now + pause);
                 }
+                Some(now + pause)
             }
-        }
-        if let Some(newer) = newer {
-            self.inbox.put_back(key, newer);
+        };
+        match (newer, again) {
+            (Some(newer), _) => self.inbox.put_back(key, newer),
+            (None, Some(at)) if !is_over => self.later.set(key, at, task),
+            (None, _) => {}
         }
     }
 
@@ -248,8 +240,7 @@ impl FinalizerWriter {
 
     /// One warning per process: the files are what matters, and they work.
     fn refuse(&mut self, verb: &str, key: &ObjectKey, now: Instant) {
-        self.forbidden.note((key.kind, key.namespace.clone()), now);
-        if !std::mem::replace(&mut self.warned, true) {
+        if self.forbidden.note((key.kind, key.namespace.clone()), now) {
             warn!(
                 verb, resource = key.kind.plural(), namespace = %key.namespace,
                 "may not set finalizers: grant the verb or set FINALIZERS=false; files are kept up to date all the same"

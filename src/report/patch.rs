@@ -5,26 +5,24 @@
 
 use serde_json::{Value, json};
 
+use crate::config::FINALIZER_DOMAIN;
 use crate::core::object::finalizers::Finalizers;
-
-/// Names under this domain are ours, whichever deployment put them there.
-pub(crate) const DOMAIN: &str = "kube-projector.dev/";
 
 const LIST: &str = "/metadata/finalizers";
 
-/// FinalizerSelector finalizers are taken off.
+/// Which finalizers are taken off.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum FinalizerSelector {
-    /// Exactly these names.
-    Ours(Vec<String>),
-    /// Every name under [`DOMAIN`], and these.
-    Domain(Vec<String>),
+pub(crate) struct FinalizerSelector {
+    /// Exactly these.
+    pub(crate) names: Vec<String>,
+    /// And every one under [`FINALIZER_DOMAIN`].
+    pub(crate) whole_domain: bool,
 }
 
 impl From<&Finalizers> for FinalizerSelector {
     /// All names of a deployment.
     fn from(ours: &Finalizers) -> Self {
-        Self::Ours(std::iter::once(&ours.name).chain(&ours.former).cloned().collect())
+        Self { names: std::iter::once(&ours.name).chain(&ours.former).cloned().collect(), whole_domain: false }
     }
 }
 
@@ -34,12 +32,9 @@ impl FinalizerSelector {
         finalizers.iter().any(|finalizer| self.takes(finalizer))
     }
 
-    /// Whether this finalizer is to be taken off.
-    pub(crate) fn takes(&self, finalizer: &str) -> bool {
-        match self {
-            Self::Ours(names) => names.iter().any(|name| name == finalizer),
-            Self::Domain(others) => finalizer.starts_with(DOMAIN) || others.iter().any(|name| name == finalizer),
-        }
+    fn takes(&self, finalizer: &String) -> bool {
+        let is_ours = |(domain, _): (&str, &str)| self.whole_domain && domain == FINALIZER_DOMAIN;
+        self.names.contains(finalizer) || finalizer.split_once('/').is_some_and(is_ours)
     }
 }
 
@@ -177,7 +172,7 @@ mod tests {
     #[test]
     fn whole_domain_is_taken_only_when_asked() {
         let current = [OTHER, "kube-projector.dev/another", "kube-projector.development/x"].map(str::to_owned);
-        let patch = patch_for(&current, "", Aim::Release(&FinalizerSelector::Domain(Vec::new()))).expect("a patch");
+        let patch = patch_for(&current, "", Aim::Release(&FinalizerSelector { names: Vec::new(), whole_domain: true })).expect("a patch");
         assert_eq!(patch[1], json!({"op": "remove", "path": "/metadata/finalizers/1"}));
         assert_eq!(patch.as_array().map(Vec::len), Some(2));
     }

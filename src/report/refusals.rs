@@ -16,19 +16,22 @@ pub(crate) struct Refusals<K> {
     until: HashMap<K, Instant>,
     /// When to look for those that are to be forgotten.
     due: Option<Instant>,
+    /// Whether there was ever one.
+    known: bool,
 }
 
 impl<K> Default for Refusals<K> {
     fn default() -> Self {
-        Self { until: HashMap::new(), due: None }
+        Self { until: HashMap::new(), due: None, known: false }
     }
 }
 
 impl<K: Eq + Hash> Refusals<K> {
-    /// Notes a refusal.
-    pub(crate) fn note(&mut self, key: K, now: Instant) {
+    /// Notes a refusal. Whether it is the first ever.
+    pub(crate) fn note(&mut self, key: K, now: Instant) -> bool {
         self.until.insert(key, now + LEFT_ALONE);
         self.due.get_or_insert(now + LEFT_ALONE * 2);
+        !std::mem::replace(&mut self.known, true)
     }
 
     /// Until when it is left alone, if it is.

@@ -24,7 +24,7 @@ const BACKOFF: Backoff = Backoff::up_to(Duration::from_secs(5));
 
 /// Whether objects are changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Mode {
+pub(crate) enum ReleaseMode {
     /// Take the finalizers off.
     Apply,
     /// Only find the objects.
@@ -52,7 +52,7 @@ impl Released {
 }
 
 /// Takes the finalizers off every object of these collections. Ends at failures of no single object.
-pub(crate) async fn release(api: &ApiServer, collections: &[Collection], which: &FinalizerSelector, mode: Mode) -> Released {
+pub(crate) async fn release(api: &ApiServer, collections: &[Collection], which: &FinalizerSelector, mode: ReleaseMode) -> Released {
     let mut outcome = Released::default();
     for collection in collections {
         let mut pages = collection.pages(api, TRIES_MAX);
@@ -68,12 +68,12 @@ pub(crate) async fn release(api: &ApiServer, collections: &[Collection], which: 
     outcome
 }
 
-async fn strip(api: &ApiServer, kind: Kind, page: Vec<Metadata>, which: &FinalizerSelector, mode: Mode, outcome: &mut Released) {
+async fn strip(api: &ApiServer, kind: Kind, page: Vec<Metadata>, which: &FinalizerSelector, mode: ReleaseMode, outcome: &mut Released) {
     let carriers = page.into_iter().filter(|object| which.takes_any(&object.finalizers));
     let carriers: Vec<(ObjectKey, LastSeen)> =
         carriers.map(|object| (object.key(kind), LastSeen { uid: uid_number(&object.uid), finalizers: object.finalizers })).collect();
     outcome.found.extend(carriers.iter().map(|(key, _)| key.clone()));
-    if mode == Mode::DryRun {
+    if mode == ReleaseMode::DryRun {
         return;
     }
     let mut results = stream::iter(carriers).map(|(key, seen)| release_one(api, key, seen, which)).buffer_unordered(CONCURRENCY);
@@ -122,7 +122,7 @@ mod tests {
         }
     }
 
-    async fn outcome(which: FinalizerSelector, mode: Mode) -> (Vec<String>, Vec<String>, Vec<String>, usize) {
+    async fn outcome(which: FinalizerSelector, mode: ReleaseMode) -> (Vec<String>, Vec<String>, Vec<String>, usize) {
         let stub = server(cluster).await;
         let outcome = release(&stub.api, &Collection::all(&Kind::ALL, &Namespaces::All), &which, mode).await;
         let names = |keys: &[ObjectKey]| {
@@ -142,14 +142,14 @@ mod tests {
 
     #[tokio::test]
     async fn ours_are_released_and_what_failed_is_told() {
-        let which = FinalizerSelector::Ours(vec!["kube-projector.dev/x".to_owned()]);
-        assert_eq!(outcome(which, Mode::Apply).await, (owned(&["a", "d"]), owned(&["a"]), owned(&["d"]), 2));
+        let which = FinalizerSelector { names: vec!["kube-projector.dev/x".to_owned()], whole_domain: false };
+        assert_eq!(outcome(which, ReleaseMode::Apply).await, (owned(&["a", "d"]), owned(&["a"]), owned(&["d"]), 2));
     }
 
     #[tokio::test]
     async fn whole_domain_is_released() {
         assert_eq!(
-            outcome(FinalizerSelector::Domain(Vec::new()), Mode::Apply).await,
+            outcome(FinalizerSelector { names: Vec::new(), whole_domain: true }, ReleaseMode::Apply).await,
             (owned(&["a", "c", "d"]), owned(&["a", "c"]), owned(&["d"]), 3)
         );
     }
@@ -157,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn dry_run_changes_nothing() {
         assert_eq!(
-            outcome(FinalizerSelector::Domain(Vec::new()), Mode::DryRun).await,
+            outcome(FinalizerSelector { names: Vec::new(), whole_domain: true }, ReleaseMode::DryRun).await,
             (owned(&["a", "c", "d"]), owned(&[]), owned(&[]), 0)
         );
     }

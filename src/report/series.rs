@@ -27,39 +27,25 @@ pub(crate) enum Bucket {
     Empty,
 }
 
-/// A token bucket per object and type: what went well again and again keeps no failure from being told.
+/// A token bucket per object and type: what went well again and again keeps no failure from being told. Of each it is known when it
+/// will be full again.
 #[derive(Default)]
-pub(crate) struct Buckets(HashMap<(ObjectKey, Severity), Tokens>);
-
-struct Tokens {
-    left: u32,
-    since: Instant,
-    used: Instant,
-}
+pub(crate) struct Buckets(HashMap<(ObjectKey, Severity), Instant>);
 
 impl Buckets {
     /// Takes a token of this object and type: 25 at once, then one in five minutes.
     pub(crate) fn take(&mut self, key: &ObjectKey, severity: Severity, now: Instant) -> Bucket {
         let key = (key.clone(), severity);
         if !self.0.contains_key(&key) {
-            make_room(&mut self.0, |tokens| tokens.used);
+            make_room(&mut self.0, |full_at| *full_at);
         }
-        let tokens = self.0.entry(key).or_insert(Tokens { left: BURST, since: now, used: now });
-        while tokens.left < BURST && now.duration_since(tokens.since) >= REFILL {
-            tokens.left += 1;
-            tokens.since += REFILL;
+        let full_at = self.0.entry(key).or_insert(now);
+        let later = now.max(*full_at) + REFILL;
+        if later > now + REFILL * BURST {
+            return Bucket::Empty;
         }
-        if tokens.left == BURST {
-            tokens.since = now;
-        }
-        tokens.used = now;
-        match tokens.left.checked_sub(1) {
-            Some(left) => {
-                tokens.left = left;
-                Bucket::Token
-            }
-            None => Bucket::Empty,
-        }
+        *full_at = later;
+        Bucket::Token
     }
 }
 
@@ -106,10 +92,10 @@ fn topic(key: &ObjectKey, reason: &'static Reason, note: &str) -> (ObjectKey, &'
     (key.clone(), reason.name, hasher.finish())
 }
 
-/// Removes the entry that was not used for longest from a map that is full.
-fn make_room<K: Clone + Eq + Hash, V>(map: &mut HashMap<K, V>, used: impl Fn(&V) -> Instant) {
+/// Removes the entry of the earliest time from a map that is full.
+fn make_room<K: Clone + Eq + Hash, V>(map: &mut HashMap<K, V>, time: impl Fn(&V) -> Instant) {
     if map.len() >= REMEMBERED_MAX
-        && let Some(oldest) = map.iter().min_by_key(|(_, value)| used(value)).map(|(key, _)| key.clone())
+        && let Some(oldest) = map.iter().min_by_key(|(_, value)| time(value)).map(|(key, _)| key.clone())
     {
         map.remove(&oldest);
     }

@@ -160,7 +160,7 @@ mod tests {
             _ => found(),
         })
         .await;
-        let which = FinalizerSelector::Ours(vec!["kube-projector.dev/x".to_owned()]);
+        let which = FinalizerSelector { names: vec!["kube-projector.dev/x".to_owned()], whole_domain: false };
         let known = LastSeen { uid: uid_number(UID), finalizers: vec!["kube-projector.dev/x".to_owned()] };
         let result = settle(&stub.api, &ObjectKey::new(Kind::Secret, "n", "a"), known, Aim::Release(&which)).await;
         result.map_err(|setback| setback.failure.code())

@@ -114,22 +114,15 @@ pub(crate) enum After {
     Sleep(Duration),
 }
 
-/// Deadlines of a watch.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timeouts {
-    /// WATCH_SERVER_TIMEOUT: the server ends a watch after this.
-    pub(crate) server: Duration,
-    /// WATCH_CLIENT_TIMEOUT: we do, after this.
-    pub(crate) client: Duration,
-}
-
 /// How a source goes on, and for how long it waits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WatchOptions {
     /// What follows a complete list.
     pub(crate) after: After,
-    /// Deadlines of a watch.
-    pub(crate) timeouts: Timeouts,
+    /// WATCH_SERVER_TIMEOUT: the server ends a watch after this.
+    pub(crate) server_timeout: Duration,
+    /// WATCH_CLIENT_TIMEOUT: we do, after this.
+    pub(crate) client_timeout: Duration,
     /// Bounds of a single list while the server cannot be reached, or refuses; `None`: it is waited for.
     pub(crate) give_up: Option<Retry>,
     /// Time between two readings of an object that we may read by its name only.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use reqwest::Response;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::api::failure::retry_after;
+use crate::core::retry;
 use crate::web::coding::{Coding, UnpackError, Unpacker};
 use crate::web::error::WebError;
 use crate::web::{Answer, Clock, Echo, Question, validators};
@@ -132,5 +133,37 @@ async fn read_beginning(response: &mut Response, answer: &mut Answer, clock: &Cl
         if unpacker.unpack(piece, &mut answer.body, EXCERPT_BYTES).is_err() {
             return;
         }
+    }
+}
+
+/// See [`retry::retry_after`].
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    retry::retry_after(headers.get(http::header::RETRY_AFTER)?.to_str().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn retry_after_is_capped_and_garbage_ignored() {
+        let table = [
+            ("1", Some(1)),
+            ("30", Some(30)),
+            ("86400", Some(30)),
+            ("99999999999999999999999", Some(30)),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+            ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ];
+        for (value, expected) in table {
+            let mut headers = HeaderMap::new();
+            headers.insert(http::header::RETRY_AFTER, value.parse().expect("a header"));
+            assert_eq!(retry_after(&headers), expected.map(Duration::from_secs), "{value:?}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 }

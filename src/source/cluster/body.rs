@@ -11,7 +11,7 @@ use crate::api::ResponseBody;
 use crate::api::decode::{Envelope, Event};
 use crate::api::failure::Failure;
 use crate::api::lines::Lines;
-use crate::api::pages::{Splitter, TooLarge};
+use crate::api::pages::Splitter;
 use crate::core::object::{Object, SourceEvent};
 use crate::core::watch::wire::{Input, Next, Tell, Then, Trouble};
 use crate::health::{Contact, Counter};
@@ -29,7 +29,7 @@ impl ClusterSource {
     pub(super) async fn stream(&mut self, mut body: ResponseBody) -> Next {
         let mut lines = Lines::default();
         loop {
-            let deadline = self.started + self.machine.deadline(self.options.timeouts.client);
+            let deadline = self.started + self.machine.deadline(self.options.client_timeout);
             self.contact.expect_within(deadline.saturating_duration_since(Instant::now()) + SLACK);
             // Both are cancel-safe.
             let chunk = tokio::select! {
@@ -105,7 +105,7 @@ impl ClusterSource {
 
     /// Reads one page, object by object, waiting for room before each.
     pub(super) async fn page(&mut self, mut body: ResponseBody) -> Next {
-        let mut deadline = self.started + self.machine.deadline(self.options.timeouts.client);
+        let mut deadline = self.started + self.machine.deadline(self.options.client_timeout);
         let (mut splitter, mut objects, mut bytes) = (Splitter::default(), 0, 0);
         loop {
             let chunk = match chunk(&mut body, deadline, &self.contact).await {
@@ -122,9 +122,9 @@ impl ClusterSource {
             bytes += u64::try_from(chunk.len()).unwrap_or_default();
             let mut found = Vec::new();
             let read = splitter.feed(&chunk, |item| {
-                found.push(self.reader.object(item).map_err(|error| Unreadable(error.to_string()))?);
+                found.push(self.reader.object(item).map_err(|error| error.to_string())?);
                 objects += 1;
-                Ok::<(), Unreadable>(())
+                Ok::<(), String>(())
             });
             for object in found.into_iter().filter(|object| self.scope.takes(&object.key)) {
                 let (source, generation) = (self.scope.id, self.machine.generation());
@@ -136,7 +136,7 @@ impl ClusterSource {
                 deadline += began.elapsed();
                 self.mailbox.push(event);
             }
-            if let Err(Unreadable(error)) = read {
+            if let Err(error) = read {
                 return self.garbage(&error);
             }
         }
@@ -153,14 +153,6 @@ impl ClusterSource {
                 next
             }
         }
-    }
-}
-
-struct Unreadable(String);
-
-impl From<TooLarge> for Unreadable {
-    fn from(error: TooLarge) -> Self {
-        Self(error.to_string())
     }
 }
 

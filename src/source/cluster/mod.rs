@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::api::ApiServer;
 use crate::api::decode::Reader;
 use crate::api::failure::Failure;
+use crate::core::backoff::random;
 use crate::core::object::SourceEvent;
 use crate::core::retry::{self, Attempts};
 use crate::core::watch::Machine;
@@ -47,8 +48,8 @@ pub(crate) struct ClusterSource {
 }
 
 impl ClusterSource {
-    /// A source that has not begun. `seed` spreads its waits among those of others.
-    pub(crate) fn new(api: ApiServer, scope: Scope, options: WatchOptions, channels: Channels, seed: u32) -> Self {
+    /// A source that has not begun.
+    pub(crate) fn new(api: ApiServer, scope: Scope, options: WatchOptions, channels: Channels) -> Self {
         let Channels { mailbox, requests, contact } = channels;
         Self {
             api,
@@ -58,7 +59,8 @@ impl ClusterSource {
             mailbox,
             requests,
             contact,
-            machine: Machine::new(seed),
+            // Its waits are spread among those of others.
+            machine: Machine::new(u32::try_from(random() >> 32).unwrap_or_default()),
             started: Instant::now(),
             pauses: Duration::ZERO,
             warned: None,
@@ -194,7 +196,7 @@ impl ClusterSource {
         let watch = WatchParams {
             label_selector: selection.label_selector,
             field_selector: selection.field_selector,
-            timeout: Some(u32::try_from(self.machine.watch_seconds(self.options.timeouts.server)).unwrap_or(u32::MAX)),
+            timeout: Some(u32::try_from(self.machine.watch_seconds(self.options.server_timeout)).unwrap_or(u32::MAX)),
             bookmarks: true,
             send_initial_events: *call == Call::StreamList,
         };

@@ -81,7 +81,7 @@ mod tests {
     use crate::health::{Health, WatchName};
     use crate::source::cluster::ClusterSource;
     use crate::source::mailbox::Mailbox;
-    use crate::source::scope::{Channels, ScopeObjects, Timeouts, WatchOptions};
+    use crate::source::scope::{Channels, ScopeObjects, WatchOptions};
 
     /// The first events of a source that follows one object by its name; `answer` gets the number of the request.
     async fn events(count: usize, answer: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> Vec<String> {
@@ -99,12 +99,12 @@ mod tests {
         let day = Duration::from_secs(86_400);
         let options = WatchOptions {
             after: After::Watch,
-            timeouts: Timeouts { server: day, client: day },
+            server_timeout: day, client_timeout: day,
             give_up: None,
             poll: Duration::from_millis(1),
         };
         let channels = Channels { mailbox: mailbox.clone(), requests, contact };
-        let task = tokio::spawn(ClusterSource::new(stub.api.clone(), scope, options, channels, 0).run());
+        let task = tokio::spawn(ClusterSource::new(stub.api.clone(), scope, options, channels).run());
         let mut seen = Vec::new();
         while seen.len() < count {
             tokio::time::timeout(Duration::from_secs(20), mailbox.arrived()).await.expect("in time: enough events");

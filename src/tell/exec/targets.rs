@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use kube::api::ListParams;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use kube::core::Request;
 
 use crate::api::failure::Failure;
 use crate::api::list::{Pages, Paging};
@@ -87,7 +88,7 @@ pub(crate) fn in_pods(count: usize, all: usize, pod: &str, why: &str) -> String 
 /// The server's refusal, or an outage.
 pub(crate) async fn targets(api: &ApiServer, which: PodFilter<'_>) -> Result<(Vec<PodTarget>, usize), Failure> {
     let labels = ListParams::default().labels(&which.labels.to_string());
-    let mut pages = Pages::of_objects(api, objects(Kind::Pod, Some(which.namespace)), labels, PAGING);
+    let mut pages = Pages::new(api, Request::list, objects(Kind::Pod, Some(which.namespace)), labels, PAGING);
     let (mut targets, mut skipped) = (Vec::new(), 0);
     let read = |json: &str| serde_json::from_str::<Pod>(json).map_err(|error| Failure::from_decoder("a pod", &error));
     while let Some(pods) = pages.next(|json| Ok(read(json)?.target(which))).await? {
