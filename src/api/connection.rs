@@ -40,10 +40,10 @@ type Transport = BoxCloneSyncService<Request<Body>, Response<ResponseBody>, BoxE
 pub(crate) struct Connection {
     authority: Option<SmallFile>,
     // Shared by all clones of the client; never held across an await.
-    state: Mutex<State>,
+    state: Mutex<Current>,
 }
 
-struct State {
+struct Current {
     config: Config,
     route: Route,
     has_plugin: bool,
@@ -64,7 +64,7 @@ impl Connection {
             let layer = if has_plugin { config.auth_layer()? } else { None };
             let plugin = layer.as_ref().map(Plugin::new);
             let transport = transport(&config, route.clone(), plugin.is_some())?;
-            Ok::<_, kube::Error>((State { config, route, has_plugin: plugin.is_some(), transport, read_at: Instant::now() }, plugin))
+            Ok::<_, kube::Error>((Current { config, route, has_plugin: plugin.is_some(), transport, read_at: Instant::now() }, plugin))
         });
         let (state, plugin) = opened.await.map_err(|error| kube::Error::Service(error.into()))??;
         Ok((Self { authority, state: Mutex::new(state) }, plugin))
@@ -107,7 +107,7 @@ impl Connection {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Current> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

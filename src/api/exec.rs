@@ -30,7 +30,7 @@ const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// Which command, and where.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Command<'a> {
+pub(crate) struct ContainerCommand<'a> {
     /// Namespace of the pod.
     pub(crate) namespace: &'a str,
     /// Name of the pod.
@@ -54,7 +54,7 @@ pub(crate) enum Exit {
 
 /// The ends of what a command wrote.
 #[derive(Default)]
-pub(crate) struct Output {
+pub(crate) struct CommandOutput {
     /// Standard output.
     pub(crate) stdout: Tail,
     /// Standard error.
@@ -93,7 +93,7 @@ impl Tail {
 ///
 /// # Cancel safety
 /// The connection is cut; the command may run on.
-pub(crate) async fn run(api: &ApiServer, command: Command<'_>, output: &mut Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(api: &ApiServer, command: ContainerCommand<'_>, output: &mut CommandOutput) -> Result<Exit, Failure> {
     let upgraded = api.upgrade(request(command)?).await?;
     // The server's messages are some kilobytes long.
     let limits = WebSocketConfig::default().read_buffer_size(8 << 10).max_message_size(Some(MESSAGE_BYTES_MAX));
@@ -125,8 +125,8 @@ pub(crate) async fn run(api: &ApiServer, command: Command<'_>, output: &mut Outp
     Err(Failure::Transport("the connection ended before the command did".to_owned()))
 }
 
-fn request(command: Command<'_>) -> Result<http::Request<Vec<u8>>, Failure> {
-    let Command { namespace, pod, container, argv } = command;
+fn request(command: ContainerCommand<'_>) -> Result<http::Request<Vec<u8>>, Failure> {
+    let ContainerCommand { namespace, pod, container, argv } = command;
     let options = [("container", container), ("stdin", "false"), ("stdout", "true"), ("stderr", "true"), ("tty", "false")];
     let query = options.into_iter().chain(argv.iter().map(|part| ("command", part.as_str())));
     let query: Vec<String> = query.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, RESERVED))).collect();
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_request_carries_each_part_of_the_command() {
         let argv = ["sh", "-c", "a b&c"].map(str::to_owned);
-        let request = request(Command { namespace: "n", pod: "p", container: "c", argv: &argv }).unwrap();
+        let request = request(ContainerCommand { namespace: "n", pod: "p", container: "c", argv: &argv }).unwrap();
         let query = "container=c&stdin=false&stdout=true&stderr=true&tty=false&command=sh&command=-c&command=a%20b%26c";
         assert_eq!(request.uri().to_string(), format!("/api/v1/namespaces/n/pods/p/exec?{query}"));
     }

@@ -17,7 +17,7 @@ const ACCOUNT: [&str; 2] =
     ["/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", "/var/run/secrets/kubernetes.io/serviceaccount/namespace"];
 
 /// A server, and how it is reached.
-pub(crate) struct Server {
+pub(crate) struct ClusterConfig {
     /// What is known of it and of us.
     pub(crate) config: Config,
     /// The context of the kubeconfig.
@@ -30,7 +30,7 @@ pub(crate) struct Server {
 ///
 /// # Errors
 /// What a person has to correct.
-pub(crate) async fn server(kubeconfig: Option<&Path>) -> Result<Server, ApiError> {
+pub(crate) async fn server(kubeconfig: Option<&Path>) -> Result<ClusterConfig, ApiError> {
     let file = kubeconfig.map(Path::to_owned);
     let read = aside::once(AT_START, move || match &file {
         Some(file) => from_kubeconfig(file),
@@ -42,7 +42,7 @@ pub(crate) async fn server(kubeconfig: Option<&Path>) -> Result<Server, ApiError
     })?
 }
 
-fn in_cluster() -> Result<Server, ApiError> {
+fn in_cluster() -> Result<ClusterConfig, ApiError> {
     for file in ACCOUNT {
         match aside::check(Path::new(file)) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(ApiError::Account { file, source }),
@@ -50,11 +50,11 @@ fn in_cluster() -> Result<Server, ApiError> {
             Ok(()) | Err(_) => {}
         }
     }
-    Ok(Server { config: Config::incluster().map_err(ApiError::NotInCluster)?, context: None, proxy: None })
+    Ok(ClusterConfig { config: Config::incluster().map_err(ApiError::NotInCluster)?, context: None, proxy: None })
 }
 
 /// What a kubeconfig says, merged of a file or a list of files. Never `Config::infer`: it obeys debugging variables of kube.
-fn from_kubeconfig(file: &Path) -> Result<Server, ApiError> {
+fn from_kubeconfig(file: &Path) -> Result<ClusterConfig, ApiError> {
     let failed = |source| ApiError::Kubeconfig { file: file.to_owned(), source };
     let mut merged = merged(file)?;
     for (what, named) in named(&merged) {
@@ -70,7 +70,7 @@ fn from_kubeconfig(file: &Path) -> Result<Server, ApiError> {
     let proxy = take_proxy(&mut merged);
     let options = KubeConfigOptions::default();
     let config = Handle::current().block_on(Config::from_custom_kubeconfig(merged, &options)).map_err(failed)?;
-    Ok(Server { config, context, proxy })
+    Ok(ClusterConfig { config, context, proxy })
 }
 
 fn merged(files: &Path) -> Result<Kubeconfig, ApiError> {

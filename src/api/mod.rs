@@ -41,7 +41,7 @@ use tower::ServiceExt as _;
 
 use crate::api::connection::{Connection, connector};
 use crate::api::failure::Failure;
-use crate::api::found::Server;
+use crate::api::found::ClusterConfig;
 use crate::api::plugin::Plugin;
 use crate::api::route::Route;
 use crate::api::token::TokenFile;
@@ -131,14 +131,14 @@ pub enum ApiError {
 #[derive(Clone)]
 pub(crate) struct ApiServer {
     connection: Arc<Connection>,
-    credentials: Option<Credentials>,
+    credentials: Option<TokenSource>,
     url: Arc<str>,
     context: Option<Arc<str>>,
 }
 
-/// Credentials that change under us.
+/// Where credentials come from that change under us.
 #[derive(Clone)]
-enum Credentials {
+enum TokenSource {
     Token(Arc<TokenFile>),
     Plugin(Arc<Plugin>),
 }
@@ -152,12 +152,12 @@ impl ApiServer {
     /// # Errors
     /// What a person has to correct: an unreadable kubeconfig, broken certificates, neither kubeconfig nor pod.
     pub(crate) async fn connect(kubeconfig: Option<&Path>, verify: Verify) -> Result<Self, ApiError> {
-        let Server { mut config, context, proxy } = found::server(kubeconfig).await?;
+        let ClusterConfig { mut config, context, proxy } = found::server(kubeconfig).await?;
         config.accept_invalid_certs |= verify == Verify::Nothing;
         let url = printable(&config.cluster_url);
         let mut credentials = None;
         if let Some(file) = config.auth_info.token_file.take() {
-            credentials = Some(Credentials::Token(Arc::new(TokenFile::open(file.into()).await)));
+            credentials = Some(TokenSource::Token(Arc::new(TokenFile::open(file.into()).await)));
             // As client-go has it, a token file wins over an inline token.
             config.auth_info.token = None;
         }
@@ -171,7 +171,7 @@ impl ApiServer {
             }
             source => ApiError::Client { url: url.clone(), source },
         })?;
-        let credentials = credentials.or_else(|| plugin.map(|plugin| Credentials::Plugin(Arc::new(plugin))));
+        let credentials = credentials.or_else(|| plugin.map(|plugin| TokenSource::Plugin(Arc::new(plugin))));
         Ok(Self { connection: Arc::new(connection), credentials, url: url.into(), context: context.map(Into::into) })
     }
 
@@ -188,8 +188,8 @@ impl ApiServer {
     /// The pod that our token was issued to, if it says so. Nothing is verified.
     pub(crate) fn pod(&self) -> Option<token::Pod> {
         match self.credentials.as_ref()? {
-            Credentials::Token(token) => token.pod(),
-            Credentials::Plugin(_) => None,
+            TokenSource::Token(token) => token.pod(),
+            TokenSource::Plugin(_) => None,
         }
     }
 
@@ -266,8 +266,8 @@ impl ApiServer {
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(concat!("kube-projector/", env!("CARGO_PKG_VERSION"))));
         let token = match &self.credentials {
             None => return self.exchange(request).await,
-            Some(Credentials::Plugin(plugin)) => return self.exchange(authorized(&request, plugin.header().await?.as_ref())).await,
-            Some(Credentials::Token(token)) => token,
+            Some(TokenSource::Plugin(plugin)) => return self.exchange(authorized(&request, plugin.header().await?.as_ref())).await,
+            Some(TokenSource::Token(token)) => token,
         };
         let header = token.header().await;
         let response = self.exchange(authorized(&request, header.as_ref())).await?;

@@ -24,10 +24,10 @@ const READ_EVERY: Duration = Duration::from_secs(30);
 pub(crate) struct TokenFile {
     file: SmallFile,
     // Shared by all clones of the client; never held across an await.
-    state: Mutex<State>,
+    state: Mutex<LastRead>,
 }
 
-struct State {
+struct LastRead {
     header: Option<HeaderValue>,
     read_at: Instant,
 }
@@ -40,7 +40,7 @@ impl TokenFile {
         if let Err(error) = &read {
             warn!(path = %file.path().display(), %error, "no token in the token file, going on without one");
         }
-        Self { file, state: Mutex::new(State { header: read.ok(), read_at: Instant::now() }) }
+        Self { file, state: Mutex::new(LastRead { header: read.ok(), read_at: Instant::now() }) }
     }
 
     /// The `Authorization` header; the file is read again when the last look is too long ago.
@@ -63,7 +63,7 @@ impl TokenFile {
         pod(header.to_str().ok()?.strip_prefix("Bearer ")?)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LastRead> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

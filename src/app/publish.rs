@@ -13,7 +13,7 @@ use crate::core::path::{PathError, Roots, TargetPath};
 use crate::core::policy::Order;
 use crate::disk::ledger::beside::Unheld;
 use crate::engine::outcome::{Act, Change, Note, Outcome, What};
-use crate::report::events::{EventSender, Report};
+use crate::report::events::{EventReport, EventSender};
 use crate::report::finalizers::FinalizerSender;
 use crate::report::reason::{self, Reason};
 
@@ -187,7 +187,7 @@ impl Publisher {
             What::Recovered(path) => return info!(object = %key, path = show(path), "file is right again"),
         };
         if let Some(events) = &self.events {
-            events.send(Report::new((**key).clone(), uid_text(*uid), reason, text));
+            events.send(EventReport::new((**key).clone(), uid_text(*uid), reason, text));
         }
     }
 

@@ -26,7 +26,7 @@ use crate::core::backoff::{Backoff, random};
 use crate::core::object::ObjectKey;
 use crate::report::reason::Reason;
 use crate::report::refusals::Refusals;
-use crate::report::series::{Bucket, Buckets, Series, Written};
+use crate::report::series::{Bucket, Buckets, Series, WrittenEvent};
 
 /// Reports that wait at most; the oldest goes when one more comes.
 const QUEUE_MAX: usize = 256;
@@ -45,14 +45,14 @@ const BACKOFF: Backoff = Backoff::up_to(Duration::from_secs(30));
 
 /// What a person should know about one object.
 #[derive(Clone, Debug)]
-pub(crate) struct Report {
+pub(crate) struct EventReport {
     key: ObjectKey,
     uid: Box<str>,
     reason: &'static Reason,
     note: String,
 }
 
-impl Report {
+impl EventReport {
     /// A report. The note is cut to 1 kB; `uid` may be empty, but then `kubectl describe` does not show the Event.
     ///
     /// # Assumptions
@@ -79,11 +79,11 @@ impl Report {
 
 /// Takes reports from anywhere; never waits. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct EventSender(Arc<Queue>);
+pub(crate) struct EventSender(Arc<EventQueue>);
 
 impl EventSender {
     /// Queues a report; merges it with one that waits for the same object and reason; drops the oldest when full.
-    pub(crate) fn send(&self, report: Report) {
+    pub(crate) fn send(&self, report: EventReport) {
         let mut state = self.0.lock();
         match state.reports.iter_mut().find(|waiting| waiting.reason == report.reason && waiting.key == report.key) {
             Some(waiting) => waiting.merge(report),
@@ -110,7 +110,7 @@ impl EventSender {
 pub(crate) struct EventWriter {
     api: ApiServer,
     instance: String,
-    queue: Arc<Queue>,
+    queue: Arc<EventQueue>,
     series: Series,
     buckets: Buckets,
     /// Namespaces in which we may not write.
@@ -119,7 +119,7 @@ pub(crate) struct EventWriter {
 
 /// A writer and the way to send it reports. `instance` tells replicas apart, see [`instance_name`].
 pub(crate) fn writer(api: ApiServer, instance: String) -> (EventSender, EventWriter) {
-    let queue = Arc::new(Queue { state: Mutex::default(), changed: Notify::new() });
+    let queue = Arc::new(EventQueue { state: Mutex::default(), changed: Notify::new() });
     let (series, buckets) = (Series::default(), Buckets::default());
     (EventSender(Arc::clone(&queue)), EventWriter { api, instance, queue, series, buckets, muted: Refusals::default() })
 }
@@ -163,7 +163,7 @@ impl EventWriter {
         let _ = timeout(limit, all).await;
     }
 
-    async fn publish(&mut self, report: &Report, tries: u32) {
+    async fn publish(&mut self, report: &EventReport, tries: u32) {
         let now = Instant::now();
         if self.muted.until(&report.key.namespace, now).is_some()
             || self.buckets.take(&report.key, report.reason.severity, now) == Bucket::Empty
@@ -190,14 +190,14 @@ impl EventWriter {
     }
 
     /// Counts a repeated Event up, or writes a new one.
-    async fn write(&mut self, report: &Report) -> Result<(), (&'static str, Failure)> {
+    async fn write(&mut self, report: &EventReport) -> Result<(), (&'static str, Failure)> {
         let now = Instant::now();
         let events = Request::new(Event::url_path(&(), Some(&report.key.namespace)));
         if let Some(written) = self.series.find(&report.key, report.reason, &report.note, now) {
             let count = written.count + 1;
             match self.count_up(&events, &written.name, count).await {
                 Ok(()) => {
-                    self.series.put(&report.key, report.reason, &report.note, Written { name: written.name, count, at: now });
+                    self.series.put(&report.key, report.reason, &report.note, WrittenEvent { name: written.name, count, at: now });
                     return Ok(());
                 }
                 // Expired, or we may only create: a new Event tells the same.
@@ -208,7 +208,7 @@ impl EventWriter {
         let name = name(&report.key.name, random());
         let event = event(report, &name, &self.instance);
         self.create(&events, &event).await.map_err(|failure| ("create", failure))?;
-        self.series.put(&report.key, report.reason, &report.note, Written { name, count: 1, at: now });
+        self.series.put(&report.key, report.reason, &report.note, WrittenEvent { name, count: 1, at: now });
         Ok(())
     }
 
@@ -236,8 +236,8 @@ impl EventWriter {
 }
 
 /// The Event as the API wants it.
-fn event(report: &Report, name: &str, instance: &str) -> Event {
-    let Report { key, uid, reason, note } = report;
+fn event(report: &EventReport, name: &str, instance: &str) -> Event {
+    let EventReport { key, uid, reason, note } = report;
     let namespace = Some(key.namespace.to_string());
     Event {
         metadata: ObjectMeta { name: Some(name.to_owned()), namespace: namespace.clone(), ..ObjectMeta::default() },
@@ -266,24 +266,24 @@ fn name(object: &str, random: u64) -> String {
     if name.len() <= NAME_BYTES_MAX { name } else { format!("kube-projector.{random:016x}") }
 }
 
-struct Queue {
+struct EventQueue {
     // Shared by senders and the writer; held for one insertion or removal, never across an await.
-    state: Mutex<QueueState>,
+    state: Mutex<QueuedReports>,
     changed: Notify,
 }
 
 #[derive(Default)]
-struct QueueState {
-    reports: VecDeque<Report>,
+struct QueuedReports {
+    reports: VecDeque<EventReport>,
     dropped: u64,
 }
 
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, QueueState> {
+impl EventQueue {
+    fn lock(&self) -> MutexGuard<'_, QueuedReports> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Option<Report> {
+    fn take(&self) -> Option<EventReport> {
         self.lock().reports.pop_front()
     }
 

@@ -12,12 +12,12 @@ fn key(name: &str) -> ObjectKey {
     ObjectKey::new(Kind::Secret, "n", name)
 }
 
-fn report(name: &str, reason: &'static Reason, note: &str) -> Report {
-    Report::new(key(name), "bd24ad0f-0a3e-4a5d-9c3e-5b6c1d1f2a3b", reason, note.to_owned())
+fn report(name: &str, reason: &'static Reason, note: &str) -> EventReport {
+    EventReport::new(key(name), "bd24ad0f-0a3e-4a5d-9c3e-5b6c1d1f2a3b", reason, note.to_owned())
 }
 
 /// Sends the reports one after the other, each after the one before was dealt with.
-async fn written(stub: &Stub, reports: &[Report]) -> (Vec<Asked>, u64) {
+async fn written(stub: &Stub, reports: &[EventReport]) -> (Vec<Asked>, u64) {
     let (events, mut writer) = writer(stub.api.clone(), "pod-1".to_owned());
     for report in reports {
         events.send(report.clone());
@@ -106,7 +106,7 @@ async fn expired_series_becomes_a_new_event() {
 #[tokio::test]
 async fn refused_event_silences_the_namespace() {
     let stub = server(|_: &Asked| Answer::json(403, &json!({"reason": "Forbidden"}))).await;
-    let reports: Vec<Report> = (0..20).map(|number| report(&number.to_string(), &FILES_WRITTEN, "x")).collect();
+    let reports: Vec<EventReport> = (0..20).map(|number| report(&number.to_string(), &FILES_WRITTEN, "x")).collect();
     let (asked, dropped) = written(&stub, &reports).await;
     assert_eq!((asked.len(), dropped), (1, 20));
 }
@@ -114,7 +114,7 @@ async fn refused_event_silences_the_namespace() {
 #[tokio::test]
 async fn one_object_cannot_flood() {
     let stub = server(|_: &Asked| Answer::json(200, &json!({}))).await;
-    let reports: Vec<Report> = (0..40).map(|number| report("a", &FILES_WRITTEN, &number.to_string())).collect();
+    let reports: Vec<EventReport> = (0..40).map(|number| report("a", &FILES_WRITTEN, &number.to_string())).collect();
     let (asked, dropped) = written(&stub, &reports).await;
     assert_eq!((asked.len(), dropped), (25, 15));
 }

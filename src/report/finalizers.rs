@@ -19,7 +19,7 @@ use crate::core::object::finalizers::{FinalizerTask, FinalizerVerb, Finalizers};
 use crate::core::object::uid::uid_text;
 use crate::core::object::{Kind, ObjectKey};
 use crate::core::schedule::Schedule;
-use crate::report::events::{EventSender, Report};
+use crate::report::events::{EventReport, EventSender};
 use crate::report::inbox::Inbox;
 use crate::report::patch::{Aim, FinalizerSelector};
 use crate::report::reason;
@@ -255,7 +255,7 @@ impl FinalizerWriter {
                 info!(object = %key, finalizer = %self.ours.name, "finalizer removed");
                 if let Some(events) = &self.events {
                     let note = format!("finalizer {} removed", self.ours.name);
-                    events.send(Report::new(key.clone(), uid_text(task.seen.uid), &reason::FINALIZER_RELEASED, note));
+                    events.send(EventReport::new(key.clone(), uid_text(task.seen.uid), &reason::FINALIZER_RELEASED, note));
                 }
             }
             (FinalizerVerb::Forget, _) | (_, Settled::Unchanged | Settled::Gone) => {}

@@ -15,19 +15,19 @@ const KEPT: usize = 64;
 #[derive(Default)]
 pub(crate) struct Inbox {
     // Shared by senders and the writer; held for one insertion or removal, never across an await.
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<WaitingTasks>,
     notify: Notify,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct WaitingTasks {
     tasks: HashMap<ObjectKey, FinalizerTask>,
     /// The same keys by arrival.
     order: VecDeque<ObjectKey>,
 }
 
 impl Inbox {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, WaitingTasks> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -51,7 +51,7 @@ impl Buckets {
 
 /// An Event that was written.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Written {
+pub(crate) struct WrittenEvent {
     /// Its name.
     pub(crate) name: String,
     /// How often it was observed.
@@ -62,16 +62,16 @@ pub(crate) struct Written {
 
 /// The Events that may be repeated.
 #[derive(Default)]
-pub(crate) struct Series(HashMap<(ObjectKey, &'static str, u64), Written>);
+pub(crate) struct Series(HashMap<(ObjectKey, &'static str, u64), WrittenEvent>);
 
 impl Series {
     /// The Event that said the same about the same object not long ago.
-    pub(crate) fn find(&self, key: &ObjectKey, reason: &'static Reason, note: &str, now: Instant) -> Option<Written> {
+    pub(crate) fn find(&self, key: &ObjectKey, reason: &'static Reason, note: &str, now: Instant) -> Option<WrittenEvent> {
         self.0.get(&topic(key, reason, note)).filter(|written| now.duration_since(written.at) < SERIES_FOR).cloned()
     }
 
     /// Remembers an Event as written.
-    pub(crate) fn put(&mut self, key: &ObjectKey, reason: &'static Reason, note: &str, written: Written) {
+    pub(crate) fn put(&mut self, key: &ObjectKey, reason: &'static Reason, note: &str, written: WrittenEvent) {
         let topic = topic(key, reason, note);
         if !self.0.contains_key(&topic) {
             make_room(&mut self.0, |written| written.at);
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn same_words_are_a_series_for_six_minutes() {
         let (mut series, start) = (Series::default(), Instant::now());
-        let written = Written { name: "a.1".to_owned(), count: 1, at: start };
+        let written = WrittenEvent { name: "a.1".to_owned(), count: 1, at: start };
         series.put(&key("a"), &FILES_WRITTEN, "x", written.clone());
         let soon = start + SERIES_FOR - Duration::from_millis(1);
         assert_eq!(series.find(&key("a"), &FILES_WRITTEN, "x", soon), Some(written));

@@ -20,18 +20,18 @@ const BATCH_EVENTS: usize = 256;
 
 /// Cheap to clone; sources push, the engine drains.
 #[derive(Clone, Default)]
-pub struct Mailbox(Arc<Shared>);
+pub struct Mailbox(Arc<MailboxState>);
 
 #[derive(Default)]
-struct Shared {
+struct MailboxState {
     /// A mutex, because sources and the engine's thread share it; held for a few moves of memory only.
-    queue: Mutex<Queue>,
+    queue: Mutex<WaitingEvents>,
     arrived: Notify,
     drained: Notify,
 }
 
 #[derive(Default)]
-struct Queue {
+struct WaitingEvents {
     events: VecDeque<SourceEvent>,
     /// Where the last event of an object stands, counted from the first event ever.
     last: HashMap<ObjectKey, usize>,
@@ -95,13 +95,13 @@ impl Mailbox {
         batch
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, WaitingEvents> {
         // Nothing panics while it is held.
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Queue {
+impl WaitingEvents {
     fn fits(&self, bytes: usize) -> bool {
         self.events.is_empty() || self.bytes.saturating_add(bytes) <= BUDGET_BYTES
     }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::api::token::Pod;
 use crate::core::object::{Kind, ObjectKey};
 use crate::core::tell::pace::Followup;
-use crate::report::events::{EventSender, Report};
+use crate::report::events::{EventReport, EventSender};
 use crate::report::reason::{RELOAD_FAILED, RELOAD_SUCCEEDED, Reason};
 use crate::tell::words;
 
@@ -89,7 +89,7 @@ impl Herald {
 
     fn send(&self, reason: &'static Reason, note: String) {
         let key = ObjectKey::new(Kind::Pod, self.pod.namespace.as_str(), self.pod.name.as_str());
-        self.events.send(Report::new(key, self.pod.uid.as_str(), reason, note));
+        self.events.send(EventReport::new(key, self.pod.uid.as_str(), reason, note));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reading what a server sends: unpacked, bounded in size and time, and at most one large body at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use reqwest::Response;
@@ -143,8 +144,6 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -97,12 +97,8 @@ mod tests {
         let (mailbox, (_relist, requests)) = (Mailbox::default(), mpsc::channel(1));
         let contact = Health::new(None).watch(WatchName { kind: None, namespace: None });
         let day = Duration::from_secs(86_400);
-        let options = WatchOptions {
-            after: After::Watch,
-            server_timeout: day, client_timeout: day,
-            give_up: None,
-            poll: Duration::from_millis(1),
-        };
+        let options =
+            WatchOptions { after: After::Watch, server_timeout: day, client_timeout: day, give_up: None, poll: Duration::from_millis(1) };
         let channels = Channels { mailbox: mailbox.clone(), requests, contact };
         let task = tokio::spawn(ClusterSource::new(stub.api.clone(), scope, options, channels).run());
         let mut seen = Vec::new();

@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 
 use crate::api::ApiServer;
 use crate::api::access::{self, Need};
-use crate::api::exec::{Command, Exit, Output, Tail, run};
+use crate::api::exec::{CommandOutput, ContainerCommand, Exit, Tail, run};
 use crate::api::failure::Failure;
 use crate::config::Config;
 use crate::config::read::exec::ExecSettings;
@@ -25,7 +25,7 @@ use crate::core::object::{Kind, ObjectKey};
 use crate::core::retry::{Retry, RetryReason};
 use crate::core::tell::cause::Cause;
 use crate::core::tell::pace::FaultKind;
-use crate::report::events::{EventSender, Report};
+use crate::report::events::{EventReport, EventSender};
 use crate::report::reason::{RELOAD_FAILED, RELOAD_SUCCEEDED, Reason};
 use crate::tell::exec::targets::{Failures, PodTarget, targets};
 use crate::tell::herald::Failing;
@@ -107,7 +107,7 @@ impl RunInPods {
         if !forbidden.is_empty() {
             let why = self.missing(&["get", "create"], "pods/exec").await;
             for target in forbidden {
-                self.tellings.failed(&target, &why, &Output::default(), Frankness::Silent);
+                self.tellings.failed(&target, &why, &CommandOutput::default(), Frankness::Silent);
                 failed.add(&target.pod, later(None, why.clone()));
             }
         }
@@ -133,7 +133,7 @@ impl RunInPods {
 }
 
 impl PodReports {
-    fn done(&mut self, target: &PodTarget, output: &Output, frankness: Frankness) {
+    fn done(&mut self, target: &PodTarget, output: &CommandOutput, frankness: Frankness) {
         let (stdout, stderr) = (shown(&output.stdout, frankness), shown(&output.stderr, frankness));
         info!(pod = target.pod, container = target.container, code = 0, stdout, stderr, "the command ran in the pod");
         self.failing.works(&target.uid);
@@ -141,7 +141,7 @@ impl PodReports {
     }
 
     /// Once for the same reason and words, however often it is tried.
-    fn failed(&mut self, target: &PodTarget, why: &str, output: &Output, frankness: Frankness) {
+    fn failed(&mut self, target: &PodTarget, why: &str, output: &CommandOutput, frankness: Frankness) {
         let said = [why.to_owned(), shown(&output.stdout, frankness), shown(&output.stderr, frankness)];
         let [_, stdout, stderr] = &said;
         let is_news = self.told.get(&target.uid) != Some(&said);
@@ -155,7 +155,7 @@ impl PodReports {
     fn event(&self, target: &PodTarget, reason: &'static Reason, note: String) {
         let Some(events) = &self.events else { return };
         let key = ObjectKey::new(Kind::Pod, self.namespace.as_str(), target.pod.as_str());
-        events.send(Report::new(key, &*target.uid, reason, note));
+        events.send(EventReport::new(key, &*target.uid, reason, note));
     }
 }
 
@@ -211,9 +211,9 @@ fn needs(config: &Config) -> Vec<Need> {
     all.map(|(verb, resource)| Need { verb, group: "", resource, namespace: Some(exec.namespace.clone()), name: None }).collect()
 }
 
-async fn end(api: &ApiServer, settings: &ExecSettings, target: PodTarget) -> (PodTarget, RunEnd, Output) {
-    let mut output = Output::default();
-    let command = Command { namespace: &settings.namespace, pod: &target.pod, container: &target.container, argv: &settings.command };
+async fn end(api: &ApiServer, settings: &ExecSettings, target: PodTarget) -> (PodTarget, RunEnd, CommandOutput) {
+    let mut output = CommandOutput::default();
+    let command = ContainerCommand { namespace: &settings.namespace, pod: &target.pod, container: &target.container, argv: &settings.command };
     let end = timeout(settings.timeout, run(api, command, &mut output)).await;
     (target, end, output)
 }
@@ -240,6 +240,6 @@ fn shown(tail: &Tail, frankness: Frankness) -> String {
 }
 
 /// What an Event says.
-fn note(what: &str, output: &Output) -> String {
+fn note(what: &str, output: &CommandOutput) -> String {
     words::told(what.to_owned(), output.stdout.bytes().saturating_add(output.stderr.bytes()))
 }

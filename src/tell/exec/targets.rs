@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use kube::api::ListParams;
+use kube::core::Request;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use kube::core::Request;
 
 use crate::api::failure::Failure;
 use crate::api::list::{Pages, Paging};
