@@ -1,7 +1,7 @@
 //! Environment and flags to a validated [`Config`]; every problem is reported at once.
 //!
-//! Three steps: texts by name ([`texts`]), each of them a value ([`table`], where a setting is one row), and what values mean together
-//! ([`read`]). Help, documentation and flags come from the table, too. Only [`context`] looks at the world: all else is argument.
+//! Three steps: texts by name (`texts`), each of them a value (`table`, where a setting is one row), and what values mean together
+//! ([`read`]). Help, documentation and flags come from the table, too. Only `context` looks at the world: all else is argument.
 //!
 //! ```
 //! use kube_projector::config::{Arguments, Config, Context};
@@ -77,7 +77,7 @@ pub(crate) enum Wording {
 /// Everything that a run needs to know, validated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// Which objects are projected by their labels; none: only [`Self::objects`] are.
+    /// Which objects are projected by their labels; none: only `objects` are.
     pub selector: Option<Selector>,
     /// Objects that are projected each by itself, whatever its labels; sorted, without duplicates.
     pub(crate) objects: Vec<ObjectKey>,

@@ -225,7 +225,7 @@ impl Client {
         })
     }
 
-    /// Asks once, and follows redirects. Any final answer is one, also 404; [`Client::judge`] tells what it is worth.
+    /// Asks once, and follows redirects. Any final answer is one, also 404; `judge` tells what it is worth.
     ///
     /// # Errors
     /// No answer; an answer that is cut short or too large; a server that may not be asked.
