@@ -54,7 +54,7 @@ use crate::config::setting::Heading;
 use crate::config::table::SettingValues;
 pub use crate::config::texts::Arguments;
 use crate::config::texts::Texts;
-use crate::core::discretion::Output;
+use crate::core::discretion::ReactOutput;
 use crate::core::files::project::Urls;
 use crate::core::object::finalizers::Finalizers;
 use crate::core::object::selector::Selector;
@@ -122,7 +122,7 @@ pub struct Config {
     /// The application as our child.
     pub(crate) child: Option<ChildSettings>,
     /// What is repeated of what the application says.
-    pub(crate) react_output: Output,
+    pub(crate) react_output: ReactOutput,
     /// What a reload that fails means for health.
     pub(crate) on_reload_failure: OnReloadFailure,
     /// How often and when the application is told.

@@ -21,7 +21,7 @@ use crate::config::read::web::{self, CredentialOrigins, Encoding, Redacted, Secr
 use crate::config::read::{SettingsReader, child, exec, headers, log, objects, origin, paths, reload, triggers};
 use crate::config::setting::Fallback::{Described, Required, Unset, Value};
 use crate::config::setting::{Flag, Heading, Setting, Takes};
-use crate::core::discretion::Output;
+use crate::core::discretion::ReactOutput;
 use crate::core::object::selector::Selector;
 use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey};
 use crate::core::policy::{Adopt, Durability, OnDelete, OnReloadFailure, Order};
@@ -272,7 +272,7 @@ settings! {
             "Seconds, also with a fraction, that the child has to end when it is asked to, before it is killed with its process group.";
         CHILD_RESTART: RestartPolicy = Words(&[("never", RestartPolicy::Never), ("always", RestartPolicy::Always)]), Value("never"),
             "What follows when the child ends by itself: never, which ends us with its code, or always, which starts it again after a pause that grows from 1 to 60 seconds.";
-        REACT_OUTPUT: Output = Words(&[("guarded", Output::Guarded), ("always", Output::Always)]), Value("guarded"),
+        REACT_OUTPUT: ReactOutput = Words(&[("guarded", ReactOutput::Guarded), ("always", ReactOutput::Always)]), Value("guarded"),
             "When what it says is logged: guarded, not with files of Secrets; or always.";
         ON_RELOAD_FAILURE: OnReloadFailure =
             Words(&[("report", OnReloadFailure::Report), ("unready", OnReloadFailure::Unready), ("unhealthy", OnReloadFailure::Unhealthy)]),

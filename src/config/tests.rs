@@ -76,7 +76,7 @@ pub(crate) fn default_config() -> Config {
         script: None,
         triggers: TriggerSettings { files: true, start: false, pods: None, secrets: None },
         child: None,
-        react_output: Output::Guarded,
+        react_output: ReactOutput::Guarded,
         on_reload_failure: OnReloadFailure::Report,
         timing: Timing { batching: Batching::Window(Duration::from_millis(200)), on_start: false, jitter: Duration::ZERO },
         list_retry: None,

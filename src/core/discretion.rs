@@ -4,9 +4,9 @@
 //! somebody speak, and again before it repeats what was heard, so that nothing falls between the two. When in doubt it is silent.
 //!
 //! ```
-//! use kube_projector::core::discretion::{Discretion, Frankness, Output};
+//! use kube_projector::core::discretion::{Discretion, Frankness, ReactOutput};
 //!
-//! let mut listener = Discretion::new(Output::Guarded).listener();
+//! let mut listener = Discretion::new(ReactOutput::Guarded).listener();
 //! let since = listener.begins();
 //! // Somebody speaks.
 //! assert_eq!(listener.frankness(since), Frankness::Guarded);
@@ -22,7 +22,7 @@ use crate::core::path::TargetPath;
 
 /// REACT_OUTPUT.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum Output {
+pub enum ReactOutput {
     /// Nothing is repeated that may hold a secret.
     #[default]
     Guarded,
@@ -44,7 +44,7 @@ pub enum Frankness {
 /// What is known of files with what Secrets said. Cheap to clone; all clones know the same.
 #[derive(Clone, Default)]
 pub struct Discretion {
-    output: Output,
+    output: ReactOutput,
     shared: Arc<Counters>,
 }
 
@@ -59,7 +59,7 @@ struct Counters {
 
 impl Discretion {
     /// Nothing is known of any file.
-    pub fn new(output: Output) -> Self {
+    pub fn new(output: ReactOutput) -> Self {
         Self { output, shared: Arc::default() }
     }
 
@@ -131,9 +131,9 @@ impl Listener {
     pub fn frankness(&self, since: Since) -> Frankness {
         let is_clean = || !self.knows_more && since.clean && self.discretion.files() == 0 && self.discretion.changes() == since.changes;
         match self.discretion.output {
-            Output::Always => Frankness::Open,
-            Output::Guarded if is_clean() => Frankness::Guarded,
-            Output::Guarded => Frankness::Silent,
+            ReactOutput::Always => Frankness::Open,
+            ReactOutput::Guarded if is_clean() => Frankness::Guarded,
+            ReactOutput::Guarded => Frankness::Silent,
         }
     }
 

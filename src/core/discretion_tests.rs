@@ -20,7 +20,7 @@ fn told(listener: &mut Listener) {
 
 #[test]
 fn r13_a_file_of_a_secret_silences_until_it_is_gone_and_that_was_told() {
-    let discretion = Discretion::new(Output::Guarded);
+    let discretion = Discretion::new(ReactOutput::Guarded);
     let (secrets, mut listener) = (Secrets::known_to(discretion.clone()), discretion.listener());
     assert!(!silent(&listener), "there never was any");
     secrets.gained();
@@ -35,7 +35,7 @@ fn r13_a_file_of_a_secret_silences_until_it_is_gone_and_that_was_told() {
 
 #[test]
 fn r13_a_file_that_comes_or_goes_while_somebody_speaks_silences_too() {
-    let discretion = Discretion::new(Output::Guarded);
+    let discretion = Discretion::new(ReactOutput::Guarded);
     let (secrets, mut listener) = (Secrets::known_to(discretion.clone()), discretion.listener());
     let since = listener.begins();
     secrets.gained();
@@ -48,7 +48,7 @@ fn r13_a_file_that_comes_or_goes_while_somebody_speaks_silences_too() {
 
 #[test]
 fn r13_doubt_silences_once_and_always_means_always() {
-    let (guarded, open) = (Discretion::new(Output::Guarded), Discretion::new(Output::Always));
+    let (guarded, open) = (Discretion::new(ReactOutput::Guarded), Discretion::new(ReactOutput::Always));
     let (mut listener, frank) = (guarded.listener(), open.listener());
     assert!(guarded.is_clean());
     guarded.doubt();
@@ -61,7 +61,7 @@ fn r13_doubt_silences_once_and_always_means_always() {
 
 #[test]
 fn r13_a_path_that_a_secret_gives_up_to_another_object_counts_until_its_file_is_another() {
-    let discretion = Discretion::new(Output::Guarded);
+    let discretion = Discretion::new(ReactOutput::Guarded);
     let digester = Digester::new((1, 2));
     let mut store = Store::new([], Order::Oldest, digester).discreet(discretion.clone());
     let path = Roots::new("/folder", []).recorded("a").unwrap();

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::read::web::{BasicCredentials, Encoding, Headers, Redacted, TextOrFile, WebSettings};
-use crate::core::discretion::{Discretion, Output};
+use crate::core::discretion::{Discretion, ReactOutput};
 use crate::core::retry::RetryReason;
 use crate::web::stub::{Lines, Reply, server};
 
@@ -198,7 +198,7 @@ async fn r11_a_request_that_is_not_answered_was_told() {
 }
 
 /// What the log says of answers with these words to a request of this form, in our own words.
-async fn repeated(path: &str, payload: Option<&str>, user: &str, body: &str, output: Output) -> Vec<String> {
+async fn repeated(path: &str, payload: Option<&str>, user: &str, body: &str, output: ReactOutput) -> Vec<String> {
     let (lines, _guard) = Lines::collect();
     let body = body.to_owned();
     let stub = server(move |_| Reply::new("400 Bad Request", "", body.clone())).await;
@@ -212,7 +212,7 @@ async fn repeated(path: &str, payload: Option<&str>, user: &str, body: &str, out
 
 #[tokio::test]
 async fn r13_what_the_application_answers_is_told_once_and_cut() {
-    let lines = repeated("/-/reload", None, "", &"ä".repeat(300), Output::Guarded).await;
+    let lines = repeated("/-/reload", None, "", &"ä".repeat(300), ReactOutput::Guarded).await;
     assert_eq!(lines.iter().filter(|line| line.starts_with("WARN ")).count(), 1, "{lines:?}");
     assert!(lines[0].contains(&"ä".repeat(256)) && !lines[0].contains(&"ä".repeat(257)), "{lines:?}");
 }
@@ -220,9 +220,9 @@ async fn r13_what_the_application_answers_is_told_once_and_cut() {
 #[tokio::test]
 async fn r13_an_answer_that_may_repeat_what_was_sent_is_repeated_only_if_that_was_asked_for() {
     for (path, payload, user) in [("/a", Some("\"canary\""), ""), ("/a", None, "canary"), ("/a?canary", None, "")] {
-        let lines = repeated(path, payload, user, "who asked: canary", Output::Guarded).await;
+        let lines = repeated(path, payload, user, "who asked: canary", ReactOutput::Guarded).await;
         assert!(!lines.is_empty() && lines.iter().all(|line| line.contains("withheld") && !line.contains("canary")), "{lines:?}");
-        let lines = repeated(path, payload, user, "who asked: canary", Output::Always).await;
+        let lines = repeated(path, payload, user, "who asked: canary", ReactOutput::Always).await;
         let is_shown = lines.iter().any(|line| line.contains("canary"));
         assert_eq!(is_shown, !path.contains('?'), "of a URL no more than its origin is shown, whatever is set: {lines:?}");
     }
@@ -230,7 +230,7 @@ async fn r13_an_answer_that_may_repeat_what_was_sent_is_repeated_only_if_that_wa
 
 #[tokio::test]
 async fn r13_the_path_of_the_url_is_not_shown_in_our_own_words() {
-    let lines = repeated("/hooks/canary-in-path", None, "", "no /hooks/canary-in-path: canary-in-path", Output::Guarded).await;
+    let lines = repeated("/hooks/canary-in-path", None, "", "no /hooks/canary-in-path: canary-in-path", ReactOutput::Guarded).await;
     assert!(lines[0].contains("no …: …"), "{lines:?}");
 }
 

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
     use crate::config::Arguments;
     use crate::config::tests::{LEAST, default_config, exactly};
-    use crate::core::discretion::Output;
+    use crate::core::discretion::ReactOutput;
     use crate::core::policy::OnReloadFailure;
 
     fn child(vars: &[(&str, &str)]) -> Result<Option<ChildSettings>, Vec<String>> {
@@ -148,8 +148,8 @@ mod tests {
     #[test]
     fn r13_what_is_said_is_repeated_with_care_unless_always_is_asked_for() {
         let output = |vars: &[(&str, &str)]| exactly(&[vars, &LEAST].concat(), &Arguments::default()).map(|config| config.react_output);
-        assert_eq!(output(&[]), Ok(Output::Guarded));
-        assert_eq!(output(&[("REACT_OUTPUT", "Always")]), Ok(Output::Always));
+        assert_eq!(output(&[]), Ok(ReactOutput::Guarded));
+        assert_eq!(output(&[("REACT_OUTPUT", "Always")]), Ok(ReactOutput::Always));
     }
 
     #[test]

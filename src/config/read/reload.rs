@@ -211,7 +211,7 @@ mod tests {
     use crate::config::read::parse::tests::check;
     use crate::config::read::web::{CredentialOrigins, Downloads};
     use crate::config::tests::{at, default_config, read};
-    use crate::core::discretion::Output;
+    use crate::core::discretion::ReactOutput;
     use crate::core::policy::OnReloadFailure;
 
     #[test]
@@ -252,7 +252,7 @@ mod tests {
             request: Some(ReloadRequest { url, method: "POST".into(), payload, skips_initial: true }),
             script: Some(ScriptSettings { path: "/work/s.sh".into(), timeout, environment, retries: 7 }),
             signal: Some(SignalSettings { signal: Signal::USR1, target: SignalTarget::Process("nginx".into()) }),
-            react_output: Output::Always,
+            react_output: ReactOutput::Always,
             on_reload_failure: OnReloadFailure::Unready,
             timing: Timing { batching, on_start: false, jitter: Duration::from_millis(500) },
             downloads: Downloads { credential_origins, ..config.downloads.clone() },
