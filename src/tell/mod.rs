@@ -58,7 +58,6 @@ reactions! {
     child
     http
     exec
-    example
 }
 
 /// A way to tell the application: what its module says of it to everybody else.
