@@ -1,4 +1,5 @@
-//! Processes as /proc shows them: what they do about signals, and those that are our children, also where /proc belongs to an outer PID namespace and numbers them in its own way.
+//! Processes as /proc shows them: what they do about signals, and those that are our children, also where /proc belongs to an outer PID
+//! namespace and numbers them in its own way.
 
 use std::fs;
 use std::path::Path;

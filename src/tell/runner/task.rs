@@ -132,7 +132,7 @@ impl Task {
             self.take_inherited();
         }
         // What only a former process owed is the state that it told of.
-        let is_other = self.newest() > self.shared.started || job.fresh.iter().any(|cause| *cause != Cause::Files);
+        let is_other = !self.shared.state().queue.newest().is_zero() || job.fresh.iter().any(|cause| *cause != Cause::Files);
         let (now, since) = (self.shared.wall(), self.since.take());
         for Teller { reaction, pace, pending, .. } in &mut self.tellers {
             let is_heeded = heeds(reaction.as_ref(), job);
@@ -259,16 +259,6 @@ impl Task {
         }
     }
 
-    /// When there is more to tell than what failed.
-    fn news(&self) -> Option<Instant> {
-        self.shared.state().queue.news(self.shared.now()).map(|news| self.shared.started + news)
-    }
-
-    /// When the last of what is told changed.
-    fn newest(&self) -> Instant {
-        self.shared.started + self.shared.state().queue.newest()
-    }
-
     /// Whoever has read all files since then needs not be told.
     fn enough_since(&self) -> Instant {
         self.shared.started + self.shared.state().queue.enough_since()
@@ -297,7 +287,8 @@ impl Task {
             let looks = self.look_at_credentials().await;
             let is_slow = self.pending().all(|(teller, _)| teller.pace.is_slow());
             let due = self.shared.instant(self.pending().map(|(teller, _)| teller.pace.due()).min().unwrap_or_default());
-            let news = self.news();
+            // When there is more to tell than what failed.
+            let news = self.shared.state().queue.news(self.shared.now()).map(|news| self.shared.started + news);
             let until = news.map_or(due, |news| news.min(due));
             if until <= Instant::now() || (is_slow && self.one_knows()) {
                 break;
