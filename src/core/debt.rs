@@ -1,5 +1,7 @@
 //! What outlives a process of what is owed to the application.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// What a next process has to know of a reaction that is owed. A ledger keeps it; it holds nothing secret.
@@ -23,6 +25,13 @@ pub struct Debt {
     /// Whether no file of a Secret was there that whoever is told may still know.
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) clean: bool,
+}
+
+impl Debt {
+    /// Since when it is owed, as time since 1970; nothing where no attempt failed yet.
+    pub(crate) fn since(&self) -> Option<Duration> {
+        (self.since > 0).then(|| Duration::from_secs(self.since))
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

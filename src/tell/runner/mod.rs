@@ -148,10 +148,7 @@ impl Runner {
     pub(crate) fn inherit(&self, debt: Debt, paths: impl IntoIterator<Item = (String, Arc<ObjectKey>)>) {
         let paths: Vec<_> = paths.into_iter().collect();
         if let Some(health) = &self.health {
-            let since = match debt.since {
-                0 => self.shared.started,
-                since => self.shared.past(Duration::from_secs(since)),
-            };
+            let since = debt.since().map_or(self.shared.started, |since| self.shared.past(since));
             let owed = |reaction: &&'static str| Owed { reaction, files: paths.len(), since, attempts: 0, why: FORMER.to_owned() };
             health.set_owed(self.of_files.iter().map(owed).collect());
         }

@@ -153,7 +153,7 @@ impl Task {
     fn take_inherited(&mut self) {
         let Some(debt) = self.shared.state().inherited.take() else { return };
         let now = self.shared.wall();
-        self.since = Some(Duration::from_secs(debt.since)).filter(|since| !since.is_zero() && *since < now);
+        self.since = debt.since().filter(|since| *since < now);
         for Teller { reaction, pace, .. } in self.tellers.iter_mut().filter(|teller| teller.reaction.is_remembered()) {
             tracing::debug!(reaction = reaction.name(), "a former process has tried to tell the application");
             *pace = Pace::inherited(&debt, now);
