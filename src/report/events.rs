@@ -26,7 +26,7 @@ use crate::core::backoff::{Backoff, random};
 use crate::core::object::ObjectKey;
 use crate::report::reason::Reason;
 use crate::report::refusals::Refusals;
-use crate::report::series::{Bucket, Buckets, Series, WrittenEvent};
+use crate::report::series::{Buckets, Series, WrittenEvent};
 
 /// Reports that wait at most; the oldest goes when one more comes.
 const QUEUE_MAX: usize = 256;
@@ -165,9 +165,7 @@ impl EventWriter {
 
     async fn publish(&mut self, report: &EventReport, tries: u32) {
         let now = Instant::now();
-        if self.muted.until(&report.key.namespace, now).is_some()
-            || self.buckets.take(&report.key, report.reason.severity, now) == Bucket::Empty
-        {
+        if self.muted.until(&report.key.namespace, now).is_some() || !self.buckets.take(&report.key, report.reason.severity, now) {
             return self.queue.drop_one();
         }
         for failures in 1..=tries {

@@ -31,22 +31,8 @@ const CONCURRENCY: usize = 8;
 /// Pauses after failures of any other sort.
 const BACKOFF: Backoff = Backoff::up_to(Duration::from_secs(60));
 
-/// Takes tasks from anywhere; never waits. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct FinalizerSender(Arc<Inbox>);
-
-impl FinalizerSender {
-    /// Replaces what was to be done about this object before.
-    pub(crate) fn send(&self, (key, task): (ObjectKey, FinalizerTask)) {
-        self.0.put(key, task);
-    }
-
-    /// Tasks that nobody has begun.
-    #[cfg(test)]
-    pub(crate) fn waiting(&self) -> usize {
-        self.0.len()
-    }
-}
+/// Takes tasks from anywhere; never waits.
+pub(crate) type FinalizerSender = Arc<Inbox>;
 
 /// What does the tasks.
 pub(crate) struct FinalizerWriter {
@@ -85,7 +71,7 @@ pub(crate) fn writer(api: ApiServer, ours: Finalizers, events: Option<EventSende
         outages: 0,
         paused_until: None,
     };
-    (FinalizerSender(inbox), writer)
+    (inbox, writer)
 }
 
 impl FinalizerWriter {

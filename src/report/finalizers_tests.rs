@@ -71,7 +71,7 @@ async fn latest_wish_of_an_object_counts() {
     tasks.send(guard("a"));
     tasks.send((key("a"), FinalizerTask::release(0, Vec::new(), false)));
     tasks.send(guard("b"));
-    assert_eq!(tasks.waiting(), 2);
+    assert_eq!(tasks.len(), 2);
     run_until(&mut writer, &stub, 1).await;
     let paths: Vec<String> = stub.asked().into_iter().map(|asked| asked.path).collect();
     assert_eq!(paths, ["/api/v1/namespaces/n/configmaps/b?&fieldManager=kube-projector"]);
@@ -89,7 +89,7 @@ async fn refused_patch_warns_once_names_the_verb_and_leaves_the_namespace_alone(
     tasks.send(guard("later"));
     let _ = timeout(Duration::from_millis(50), writer.run()).await;
     assert!(stub.asked().len() <= CONCURRENCY, "{}", stub.asked().len());
-    assert_eq!((tasks.waiting(), writer.later.iter().count()), (0, 51));
+    assert_eq!((tasks.len(), writer.later.iter().count()), (0, 51));
     let text = String::from_utf8(lines.lock().expect("no panic").clone()).expect("text");
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains("verb=\"patch\"") && text.contains("resource=\"configmaps\""), "{text}");
@@ -100,9 +100,8 @@ async fn refused_objects_are_tried_again_after_five_minutes() {
     let stub = server(|_: &Asked| Answer::json(200, &json!({}))).await;
     let (_, mut writer) = writer(stub.api.clone(), ours(), None);
     let now = Instant::now();
-    let (key, task) = guard("a");
     writer.forbidden.note((Kind::ConfigMap, "n".into()), now);
-    writer.inbox.put(key, task);
+    writer.inbox.send(guard("a"));
     assert_eq!(writer.launch(now), Some(now + LEFT_ALONE));
     assert_eq!(writer.busy.len(), 0);
     writer.launch(now + LEFT_ALONE);
@@ -121,7 +120,7 @@ async fn outage_is_waited_out_and_the_wish_kept() {
     let (tasks, mut writer) = writer(stub.api.clone(), ours(), None);
     tasks.send(guard("a"));
     run_until(&mut writer, &stub, 3).await;
-    assert_eq!((tasks.waiting(), writer.outages), (0, 0));
+    assert_eq!((tasks.len(), writer.outages), (0, 0));
 }
 
 #[tokio::test]
@@ -199,7 +198,7 @@ async fn s15_nothing_is_left_of_refusals_in_namespaces_that_are_gone() {
     }
     let now = Instant::now();
     assert!(writer.launch(now).is_some(), "it looks again by itself");
-    assert!(writer.later.is_empty() && tasks.waiting() == 0, "nobody asks for what is gone");
+    assert!(writer.later.is_empty() && tasks.len() == 0, "nobody asks for what is gone");
     assert_eq!(writer.launch(now + LEFT_ALONE * 2), None);
     assert!(writer.forbidden.is_empty() && writer.busy.is_empty(), "nor is it known for ever who refused");
     assert_eq!(stub.asked().len(), 200);
@@ -222,7 +221,7 @@ async fn gone_while_guarded(code: u16) -> Vec<String> {
     tasks.send(guard("a"));
     run_until(&mut writer, &stub, 1).await;
     let _ = timeout(Duration::from_millis(50), writer.run()).await;
-    assert!(writer.later.is_empty() && tasks.waiting() == 0 && writer.blocked.is_empty());
+    assert!(writer.later.is_empty() && tasks.len() == 0 && writer.blocked.is_empty());
     stub.asked().into_iter().map(|asked| asked.body).collect()
 }
 

@@ -31,8 +31,8 @@ impl Inbox {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replaces what was to be done for this object before.
-    pub(crate) fn put(&self, key: ObjectKey, task: FinalizerTask) {
+    /// Replaces what was to be done about this object before.
+    pub(crate) fn send(&self, (key, task): (ObjectKey, FinalizerTask)) {
         let mut waiting = self.lock();
         if waiting.tasks.insert(key.clone(), task).is_none() {
             waiting.order.push_back(key);
@@ -50,7 +50,7 @@ impl Inbox {
         }
     }
 
-    /// Waits until something was put.
+    /// Waits until something was sent.
     ///
     /// # Cancel safety
     /// Cancel safe; a change nobody waited for is told to the next who waits.
@@ -88,8 +88,7 @@ mod tests {
         let release = |name: &str, uid| (ObjectKey::new(Kind::Secret, "n", name), FinalizerTask::release(uid, Vec::new(), false));
         let inbox = Inbox::default();
         for (name, uid) in [("a", 1), ("b", 2), ("a", 3)] {
-            let (key, task) = release(name, uid);
-            inbox.put(key, task);
+            inbox.send(release(name, uid));
         }
         let (key, older) = release("b", 0);
         inbox.put_back(key, older);

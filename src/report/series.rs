@@ -18,34 +18,25 @@ const REMEMBERED_MAX: usize = 512;
 /// An Event that is repeated within this time is counted up, later it is new.
 const SERIES_FOR: Duration = Duration::from_secs(360);
 
-/// Whether there was a token left.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Bucket {
-    /// There was; it is taken.
-    Token,
-    /// Too many such Events of this object.
-    Empty,
-}
-
 /// A token bucket per object and type: what went well again and again keeps no failure from being told. Of each it is known when it
 /// will be full again.
 #[derive(Default)]
 pub(crate) struct Buckets(HashMap<(ObjectKey, Severity), Instant>);
 
 impl Buckets {
-    /// Takes a token of this object and type: 25 at once, then one in five minutes.
-    pub(crate) fn take(&mut self, key: &ObjectKey, severity: Severity, now: Instant) -> Bucket {
+    /// Takes a token of this object and type: 25 at once, then one in five minutes. Whether there was one left.
+    pub(crate) fn take(&mut self, key: &ObjectKey, severity: Severity, now: Instant) -> bool {
         let key = (key.clone(), severity);
         if !self.0.contains_key(&key) {
             make_room(&mut self.0, |full_at| *full_at);
         }
         let full_at = self.0.entry(key).or_insert(now);
         let later = now.max(*full_at) + REFILL;
-        if later > now + REFILL * BURST {
-            return Bucket::Empty;
+        let is_left = later <= now + REFILL * BURST;
+        if is_left {
+            *full_at = later;
         }
-        *full_at = later;
-        Bucket::Token
+        is_left
     }
 }
 
@@ -114,20 +105,20 @@ mod tests {
     #[test]
     fn bucket_gives_a_burst_and_then_one_in_five_minutes() {
         let (mut buckets, start) = (Buckets::default(), Instant::now());
-        let mut taken = |at: Duration| (0..40).filter(|_| buckets.take(&key("a"), Severity::Normal, start + at) == Bucket::Token).count();
+        let mut taken = |at: Duration| (0..40).filter(|_| buckets.take(&key("a"), Severity::Normal, start + at)).count();
         assert_eq!(taken(Duration::ZERO), 25);
         assert_eq!(taken(REFILL - Duration::from_secs(1)), 0);
         assert_eq!(taken(REFILL), 1);
         assert_eq!(taken(REFILL * 3), 2);
         assert_eq!(taken(REFILL * 1000), 25);
-        assert_eq!(buckets.take(&key("a"), Severity::Warning, start + REFILL * 1000), Bucket::Token, "a failure has its own");
+        assert!(buckets.take(&key("a"), Severity::Warning, start + REFILL * 1000), "a failure has its own");
     }
 
     #[test]
     fn objects_have_buckets_of_their_own_and_few_are_remembered() {
         let (mut buckets, start) = (Buckets::default(), Instant::now());
         for number in 0..REMEMBERED_MAX * 2 {
-            assert_eq!(buckets.take(&key(&number.to_string()), Severity::Normal, start), Bucket::Token);
+            assert!(buckets.take(&key(&number.to_string()), Severity::Normal, start));
         }
         assert_eq!(buckets.0.len(), REMEMBERED_MAX);
     }
