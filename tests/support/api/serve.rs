@@ -102,21 +102,7 @@ async fn request_of(shared: Arc<Shared>, mut request: hyper::Request<Incoming>) 
             });
             respond(&record, code, "application/json", body)
         }
-        Ok(Answer::Exec(exec)) => {
-            let mut drops = shared.drops.subscribe();
-            let (open, key) = (record.open(), exec.accept.clone());
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = exec.run(upgrade) => {}
-                    _ = drops.changed() => {}
-                }
-                drop(open);
-            });
-            record.answered(101);
-            let response = hyper::Response::builder().status(101).header(CONNECTION, "Upgrade").header(UPGRADE, "websocket");
-            let response = response.header(SEC_WEBSOCKET_ACCEPT, key).header(SEC_WEBSOCKET_PROTOCOL, exec::PROTOCOL);
-            response.body(body::whole(String::new(), &record)).map_err(io::Error::other)
-        }
+        Ok(Answer::Exec(exec)) => run(&shared, &record, exec, upgrade),
         Ok(Answer::Watch(watch)) => {
             let (out, body) = body::channel(&record, shape, shared.options.slow_reader_cut);
             let open = record.open();
@@ -127,6 +113,23 @@ async fn request_of(shared: Arc<Shared>, mut request: hyper::Request<Incoming>) 
             respond(&record, 200, "application/json", body)
         }
     }
+}
+
+/// Runs a command over the connection, which becomes its own.
+fn run(shared: &Shared, record: &Arc<Record>, exec: Box<exec::Exec>, upgrade: hyper::upgrade::OnUpgrade) -> io::Result<Response> {
+    let mut drops = shared.drops.subscribe();
+    let (open, key) = (record.open(), exec.accept.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = exec.run(upgrade) => {}
+            _ = drops.changed() => {}
+        }
+        drop(open);
+    });
+    record.answered(101);
+    let response = hyper::Response::builder().status(101).header(CONNECTION, "Upgrade").header(UPGRADE, "websocket");
+    let response = response.header(SEC_WEBSOCKET_ACCEPT, key).header(SEC_WEBSOCKET_PROTOCOL, exec::PROTOCOL);
+    response.body(body::whole(String::new(), record)).map_err(io::Error::other)
 }
 
 async fn thawed(shared: &Shared) {
