@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode};
 use kube::core::Status;
 
 use crate::web::body::retry_after;
+use crate::web::error::with_causes;
 
 /// Why one request failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -94,17 +95,7 @@ impl Failure {
 
     /// The failure that a broken connection stands for: the texts of the error and of all its causes.
     pub(crate) fn from_transport(error: &(dyn std::error::Error + 'static)) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let part = error.to_string();
-            if !text.ends_with(&part) {
-                text.push_str(": ");
-                text.push_str(&part);
-            }
-            cause = error.source();
-        }
-        Self::Transport(text)
+        Self::Transport(with_causes(error.to_string(), error.source()))
     }
 }
 

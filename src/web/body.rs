@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use crate::core::retry;
 use crate::web::coding::{Coding, UnpackError, Unpacker};
 use crate::web::error::WebError;
-use crate::web::{Answer, Clock, Echo, Question, validators};
+use crate::web::exchange::{Clock, validators};
+use crate::web::{Answer, Echo, Question};
 
 /// Bodies up to this size are read at any time.
 const SMALL_BYTES: usize = 1 << 20;

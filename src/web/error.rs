@@ -210,21 +210,24 @@ impl WebError {
 
     /// The failure that an error of the HTTP client stands for. Its own text names the URL with its query and is left out.
     pub(crate) fn from_client(url: String, error: &reqwest::Error) -> Self {
-        let (mut why, mut guarded) = (String::new(), false);
-        let mut cause = std::error::Error::source(error);
-        while let Some(error) = cause {
-            guarded |= error.is::<Guarded>();
-            let part = error.to_string();
-            if !why.ends_with(&part) {
-                why.push_str(if why.is_empty() { "" } else { ": " });
-                why.push_str(&part);
-            }
-            cause = error.source();
-        }
+        let cause = std::error::Error::source(error);
+        let guarded = std::iter::successors(cause, |cause| cause.source()).any(|cause| cause.is::<Guarded>());
+        let why = with_causes(String::new(), cause);
         match (guarded, error.is_connect()) {
             (true, _) => Self::LinkLocal { url },
             (false, true) => Self::Connect { url, why },
             (false, false) => Self::Read { url, why },
         }
     }
+}
+
+/// A text, and those of what caused what it says, each once.
+pub(crate) fn with_causes(mut text: String, cause: Option<&(dyn std::error::Error + 'static)>) -> String {
+    for part in std::iter::successors(cause, |cause| cause.source()).map(ToString::to_string) {
+        if !text.ends_with(&part) {
+            text.push_str(if text.is_empty() { "" } else { ": " });
+            text.push_str(&part);
+        }
+    }
+    text
 }

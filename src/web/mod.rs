@@ -22,22 +22,22 @@ pub(crate) mod body;
 mod coding;
 mod credentials;
 pub mod error;
+mod exchange;
 mod headers;
 mod parts;
 #[cfg(test)]
 pub(crate) mod stub;
 mod tls;
 
-use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use reqwest::{Request, Response, Url};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use reqwest::{Request, Url};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, error::Elapsed, timeout_at};
+use tokio::time::Instant;
 
 use crate::aside;
 use crate::config::Wording;
@@ -47,10 +47,11 @@ use crate::core::discretion::Frankness;
 use crate::core::retry::RetryReason;
 use crate::core::tell::pace::Fingerprint;
 use crate::lookup::{self, Lookup};
-use crate::web::address::{Resolver, Secrecy, check, is_link_local, names_metadata, parse, quoted, shown, shown_url};
+use crate::web::address::{Resolver, Secrecy, is_link_local, names_metadata, parse, quoted, shown, shown_url};
 use crate::web::body::Gate;
 use crate::web::credentials::Basic;
 use crate::web::error::WebError;
+use crate::web::exchange::{Clock, after_redirect, redirect, request};
 use crate::web::headers::Extra;
 use crate::web::parts::Parts;
 use crate::web::tls::SystemRoots;
@@ -386,74 +387,6 @@ pub(crate) fn tell(wording: Wording, url: &str, secrecy: Secrecy, answer: &Answe
         false => StatusCode::from_u16(code).ok().and_then(|code| code.canonical_reason()).unwrap_or_default().to_owned(),
     };
     tracing::info!("{}", format!("Request sent to {}. Response: {code} {words}", quoted(url, secrecy)).trim_end());
-}
-
-impl<'a> Question<'a> {
-    fn request(&self) -> (Method, Option<&'a str>) {
-        match self {
-            Self::Download { .. } => (Method::GET, None),
-            Self::Call { method, json } => (Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET), *json),
-        }
-    }
-}
-
-/// Bounds of one attempt.
-struct Clock {
-    /// How long each step may take.
-    step: Duration,
-    /// When the whole has to be over.
-    ends: Instant,
-}
-
-impl Clock {
-    async fn within<T>(&self, limit: Duration, step: impl Future<Output = T>) -> Result<T, Elapsed> {
-        timeout_at((Instant::now() + limit).min(self.ends), step).await
-    }
-}
-
-fn request(url: Url, method: &Method, json: Option<&str>, question: &Question<'_>) -> Request {
-    let mut request = Request::new(method.clone(), url);
-    let headers = request.headers_mut();
-    if let Question::Download { known: Some(known), .. } = question {
-        known.etag.clone().map(|etag| headers.insert(IF_NONE_MATCH, etag));
-        known.last_modified.clone().map(|date| headers.insert(IF_MODIFIED_SINCE, date));
-    }
-    match json {
-        Some(json) => {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            *request.body_mut() = Some(json.to_owned().into());
-        }
-        None if *method == Method::GET => {}
-        None => {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-    }
-    request
-}
-
-/// Where the answer sends us, if anywhere. User and password in it are nobody's.
-fn redirect(response: &Response, url: &Url) -> Result<Option<Url>, WebError> {
-    let location = match response.status().as_u16() {
-        301 | 302 | 303 | 307 | 308 => response.headers().get(LOCATION),
-        _ => None,
-    };
-    let Some(location) = location else { return Ok(None) };
-    let mut next = check(url.join(&String::from_utf8_lossy(location.as_bytes())).map_err(|_| WebError::Url)?)?;
-    credentials::take(&mut next);
-    Ok(Some(next))
-}
-
-/// Method and body of the next request, as browsers and Python's requests have it.
-fn after_redirect(code: u16, method: Method, json: Option<&str>) -> (Method, Option<&str>) {
-    match code {
-        307 | 308 => (method, json),
-        301 if method != Method::POST => (method, None),
-        _ => (Method::GET, None),
-    }
-}
-
-fn validators(headers: &HeaderMap) -> Validators {
-    Validators { etag: headers.get(ETAG).cloned(), last_modified: headers.get(LAST_MODIFIED).cloned() }
 }
 
 #[cfg(test)]
