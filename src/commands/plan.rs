@@ -12,7 +12,7 @@ use crate::app::{self, place, settings};
 use crate::cli::OutputFormat;
 use crate::commands::say;
 use crate::config::{Config, ObjectSource};
-use crate::core::files::plan::Replace;
+use crate::core::files::entry::Replace;
 use crate::core::path::TargetPath;
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;

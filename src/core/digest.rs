@@ -4,8 +4,8 @@ use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-/// A 128-bit keyed digest. Shown nowhere.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// A 128-bit keyed digest; [`Self::UNREAD`] at first. Shown nowhere.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Digest([u8; 16]);
 
 impl Digest {

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat, StatxFlags, XattrFlags};
 
+use crate::core::files::entry::Replace;
 use crate::core::files::mark::ATTRIBUTE;
 use crate::disk::mount::is_refusal;
 
@@ -86,10 +87,11 @@ pub trait Fs: Send + 'static {
     fn write(&mut self, file: &Self::Handle, bytes: &[u8]) -> io::Result<usize>;
     /// Sets permission bits exactly, whatever the umask.
     fn set_mode(&mut self, file: &Self::Handle, mode: u16) -> io::Result<()>;
-    /// Renames within a folder. With `over` unset an existing name is an error; `Unsupported` where no call can promise that.
-    fn rename(&mut self, folder: &Self::Handle, from: &str, to: &str, over: bool) -> io::Result<()>;
-    /// Renames a file from one folder into another. With `over` unset an existing name is an error; `Unsupported` where that cannot be.
-    fn bring(&mut self, from: (&Self::Handle, &str), to: (&Self::Handle, &str), over: bool) -> io::Result<()>;
+    /// Renames within a folder. Where nothing is to be replaced an existing name is an error; `Unsupported` where no call can promise
+    /// that.
+    fn rename(&mut self, folder: &Self::Handle, from: &str, to: &str, replace: Replace) -> io::Result<()>;
+    /// The same, from one folder into another.
+    fn bring(&mut self, from: (&Self::Handle, &str), to: (&Self::Handle, &str), replace: Replace) -> io::Result<()>;
     /// Removes a file.
     fn unlink(&mut self, folder: &Self::Handle, name: &str) -> io::Result<()>;
     /// Makes a folder with mode 0700.
@@ -104,21 +106,12 @@ pub trait Fs: Send + 'static {
     fn sync(&mut self, file: &Self::Handle) -> io::Result<()>;
     /// Takes an exclusive lock; `false` when somebody else holds it.
     fn lock(&mut self, file: &Self::Handle) -> io::Result<bool>;
-
     /// Which mount an open folder lies on, as a number.
-    fn mount(&mut self, folder: &Self::Handle) -> io::Result<u64> {
-        Ok(self.meta(folder)?.identity.0)
-    }
-
+    fn mount(&mut self, folder: &Self::Handle) -> io::Result<u64>;
     /// Puts a mark of ours on a file or folder; `Unsupported` where none can be.
-    fn mark(&mut self, _file: &Self::Handle, _mark: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
+    fn mark(&mut self, file: &Self::Handle, mark: &[u8]) -> io::Result<()>;
     /// The mark on a file or folder, if there is one; `Unsupported` where none can be.
-    fn marked(&mut self, _file: &Self::Handle) -> io::Result<Option<Vec<u8>>> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
+    fn marked(&mut self, file: &Self::Handle) -> io::Result<Option<Vec<u8>>>;
 
     /// The uid with which all of this is done.
     fn uid(&self) -> u32 {
@@ -256,37 +249,20 @@ impl Fs for Kernel {
         Ok(fs::fchmod(file, Mode::from_raw_mode(mode.into()))?)
     }
 
-    fn rename(&mut self, folder: &OwnedFd, from: &str, to: &str, over: bool) -> io::Result<()> {
-        use rustix::io::Errno;
-        if over {
-            return Ok(fs::renameat(folder, from, folder, to)?);
-        }
-        match fs::renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE) {
-            // A file system without it: link fails on an existing name just the same.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                match fs::linkat(folder, from, folder, to, AtFlags::empty()) {
-                    // Nor has it hard links: gcsfuse, s3fs, exFAT.
-                    Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK | Errno::INVAL) => {
-                        return Err(io::ErrorKind::Unsupported.into());
-                    }
-                    result => result?,
-                }
-                // The file is in place; a temporary name that stays is swept at the next start.
-                let _ = fs::unlinkat(folder, from, AtFlags::empty());
-                Ok(())
-            }
-            result => Ok(result?),
-        }
+    fn rename(&mut self, folder: &OwnedFd, from: &str, to: &str, replace: Replace) -> io::Result<()> {
+        self.bring((folder, from), (folder, to), replace)
     }
 
-    fn bring(&mut self, (from, temp): (&OwnedFd, &str), (folder, name): (&OwnedFd, &str), over: bool) -> io::Result<()> {
+    fn bring(&mut self, (from, temp): (&OwnedFd, &str), (folder, name): (&OwnedFd, &str), replace: Replace) -> io::Result<()> {
         use rustix::io::Errno;
-        if over {
+        if replace != Replace::Nothing {
             return Ok(fs::renameat(from, temp, folder, name)?);
         }
         match fs::renameat_with(from, temp, folder, name, RenameFlags::NOREPLACE) {
-            Err(Errno::INVAL | Errno::NOSYS) => match fs::linkat(from, temp, folder, name, AtFlags::empty()) {
-                Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
+            // A file system without it: link fails on an existing name just the same.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match fs::linkat(from, temp, folder, name, AtFlags::empty()) {
+                // Nor has it hard links: gcsfuse, s3fs, exFAT.
+                Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK | Errno::INVAL) => Err(io::ErrorKind::Unsupported.into()),
                 linked => {
                     linked?;
                     // The file is in place; a temporary name that stays is swept at the next start.

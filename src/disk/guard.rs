@@ -14,7 +14,7 @@ use crate::disk::ledger::Place;
 
 /// The ledger's place.
 #[derive(Clone, Debug)]
-pub(super) struct Guard {
+pub(super) struct LedgerGuard {
     name: Arc<str>,
     /// Device and inode of its folder.
     folder: (u64, u64),
@@ -28,7 +28,7 @@ impl<F: Fs> Disk<F> {
             return;
         }
         if let Ok(meta) = self.fs.look_root(&place.folder) {
-            self.guard = Some(Guard { name: place.name.as_str().into(), folder: meta.identity });
+            self.guard = Some(LedgerGuard { name: place.name.as_str().into(), folder: meta.identity });
         }
     }
 
@@ -43,19 +43,19 @@ impl<F: Fs> Disk<F> {
         rules.roots.set_aliases(aliases);
     }
 
-    fn leads_to(&mut self, guard: &Guard, path: &TargetPath) -> bool {
+    fn leads_to(&mut self, guard: &LedgerGuard, path: &TargetPath) -> bool {
         let name = path.name();
         self.in_folder(path.folder(), |fs, folder| holds(Some(guard), fs, folder, name)).unwrap_or(false)
     }
 
     /// The guard, where the name calls for it.
-    pub(super) fn guard_of(&self, name: &str) -> Option<Guard> {
+    pub(super) fn guard_of(&self, name: &str) -> Option<LedgerGuard> {
         self.guard.as_ref().filter(|guard| guard.name.eq_ignore_ascii_case(name)).cloned()
     }
 }
 
 /// Whether this name in this folder is the ledger.
-pub(super) fn holds<F: Fs>(guard: Option<&Guard>, fs: &mut F, folder: &F::Handle, name: &str) -> io::Result<bool> {
+pub(super) fn holds<F: Fs>(guard: Option<&LedgerGuard>, fs: &mut F, folder: &F::Handle, name: &str) -> io::Result<bool> {
     let Some(guard) = guard else { return Ok(false) };
     if fs.meta(folder)?.identity != guard.folder {
         return Ok(false);

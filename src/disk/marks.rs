@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::core::files::entry::{Content, Stamp};
 use crate::core::files::ledger::Contents;
 use crate::core::files::mark::{Made, Marker};
-use crate::core::object::ObjectKey;
+use crate::core::files::store::lasting::Recorded;
 use crate::core::path::{Roots, TargetPath};
 use crate::disk::Disk;
 use crate::disk::fs::{Confine, FileKind, Fs};
@@ -137,12 +137,13 @@ impl<F: Fs> Disk<F> {
     }
 
     /// Marks a file that is taken over as it is, and that may belong to nobody or another object so far. Its new stamp, if it has one.
-    pub(crate) fn mark_taken(&mut self, path: &TargetPath, (owner, lasts): (&ObjectKey, bool), stamp: &Stamp) -> Option<Stamp> {
+    pub(crate) fn mark_taken(&mut self, recorded: Recorded<'_>, stamp: &Stamp) -> Option<Stamp> {
+        let path = recorded.path();
         if path.as_str().starts_with('/') {
             return None;
         }
         let mut marks = self.marks.take()?;
-        let made = Made::file(owner, lasts);
+        let made = recorded.made();
         let marked = self.in_folder(path.folder(), |fs, folder| {
             let file = fs.open(folder, path.name())?;
             let before = fs.meta(&file)?;

@@ -17,17 +17,13 @@ use std::io;
 use std::path::Path;
 
 use crate::core::digest::{Digest, Digester};
-use crate::core::files::entry::{Content, Obstacle, OnDisk, Stamp};
-use crate::core::files::mark::Made;
-use crate::core::files::plan::Replace;
-use crate::core::object::ObjectKey;
+use crate::core::files::entry::{Content, Obstacle, OnDisk, Replace, Stamp};
 use crate::core::path::{RESERVED_PREFIX, Roots, TargetPath};
 use crate::core::policy::Durability;
-use crate::disk::fill::{Mark, fill_temp};
 use crate::disk::fs::{Confine, FileKind, Fs, Meta};
-use crate::disk::guard::Guard;
+use crate::disk::guard::LedgerGuard;
 use crate::disk::marks::Marks;
-use crate::disk::mount::{Mounts, look_and_rename};
+use crate::disk::mount::Mounts;
 use crate::disk::staging::Staging;
 
 /// FOLDER, the allowed folders, and the descriptors through which they are reached.
@@ -52,7 +48,7 @@ pub struct Disk<F: Fs> {
     /// Whether FOLDER is made where it is missing.
     makes: bool,
     /// The ledger's place, where its name is none that nobody else can have.
-    guard: Option<Guard>,
+    guard: Option<LedgerGuard>,
     /// Marks what we make, where the ledger may be gone before it.
     marks: Option<Marks>,
     /// ADOPT protects foreign files: no call may be used that could replace one.
@@ -264,98 +260,6 @@ impl<F: Fs> Disk<F> {
         }
     }
 
-    /// Writes a file: temp in its own folder or in STAGING, mode, rename. Readers see the old file or the new one, whole.
-    ///
-    /// 1. Make a new file of mode 0600, without a name where the file system can.
-    /// 2. Write, and make durable when each file shall be.
-    /// 3. Mark it as ours for `owner`, and whether it stays after that, where that is needed, then set the mode exactly: later it may not be marked any more.
-    /// 4. Give it a temporary name of ours, so that who reads every file sees whole ones only.
-    /// 5. Rename onto the name.
-    ///
-    /// # Errors
-    /// [`WriteError`]; the temporary file is removed again, the old file is intact.
-    pub(crate) fn write(
-        &mut self,
-        path: &TargetPath,
-        (owner, lasts): (&ObjectKey, bool),
-        bytes: &[u8],
-        content: Content,
-        replace: Replace,
-    ) -> Result<Stamp, WriteError> {
-        let mut marks = self.marks.take();
-        let mut mark = |fs: &mut F, file: &F::Handle| {
-            if let Some(marks) = &mut marks {
-                marks.put(fs, file, path.as_str(), &Made::file(owner, lasts));
-            }
-        };
-        let written = match self.try_write(path, bytes, content, replace, &mut mark) {
-            Err(WriteError::Io(error)) if !self.spares_modes && self.takes_no_modes(path.folder(), &error) => {
-                self.spares_modes = true;
-                self.try_write(path, bytes, content, replace, &mut mark)
-            }
-            written => written,
-        };
-        self.marks = marks;
-        written
-    }
-
-    fn try_write(
-        &mut self,
-        path: &TargetPath,
-        bytes: &[u8],
-        content: Content,
-        replace: Replace,
-        mark: Mark<'_, F>,
-    ) -> Result<Stamp, WriteError> {
-        let (folder, name) = (path.folder(), path.name());
-        if let Some(written) = self.write_staged(path, bytes, content, replace, mark) {
-            return written;
-        }
-        let (durability, spares_modes) = (self.durability, self.spares_modes);
-        self.temps += 1;
-        let temp = temp_name(&self.id, self.temps);
-        let (mut left, mut in_place, mut looked) = (false, false, false);
-        let keeps_foreign = self.keeps_foreign;
-        let guard = self.guard_of(name);
-        let written = self.in_folder(folder, |fs, handle| {
-            if guard::holds(guard.as_ref(), fs, handle, name)? {
-                return Err(io::Error::other("the ledger is kept there"));
-            }
-            let filled = fill_temp(fs, handle, &temp, bytes, (content.mode, spares_modes, durability), mark);
-            let done = filled.and_then(|()| match fs.rename(handle, &temp, name, replace != Replace::Nothing) {
-                Err(error) if error.kind() == io::ErrorKind::Unsupported && replace == Replace::Nothing => {
-                    looked = true;
-                    look_and_rename(fs, handle, &temp, name, keeps_foreign)
-                }
-                renamed => renamed,
-            });
-            if let Err(error) = done {
-                left = fs.unlink(handle, &temp).is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
-                return Err(error);
-            }
-            in_place = true;
-            if durability == Durability::Each {
-                fs.sync(handle)?;
-            }
-            fs.look(handle, name)
-        });
-        if left {
-            self.leftovers.push((folder.to_owned(), temp));
-        }
-        if looked {
-            self.cannot_spare(folder);
-        }
-        match written {
-            Ok(meta) if usize::try_from(meta.length) == Ok(bytes.len()) && self.got_mode(folder, name, &meta, content.mode) => {
-                Ok(Stamp::new(content, meta.identity.1, meta.changed))
-            }
-            Ok(_) => Err(WriteError::InPlace(io::Error::other("changed by somebody else meanwhile"))),
-            Err(error) if in_place => Err(WriteError::InPlace(error)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && replace == Replace::Nothing => Err(WriteError::Appeared),
-            Err(error) => Err(WriteError::Io(error)),
-        }
-    }
-
     /// Removes a file. A name that is not there is fine; a folder under that name is not ours and stays, and so does the ledger.
     ///
     /// # Errors
@@ -400,17 +304,17 @@ impl<F: Fs> Disk<F> {
 
     /// Removes temporary files that carry one of `ids` from a folder.
     pub(crate) fn sweep(&mut self, folder: &str, ids: &[String]) -> usize {
-        let mut leftovers = Vec::new();
-        let swept = self.in_folder(folder, |fs, handle| {
-            let names = fs.names(handle)?;
-            let (swept, left): (Vec<_>, Vec<_>) =
-                names.into_iter().filter(|name| is_temp_of(name, ids)).partition(|name| fs.unlink(handle, name).is_ok());
-            leftovers = left;
-            Ok(swept.len())
-        });
-        self.leftovers.extend(leftovers.into_iter().map(|name| (folder.to_owned(), name)));
-        swept.unwrap_or(0)
+        let (swept, left) = self.in_folder(folder, |fs, handle| sweep(fs, handle, ids)).unwrap_or_default();
+        self.leftovers.extend(left.into_iter().map(|name| (folder.to_owned(), name)));
+        swept
     }
+}
+
+/// Removes temporary files that carry one of these ids. How many, and the names of those that cannot be removed.
+fn sweep<F: Fs>(fs: &mut F, folder: &F::Handle, ids: &[String]) -> io::Result<(usize, Vec<String>)> {
+    let temps = fs.names(folder)?.into_iter().filter(|name| is_temp_of(name, ids));
+    let (swept, left): (Vec<_>, Vec<_>) = temps.partition(|name| fs.unlink(folder, name).is_ok());
+    Ok((swept.len(), left))
 }
 
 /// Whether it is the name of a temporary file that carries one of these ids.
@@ -453,7 +357,7 @@ fn replace<F: Fs>(fs: &mut F, home: &F::Handle, name: &str, bytes: &[u8]) -> io:
     let _ = fs.unlink(home, &temp);
     let file = fs.create(home, &temp)?;
     let written = write_all(fs, &file, bytes).and_then(|()| fs.lock(&file)).and_then(|_| fs.sync(&file));
-    if let Err(error) = written.and_then(|()| fs.rename(home, &temp, name, true)) {
+    if let Err(error) = written.and_then(|()| fs.rename(home, &temp, name, Replace::Ours)) {
         let _ = fs.unlink(home, &temp);
         return Err(error);
     }

@@ -2,10 +2,11 @@
 //!
 //! Where nothing is odd this costs one look a device.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
-use crate::core::files::entry::is_coarse;
+use crate::core::files::entry::{Replace, is_coarse};
 use crate::disk::fs::{Fs, Meta};
 use crate::disk::{Disk, temp_name};
 
@@ -34,13 +35,12 @@ pub struct OddMount {
 /// What is known of file systems, by device.
 #[derive(Default)]
 pub(super) struct Mounts {
-    known: Vec<Mount>,
+    known: BTreeMap<u64, Mount>,
     untold: Vec<OddMount>,
 }
 
 #[derive(Default)]
 struct Mount {
-    device: u64,
     /// A file was looked for by its name in other letters.
     is_cased: bool,
     /// Nothing where nothing odd was seen yet.
@@ -73,32 +73,13 @@ impl Mounts {
     }
 
     fn of(&self, device: u64) -> Option<&Vec<Lack>> {
-        self.known.iter().find(|mount| mount.device == device).and_then(|mount| mount.lacks.as_ref())
-    }
-
-    fn is_cased(&self, device: u64) -> bool {
-        self.known.iter().any(|mount| mount.device == device && mount.is_cased)
-    }
-
-    fn mount(&mut self, device: u64, change: impl FnOnce(&mut Mount)) {
-        match self.known.iter_mut().find(|mount| mount.device == device) {
-            Some(known) => change(known),
-            None => {
-                let mut new = Mount { device, ..Mount::default() };
-                change(&mut new);
-                self.known.push(new);
-            }
-        }
+        self.known.get(&device)?.lacks.as_ref()
     }
 
     fn learn(&mut self, device: u64, folder: &str, lacks: Vec<Lack>) {
-        let mut news = false;
-        self.mount(device, |mount| {
-            news = !mount.told && !lacks.is_empty();
-            mount.told |= news;
-            mount.lacks = Some(lacks.clone());
-        });
-        if news {
+        let mount = self.known.entry(device).or_default();
+        mount.lacks = Some(lacks.clone());
+        if !lacks.is_empty() && !std::mem::replace(&mut mount.told, true) {
             self.untold.push(OddMount { folder: folder.to_owned(), lacks });
         }
     }
@@ -112,7 +93,7 @@ impl<F: Fs> Disk<F> {
 
     /// Whether names that differ only in case are one in a folder, as far as is known. Costs nothing where this is so nowhere.
     pub(crate) fn ignores_case(&mut self, folder: &str) -> bool {
-        let somewhere = self.mounts.known.iter().any(|mount| mount.lacks.as_ref().is_some_and(|lacks| lacks.contains(&Lack::Case)));
+        let somewhere = self.mounts.known.keys().any(|device| self.mounts.lacks(*device, Lack::Case));
         somewhere && self.device(folder).is_some_and(|device| self.mounts.lacks(device, Lack::Case))
     }
 
@@ -171,9 +152,10 @@ impl<F: Fs> Disk<F> {
         if !self.makes {
             return;
         }
-        let other = if self.mounts.is_cased(device) { None } else { in_other_letters(name) };
+        let is_cased = self.mounts.known.get(&device).is_some_and(|mount| mount.is_cased);
+        let other = if is_cased { None } else { in_other_letters(name) };
         if let Some(other) = other {
-            self.mounts.mount(device, |mount| mount.is_cased = true);
+            self.mounts.known.entry(device).or_default().is_cased = true;
             if self.in_folder(folder, |fs, handle| fs.look(handle, &other)).is_ok() {
                 self.probe(folder, meta.mode, true);
             }
@@ -202,7 +184,7 @@ impl<F: Fs> Disk<F> {
         }
     }
 
-    fn next_temp(&mut self) -> String {
+    pub(super) fn next_temp(&mut self) -> String {
         self.temps += 1;
         temp_name(&self.id, self.temps)
     }
@@ -252,7 +234,7 @@ fn examine<F: Fs>(fs: &mut F, folder: &F::Handle, names: &[String; 2], mode: u16
     if fs.look(folder, &name.to_ascii_uppercase()).is_ok() {
         lacks.push(Lack::Case);
     }
-    match fs.rename(folder, name, other, false) {
+    match fs.rename(folder, name, other, Replace::Nothing) {
         Err(error) if error.kind() == io::ErrorKind::Unsupported => lacks.push(Lack::Sparing),
         renamed => renamed?,
     }
@@ -282,7 +264,7 @@ pub(super) fn look_and_rename<F: Fs>(fs: &mut F, folder: &F::Handle, temp: &str,
     }
     match fs.look(folder, name) {
         Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => fs.rename(folder, temp, name, true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs.rename(folder, temp, name, Replace::Ours),
         Err(error) => Err(error),
     }
 }

@@ -7,13 +7,10 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::core::files::entry::{Content, Stamp};
-use crate::core::files::plan::Replace;
-use crate::core::path::TargetPath;
-use crate::core::policy::Durability;
-use crate::disk::fill::{Mark, fill_named};
+use crate::core::files::entry::Stamp;
+use crate::disk::fill::{Making, Mark, NewFile, Step};
 use crate::disk::fs::{Fs, Meta};
-use crate::disk::{Disk, WriteError, guard, is_temp_of, lacks_room, mount, temp_name};
+use crate::disk::{Disk, WriteError, lacks_room, mount, sweep};
 
 /// Where files are made, and what is known of it.
 pub(super) struct Staging<H> {
@@ -43,10 +40,9 @@ impl<H> Staging<H> {
 }
 
 /// How an attempt ended.
-enum Staged {
-    /// The file is in place, and this is what it is.
-    InPlace(Meta),
-    Failed(WriteError),
+enum Staged<'a> {
+    /// The file was made there, or failed as it would anywhere.
+    Made(Making<'a>, io::Result<Meta>),
     /// It is not to be written to, or its file system takes no modes.
     Refused(io::Error),
     /// Nothing of it is left: the file must be made in its own folder.
@@ -79,11 +75,9 @@ impl<F: Fs> Disk<F> {
     /// Removes temporary files that carry one of `ids` from STAGING.
     pub(crate) fn sweep_staging(&mut self, ids: &[String]) -> usize {
         let Some(Staging { handle: Some(handle), leftovers, .. }) = &mut self.staging else { return 0 };
-        let Ok(names) = self.fs.names(handle) else { return 0 };
-        let (swept, left): (Vec<_>, Vec<_>) =
-            names.into_iter().filter(|name| is_temp_of(name, ids)).partition(|name| self.fs.unlink(handle, name).is_ok());
+        let (swept, left) = sweep(&mut self.fs, handle, ids).unwrap_or_default();
         leftovers.extend(left);
-        swept.len()
+        swept
     }
 
     /// FOLDER is looked at again: what was true of STAGING may not be any more.
@@ -116,36 +110,19 @@ impl<F: Fs> Disk<F> {
     }
 
     /// Writes a file by way of STAGING. `None`: it must be made in its own folder.
-    pub(super) fn write_staged(
-        &mut self,
-        path: &TargetPath,
-        bytes: &[u8],
-        content: Content,
-        replace: Replace,
-        mark: Mark<'_, F>,
-    ) -> Option<Result<Stamp, WriteError>> {
-        let (folder, name) = (path.folder(), path.name());
-        let as_wanted = (content.mode, replace);
-        let mut staged = self.attempt((folder, name), bytes, as_wanted, mark);
-        if let Staged::Refused(error) = staged {
-            staged = if self.takes_no_modes(folder, &error) {
-                self.spares_modes = true;
-                self.attempt((folder, name), bytes, as_wanted, mark)
-            } else {
-                let staging = self.staging.as_mut();
-                staging.into_iter().for_each(|staging| staging.give_up(&error));
-                Staged::Unusable
-            };
+    pub(super) fn write_staged(&mut self, file: NewFile<'_>, mark: Mark<'_, F>) -> Option<Result<Stamp, WriteError>> {
+        let mut staged = self.attempt(file, mark);
+        if let Staged::Refused(error) = &staged {
+            if !self.takes_no_modes(file.folder, error) {
+                self.staging.iter_mut().for_each(|staging| staging.give_up(error));
+                return None;
+            }
+            self.spares_modes = true;
+            staged = self.attempt(file, mark);
         }
         match staged {
             Staged::Unusable | Staged::Refused(_) => None,
-            Staged::Failed(error) => Some(Err(error)),
-            Staged::InPlace(meta)
-                if usize::try_from(meta.length) == Ok(bytes.len()) && self.got_mode(folder, name, &meta, content.mode) =>
-            {
-                Some(Ok(Stamp::new(content, meta.identity.1, meta.changed)))
-            }
-            Staged::InPlace(_) => Some(Err(WriteError::InPlace(io::Error::other("changed by somebody else meanwhile")))),
+            Staged::Made(making, made) => Some(self.judge(&making, made)),
         }
     }
 
@@ -163,15 +140,14 @@ impl<F: Fs> Disk<F> {
         staging.handle = Some(handle);
     }
 
-    fn attempt(&mut self, file: (&str, &str), bytes: &[u8], as_wanted: (u16, Replace), mark: Mark<'_, F>) -> Staged {
-        let (folder, _) = file;
-        let is_ours = self.roots.locate(folder).0 == 0;
+    fn attempt<'a>(&mut self, file: NewFile<'a>, mark: Mark<'_, F>) -> Staged<'a> {
+        let is_ours = self.roots.locate(file.folder).0 == 0;
         let Some(mut staging) = self.staging.take() else { return Staged::Unusable };
         if staging.handle.is_none() && !staging.off {
             self.open_staging(&mut staging);
         }
-        let staged = match is_ours && staging.handle.is_some() && !staging.apart.contains(folder) {
-            true => self.stage(&mut staging, file, bytes, as_wanted, mark),
+        let staged = match is_ours && staging.handle.is_some() && !staging.apart.contains(file.folder) {
+            true => self.stage(&mut staging, file, mark),
             false => Staged::Unusable,
         };
         self.staging = Some(staging);
@@ -179,62 +155,27 @@ impl<F: Fs> Disk<F> {
     }
 
     /// Makes the file there, and renames it to its place.
-    fn stage(
-        &mut self,
-        staging: &mut Staging<F::Handle>,
-        (folder, name): (&str, &str),
-        bytes: &[u8],
-        (mode, replace): (u16, Replace),
-        mark: Mark<'_, F>,
-    ) -> Staged {
+    fn stage<'a>(&mut self, staging: &mut Staging<F::Handle>, file: NewFile<'a>, mark: Mark<'_, F>) -> Staged<'a> {
         let Some(stage) = &staging.handle else { return Staged::Unusable };
-        self.temps += 1;
-        let temp = temp_name(&self.id, self.temps);
-        let as_wanted = (mode, self.spares_modes, self.durability);
-        let (durability, guard) = (self.durability, self.guard_of(name));
-        let (mut step, mut left) = (Step::Look, false);
-        let written = self.in_folder(folder, |fs, handle| {
-            if guard::holds(guard.as_ref(), fs, handle, name)? {
-                return Err(io::Error::other("the ledger is kept there"));
-            }
-            step = Step::Fill;
-            let filled = fill_named(fs, stage, &temp, bytes, as_wanted, mark);
-            let done = filled.and_then(|()| {
-                step = Step::Bring;
-                fs.bring((stage, &temp), (handle, name), replace != Replace::Nothing)
-            });
-            if let Err(error) = done {
-                left = fs.unlink(stage, &temp).is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
-                return Err(error);
-            }
-            step = Step::InPlace;
-            if durability == Durability::Each {
-                fs.sync(handle)?;
-            }
-            fs.look(handle, name)
-        });
-        if left {
-            staging.leftovers.push(temp);
+        let mut making = self.making(file);
+        let made = self.in_folder(file.folder, |fs, folder| making.make(fs, folder, Some(stage), mark));
+        if making.is_left {
+            staging.leftovers.push(std::mem::take(&mut making.temp));
         }
-        match (written, step) {
-            (Ok(meta), _) => Staged::InPlace(meta),
-            (Err(error), Step::InPlace) => Staged::Failed(WriteError::InPlace(error)),
+        match (made, making.step) {
             (Err(error), Step::Fill) if !self.spares_modes && mount::is_refusal(&error) => Staged::Refused(error),
             (Err(error), Step::Fill) if !lacks_room(&error) => {
                 staging.give_up(&error);
                 Staged::Unusable
             }
-            (Err(error), Step::Bring) if matches!(error.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::Unsupported) => {
+            (Err(error), Step::Rename) if matches!(error.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::Unsupported) => {
                 if error.kind() == io::ErrorKind::CrossesDevices {
-                    staging.apart.insert(folder.into());
+                    staging.apart.insert(file.folder.into());
                 }
                 staging.tell(error.to_string());
                 Staged::Unusable
             }
-            (Err(error), Step::Bring) if error.kind() == io::ErrorKind::AlreadyExists && replace == Replace::Nothing => {
-                Staged::Failed(WriteError::Appeared)
-            }
-            (Err(error), _) => Staged::Failed(WriteError::Io(error)),
+            (made, _) => Staged::Made(making, made),
         }
     }
 
@@ -255,12 +196,3 @@ impl<F: Fs> Disk<F> {
 
 /// Only we have something to do there.
 const STAGING_MODE: u16 = 0o700;
-
-/// How far an attempt came.
-#[derive(Clone, Copy)]
-enum Step {
-    Look,
-    Fill,
-    Bring,
-    InPlace,
-}

@@ -12,11 +12,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::files::entry::{OnDisk, PathEntry};
+use crate::core::files::entry::{OnDisk, PathEntry, Replace};
 use crate::core::files::folded::Bodies;
 use crate::core::files::ledger::Record;
 use crate::core::files::order::{self, Order};
-use crate::core::files::plan::{Because, Plan, Replace, Write};
+use crate::core::files::plan::{Because, Plan, Write};
 use crate::core::files::project::FileProjection;
 use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
@@ -134,7 +134,8 @@ impl<F: Fs> Engine<F> {
         }
         for (path, owner) in own {
             if let Some(OnDisk::File(stamp)) = self.store.path(path).map(PathEntry::disk)
-                && let Some(stamp) = self.disk.mark_taken(path, (owner, self.store.lasts(owner)), &stamp)
+                && let Some(recorded) = self.store.recorded(path, owner)
+                && let Some(stamp) = self.disk.mark_taken(recorded, &stamp)
             {
                 self.store.saw(path, OnDisk::File(stamp));
             }
@@ -273,7 +274,8 @@ impl<F: Fs> Engine<F> {
         let replace = if self.letters.takes_over(path) { Replace::Ours } else { *replace };
         let length = usize::try_from(content.length).unwrap_or(usize::MAX);
         let bytes = file.content(length).map_err(|_| std::io::Error::other("what was unpacked before cannot be unpacked again"))?;
-        let done = self.disk.write(path, (owner, self.store.lasts(owner)), &bytes, *content, replace);
+        let recorded = self.store.recorded(path, owner).ok_or_else(|| std::io::Error::other("the ledger does not have it"))?;
+        let done = self.disk.write(recorded, &bytes, *content, replace);
         if matches!(done, Ok(_) | Err(WriteError::InPlace(_))) {
             self.note_difference(path, Some(owner), (before, Some(content.digest)), work.outcome);
         }

@@ -45,7 +45,7 @@ impl<F: Fs> Engine<F> {
             return Ok(());
         }
         let version = records.iter().map(Record::since).max().unwrap_or_default();
-        self.rewrite(|ledger, fs, kept| ledger.raise(fs, kept, version))
+        self.rewrite(version)
     }
 
     /// What the ledger did not take although the file is right is tried again, as files are.

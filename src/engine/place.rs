@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::core::files::ledger::Contents;
+use crate::core::files::ledger::{self, Contents};
 use crate::core::files::store::Store;
 use crate::core::path::TargetPath;
 use crate::disk::fs::Fs;
@@ -76,11 +76,11 @@ impl<F: Fs> Engine<F> {
 
     /// Whether the ledger is compact now. One that could not be compacted is as good as before, only longer.
     pub(super) fn compact(&mut self) -> bool {
-        self.rewrite(|ledger, fs, kept| ledger.compact(fs, kept)).is_ok()
+        self.rewrite(ledger::FIRST).is_ok()
     }
 
-    /// Writes the ledger anew.
-    pub(super) fn rewrite(&mut self, write: impl FnOnce(&mut LedgerFile<F>, &mut F, &Contents) -> io::Result<()>) -> io::Result<()> {
+    /// Writes the ledger anew, at least in this version.
+    pub(super) fn rewrite(&mut self, least: u32) -> io::Result<()> {
         let owned = self.store.paths().filter_map(|(path, entry)| Some((path.clone(), (**entry.owner.as_ref()?).clone()))).collect();
         let Reacting { owed, debt, finished, .. } = &self.reacting;
         let kept = Contents {
@@ -93,7 +93,7 @@ impl<F: Fs> Engine<F> {
             finished: *finished,
             ..Contents::default()
         };
-        let written = write(&mut self.ledger, &mut self.disk.fs, &kept);
+        let written = self.ledger.rewrite(&mut self.disk.fs, &kept, least);
         (self.folders, self.siblings) = (kept.folders, kept.siblings);
         written?;
         self.unrecorded = Vec::new();

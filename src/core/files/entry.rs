@@ -88,6 +88,17 @@ pub(crate) enum OnDisk {
     Obstacle(Obstacle),
 }
 
+/// What a write may replace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Replace {
+    /// Nothing: whatever appeared meanwhile is looked at first.
+    Nothing,
+    /// A path that our ledger owns.
+    Ours,
+    /// A file of somebody else, as ADOPT allows.
+    Foreign,
+}
+
 impl Content {
     /// Stands for bytes that are not known yet: no file is equal to it.
     pub(crate) const fn pending(mode: u16) -> Self {
@@ -299,7 +310,8 @@ impl Claimants {
     }
 }
 
-/// A path that is claimed, owned, or both.
+/// A path that is claimed, owned, or both; one that nobody looked at at first.
+#[derive(Default)]
 pub struct PathEntry {
     /// Live objects that want a file here; nearly always one.
     pub claimants: Claimants,
@@ -309,7 +321,7 @@ pub struct PathEntry {
 }
 
 /// [`OnDisk`] in 32 bytes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Packed {
     print: u64,
     digest: Digest,
@@ -320,8 +332,9 @@ struct Packed {
     lasts: bool,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 enum PackedKind {
+    #[default]
     Unknown,
     Absent,
     File,
@@ -329,12 +342,6 @@ enum PackedKind {
 }
 
 impl PathEntry {
-    /// An entry of a path that nobody looked at.
-    pub(crate) const fn new() -> Self {
-        let disk = Packed { print: 0, digest: Digest::UNREAD, length: 0, mode: 0, kind: PackedKind::Unknown, lasts: false };
-        Self { claimants: Claimants::None, owner: None, disk }
-    }
-
     /// What is there.
     pub(crate) const fn disk(&self) -> OnDisk {
         let Packed { print, digest, length, mode, kind, .. } = self.disk;
@@ -372,12 +379,6 @@ impl PathEntry {
                 PackedKind::File
             }
         };
-    }
-}
-
-impl Default for PathEntry {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::core::files::entry::{Content, Obstacle, OnDisk, PathEntry};
+use crate::core::files::entry::{Content, Obstacle, OnDisk, PathEntry, Replace};
 use crate::core::files::held::Held;
 use crate::core::files::order::Twins;
 use crate::core::files::store::Store;
@@ -39,17 +39,6 @@ impl fmt::Display for Because {
             Self::Conflict => "lost to another object",
         })
     }
-}
-
-/// What a write may replace.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Replace {
-    /// Nothing: whatever appeared meanwhile is looked at first.
-    Nothing,
-    /// A path that our ledger owns.
-    Ours,
-    /// A file of somebody else, as ADOPT allows.
-    Foreign,
 }
 
 /// One file to write.

@@ -3,33 +3,23 @@
 //! The rule of the Gateway API: the older object, then kind, namespace and name. It depends on the objects alone, never on
 //! the order in which they arrived. Objects without an age (manifests of a folder) are ordered by kind, namespace and name.
 
-use std::cmp::Ordering;
-
-use crate::core::object::ObjectKey;
 use crate::core::policy::Order;
 
-/// What decides between two claims on one path.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Contender<'a> {
-    /// `metadata.creationTimestamp` in seconds; 0 where there is none.
-    pub(crate) created: i64,
-    /// The claiming object.
-    pub(crate) key: &'a ObjectKey,
-}
-
-/// `Less` means that `left` keeps the path.
-pub(crate) fn precedence(left: Contender<'_>, right: Contender<'_>, order: Order) -> Ordering {
-    let by_age = match order {
-        Order::Oldest => left.created.cmp(&right.created),
-        Order::Newest => right.created.cmp(&left.created),
-    };
-    by_age.then_with(|| left.key.cmp(right.key))
+/// Orders claims on one path: the first one keeps it. `created` is `metadata.creationTimestamp` in seconds; 0 where there is none.
+pub(crate) const fn rank<K>(order: Order, created: i64, key: K) -> (i64, K) {
+    match order {
+        Order::Oldest => (created, key),
+        // Reversed, without an overflow.
+        Order::Newest => (!created, key),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cmp::Ordering;
+
     use super::*;
-    use crate::core::object::Kind;
+    use crate::core::object::{Kind, ObjectKey};
 
     #[test]
     fn older_object_keeps_the_path_then_kind_namespace_name() {
@@ -46,9 +36,9 @@ mod tests {
             ((1, &key(Kind::ConfigMap, "ab", "c")), (1, &key(Kind::ConfigMap, "a", "bc")), Order::Oldest, Ordering::Greater),
         ];
         for ((created, key), (later, rival), order, expected) in table {
-            let (left, right) = (Contender { created, key }, Contender { created: later, key: rival });
-            assert_eq!(precedence(left, right, order), expected, "{key} {rival} {order:?}");
-            assert_eq!(precedence(right, left, order), expected.reverse());
+            let (left, right) = (rank(order, created, key), rank(order, later, rival));
+            assert_eq!(left.cmp(&right), expected, "{key} {rival} {order:?}");
+            assert_eq!(right.cmp(&left), expected.reverse());
         }
     }
 }

@@ -143,10 +143,10 @@ impl<F: Fs> LedgerFile<F> {
         let former = opened.meet_others(fs, &mut file, place, roots).map_err(failed)?;
         file.header.clone_from(&opened.contents.header);
         if stale || !former.is_empty() {
-            file.compact(fs, &opened.contents).map_err(failed)?;
+            file.rewrite(fs, &opened.contents, ledger::FIRST).map_err(failed)?;
         } else if !custody.is_private_of(fs.uid()) {
             // Nobody else writes the new one. Where this cannot be, it is as good as before.
-            let _ = file.compact(fs, &opened.contents);
+            let _ = file.rewrite(fs, &opened.contents, ledger::FIRST);
         }
         for Predecessor { folder, name, locked } in former {
             if let Ok(handle) = fs.open_root(&folder, None) {
@@ -168,7 +168,7 @@ impl<F: Fs> LedgerFile<F> {
     /// Appends records in one write. After a failure the ledger is as it was.
     ///
     /// # Errors
-    /// When the file system refuses, or a record calls for a later version than the header tells: [`Self::raise`] comes first then.
+    /// When the file system refuses, or a record calls for a later version than the header tells: [`Self::rewrite`] comes first then.
     pub(crate) fn append(&mut self, fs: &mut F, records: &[Record]) -> io::Result<()> {
         if records.is_empty() {
             return Ok(());
@@ -227,22 +227,6 @@ impl<F: Fs> LedgerFile<F> {
         self.garbage > 1000 && self.garbage > self.live
     }
 
-    /// Writes the ledger anew. The new file is locked before it gets the name.
-    ///
-    /// # Errors
-    /// When the file system refuses; the old ledger stays then.
-    pub(crate) fn compact(&mut self, fs: &mut F, kept: &Contents) -> io::Result<()> {
-        self.rewrite(fs, kept, ledger::FIRST)
-    }
-
-    /// The same, in a version that these records call for, which are about to be appended. Nothing where it has that version.
-    ///
-    /// # Errors
-    /// When the file system refuses; the old ledger stays then.
-    pub(crate) fn raise(&mut self, fs: &mut F, kept: &Contents, version: u32) -> io::Result<()> {
-        if version > self.header.version { self.rewrite(fs, kept, version) } else { Ok(()) }
-    }
-
     /// Whether these records call for a later version than it has.
     pub(crate) fn is_too_old_for(&self, records: &[Record]) -> bool {
         records.iter().any(|record| record.since() > self.header.version)
@@ -253,7 +237,11 @@ impl<F: Fs> LedgerFile<F> {
         (self.live, self.garbage) = (self.live.saturating_sub(records), self.garbage + records);
     }
 
-    fn rewrite(&mut self, fs: &mut F, kept: &Contents, least: u32) -> io::Result<()> {
+    /// Writes the ledger anew, at least in this version. The new file is locked before it gets the name.
+    ///
+    /// # Errors
+    /// When the file system refuses; the old ledger stays then.
+    pub(crate) fn rewrite(&mut self, fs: &mut F, kept: &Contents, least: u32) -> io::Result<()> {
         let (version, lines) = kept.lines();
         let header = Header { version: version.max(least), ..self.header.clone() };
         let mut bytes = record::line(&header);

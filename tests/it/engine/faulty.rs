@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use kube_projector::core::files::entry::Replace;
 use kube_projector::disk::fs::{Confine, Fs, Kernel, Meta};
 use rustix::io::Errno;
 
@@ -307,24 +308,24 @@ impl Fs for Faulty {
         }
     }
 
-    fn rename(&mut self, folder: &OwnedFd, from: &str, to: &str, over: bool) -> io::Result<()> {
+    fn rename(&mut self, folder: &OwnedFd, from: &str, to: &str, replace: Replace) -> io::Result<()> {
         self.control.step("rename")?;
-        if !over && self.control.odd().plain {
+        if replace == Replace::Nothing && self.control.odd().plain {
             return Err(io::ErrorKind::Unsupported.into());
         }
         let (from, to) = (self.spelled(folder, from), self.spelled(folder, to));
-        self.kernel.rename(folder, &from, &to, over)?;
+        self.kernel.rename(folder, &from, &to, replace)?;
         self.control.tell("rename", &to);
         Ok(())
     }
 
-    fn bring(&mut self, from: (&OwnedFd, &str), (folder, to): (&OwnedFd, &str), over: bool) -> io::Result<()> {
+    fn bring(&mut self, from: (&OwnedFd, &str), (folder, to): (&OwnedFd, &str), replace: Replace) -> io::Result<()> {
         self.control.step("bring")?;
-        if !over && self.control.odd().plain {
+        if replace == Replace::Nothing && self.control.odd().plain {
             return Err(io::ErrorKind::Unsupported.into());
         }
         let to = self.spelled(folder, to);
-        self.kernel.bring(from, (folder, &to), over)?;
+        self.kernel.bring(from, (folder, &to), replace)?;
         self.control.tell("rename", &to);
         Ok(())
     }

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::core::files::folded::Folded;
+use crate::core::files::resolve;
 use crate::core::files::store::Store;
 use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
-use crate::core::policy::Order;
 
 /// All such names.
 #[derive(Default)]
@@ -29,7 +29,7 @@ struct Contest {
     verdict: Verdict,
 }
 
-/// Orders claims as [`precedence`](crate::core::files::resolve::precedence) does.
+/// Orders claims as [`resolve::rank`] does.
 type Rank = (i64, Arc<ObjectKey>);
 
 /// What other paths depend on.
@@ -39,15 +39,6 @@ struct Verdict {
     file: Option<Arc<ObjectKey>>,
     /// Who ranks first among those who claim a path beneath.
     beneath: Option<Arc<ObjectKey>>,
-}
-
-fn rank(order: Order, created: i64, key: &Arc<ObjectKey>) -> Rank {
-    let age = match order {
-        Order::Oldest => created,
-        // Reversed, without an overflow.
-        Order::Newest => !created,
-    };
-    (age, key.clone())
 }
 
 impl Contest {
@@ -90,7 +81,7 @@ impl Store {
         let entry = self.path_entry(path);
         let first = entry.claimants.is_empty();
         entry.claimants.add(key);
-        let rank = rank(self.order, created, key);
+        let rank = resolve::rank(self.order, created, key.clone());
         for ancestor in path.ancestors() {
             if first && self.count_beneath(ancestor, |beneath| beneath.claimed += 1).claimed == 1 && self.is_claimed(ancestor) {
                 self.contests.by_name.entry(ancestor.into()).or_default();
@@ -108,7 +99,7 @@ impl Store {
         let Some(entry) = self.paths.get_mut(path) else { return };
         entry.claimants.remove(key);
         let last = entry.claimants.is_empty();
-        let rank = rank(self.order, created, key);
+        let rank = resolve::rank(self.order, created, key.clone());
         for ancestor in path.ancestors() {
             if last {
                 self.count_beneath(ancestor, |beneath| beneath.claimed -= 1);
@@ -121,7 +112,7 @@ impl Store {
 
     /// Notes that a claim ranks otherwise because its object has another age now.
     pub(super) fn age_claim(&mut self, path: &TargetPath, key: &Arc<ObjectKey>, (before, now): (i64, i64)) {
-        let [before, now] = [before, now].map(|created| rank(self.order, created, key));
+        let [before, now] = [before, now].map(|created| resolve::rank(self.order, created, key.clone()));
         for ancestor in path.ancestors() {
             self.contests.stir(ancestor, |contest| {
                 contest.take(&before);
@@ -165,7 +156,7 @@ impl Store {
         let mut contest = Contest::default();
         let claimants = self.beneath(path.as_str()).filter_map(|path| self.path(path)).flat_map(|entry| entry.claimants.iter());
         for (key, live) in claimants.filter_map(|key| Some((key, self.object(key)?))) {
-            contest.add(rank(self.order, live.created, key));
+            contest.add(resolve::rank(self.order, live.created, key.clone()));
         }
         self.contests.by_name.insert(path.as_str().into(), contest);
     }

@@ -13,6 +13,7 @@ use crate::core::files::store::SourceScope;
 use crate::core::files::store::tests::rules;
 use crate::core::object::annotations::Annotations;
 use crate::core::object::{Datum, Kind, Object, Payload, SourceEvent, SourceId};
+use crate::core::policy::Order;
 
 const SOURCE: SourceId = SourceId(0);
 /// Each is a file name too.

@@ -101,6 +101,33 @@ impl Store {
         if object.folder.is_some() {
             folded.overridden.push(key.clone());
         }
+        let (wanted, stays) = self.wanted(&key, object, (former.as_ref(), &new), rules, folded);
+        let was_withheld = self.withheld.remove(&key);
+        if stays {
+            self.withheld.insert(key.clone());
+        }
+        // What it owned and may want no more was held back while its bytes or wishes were not known, or while its files outlived it.
+        let outlived = || self.keeps(&key) || self.lasting_of(&key) > 0;
+        let held_back = was_withheld || former.as_ref().map_or_else(outlived, |former| former.unread);
+        let kept = self.renew(&key, (former, &new), wanted, folded);
+        let owned = || kept.iter().filter(|claim| self.path(&claim.path).is_some_and(|entry| entry.owner.as_ref() == Some(&key))).count();
+        if held_back && owned() < usize::try_from(self.owned_by(&key)).unwrap_or_default() {
+            self.touch_owned(&key, folded);
+        }
+        new.claims = Claims::new(kept);
+        self.object_entry(&key).live = Some(new);
+        self.decide_contests(folded);
+    }
+
+    /// What an object claims now, in the order of paths, each with its bytes where they came; and whether its files stay as they are.
+    fn wanted(
+        &mut self,
+        key: &Arc<ObjectKey>,
+        object: Object,
+        (former, new): (Option<&Live>, &Live),
+        rules: &Rules,
+        folded: &mut Folded,
+    ) -> (Vec<(Claim, Option<FileProjection>)>, bool) {
         let Projection { files, remotes, held, mut rejections, outside, stays } = project::files(object, rules);
         if rules.tells_outside {
             folded.outside.push((key.clone(), new.uid(), outside));
@@ -119,39 +146,43 @@ impl Store {
         wanted.extend(remotes.iter().map(|remote| (self.pending(remote.path.clone(), remote.mode), None)));
         // What is held has bytes if anything has: those that are there.
         let known = |path: TargetPath| {
-            let content = former.as_ref()?.claims.at(&path).filter(|content| !content.is_pending())?;
+            let content = former?.claims.at(&path).filter(|content| !content.is_pending())?;
             Some((Claim { path, content }, None))
         };
         wanted.extend(held.into_iter().filter_map(known));
-        folded.remotes.extend(self.remotes.replace(&key, remotes, &self.digester));
+        folded.remotes.extend(self.remotes.replace(key, remotes, &self.digester));
         // Two keys of one object can give one name: the first one stands.
         wanted.sort_by(|(left, _), (right, _)| left.path.cmp(&right.path));
         wanted.dedup_by(|(later, _), (first, _)| later.path == first.path);
-        let was_withheld = self.withheld.remove(&key);
-        if stays {
-            self.withheld.insert(key.clone());
-        }
-        // What it owned and may want no more was held back while its bytes or wishes were not known, or while its files outlived it.
-        let outlived = || self.keeps(&key) || self.lasting_of(&key) > 0;
-        let held_back = was_withheld || former.as_ref().map_or_else(outlived, |former| former.unread);
+        (wanted, stays)
+    }
+
+    /// Takes new claims for the former ones, and marks what that touches.
+    fn renew(
+        &mut self,
+        key: &Arc<ObjectKey>,
+        (former, new): (Option<Live>, &Live),
+        wanted: Vec<(Claim, Option<FileProjection>)>,
+        folded: &mut Folded,
+    ) -> Vec<Claim> {
         let same_rank = former.as_ref().is_some_and(|former| former.created == new.created && !former.unread);
         let age_before = former.as_ref().map_or(new.created, |former| former.created);
         let old = former.map(|former| former.claims).unwrap_or_default();
         let renewed = |path: &TargetPath| wanted.binary_search_by(|(claim, _)| claim.path.cmp(path)).is_ok();
-        self.unclaim((&key, age_before), &old, renewed, folded);
+        self.unclaim((key, age_before), &old, renewed, folded);
         // Of two states in one batch the later counts. What answered a question that is still asked belongs to both.
-        let answered = |path: &TargetPath| self.remotes.state(path, &key).is_some_and(|state| state != RemoteState::Pending);
-        old.paths().filter(|path| !answered(path)).for_each(|path| drop(folded.bodies.take(path, &key)));
+        let answered = |path: &TargetPath| self.remotes.state(path, key).is_some_and(|state| state != RemoteState::Pending);
+        old.paths().filter(|path| !answered(path)).for_each(|path| drop(folded.bodies.take(path, key)));
         let mut kept = Vec::with_capacity(wanted.len());
         for (mut claim, file) in wanted {
             let before = old.at(&claim.path);
             if before.is_none() {
-                self.claim_path(&claim.path, &key, new.created);
+                self.claim_path(&claim.path, key, new.created);
             } else if age_before != new.created {
-                self.age_claim(&claim.path, &key, (age_before, new.created));
+                self.age_claim(&claim.path, key, (age_before, new.created));
             }
             let Some(file) = file else {
-                if let Some(known) = before.filter(|_| self.remotes.state(&claim.path, &key) == Some(RemoteState::Known)) {
+                if let Some(known) = before.filter(|_| self.remotes.state(&claim.path, key) == Some(RemoteState::Known)) {
                     claim.content = Content { mode: claim.content.mode, ..known };
                 }
                 folded.touch(&claim.path);
@@ -163,17 +194,11 @@ impl Store {
             }
             if before != Some(claim.content) || !same_rank || !self.holds(&claim.path, &claim.content, new.lasts) {
                 folded.touch(&claim.path);
-                folded.bodies.put(&claim.path, &key, file);
+                folded.bodies.put(&claim.path, key, file);
             }
             kept.push(claim);
         }
-        let owned = || kept.iter().filter(|claim| self.path(&claim.path).is_some_and(|entry| entry.owner.as_ref() == Some(&key))).count();
-        if held_back && owned() < usize::try_from(self.owned_by(&key)).unwrap_or_default() {
-            self.touch_owned(&key, folded);
-        }
-        new.claims = Claims::new(kept);
-        self.object_entry(&key).live = Some(new);
-        self.decide_contests(folded);
+        kept
     }
 
     /// The same path, which shares memory with what is known of it.

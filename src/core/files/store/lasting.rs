@@ -10,10 +10,29 @@ use std::sync::Arc;
 
 use crate::core::files::entry::PathEntry;
 use crate::core::files::folded::{Fate, Folded, Seen};
+use crate::core::files::mark::Made;
 use crate::core::files::store::Store;
 use crate::core::object::annotations::Said;
 use crate::core::object::{Object, ObjectKey};
 use crate::core::path::TargetPath;
+
+/// A path that the ledger gives to an object. Nobody writes a file without it, so that no file comes before its record.
+pub struct Recorded<'a> {
+    path: &'a TargetPath,
+    owner: &'a ObjectKey,
+    lasts: bool,
+}
+
+impl Recorded<'_> {
+    pub(crate) const fn path(&self) -> &TargetPath {
+        self.path
+    }
+
+    /// What a mark on the file says.
+    pub(crate) fn made(&self) -> Made {
+        Made::file(self.owner, self.lasts)
+    }
+}
 
 impl Store {
     /// Whether a live object says that its files are to stay when it goes.
@@ -39,6 +58,12 @@ impl Store {
     /// Whether the ledger has the path for this owner, as the owner says.
     pub(crate) fn is_recorded(&self, path: &TargetPath, owner: &Arc<ObjectKey>) -> bool {
         self.path(path).is_some_and(|entry| entry.owner.as_ref() == Some(owner) && entry.lasts() == self.lasts(owner))
+    }
+
+    /// Leave to write a file at a path of this object, if the ledger has it.
+    pub(crate) fn recorded<'a>(&'a self, path: &'a TargetPath, owner: &Arc<ObjectKey>) -> Option<Recorded<'a>> {
+        let owner = self.paths.get(path)?.owner.as_ref().filter(|known| *known == owner)?;
+        Some(Recorded { path, owner, lasts: self.lasts(owner) })
     }
 
     /// Notes whether the ledger says that an owned path stays when its owner goes.

@@ -4,7 +4,7 @@
 
 mod contests;
 mod fold;
-mod lasting;
+pub(crate) mod lasting;
 mod room;
 mod secrets;
 
@@ -17,7 +17,7 @@ use crate::core::digest::Digester;
 use crate::core::discretion::Secrets;
 use crate::core::files::entry::{Content, Live, ObjectEntry, OnDisk, PathEntry};
 use crate::core::files::remotes::Remotes;
-use crate::core::files::resolve::{Contender, precedence};
+use crate::core::files::resolve::rank;
 use crate::core::files::store::contests::Contests;
 use crate::core::object::{Kind, ObjectKey, SourceId};
 use crate::core::path::TargetPath;
@@ -269,19 +269,15 @@ impl Store {
             .map(|(path, _)| path)
     }
 
-    /// What decides between claims, for a live object.
-    pub(crate) fn contender<'a>(&self, key: &'a Arc<ObjectKey>) -> Option<Contender<'a>> {
-        Some(Contender { created: self.object(key)?.created, key })
-    }
-
     /// Who of these claimants ranks first.
     pub(crate) fn first<'a>(&self, claimants: impl Iterator<Item = &'a Arc<ObjectKey>>) -> Option<Arc<ObjectKey>> {
         claimants.min_by(|left, right| self.compare(left, right)).cloned()
     }
 
     fn compare(&self, left: &Arc<ObjectKey>, right: &Arc<ObjectKey>) -> Ordering {
-        match (self.contender(left), self.contender(right)) {
-            (Some(left), Some(right)) => precedence(left, right, self.order),
+        let rank = |key| Some(rank(self.order, self.object(key)?.created, key));
+        match (rank(left), rank(right)) {
+            (Some(left), Some(right)) => left.cmp(&right),
             (left, right) => left.is_none().cmp(&right.is_none()),
         }
     }
@@ -378,7 +374,7 @@ impl Store {
     }
 
     fn path_entry(&mut self, path: &TargetPath) -> &mut PathEntry {
-        self.paths.entry(path.clone()).or_insert_with(|| Box::new(PathEntry::new()))
+        self.paths.entry(path.clone()).or_default()
     }
 
     fn drop_path_if_idle(&mut self, path: &TargetPath) {
