@@ -2,6 +2,7 @@
 
 mod engine;
 mod executor;
+pub(crate) mod followed;
 pub mod process;
 mod publish;
 mod reactions;
@@ -16,7 +17,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use futures::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -29,7 +29,6 @@ use crate::app::publish::Publisher;
 use crate::app::shutdown::Shutdown;
 use crate::config::{Config, LedgerPlace, Method, ObjectSource, Wording};
 use crate::core::backoff::random;
-use crate::core::discretion::Discretion;
 use crate::core::files::project::Rules;
 use crate::core::files::store::Store;
 use crate::core::object::ObjectKey;
@@ -37,14 +36,13 @@ use crate::core::path::Roots;
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
-use crate::disk::ledger::beside::peek;
 use crate::engine::outcome::Settings;
 use crate::engine::preview::Preview;
 use crate::health::Health;
 use crate::report::farewell::Home;
 use crate::report::{events, finalizers, sweep};
 use crate::serve;
-use crate::tell::{Means, child};
+use crate::tell::child;
 use crate::web;
 
 /// Objects that wait for us to go are released within this when we are asked to stop.
@@ -87,22 +85,11 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     if let Some(child) = &child {
         shutdown.follow(child.ended());
     }
-    let ended = match &api {
-        Some(api) if !config.projects() => {
-            let discretion = &Discretion::new(config.react_output);
-            let means = Means { client: None, api: Some(api), events, child: None, discretion };
-            let runner =
-                reactions::start(&config, &means, &health).context("nothing is projected, and nobody is to be told of anything")?;
-            triggers::run(&config, runner, api, &health, &mut shutdown, &mut tasks).await
-        }
-        _ => {
-            let publisher = Publisher::new(&config, events, status.as_ref().and_then(|status| status.finalizers.clone()));
-            let pod = api.as_ref().and_then(ApiServer::pod).map(|pod| pod.uid);
-            let engine = EngineLoop::new(&config, pod, Servers { api: api.clone(), web }, health.clone(), publisher)?;
-            let engine = engine.with_child(child.as_ref().map(child::Child::handle));
-            engine.run(&config, &mut shutdown, &mut tasks).await
-        }
-    };
+    let publisher = Publisher::new(&config, events, status.as_ref().and_then(|status| status.finalizers.clone()));
+    let pod = api.as_ref().and_then(ApiServer::pod).map(|pod| pod.uid);
+    let engine = EngineLoop::new(&config, pod, Servers { api: api.clone(), web }, health.clone(), publisher)?;
+    let engine = engine.with_child(child.as_ref().map(child::Child::handle));
+    let ended = engine.run(&config, &mut shutdown, &mut tasks).await;
     if shutdown.was_asked() && config.wording == Wording::Sidecar {
         tracing::info!("Subprocess exiting gracefully");
     }
@@ -189,14 +176,13 @@ pub(crate) fn settings(config: &Config) -> Settings {
 
 /// What the engine of this run begins with: it knows its sources, and nothing of them.
 fn store(config: &Config) -> Store {
-    crate::engine::store(sources::scopes(config), config.ownership.conflict, (random(), random())).keeping(config.kept())
+    crate::engine::store(followed::scopes(config), config.ownership.conflict, (random(), random())).keeping(config.kept())
 }
 
 /// What a commit would do, for whoever only looks, over what the ledger says. `held` tells whether one is in use. Blocking.
-pub(crate) fn preview(config: &Config, place: &Place, held: impl Fn((u64, u64)) -> bool) -> Preview<Kernel> {
-    let rules = settings(config).rules;
-    let ledger = peek(&mut Kernel::default(), place, &rules.roots, held);
-    Preview::new(Disk::for_looking(Kernel::default(), rules.roots.clone()), store(config), rules, &ledger, place)
+pub(crate) fn preview(config: &Config, place: Place, held: impl Fn((u64, u64)) -> bool) -> Preview<Kernel> {
+    let settings = settings(config);
+    Preview::new(Disk::for_looking(Kernel::default(), settings.rules.roots.clone()), store(config), settings, place, held)
 }
 
 /// The folder that holds our ledger, and its name there.

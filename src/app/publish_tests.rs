@@ -58,7 +58,7 @@ fn engine(config: &Config) -> Engine<Kernel> {
     let open = || {
         let settings = crate::app::settings(config);
         let disk = Disk::open(Kernel::default(), settings.rules.roots.clone(), 0o755, config.files.durability).unwrap();
-        let store = engine::store(crate::app::sources::scopes(config), config.ownership.conflict, (1, 2));
+        let store = engine::store(crate::app::followed::scopes(config), config.ownership.conflict, (1, 2));
         Engine::open(disk, crate::app::place(config, None), settings, store)
     };
     // A process that another test starts has our descriptors, and so the lock of an engine that is no more, until it runs its program.

@@ -1,7 +1,7 @@
 //! From the configuration to running reactions.
 
 use crate::api::ApiServer;
-use crate::app::sources;
+use crate::app::followed;
 use crate::config::{Config, Method};
 use crate::core::backoff::random;
 use crate::core::spread::Spread;
@@ -23,7 +23,7 @@ pub(crate) fn start(config: &Config, means: &Means<'_>, health: &Health) -> Opti
     let setup = Setup {
         batching: config.timing.batching,
         grouping,
-        groups: sources::groups(config),
+        groups: followed::groups(config),
         roots: super::settings(config).rules.roots,
         spread: Spread::new(config.timing.jitter, random()),
         wall: runner::wall(),

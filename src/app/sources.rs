@@ -1,7 +1,6 @@
 //! From the configuration to running sources, and the way back by which the engine asks them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +9,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::api::ApiServer;
+use crate::app::followed::{Followed, followed, manifest_rules, written};
 use crate::aside;
-use crate::config::{Config, LedgerPlace, Method, ObjectSource};
+use crate::config::{Config, Method, ObjectSource};
 use crate::core::discretion::Discretion;
-use crate::core::files::store::{SourceScope, Store};
-use crate::core::object::{Kind, NamedObject, ObjectKey, SourceId, Wanted};
+use crate::core::files::store::Store;
+use crate::core::object::{ObjectKey, SourceId, Wanted};
 use crate::engine::outcome::Outcome;
 use crate::health::{Contact, Health, WatchName};
 use crate::source::Request;
@@ -23,8 +23,7 @@ use crate::source::downloads::{self, Downloader, Order};
 use crate::source::fetch::Fetcher;
 use crate::source::mailbox::Mailbox;
 use crate::source::manifests;
-use crate::source::manifests::places::{self, Overlap, Written};
-use crate::source::manifests::yaml::ManifestRules;
+use crate::source::manifests::places::{self, Overlap};
 use crate::source::scope::{After, Channels, Scope, ScopeObjects, WatchOptions};
 use crate::web::Client;
 
@@ -33,7 +32,8 @@ const REQUESTS: usize = 256;
 /// Manifests are looked at this often without being told by inotify.
 const RESCAN: Duration = Duration::from_secs(60);
 
-/// Running sources.
+/// Running sources; none at first.
+#[derive(Default)]
 pub(crate) struct Sources {
     relist: Vec<(SourceId, mpsc::Sender<Request>)>,
     fetch: Fetch,
@@ -63,23 +63,11 @@ pub(crate) enum End {
     Helper,
 }
 
+#[derive(Default)]
 enum Fetch {
     Cluster(mpsc::Sender<Wanted>),
+    #[default]
     Manifests,
-}
-
-/// Where files are written, by the setting that says so.
-pub(crate) fn written(config: &Config) -> Vec<Written> {
-    let at = |variable, path: &Path| Written { variable, path: path.to_path_buf() };
-    // Everything lies in `/`: there it is for each object's own folder to be apart from the manifests.
-    let allowed = config.files.allowed_folders.iter().filter(|folder| folder.as_os_str() != "/");
-    let ledger = match &config.ownership.ledger {
-        LedgerPlace::Path(path) => Some(at("LEDGER", path)),
-        LedgerPlace::Default | LedgerPlace::Name(_) | LedgerPlace::In(_) => None,
-    };
-    let staging = config.ownership.staging.iter().map(|path| at("STAGING", path));
-    let allowed = allowed.map(|folder| at("ALLOWED_FOLDERS", folder));
-    [at("FOLDER", &config.folder)].into_iter().chain(allowed).chain(ledger).chain(staging).collect()
 }
 
 /// Looks whether the manifests, if any are read, are apart from what is written.
@@ -103,85 +91,6 @@ fn rescan(method: Method, stale_after: Option<Duration>) -> Duration {
     stale_after.map_or(rescan, |limit| rescan.min(limit / 2))
 }
 
-/// What each source would list, in the order of their ids.
-pub(crate) fn scopes(config: &Config) -> Vec<SourceScope> {
-    match &config.source {
-        ObjectSource::Manifests(_) => vec![SourceScope { kind: None, namespace: None, name: None }],
-        ObjectSource::Cluster { .. } => followed(config)
-            .into_iter()
-            .map(|Followed { kind, namespace, name }| SourceScope {
-                kind: Some(kind),
-                namespace: namespace.map(Into::into),
-                name: name.map(Into::into),
-            })
-            .collect(),
-    }
-}
-
-/// What one source of the cluster follows.
-#[derive(PartialEq, Eq)]
-pub(crate) struct Followed {
-    /// The kind.
-    pub(crate) kind: Kind,
-    /// The namespace, unless it is all.
-    pub(crate) namespace: Option<String>,
-    /// The only object, where names are given.
-    pub(crate) name: Option<String>,
-}
-
-/// One source a kind and namespace, or one an object where RESOURCE_NAME gives names, and one an object of OBJECT. A pair for which
-/// nothing is meant has no source.
-pub(crate) fn followed(config: &Config) -> Vec<Followed> {
-    let mut all = if config.named.is_empty() { by_label(config) } else { by_name(config) };
-    let by_key =
-        |key: &ObjectKey| Followed { kind: key.kind, namespace: Some(key.namespace.to_string()), name: Some(key.name.to_string()) };
-    for followed in config.objects.iter().map(by_key) {
-        if !all.contains(&followed) {
-            all.push(followed);
-        }
-    }
-    all
-}
-
-fn pairs(config: &Config) -> Vec<(Kind, Option<String>)> {
-    let namespaces = config.namespaces.each();
-    config.kinds.iter().flat_map(|kind| namespaces.iter().map(|namespace| (*kind, namespace.clone()))).collect()
-}
-
-fn by_label(config: &Config) -> Vec<Followed> {
-    let pairs = if config.selector.is_some() { pairs(config) } else { Vec::new() };
-    pairs.into_iter().map(|(kind, namespace)| Followed { kind, namespace, name: None }).collect()
-}
-
-fn by_name(config: &Config) -> Vec<Followed> {
-    let mut all = Vec::new();
-    for (kind, namespace) in pairs(config) {
-        let meant = |named: &&NamedObject| namespace.as_deref().is_some_and(|namespace| named.is_within(kind, namespace));
-        let names: BTreeSet<&String> = config.named.iter().filter(meant).map(|named| &named.name).collect();
-        all.extend(names.into_iter().map(|name| Followed { kind, namespace: namespace.clone(), name: Some(name.clone()) }));
-    }
-    all
-}
-
-/// The first source of the same kind and namespace, for each source.
-pub(crate) fn groups(config: &Config) -> Vec<SourceId> {
-    let same = |left: &SourceScope, right: &SourceScope| (left.kind, &left.namespace) == (right.kind, &right.namespace);
-    let scopes = scopes(config);
-    let first = |scope: &SourceScope| (0..).map(SourceId).zip(&scopes).find(|(_, other)| same(scope, other)).map(|(id, _)| id);
-    scopes.iter().filter_map(first).collect()
-}
-
-/// ScopeObjects objects of a folder of manifests are taken, and how they are read.
-pub(crate) fn manifest_rules(config: &Config) -> ManifestRules {
-    ManifestRules {
-        selector: config.selector.clone(),
-        objects: config.objects.clone(),
-        kinds: config.kinds.clone(),
-        namespaces: config.namespaces.clone(),
-        folder_annotation: config.files.folder_annotation.clone(),
-    }
-}
-
 /// How a source is watched for ever.
 pub(crate) fn watch_options(config: &Config) -> WatchOptions {
     WatchOptions {
@@ -194,26 +103,12 @@ pub(crate) fn watch_options(config: &Config) -> WatchOptions {
 }
 
 impl Sources {
-    /// Starts every source. `once` ends them after their first complete list whatever METHOD says.
-    pub(crate) fn start(config: &Config, api: Option<ApiServer>, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
+    /// Starts every source, as METHOD says or as if it said something else.
+    pub(crate) fn start(config: &Config, api: Option<ApiServer>, mailbox: &Mailbox, health: &Health, method: Method) -> Self {
         match (&config.source, api) {
-            (ObjectSource::Cluster { .. }, Some(api)) => Self::cluster(config, &api, mailbox, health, once),
-            (ObjectSource::Manifests(folder), _) => Self::manifests(config, folder.clone(), mailbox, health, once),
-            (ObjectSource::Cluster { .. }, None) => Self::of(Vec::new(), Fetch::Manifests, JoinSet::new()),
-        }
-    }
-
-    fn of(relist: Vec<(SourceId, mpsc::Sender<Request>)>, fetch: Fetch, tasks: JoinSet<Result<(), String>>) -> Self {
-        Self {
-            relist,
-            fetch,
-            orders: None,
-            misplaced: None,
-            found: None,
-            tasks,
-            failures: Vec::new(),
-            helpers: JoinSet::new(),
-            contacts: Vec::new(),
+            (ObjectSource::Cluster { .. }, Some(api)) => Self::cluster(config, &api, mailbox, health, method),
+            (ObjectSource::Manifests(folder), _) => Self::manifests(config, folder.clone(), mailbox, health, method),
+            (ObjectSource::Cluster { .. }, None) => Self::default(),
         }
     }
 
@@ -244,9 +139,8 @@ impl Sources {
         }
     }
 
-    fn cluster(config: &Config, api: &ApiServer, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
-        let after = match config.method {
-            _ if once => After::End,
+    fn cluster(config: &Config, api: &ApiServer, mailbox: &Mailbox, health: &Health, method: Method) -> Self {
+        let after = match method {
             Method::List => After::End,
             Method::Watch => After::Watch,
             Method::Sleep(pause) => After::Sleep(pause),
@@ -275,16 +169,16 @@ impl Sources {
         }
         let (fetch, wanted) = mpsc::channel(REQUESTS);
         let contacts = scopes.iter().map(|(scope, contact)| (scope.id, contact.clone(), 0)).collect();
-        let mut sources = Self { contacts, ..Self::of(relist, Fetch::Cluster(fetch), tasks) };
+        let mut sources = Self { relist, fetch: Fetch::Cluster(fetch), tasks, contacts, ..Self::default() };
         sources.helpers.spawn(Fetcher::new(api.clone(), scopes, mailbox.clone()).run(wanted).boxed());
         sources
     }
 
-    fn manifests(config: &Config, folder: std::path::PathBuf, mailbox: &Mailbox, health: &Health, once: bool) -> Self {
+    fn manifests(config: &Config, folder: std::path::PathBuf, mailbox: &Mailbox, health: &Health, method: Method) -> Self {
         let rules = manifest_rules(config);
         let stale_after = config.health.as_ref().and_then(|health| health.stale_after);
         let rescan = rescan(config.method, stale_after);
-        let mode = manifests::Mode { once: once || config.method == Method::List, rescan, settle: config.source_settle };
+        let mode = manifests::Mode { once: method == Method::List, rescan, settle: config.source_settle };
         let contact = health.watch(WatchName { kind: None, namespace: None });
         let (sender, requests) = mpsc::channel(REQUESTS);
         let mailbox = mailbox.clone();
@@ -301,7 +195,7 @@ impl Sources {
             ended.map_err(|error| format!("{:#}", anyhow::Error::from(error)))
         };
         tasks.spawn(source.boxed());
-        Self { misplaced: Some(misplaced), found: Some(found), ..Self::of(vec![(SourceId(0), sender)], Fetch::Manifests, tasks) }
+        Self { relist: vec![(SourceId(0), sender)], misplaced: Some(misplaced), found: Some(found), tasks, ..Self::default() }
     }
 
     /// Asks for objects again, or for the lists of those sources of which they are too many. What does not fit now is asked for later
@@ -385,13 +279,9 @@ impl Sources {
 mod tests {
     use super::*;
 
-    fn sources() -> Sources {
-        Sources::of(Vec::new(), Fetch::Manifests, JoinSet::new())
-    }
-
     #[tokio::test]
     async fn s13_the_end_of_sources_and_of_what_works_for_them_is_told() {
-        let mut sources = sources();
+        let mut sources = Sources::default();
         sources.tasks.spawn(async { Err("why".to_owned()) });
         sources.tasks.spawn(async { Ok(()) });
         assert_eq!((sources.ended().await, sources.ended().await), (End::Source, End::Source));
@@ -403,7 +293,7 @@ mod tests {
 
     #[tokio::test]
     async fn s13_failures_are_kept_however_the_end_of_their_source_was_noticed() {
-        let mut sources = sources();
+        let mut sources = Sources::default();
         sources.tasks.spawn(async { Err("why".to_owned()) });
         while !sources.all_ended() {
             tokio::task::yield_now().await;

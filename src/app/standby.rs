@@ -9,13 +9,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::api::ApiServer;
+use crate::app::preview;
 use crate::app::sources::Sources;
-use crate::app::{preview, settings};
 use crate::aside;
 use crate::config::{Config, Method};
-use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
-use crate::disk::ledger::beside::peek;
 use crate::health::Health;
 use crate::source::mailbox::Mailbox;
 
@@ -81,11 +79,10 @@ const fn in_use(_: (u64, u64)) -> bool {
 /// Follows the sources until every wanted file is there; nothing where they ended before.
 async fn follow(config: &Config, api: Option<ApiServer>, place: &Place, pause: &mut Duration) -> Option<Seen> {
     let (of, at) = (config.clone(), place.clone());
-    let mut preview = aside::spawn(move || preview(&of, &at, in_use)).await.ok()?;
-    let roots = settings(config).rules.roots;
+    let mut preview = aside::spawn(move || preview(&of, at, in_use)).await.ok()?;
     // Nobody asks how these watches are: they end when ours begin.
     let (mailbox, health) = (Mailbox::default(), Health::new(None));
-    let mut sources = Sources::start(config, api, &mailbox, &health, false);
+    let mut sources = Sources::start(config, api, &mailbox, &health, config.method);
     let mut next = Instant::now();
     loop {
         tokio::select! {
@@ -95,10 +92,8 @@ async fn follow(config: &Config, api: Option<ApiServer>, place: &Place, pause: &
             }
             () = sleep_until(next) => {
                 let began = Instant::now();
-                let (roots, place, adopt) = (roots.clone(), place.clone(), config.ownership.adopt);
                 let looked = aside::spawn(move || {
-                    let ledger = peek(&mut Kernel::default(), &place, &roots, in_use);
-                    let complete = preview.store().settled() && preview.is_complete(&ledger, &place, adopt);
+                    let complete = preview.store().settled() && preview.is_complete(in_use);
                     (preview, complete)
                 });
                 let complete;

@@ -1,15 +1,12 @@
-//! What the application is told of besides its files: watches of pods and Secrets, and the life of a run that does nothing else.
+//! What the application is told of besides its files: watches of pods and Secrets.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::sleep;
 
 use crate::api::ApiServer;
 use crate::app::Tasks;
-use crate::app::engine::{Ended, GRACE, LOOK, RUNNER_ENDED, SLACK};
-use crate::app::shutdown::Shutdown;
 use crate::app::sources;
 use crate::app::told::{self, Keeper};
 use crate::config::Config;
@@ -156,36 +153,5 @@ async fn kept(keeper: Option<&mut Keeper>) -> bool {
     match keeper {
         Some(keeper) => keeper.ended().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Runs where nothing is projected: until asked to stop, or until a task ends that should not.
-pub(crate) async fn run(
-    config: &Config,
-    mut runner: Runner,
-    api: &ApiServer,
-    health: &Health,
-    shutdown: &mut Shutdown,
-    tasks: &mut Tasks,
-) -> Ended {
-    let beat = health.looped("triggers");
-    runner.without_files();
-    start(config, api, &runner, health, tasks);
-    loop {
-        beat.expect_within(LOOK + SLACK);
-        tokio::select! {
-            biased;
-            () = shutdown.asked() => {
-                runner.stop(GRACE).await;
-                return Ended::Done;
-            }
-            why = tasks.ended() => return Ended::Failed(why),
-            goes_on = runner.settled_or_ended() => {
-                if !goes_on {
-                    return Ended::Failed(RUNNER_ENDED.into());
-                }
-            }
-            () = sleep(LOOK) => {}
-        }
     }
 }

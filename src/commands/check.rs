@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use crate::api::ApiServer;
 use crate::api::access::{Need, check as access};
-use crate::app::sources::{Followed, apart, followed, manifest_rules};
+use crate::app::followed::{Followed, followed, manifest_rules};
+use crate::app::sources::apart;
 use crate::app::told;
 use crate::cli::OutputFormat;
 use crate::commands::say;

@@ -11,11 +11,10 @@ use crate::app::sources::{self, Sources};
 use crate::app::{self, place, settings};
 use crate::cli::OutputFormat;
 use crate::commands::say;
-use crate::config::{Config, ObjectSource};
+use crate::config::{Config, Method, ObjectSource};
 use crate::core::files::entry::Replace;
 use crate::core::path::TargetPath;
 use crate::disk::fs::Kernel;
-use crate::disk::ledger::Place;
 use crate::engine::preview::Preview;
 use crate::health::Health;
 use crate::source::mailbox::Mailbox;
@@ -49,9 +48,9 @@ pub async fn plan(config: Config, output: OutputFormat) -> anyhow::Result<ExitCo
         ObjectSource::Manifests(_) => None,
     };
     let place = place(&config, api.as_ref().and_then(ApiServer::pod).map(|pod| pod.uid));
-    let mut preview = app::preview(&config, &place, held);
+    let mut preview = app::preview(&config, place, held);
     let (mailbox, health) = (Mailbox::default(), Health::new(None));
-    let mut sources = Sources::start(&config, api, &mailbox, &health, true);
+    let mut sources = Sources::start(&config, api, &mailbox, &health, Method::List);
     let deadline = Instant::now() + WITHIN;
     let mut incomplete = Vec::new();
     while !(preview.store().settled() || sources.all_ended() && mailbox.is_empty()) {
@@ -74,7 +73,7 @@ pub async fn plan(config: Config, output: OutputFormat) -> anyhow::Result<ExitCo
     if !incomplete.is_empty() {
         incomplete.extend(health.report().troubles());
     }
-    let rows = rows(&mut preview, &place, &config);
+    let rows = rows(&mut preview, &config);
     let pending = rows.iter().any(|row| !matches!(row.action, "conflict" | "rejected" | "blocked"));
     match output {
         OutputFormat::Json => {
@@ -89,8 +88,8 @@ pub async fn plan(config: Config, output: OutputFormat) -> anyhow::Result<ExitCo
     })
 }
 
-fn rows(preview: &mut Preview<Kernel>, place: &Place, config: &Config) -> Vec<Row> {
-    let plan = preview.plan(place, config.ownership.adopt);
+fn rows(preview: &mut Preview<Kernel>, config: &Config) -> Vec<Row> {
+    let plan = preview.plan();
     let roots = settings(config).rules.roots;
     let owner =
         |path: &TargetPath| preview.store().path(path).and_then(|entry| entry.owner.as_ref()).map(ToString::to_string).unwrap_or_default();

@@ -6,42 +6,43 @@ use std::sync::Arc;
 use crate::core::files::entry::{Obstacle, OnDisk};
 use crate::core::files::folded::Folded;
 use crate::core::files::held::Held;
-use crate::core::files::ledger::Contents;
 use crate::core::files::plan::{self, Batch, Because, Plan};
-use crate::core::files::project::{Rejection, Rules};
+use crate::core::files::project::Rejection;
 use crate::core::files::store::Store;
 use crate::core::object::{ObjectKey, SourceEvent, Wanted};
 use crate::core::path::TargetPath;
-use crate::core::policy::Adopt;
 use crate::disk::Disk;
 use crate::disk::fs::Fs;
 use crate::disk::ledger::Place;
-use crate::disk::ledger::beside::sibling_paths;
+use crate::disk::ledger::beside::{peek, sibling_paths};
 use crate::engine::lasting;
+use crate::engine::outcome::Settings;
 
 /// A store that is only filled and compared.
 pub(crate) struct Preview<F: Fs> {
     disk: Disk<F>,
     store: Store,
-    rules: Rules,
+    settings: Settings,
+    place: Place,
     rejected: BTreeMap<Arc<ObjectKey>, Vec<Rejection>>,
 }
 
 impl<F: Fs> Preview<F> {
-    /// A preview over what the ledger says.
-    pub(crate) fn new(mut disk: Disk<F>, mut store: Store, rules: Rules, ledger: &Contents, place: &Place) -> Self {
-        disk.guard_ledger(place);
-        store.hold_back(place.is_held_back(ledger));
-        lasting::adopt(&mut store, ledger, rules.annotations, |_, _| true);
-        Self { disk, store, rules, rejected: BTreeMap::new() }
+    /// A preview over what the ledger says. `held` tells whether one is in use.
+    pub(crate) fn new(mut disk: Disk<F>, mut store: Store, settings: Settings, place: Place, held: impl Fn((u64, u64)) -> bool) -> Self {
+        let ledger = peek(&mut disk.fs, &place, &settings.rules.roots, held);
+        disk.guard_ledger(&place);
+        store.hold_back(place.is_held_back(&ledger));
+        lasting::adopt(&mut store, &ledger, settings.rules.annotations, |_, _| true);
+        Self { disk, store, settings, place, rejected: BTreeMap::new() }
     }
 
     /// Folds a batch; its bytes are compared by digest later and kept by nobody.
     pub(crate) fn fold(&mut self, batch: Vec<SourceEvent>) {
         for event in batch {
             let mut folded = Folded::default();
-            self.disk.reserve_aliases(&event, &mut self.rules);
-            self.store.fold(event, &self.rules, &mut folded);
+            self.disk.reserve_aliases(&event, &mut self.settings.rules);
+            self.store.fold(event, &self.settings.rules, &mut folded);
             for (key, _, rejections) in folded.rejections {
                 if rejections.is_empty() {
                     self.rejected.remove(&key);
@@ -53,14 +54,14 @@ impl<F: Fs> Preview<F> {
     }
 
     /// The plan for everything, as if all bytes were at hand.
-    pub(crate) fn plan(&mut self, place: &Place, adopt: Adopt) -> Plan {
+    pub(crate) fn plan(&mut self) -> Plan {
         if self.store.matches_something() {
             self.store.hold_back(false);
         }
         let touched: BTreeSet<TargetPath> = self.store.paths().map(|(path, _)| path.clone()).collect();
         let unseen: Vec<_> = plan::unseen(&touched, &self.store).map(|(path, content)| (path.clone(), content)).collect();
         let roots = self.disk.roots().clone();
-        let siblings = sibling_paths(&mut self.disk.fs, place, &roots).unwrap_or_default();
+        let siblings = sibling_paths(&mut self.disk.fs, &self.place, &roots).unwrap_or_default();
         let digester = self.store.digester().clone();
         for (path, content) in unseen {
             let foreign = self.store.path(&path).is_some_and(|entry| entry.owner.is_none());
@@ -73,22 +74,24 @@ impl<F: Fs> Preview<F> {
             self.store.saw(&path, seen);
         }
         self.disk.end_batch();
-        let held = Held::default();
+        let (held, adopt) = (Held::default(), self.settings.adopt);
         let batch = Batch { touched: &touched, at_hand: &|_, _| true, adopt, held: &held, in_vain: &|_| false, lost: &[] };
         plan::plan(&batch, &self.store)
     }
 
     /// Whether every wanted file is there with the wanted bytes, as far as reading tells; one that something blocks cannot be, and
-    /// of one behind a URL nothing but that it is there is known. `ledger` is what it says now.
-    pub(crate) fn is_complete(&mut self, ledger: &Contents, place: &Place, adopt: Adopt) -> bool {
+    /// of one behind a URL nothing but that it is there is known.
+    pub(crate) fn is_complete(&mut self, held: impl Fn((u64, u64)) -> bool) -> bool {
+        let ledger = peek(&mut self.disk.fs, &self.place, &self.settings.rules.roots, held);
+        let heeds = self.settings.rules.annotations;
         self.store.forget_disk();
         let is_news = |store: &Store, path: &TargetPath| {
             let entry = store.path(path);
             entry.and_then(|entry| entry.owner.as_deref()) != ledger.owned.get(path)
-                || entry.is_some_and(|entry| entry.lasts() != (self.rules.annotations && ledger.lasting.contains(path)))
+                || entry.is_some_and(|entry| entry.lasts() != (heeds && ledger.lasting.contains(path)))
         };
-        lasting::adopt(&mut self.store, ledger, self.rules.annotations, is_news);
-        let plan = self.plan(place, adopt);
+        lasting::adopt(&mut self.store, &ledger, heeds, is_news);
+        let plan = self.plan();
         let is_read = self.store.live().all(|(_, live)| !live.unread);
         self.store.settled() && is_read && plan.write.iter().all(|write| write.because == Because::Mode)
     }

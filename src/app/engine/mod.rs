@@ -1,5 +1,7 @@
-//! The engine's loop: waits for news, time or the end, and runs one commit at a time on the disk thread.
+//! The main loop: waits for news, time or the end, and runs one commit at a time on the disk thread. Where nothing is projected it has
+//! no engine, and only waits.
 
+mod committed;
 mod opening;
 
 use std::time::Duration;
@@ -12,20 +14,19 @@ use crate::app::publish::Publisher;
 use crate::app::reactions;
 use crate::app::shutdown::Shutdown;
 use crate::app::sources::{End, Sources};
-use crate::app::{Tasks, place, settings, sweep, triggers};
+use crate::app::{Tasks, place, settings, triggers};
 use crate::config::read::child::ChildStart;
 use crate::config::{Config, Method};
 use crate::core::debt::Debt;
 use crate::core::discretion::Discretion;
 use crate::core::files::project::Urls;
-use crate::core::object::ObjectKey;
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
 use crate::engine::Engine;
-use crate::engine::outcome::{Outcome, Settings};
-use crate::health::{Beat, Health, Readiness};
+use crate::engine::outcome::Settings;
+use crate::health::{Beat, Health};
 use crate::source::mailbox::Mailbox;
-use crate::tell::runner::{Commit, Runner};
+use crate::tell::runner::Runner;
 use crate::tell::{Means, child};
 use crate::web::Client;
 
@@ -38,13 +39,10 @@ pub(crate) const GRACE: Duration = Duration::from_secs(1);
 /// The loop looks around at least this often.
 pub(crate) const LOOK: Duration = Duration::from_secs(60);
 
-/// What is said when the runner is no more.
-pub(crate) const RUNNER_ENDED: &str = "the task that tells the application ended early";
-
 /// Resolves when the application may have been told of everything, or never will be.
 async fn told(runner: Option<&mut Runner>) -> Input {
     let Some(runner) = runner else { return std::future::pending().await };
-    if runner.settled_or_ended().await { Input::Told } else { Input::Ended(RUNNER_ENDED.into()) }
+    if runner.settled_or_ended().await { Input::Told } else { Input::Ended("the task that tells the application ended early".into()) }
 }
 
 /// How the loop ended.
@@ -66,13 +64,12 @@ enum Input {
     Told,
     /// The beat that others look for.
     Look,
-    /// The manifests have come to lie where files are written.
-    Misplaced(String),
     /// A source has ended, as it should.
     Listed,
     /// A task has ended that should not.
     Ended(String),
-    Shutdown,
+    /// Somebody asks us to, or the manifests have come to lie where files are written.
+    Stop(Ended),
 }
 
 /// See the module's header.
@@ -122,7 +119,7 @@ impl EngineLoop {
         health: Health,
         publisher: Publisher,
     ) -> std::io::Result<Self> {
-        let beat = health.looped("engine");
+        let beat = health.looped(if config.projects() { "engine" } else { "triggers" });
         let Servers { api, web } = servers;
         Ok(Self {
             executor: Executor::start()?,
@@ -153,37 +150,20 @@ impl EngineLoop {
 
     /// Runs to the end.
     pub(crate) async fn run(mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Ended {
-        let (client, api, child) = (self.web.as_ref(), self.api.as_ref(), self.child.as_ref());
-        let (events, health, discretion) = (self.publisher.events(), &self.health, &self.discretion);
-        self.runner = reactions::start(config, &Means { client, api, events, child, discretion }, health);
-        self.settings.reacts = self.runner.as_ref().is_some_and(Runner::heeds_files);
-        if config.child.as_ref().is_some_and(|child| child.start == ChildStart::Now) {
-            self.start_child();
-        }
-        if let Err(ended) = self.open(config, shutdown, tasks).await {
-            return ended;
-        }
-        let mut sources = Sources::start(config, self.api.clone(), &self.mailbox, &self.health, false);
-        if let Some(client) = self.web.take().filter(|_| config.urls != Urls::Plain) {
-            sources = sources.with_downloads(config, client, &self.mailbox, self.discretion.clone());
-        }
-        if let (Some(api), Some(runner)) = (&self.api, &self.runner) {
-            triggers::start(config, api, runner, &self.health, tasks);
-        }
+        let mut sources = match self.begin(config, shutdown, tasks).await {
+            Ok(sources) => sources,
+            Err(ended) => return ended,
+        };
         let once = config.method == Method::List;
-        let mut resync = config.resync.map(|period| Instant::now() + period);
+        let mut resync = config.resync.filter(|_| config.projects()).map(|period| Instant::now() + period);
         let mut wake = None;
         loop {
             let input = self.next_input((wake, resync), shutdown, tasks, &mut sources).await;
             let now = self.started.elapsed();
             let outcome = match input {
-                Input::Shutdown => {
+                Input::Stop(ended) => {
                     self.stop_reactions(shutdown).await;
-                    return Ended::Done;
-                }
-                Input::Misplaced(why) => {
-                    self.stop_reactions(shutdown).await;
-                    return Ended::Settings(why);
+                    return ended;
                 }
                 Input::Told => {
                     self.note_reacted(shutdown).await;
@@ -222,6 +202,34 @@ impl EngineLoop {
                 return self.complete(&mut sources, shutdown, config).await;
             }
         }
+    }
+
+    /// Starts what the loop waits for.
+    async fn begin(&mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Result<Sources, Ended> {
+        let (client, api, child) = (self.web.as_ref(), self.api.as_ref(), self.child.as_ref());
+        let (events, health, discretion) = (self.publisher.events(), &self.health, &self.discretion);
+        self.runner = reactions::start(config, &Means { client, api, events, child, discretion }, health);
+        self.settings.reacts = self.runner.as_ref().is_some_and(Runner::heeds_files);
+        if config.child.as_ref().is_some_and(|child| child.start == ChildStart::Now) {
+            self.start_child();
+        }
+        let mut sources = Sources::default();
+        if config.projects() {
+            self.open(config, shutdown, tasks).await?;
+            sources = Sources::start(config, self.api.clone(), &self.mailbox, &self.health, config.method);
+            if let Some(client) = self.web.take().filter(|_| config.urls != Urls::Plain) {
+                sources = sources.with_downloads(config, client, &self.mailbox, self.discretion.clone());
+            }
+        } else {
+            let Some(runner) = &mut self.runner else {
+                return Err(Ended::Failed("nothing is projected, and nobody is to be told of anything".into()));
+            };
+            runner.without_files();
+        }
+        if let (Some(api), Some(runner)) = (&self.api, &self.runner) {
+            triggers::start(config, api, runner, &self.health, tasks);
+        }
+        Ok(sources)
     }
 
     /// The application is to be told of all files once, whatever changed. That is owed like a change, through restarts.
@@ -275,11 +283,11 @@ impl EngineLoop {
         let far = look + LOOK;
         tokio::select! {
             biased;
-            () = shutdown.asked() => Input::Shutdown,
+            () = shutdown.asked() => Input::Stop(Ended::Done),
             why = tasks.ended() => Input::Ended(why),
             end = sources.ended() => match end {
                 End::Source => Input::Listed,
-                End::Misplaced(why) => Input::Misplaced(why),
+                End::Misplaced(why) => Input::Stop(Ended::Settings(why)),
                 End::Helper => Input::Ended("a task that reads objects or URLs ended early".into()),
             },
             () = self.mailbox.arrived() => Input::Arrived,
@@ -319,98 +327,6 @@ impl EngineLoop {
                 Ended::Done
             }
             false => Ended::Failed("the disk thread died".into()),
-        }
-    }
-
-    fn publish(&mut self, outcome: &Outcome, sources: &mut Sources, config: &Config, tasks: &mut Tasks) {
-        let Some(engine) = &self.engine else { return };
-        self.publisher.publish(outcome, engine.store());
-        if !outcome.fetch.is_empty() {
-            let store = engine.store();
-            sources.fetch(outcome.fetch.iter().filter_map(|key| Some(store.object(key)?.wanted(key))));
-        }
-        sources.order(outcome);
-        sources.count(engine.store());
-        if let Some(runner) = &self.runner {
-            let touched = outcome.remotes.iter().map(|files| &files.key).chain(&outcome.answered);
-            let (downloading, downloaded): (Vec<_>, Vec<_>) = touched.partition(|key| engine.store().remotes().awaits(key));
-            let downloading = downloading.into_iter().map(|key| (key, engine.store().source_of(key))).collect();
-            let (differences, listed) = (&*outcome.differences, &*outcome.listed);
-            runner.tell(&Commit { downloading, differences, listed, downloaded, is_ready: outcome.ready && !self.ready });
-        }
-        self.health.set_files(engine.files());
-        self.health.set_stuck(engine.stuck_paths());
-        if (outcome.ready || self.ready)
-            && !self.swept
-            && !engine.store().holds_back()
-            && let (Some(api), Some(finalizers)) = (&self.api, self.publisher.finalizers())
-        {
-            self.swept = true;
-            sweep(config, api, finalizers, tasks);
-        }
-        self.tell_progress(outcome.ready, sources);
-        if !outcome.ready || self.ready {
-            return;
-        }
-        self.ready = true;
-        self.start_child();
-        self.health.set_readiness(Readiness::Ready);
-        let Some(engine) = &self.engine else { return };
-        let is_labelled = |key: &ObjectKey| !config.objects.contains(key);
-        if let Some(selector) = &config.selector
-            && !engine.store().refused()
-            && !engine.store().live().any(|(key, _)| is_labelled(key))
-        {
-            tracing::warn!(%selector, "no object matches: is LABEL right?");
-        }
-        for key in config.objects.iter().filter(|key| engine.store().object(key).is_none()) {
-            tracing::warn!(object = %key, "there is no such object, or it may not be read: its files come with it");
-        }
-    }
-
-    /// Says once that everything is in sync, which it is not while a wanted file is missing.
-    fn tell_progress(&mut self, ready: bool, sources: &Sources) {
-        let Some(engine) = self.engine.as_ref().filter(|_| ready && !self.in_sync) else { return };
-        let is_amiss = engine.is_amiss();
-        // What other servers have is waited for without a word here: whoever asks them tells what is wrong.
-        if (is_amiss && self.ready) || (!is_amiss && !engine.store().remotes().are_known()) {
-            return;
-        }
-        self.in_sync = !is_amiss;
-        let (objects, files, amiss) = (engine.store().live().count(), engine.files(), engine.amiss());
-        match self.in_sync {
-            true => sources.in_sync(objects, files),
-            false => tracing::warn!(objects, files, amiss, "not in sync yet: wanted files are missing or not as they should be"),
-        }
-    }
-
-    /// METHOD=LIST is through.
-    async fn complete(&mut self, sources: &mut Sources, shutdown: &mut Shutdown, config: &Config) -> Ended {
-        let mut failures = sources.failures().await;
-        // Retries may take longer than the loop promised to.
-        self.beat.waiting();
-        if let Some(runner) = &mut self.runner {
-            // An application that is not there yet finds the files when it starts: no failure.
-            tokio::select! {
-                _ = runner.drain() => {}
-                () = shutdown.asked() => {}
-            }
-            self.stop_reactions(shutdown).await;
-        }
-        if let Some(engine) = &self.engine {
-            if engine.store().refused() {
-                failures.push("not every kind or namespace could be listed".into());
-            }
-            match engine.stuck() {
-                0 => {}
-                // What waits for us may start all the same, as it did with the original.
-                files if config.excuses_files => tracing::warn!(files, "files that could not be made right"),
-                files => failures.push(format!("{files} files could not be made right")),
-            }
-        }
-        match failures.is_empty() {
-            true => Ended::Done,
-            false => Ended::Failed(failures.join("; ")),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::app::engine::{Ended, EngineLoop, SLACK, STOP_WITHIN};
@@ -19,6 +20,15 @@ use crate::disk::mount::CANNOT_SPARE;
 use crate::disk::staging;
 use crate::engine::{Engine, Start};
 use crate::health::Readiness;
+
+type Opened = Result<(Engine<Kernel>, Start), NotOpened>;
+
+/// Why there is no engine yet.
+struct NotOpened {
+    /// Another instance has the ledger.
+    held: bool,
+    error: String,
+}
 
 impl EngineLoop {
     /// STAGING that lies in FOLDER, through links, would show what it is to hide.
@@ -41,19 +51,7 @@ impl EngineLoop {
         let mut told = String::new();
         let mut standby = None;
         loop {
-            let store = store(config).discreet(self.discretion.clone());
-            let (settings, place) = (self.settings.clone(), self.place.clone());
-            // Whoever keeps the ledger elsewhere has a reader of every file, dot-files too.
-            let apart = matches!(config.ownership.ledger, LedgerPlace::Path(_) | LedgerPlace::In(_));
-            let (durability, folder_mode) = (config.files.durability, u16::try_from(config.files.folder_mode).unwrap_or(0o755));
-            let staging = config.ownership.staging.clone();
-            let kernel = if apart { Kernel::default() } else { Kernel::with_names() };
-            let mut opening = self.executor.run(move || {
-                let mut disk = Disk::open(kernel, settings.rules.roots.clone(), folder_mode, durability)
-                    .map_err(|error| (false, format!("FOLDER: {error}")))?;
-                staging.iter().for_each(|staging| disk.stage_in(staging));
-                Engine::open(disk, place, settings, store).map_err(|error| (matches!(error, LedgerError::Held { .. }), error.to_string()))
-            });
+            let mut opening = self.try_open(config);
             let opened = tokio::select! {
                 opened = &mut opening => opened,
                 () = shutdown.asked() => {
@@ -62,7 +60,7 @@ impl EngineLoop {
                     return Err(Ended::Done);
                 }
             };
-            let (held, error) = match opened {
+            let NotOpened { held, error } = match opened {
                 Ok(Ok((_, start))) if start.unkeepable => {
                     return Err(Ended::Settings(format!("FOLDER={}: {CANNOT_SPARE}", config.folder.display())));
                 }
@@ -112,6 +110,24 @@ impl EngineLoop {
                 () = shutdown.asked() => return Err(Ended::Done),
             }
         }
+    }
+
+    /// Begins to open them, once.
+    fn try_open(&self, config: &Config) -> oneshot::Receiver<Opened> {
+        let store = store(config).discreet(self.discretion.clone());
+        let (settings, place) = (self.settings.clone(), self.place.clone());
+        // Whoever keeps the ledger elsewhere has a reader of every file, dot-files too.
+        let apart = matches!(config.ownership.ledger, LedgerPlace::Path(_) | LedgerPlace::In(_));
+        let (durability, folder_mode) = (config.files.durability, u16::try_from(config.files.folder_mode).unwrap_or(0o755));
+        let staging = config.ownership.staging.clone();
+        let kernel = if apart { Kernel::default() } else { Kernel::with_names() };
+        self.executor.run(move || {
+            let mut disk = Disk::open(kernel, settings.rules.roots.clone(), folder_mode, durability)
+                .map_err(|error| NotOpened { held: false, error: format!("FOLDER: {error}") })?;
+            staging.iter().for_each(|staging| disk.stage_in(staging));
+            let opened = Engine::open(disk, place, settings, store);
+            opened.map_err(|error| NotOpened { held: matches!(error, LedgerError::Held { .. }), error: error.to_string() })
+        })
     }
 
     /// The files that are ours, as they are told, each with its owner.
