@@ -4,10 +4,8 @@
 //! Never fatal and never in the way: a port that is taken is reported and tried again, connections are few and short.
 
 use std::borrow::Cow;
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,18 +52,10 @@ pub(crate) struct Manner {
     pub(crate) wording: Wording,
 }
 
-/// Serves the endpoints until `shutdown` resolves. Open connections are then dropped, not waited for.
-pub(crate) async fn serve(address: Address, manner: Manner, health: Health, shutdown: impl Future<Output = ()>) {
-    let served = async {
-        let listener = bind_at_last(address, manner.wording).await;
-        serve_on(listener, manner.answers, health).await;
-    };
-    // Both are pinned once and dropped together.
-    let (mut served, mut shutdown) = (pin!(served), pin!(shutdown));
-    tokio::select! {
-        () = &mut shutdown => {}
-        () = &mut served => {}
-    }
+/// Serves the endpoints, for ever. Where that ends open connections are dropped, not waited for.
+pub(crate) async fn serve(address: Address, manner: Manner, health: Health) {
+    let listener = bind_at_last(address, manner.wording).await;
+    serve_on(listener, manner.answers, health).await;
 }
 
 /// Listens at `address`: on IPv6 and IPv4 at once where no host is given, on IPv4 alone where there is no IPv6.

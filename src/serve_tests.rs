@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::config::{LogFormat, LogLevel};
@@ -99,10 +98,7 @@ async fn a_port_that_is_taken_is_an_error_and_served_once_it_is_free() {
     let wanted = Address { host: Some(address.ip()), port: address.port() };
     assert_eq!(bind(wanted).await.err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
     drop(taken);
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(serve(wanted, OWN, Health::new(None), async move {
-        _ = stopped.await;
-    }));
+    let serving = tokio::spawn(serve(wanted, OWN, Health::new(None)));
     let connected = async {
         while TcpStream::connect(address).await.is_err() {
             tokio::task::yield_now().await;
@@ -112,8 +108,8 @@ async fn a_port_that_is_taken_is_an_error_and_served_once_it_is_free() {
     assert_eq!(ask(address, "GET", "/healthz").await.0, 200);
     // An open connection does not hold up the end.
     let _open = TcpStream::connect(address).await.unwrap();
-    stop.send(()).unwrap();
-    timeout(Duration::from_secs(10), serving).await.expect("serving ends").unwrap();
+    serving.abort();
+    timeout(Duration::from_secs(10), serving).await.expect("serving ends").unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]

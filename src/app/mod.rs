@@ -76,7 +76,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     if let Some(listen) = config.health {
         let address = serve::Address { host: listen.host, port: listen.port };
         let manner = serve::Manner { answers: listen.answers, wording: config.wording };
-        tasks.spawn("that serves health", serve::serve(address, manner, health.clone(), std::future::pending()));
+        tasks.spawn("that serves health", serve::serve(address, manner, health.clone()));
     }
     let (stop, stopped) = watch::channel(false);
     let status = api.as_ref().map(|api| Status::start(&config, api, &stopped, &mut tasks));
@@ -87,8 +87,13 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     }
     let publisher = Publisher::new(&config, events, status.as_ref().and_then(|status| status.finalizers.clone()));
     let pod = api.as_ref().and_then(ApiServer::pod).map(|pod| pod.uid);
-    let engine = EngineLoop::new(&config, pod, Servers { api: api.clone(), web }, health.clone(), publisher)?;
-    let engine = engine.with_child(child.as_ref().map(child::Child::handle));
+    let engine = EngineLoop::new(
+        &config,
+        pod,
+        Servers { api: api.clone(), web, child: child.as_ref().map(child::Child::handle) },
+        health.clone(),
+        publisher,
+    )?;
     let ended = engine.run(&config, &mut shutdown, &mut tasks).await;
     if shutdown.was_asked() && config.wording == Wording::Sidecar {
         tracing::info!("Subprocess exiting gracefully");

@@ -99,12 +99,14 @@ pub(crate) struct EngineLoop {
     stood_by: bool,
 }
 
-/// Whom the loop asks.
+/// Whom the loop asks and tells.
 pub(crate) struct Servers {
     /// The API server, unless manifests are read.
     pub(crate) api: Option<ApiServer>,
     /// Asks servers other than the API, where any are asked.
     pub(crate) web: Option<Client>,
+    /// The application, where it is a child of ours: started, and told of changes.
+    pub(crate) child: Option<child::ChildHandle>,
 }
 
 impl EngineLoop {
@@ -120,7 +122,7 @@ impl EngineLoop {
         publisher: Publisher,
     ) -> std::io::Result<Self> {
         let beat = health.looped(if config.projects() { "engine" } else { "triggers" });
-        let Servers { api, web } = servers;
+        let Servers { api, web, child } = servers;
         Ok(Self {
             executor: Executor::start()?,
             settings: settings(config),
@@ -132,7 +134,7 @@ impl EngineLoop {
             publisher,
             discretion: Discretion::new(config.react_output),
             runner: None,
-            child: None,
+            child,
             web,
             mailbox: Mailbox::default(),
             started: Instant::now(),
@@ -141,11 +143,6 @@ impl EngineLoop {
             swept: false,
             stood_by: false,
         })
-    }
-
-    /// The same with a child that is started, and told of changes.
-    pub(crate) fn with_child(self, child: Option<child::ChildHandle>) -> Self {
-        Self { child, ..self }
     }
 
     /// Runs to the end.
