@@ -23,7 +23,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// What is known of the files of the instance that holds the ledger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Seen {
+pub(crate) enum ReadAlong {
     /// A wanted file is missing, or not known yet.
     Incomplete,
     /// Every wanted file is there.
@@ -35,20 +35,20 @@ pub(crate) enum Seen {
 
 /// Ends when it is dropped.
 pub(crate) struct Standby {
-    seen: watch::Receiver<Seen>,
+    seen: watch::Receiver<ReadAlong>,
     task: JoinHandle<()>,
 }
 
 impl Standby {
     /// Begins to read along.
     pub(crate) fn begin(config: &Config, api: Option<ApiServer>, place: Place) -> Self {
-        let (sender, seen) = watch::channel(Seen::Incomplete);
+        let (sender, seen) = watch::channel(ReadAlong::Incomplete);
         let config = config.clone();
         Self { seen, task: tokio::spawn(async move { read_along(&config, api, place, &sender).await }.boxed()) }
     }
 
     /// What was found so far. Once complete, it stays so.
-    pub(crate) fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> ReadAlong {
         *self.seen.borrow()
     }
 }
@@ -59,7 +59,7 @@ impl Drop for Standby {
     }
 }
 
-async fn read_along(config: &Config, api: Option<ApiServer>, place: Place, seen: &watch::Sender<Seen>) {
+async fn read_along(config: &Config, api: Option<ApiServer>, place: Place, seen: &watch::Sender<ReadAlong>) {
     let mut pause = PAUSE;
     loop {
         // A list that is made once is made anew, from nothing, until what it names is there.
@@ -77,7 +77,7 @@ const fn in_use(_: (u64, u64)) -> bool {
 }
 
 /// Follows the sources until every wanted file is there; nothing where they ended before.
-async fn follow(config: &Config, api: Option<ApiServer>, place: &Place, pause: &mut Duration) -> Option<Seen> {
+async fn follow(config: &Config, api: Option<ApiServer>, place: &Place, pause: &mut Duration) -> Option<ReadAlong> {
     let (of, at) = (config.clone(), place.clone());
     let mut preview = aside::spawn(move || preview(&of, at, in_use)).await.ok()?;
     // Nobody asks how these watches are: they end when ours begin.
@@ -99,7 +99,7 @@ async fn follow(config: &Config, api: Option<ApiServer>, place: &Place, pause: &
                 let complete;
                 (preview, complete) = looked.await.ok()?;
                 if complete && mailbox.is_empty() {
-                    return Some(Seen::Complete { refused: preview.store().refused() });
+                    return Some(ReadAlong::Complete { refused: preview.store().refused() });
                 }
                 if config.method == Method::List && sources.all_ended() && mailbox.is_empty() {
                     return None;

@@ -27,7 +27,7 @@ pub(super) struct Marks {
 
 /// What of FOLDER a new ledger takes for ours.
 #[derive(Default)]
-pub(crate) struct Found {
+pub(crate) struct Recovered {
     /// How many files carry our mark.
     pub(crate) marked: usize,
     /// Files of which nobody can tell, because the file system keeps no marks.
@@ -55,12 +55,12 @@ impl Marks {
     }
 
     /// Looks through FOLDER, but not into other mounts. What cannot be read is nobody's.
-    fn find<F: Fs>(&self, fs: &mut F, roots: &Roots, contents: &mut Contents) -> io::Result<Found> {
+    fn find<F: Fs>(&self, fs: &mut F, roots: &Roots, contents: &mut Contents) -> io::Result<Recovered> {
         let folder = roots.iter().next().unwrap_or_default();
         let confine = if folder == "/" { Confine::InRoot } else { Confine::Beneath };
         let root = fs.open_root(Path::new(folder), None)?;
         let device = fs.meta(&root)?.identity.0;
-        let (mut found, mut looked) = (Found::default(), 0);
+        let (mut found, mut looked) = (Recovered::default(), 0);
         let mut folders = vec![String::new()];
         while let Some(folder) = folders.pop() {
             let Ok(handle) = fs.open_folder(&root, &folder, confine) else { continue };
@@ -86,7 +86,7 @@ impl Marks {
         Ok(found)
     }
 
-    fn look<F: Fs>(&self, fs: &mut F, folder: &F::Handle, path: TargetPath, contents: &mut Contents, found: &mut Found) {
+    fn look<F: Fs>(&self, fs: &mut F, folder: &F::Handle, path: TargetPath, contents: &mut Contents, found: &mut Recovered) {
         let made = fs.open(folder, path.name()).and_then(|file| self.made(fs, &file, path.as_str()));
         match made {
             Ok(Some(Made::File(owner))) => {
@@ -109,7 +109,7 @@ impl Marks {
 }
 
 /// Gives a new ledger what carries our mark.
-pub(super) fn recover<F: Fs>(fs: &mut F, place: &Place, roots: &Roots, contents: &mut Contents) -> Found {
+pub(super) fn recover<F: Fs>(fs: &mut F, place: &Place, roots: &Roots, contents: &mut Contents) -> Recovered {
     let marks = Marks::needed(fs, place, roots);
     marks.and_then(|marks| marks.find(fs, roots, contents).ok()).unwrap_or_default()
 }

@@ -23,7 +23,7 @@ use crate::core::policy::Durability;
 use crate::disk::fs::{Confine, FileKind, Fs, Meta};
 use crate::disk::guard::LedgerGuard;
 use crate::disk::marks::Marks;
-use crate::disk::mount::Mounts;
+use crate::disk::mount::KnownMounts;
 use crate::disk::staging::Staging;
 
 /// FOLDER, the allowed folders, and the descriptors through which they are reached.
@@ -53,7 +53,7 @@ pub struct Disk<F: Fs> {
     marks: Option<Marks>,
     /// ADOPT protects foreign files: no call may be used that could replace one.
     keeps_foreign: bool,
-    mounts: Mounts,
+    mounts: KnownMounts,
     /// Somewhere modes cannot be set: a refusal is no failure.
     spares_modes: bool,
     /// Where files are made, if not in their own folder.
@@ -115,7 +115,7 @@ impl<F: Fs> Disk<F> {
             guard: None,
             marks: None,
             keeps_foreign: false,
-            mounts: Mounts::default(),
+            mounts: KnownMounts::default(),
             spares_modes: false,
             staging: None,
         }

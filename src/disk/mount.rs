@@ -34,7 +34,7 @@ pub struct OddMount {
 
 /// What is known of file systems, by device.
 #[derive(Default)]
-pub(super) struct Mounts {
+pub(super) struct KnownMounts {
     known: BTreeMap<u64, Mount>,
     untold: Vec<OddMount>,
 }
@@ -67,7 +67,7 @@ impl fmt::Display for OddMount {
     }
 }
 
-impl Mounts {
+impl KnownMounts {
     fn lacks(&self, device: u64, lack: Lack) -> bool {
         self.of(device).is_some_and(|lacks| lacks.contains(&lack))
     }

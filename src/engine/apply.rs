@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::core::files::entry::{OnDisk, PathEntry, Replace};
 use crate::core::files::folded::Bodies;
 use crate::core::files::ledger::Record;
-use crate::core::files::order::{self, Order};
+use crate::core::files::order::{self, Steps};
 use crate::core::files::plan::{Because, Plan, Write};
 use crate::core::files::project::FileProjection;
 use crate::core::object::ObjectKey;
@@ -25,7 +25,7 @@ use crate::disk::fs::Fs;
 use crate::disk::{WriteError, lacks_room};
 use crate::engine::attempts::RETRY_MAX;
 use crate::engine::outcome::{Act, Change, Outcome, What};
-use crate::engine::turns::{Refusal, Work};
+use crate::engine::turns::{CommitWork, Refusal};
 use crate::engine::{Engine, LOOK_AGAIN};
 
 impl<F: Fs> Engine<F> {
@@ -41,7 +41,7 @@ impl<F: Fs> Engine<F> {
         let folders = self.missing_folders(writes(&order));
         let mut recorded = self.record_ours(&own, writes(&order), &folders, owes.clone());
         let (refused, unmade, gone, changed) = (None, BTreeMap::new(), Vec::new(), BTreeSet::new());
-        let mut work = Work { bodies, outcome, now, refused, unmade, gone, changed };
+        let mut work = CommitWork { bodies, outcome, now, refused, unmade, gone, changed };
         if recorded.as_ref().is_err_and(lacks_room) && self.make_room_for_ledger(&mut order, &mut work) {
             recorded = self.record_ours(&own, writes(&order), &folders, owes.clone());
         }
@@ -64,7 +64,7 @@ impl<F: Fs> Engine<F> {
         }
         unfinished.into_iter().for_each(|turn| self.end_turn(turn, &mut work));
         // 5.
-        let Work { gone, changed, .. } = work;
+        let CommitWork { gone, changed, .. } = work;
         self.forget(&gone);
         self.give_up_letters(&gone, now);
         self.prune_folders(&gone, &needed, now);
@@ -268,7 +268,7 @@ impl<F: Fs> Engine<F> {
         }
     }
 
-    pub(super) fn write_file(&mut self, write: &Write, file: &FileProjection, work: &mut Work<'_>) -> Result<(), WriteError> {
+    pub(super) fn write_file(&mut self, write: &Write, file: &FileProjection, work: &mut CommitWork<'_>) -> Result<(), WriteError> {
         let Write { path, owner, content, replace, because, .. } = write;
         let before = self.before(path);
         let replace = if self.letters.takes_over(path) { Replace::Ours } else { *replace };
@@ -295,7 +295,7 @@ impl<F: Fs> Engine<F> {
     }
 }
 
-fn writes(order: &Order) -> impl Iterator<Item = &Write> {
+fn writes(order: &Steps) -> impl Iterator<Item = &Write> {
     order.turns.iter().flat_map(|turn| &turn.write)
 }
 

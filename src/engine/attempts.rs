@@ -27,20 +27,20 @@ const NEXT_COMMIT: Duration = Duration::from_millis(1);
 
 /// What was tried at a path, and how often.
 #[derive(Clone, Copy, Debug)]
-enum Attempt {
+enum Effort {
     /// Its bytes were asked for.
     Fetch(u32),
     /// A write, or a removal, maybe after its bytes were asked for.
     Change(u32),
 }
 
-impl Default for Attempt {
+impl Default for Effort {
     fn default() -> Self {
         Self::Fetch(0)
     }
 }
 
-impl Attempt {
+impl Effort {
     /// Reading again is no attempt where one was made: only failures make the waits longer.
     const fn fetched(self) -> Self {
         match self {
@@ -63,8 +63,8 @@ impl Attempt {
 
 /// See the module's header.
 #[derive(Default)]
-pub(super) struct Attempts {
-    retries: Schedule<TargetPath, Attempt>,
+pub(super) struct Agenda {
+    retries: Schedule<TargetPath, Effort>,
     /// Paths that could not be made right.
     pub(super) failing: HashSet<TargetPath>,
     /// The last write failed: attempts go one by one until one works, the next one not before this time.
@@ -77,7 +77,7 @@ pub(super) struct Attempts {
     pub(super) unanswered: HashSet<Arc<ObjectKey>>,
 }
 
-impl Attempts {
+impl Agenda {
     /// When something is due next.
     pub(super) fn next(&self) -> Option<Duration> {
         let attempt = self.retries.next().map(|due| due.max(self.degraded.unwrap_or_default()));
@@ -112,7 +112,7 @@ impl Attempts {
         self.degraded.get_or_insert(now);
         let times = self.at(path).times();
         let due = now + Duration::from_secs(1 << times.min(5)).min(RETRY_MAX);
-        self.retries.set(path.clone(), due, Attempt::Change(times + 1));
+        self.retries.set(path.clone(), due, Effort::Change(times + 1));
         self.failing.insert(path.clone())
     }
 
@@ -145,7 +145,7 @@ impl Attempts {
 
     /// As if nothing had been tried there, and after this `wait` if there is one.
     pub(super) fn look_anew(&mut self, path: TargetPath, now: Duration, wait: Option<Duration>) {
-        self.retries.set(path, now + wait.unwrap_or(NEXT_COMMIT), Attempt::default());
+        self.retries.set(path, now + wait.unwrap_or(NEXT_COMMIT), Effort::default());
     }
 
     /// Paths whose bytes are asked for are looked at again, should the bytes not come.
@@ -156,7 +156,7 @@ impl Attempts {
         }
     }
 
-    /// Attempts that were due and found nothing left to do are over, and so are those at paths that are nobody's any more.
+    /// Agenda that were due and found nothing left to do are over, and so are those at paths that are nobody's any more.
     pub(super) fn drop_moot(&mut self, touched: &BTreeSet<TargetPath>, store: &Store, now: Duration) {
         if self.retries.is_empty() {
             return;
@@ -245,8 +245,8 @@ impl Attempts {
         self.overdue.count.shrink_to_fit();
     }
 
-    fn at(&self, path: &TargetPath) -> Attempt {
-        self.retries.get(path).map_or_else(Attempt::default, |(_, attempt)| *attempt)
+    fn at(&self, path: &TargetPath) -> Effort {
+        self.retries.get(path).map_or_else(Effort::default, |(_, attempt)| *attempt)
     }
 
     /// Nobody waits for the bytes of this path any more.

@@ -21,7 +21,7 @@ fn owning(paths: &[&str]) -> Store {
     store
 }
 
-fn due(attempts: &mut Attempts, now: Duration) -> Vec<String> {
+fn due(attempts: &mut Agenda, now: Duration) -> Vec<String> {
     let mut touched = BTreeSet::new();
     attempts.take_due(&mut store(), &mut touched, now);
     touched.iter().map(|path| path.as_str().to_owned()).collect()
@@ -29,7 +29,7 @@ fn due(attempts: &mut Attempts, now: Duration) -> Vec<String> {
 
 #[test]
 fn waits_grow_with_failures_up_to_a_bound_and_a_failure_is_news_once() {
-    let mut attempts = Attempts::default();
+    let mut attempts = Agenda::default();
     let mut fail = |at: Duration| (attempts.failed(&path("a"), at), attempts.next().map(|due| (due - at).as_secs()));
     let found: Vec<_> = (0..7).map(|_| fail(NOW)).collect();
     let waits = [1, 2, 4, 8, 16, 30, 30].map(Some);
@@ -38,7 +38,7 @@ fn waits_grow_with_failures_up_to_a_bound_and_a_failure_is_news_once() {
 
 #[test]
 fn while_writes_fail_one_path_is_tried_at_a_time_until_one_works() {
-    let (mut attempts, store) = (Attempts::default(), owning(&["a", "b"]));
+    let (mut attempts, store) = (Agenda::default(), owning(&["a", "b"]));
     assert!(attempts.failed(&path("a"), NOW) && attempts.failed(&path("b"), NOW));
     let later = NOW + Duration::from_secs(5);
     assert_eq!(due(&mut attempts, later), ["a"]);
@@ -50,7 +50,7 @@ fn while_writes_fail_one_path_is_tried_at_a_time_until_one_works() {
 
 #[test]
 fn what_was_due_and_found_nothing_to_do_is_over_but_not_what_the_next_commit_is_to_look_at() {
-    let (mut attempts, store, touched) = (Attempts::default(), owning(&["a", "b"]), BTreeSet::from([path("a"), path("b")]));
+    let (mut attempts, store, touched) = (Agenda::default(), owning(&["a", "b"]), BTreeSet::from([path("a"), path("b")]));
     attempts.await_bytes(vec![path("a")], NOW - FETCH_PATIENCE);
     attempts.look_anew(path("b"), NOW, None);
     attempts.drop_moot(&touched, &store, NOW);
@@ -59,20 +59,20 @@ fn what_was_due_and_found_nothing_to_do_is_over_but_not_what_the_next_commit_is_
 
 #[test]
 fn bytes_that_do_not_come_are_waited_for_a_few_times() {
-    let (mut attempts, store) = (Attempts::default(), owning(&["a"]));
-    let waits = |attempts: &mut Attempts| {
+    let (mut attempts, store) = (Agenda::default(), owning(&["a"]));
+    let waits = |attempts: &mut Agenda| {
         attempts.await_bytes(vec![path("a")], NOW);
         !attempts.are_made(&store)
     };
     assert_eq!([(); 5].map(|()| waits(&mut attempts)), [true, true, true, false, false]);
-    let mut failed = Attempts::default();
+    let mut failed = Agenda::default();
     failed.failed(&path("a"), NOW);
     assert!(failed.are_made(&store) && !waits(&mut failed), "a write was tried");
 }
 
 #[test]
 fn an_owner_may_go_when_its_path_stood_long_enough_for_the_next() {
-    let (mut attempts, mut store, touched) = (Attempts::default(), owning(&["a"]), BTreeSet::from([path("a")]));
+    let (mut attempts, mut store, touched) = (Agenda::default(), owning(&["a"]), BTreeSet::from([path("a")]));
     let owner = store.path(&path("a")).and_then(|entry| entry.owner.clone()).unwrap();
     attempts.note_handing_over(&touched, &[path("a")], NOW);
     assert_eq!(attempts.next(), Some(NOW + HAND_OVER_MAX));

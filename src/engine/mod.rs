@@ -34,7 +34,7 @@ use crate::disk::Disk;
 use crate::disk::fs::Fs;
 use crate::disk::ledger::beside::{sibling_paths, unheld};
 use crate::disk::ledger::{LedgerError, LedgerFile, Opened, Place};
-use crate::engine::attempts::Attempts;
+use crate::engine::attempts::Agenda;
 use crate::engine::notices::Notices;
 use crate::engine::outcome::{Outcome, Settings};
 
@@ -63,7 +63,7 @@ pub struct Engine<F: Fs> {
     unrecorded: Vec<Record>,
     /// What is known of reactions; nothing costs anything where there are none.
     reacting: reacting::Reacting,
-    attempts: Attempts,
+    attempts: Agenda,
     notices: Notices,
     /// The ledger is not where it should be, or does not hold what is ours: nothing new is made.
     ledger_lost: bool,
@@ -113,7 +113,7 @@ impl<F: Fs> Engine<F> {
             unmarked: std::mem::take(&mut opened.found.unmarked),
             unrecorded: Vec::new(),
             reacting: reacting::Reacting::new(contents.owed, contents.debt.clone(), contents.finished),
-            attempts: Attempts::default(),
+            attempts: Agenda::default(),
             notices: Notices::default(),
             ledger_lost: false,
             prune_due: None,

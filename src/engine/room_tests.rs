@@ -13,7 +13,7 @@ use crate::core::policy::{Adopt, Durability, Order};
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
-use crate::engine::attempts::Attempts;
+use crate::engine::attempts::Agenda;
 use crate::engine::notices::Notices;
 use crate::engine::outcome::Settings;
 
@@ -105,7 +105,7 @@ fn tell(engine: &mut Engine<Kernel>, events: impl Iterator<Item = SourceEvent>, 
 fn room(engine: &Engine<Kernel>) -> [usize; 7] {
     let Engine { releasing, notices, attempts, .. } = engine;
     let Notices { conflicts, blocked, rejected, outside } = notices;
-    let Attempts { failing, unanswered, .. } = attempts;
+    let Agenda { failing, unanswered, .. } = attempts;
     let (keys, paths) = ([releasing.capacity(), outside.capacity(), rejected.capacity()], [conflicts.capacity(), blocked.capacity()]);
     [keys[0], keys[1], keys[2], paths[0], paths[1], failing.capacity(), unanswered.capacity()]
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::core::files::entry::OnDisk;
 use crate::core::files::folded::Bodies;
 use crate::core::files::ledger::Record;
-use crate::core::files::order::{Order, Removal, Turn};
+use crate::core::files::order::{Removal, Steps, Turn};
 use crate::core::files::plan::Write;
 use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::engine::outcome::{Act, Change, Outcome};
 
 /// What the steps of one commit share.
-pub(super) struct Work<'a> {
+pub(super) struct CommitWork<'a> {
     pub(super) bodies: &'a mut Bodies,
     pub(super) outcome: &'a mut Outcome,
     pub(super) now: Duration,
@@ -65,7 +65,7 @@ pub(super) struct Unfinished {
 
 impl<F: Fs> Engine<F> {
     /// Where the ledger has no room for what will be ours, files that nobody wants go first. Whether any did.
-    pub(super) fn make_room_for_ledger(&mut self, order: &mut Order, work: &mut Work<'_>) -> bool {
+    pub(super) fn make_room_for_ledger(&mut self, order: &mut Steps, work: &mut CommitWork<'_>) -> bool {
         let device = self.ledger.device(&mut self.disk.fs);
         let lists = order.turns.iter_mut().map(|turn| &mut turn.remove).chain([&mut order.first]);
         let mut remove = Vec::new();
@@ -77,7 +77,7 @@ impl<F: Fs> Engine<F> {
     }
 
     /// Writes what an object wants, then removes what it gives up. What lacks room is returned: others may make some.
-    pub(super) fn take_turn(&mut self, turn: Turn, work: &mut Work<'_>) -> Option<Unfinished> {
+    pub(super) fn take_turn(&mut self, turn: Turn, work: &mut CommitWork<'_>) -> Option<Unfinished> {
         let Turn { write, mut remove } = turn;
         let fresh = match remove.is_empty() {
             true => BTreeSet::new(),
@@ -101,7 +101,7 @@ impl<F: Fs> Engine<F> {
     }
 
     /// The end of a turn that lacked room.
-    pub(super) fn end_turn(&mut self, unfinished: Unfinished, work: &mut Work<'_>) {
+    pub(super) fn end_turn(&mut self, unfinished: Unfinished, work: &mut CommitWork<'_>) {
         let Unfinished { mut tried, fresh, remove, gone } = unfinished;
         self.write_again(&mut tried, gone, work);
         for (write, error) in std::mem::take(&mut tried.short) {
@@ -111,7 +111,7 @@ impl<F: Fs> Engine<F> {
     }
 
     /// Writes once more what lacked room, if files went since.
-    fn write_again(&mut self, tried: &mut Tried, gone: usize, work: &mut Work<'_>) {
+    fn write_again(&mut self, tried: &mut Tried, gone: usize, work: &mut CommitWork<'_>) {
         if work.gone.len() == gone {
             return;
         }
@@ -128,7 +128,7 @@ impl<F: Fs> Engine<F> {
         self.write_files(short, tried, work);
     }
 
-    fn remove_or_hold(&mut self, remove: Vec<Removal>, fresh: &BTreeSet<TargetPath>, failed: &[TargetPath], work: &mut Work<'_>) {
+    fn remove_or_hold(&mut self, remove: Vec<Removal>, fresh: &BTreeSet<TargetPath>, failed: &[TargetPath], work: &mut CommitWork<'_>) {
         let mut goes = Vec::with_capacity(remove.len());
         for removal in remove {
             let holds = |new: &&TargetPath| fresh.contains(*new) || removal.awaits.contains(new);
@@ -141,7 +141,7 @@ impl<F: Fs> Engine<F> {
         self.remove_files(goes, work);
     }
 
-    fn write_files(&mut self, writes: Vec<Write>, tried: &mut Tried, work: &mut Work<'_>) {
+    fn write_files(&mut self, writes: Vec<Write>, tried: &mut Tried, work: &mut CommitWork<'_>) {
         for write in writes {
             let Some(file) = work.bodies.take(&write.path, &write.owner) else {
                 continue;
@@ -180,7 +180,7 @@ impl<F: Fs> Engine<F> {
     }
 
     /// What keeps a file from being written before it is tried.
-    fn refusal(&self, write: &Write, work: &Work<'_>) -> Option<Refusal> {
+    fn refusal(&self, write: &Write, work: &CommitWork<'_>) -> Option<Refusal> {
         if let Some(error) = work.refused.as_ref().filter(|_| self.owner_of(&write.path) != Some(&write.owner)) {
             return Some(Refusal { error: error.clone(), lacks_room: false });
         }
@@ -188,13 +188,13 @@ impl<F: Fs> Engine<F> {
         if work.unmade.is_empty() { None } else { work.unmade.get(write.path.folder()).cloned() }
     }
 
-    fn give_up(&mut self, write: &Write, error: &str, tried: &mut Tried, work: &mut Work<'_>) {
+    fn give_up(&mut self, write: &Write, error: &str, tried: &mut Tried, work: &mut CommitWork<'_>) {
         self.failed(&write.path, error, work.outcome, work.now);
         self.not_written(&write.path, write.replace);
         tried.failed.push(write.path.clone());
     }
 
-    pub(super) fn remove_files(&mut self, remove: Vec<Removal>, work: &mut Work<'_>) {
+    pub(super) fn remove_files(&mut self, remove: Vec<Removal>, work: &mut CommitWork<'_>) {
         for Removal { path, because, twin, .. } in remove {
             self.held.release(&path);
             let before = self.before(&path);

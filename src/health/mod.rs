@@ -37,10 +37,10 @@ const LONGEST_ERROR: usize = 300;
 #[derive(Clone)]
 pub struct Health {
     // One mutex, because loops write and the endpoint reads; held for a few assignments only.
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<HealthState>>,
 }
 
-struct State {
+struct HealthState {
     started: Instant,
     stale_after: Option<Duration>,
     readiness: Readiness,
@@ -146,7 +146,7 @@ impl Health {
     /// # Assumptions
     /// Called within a tokio runtime with time enabled.
     pub fn new(stale_after: Option<Duration>) -> Self {
-        let state = State {
+        let state = HealthState {
             started: Instant::now(),
             stale_after,
             readiness: Readiness::Waiting("the first list".to_owned()),
@@ -229,7 +229,7 @@ impl Health {
         self.lock().report(Instant::now())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, HealthState> {
         // Every critical section is a few assignments: a poisoned state is still a valid one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use crate::core::object::Kind;
 use crate::core::policy::OnReloadFailure;
-use crate::health::{DeadChild, Owed, Readiness, State, WatchName, WatchState};
+use crate::health::{DeadChild, HealthState, Owed, Readiness, WatchName, WatchState};
 
 /// The body of `/healthz` and `/readyz`.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
@@ -146,7 +146,7 @@ impl Owed {
     }
 }
 
-impl State {
+impl HealthState {
     pub(super) fn report(&self, now: Instant) -> Report {
         let late = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline < now);
         let (mut failing, mut stuck) = (Vec::new(), false);

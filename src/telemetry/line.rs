@@ -13,7 +13,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Which of the two forms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Form {
+pub(crate) enum LineForm {
     /// One JSON object a line.
     Json,
     /// `name=value` pairs.
@@ -21,29 +21,29 @@ pub(crate) enum Form {
 }
 
 /// Writes lines of the sidecar's forms. Spans are left out: we use none.
-pub(crate) struct Lines {
+pub(crate) struct SidecarFormat {
     /// Which form.
-    pub(crate) form: Form,
+    pub(crate) form: LineForm,
     /// The zone of times.
     pub(crate) zone: TimeZone,
     /// The clock.
     pub(crate) now: fn() -> Timestamp,
 }
 
-impl<S, N> FormatEvent<S, N> for Lines
+impl<S, N> FormatEvent<S, N> for SidecarFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut fields = Fields { form: self.form, message: String::new(), rest: String::new() };
+        let mut fields = LineFields { form: self.form, message: String::new(), rest: String::new() };
         event.record(&mut fields);
         let time = time((self.now)(), &self.zone);
         let level = python_name(*event.metadata().level());
-        let Fields { message, rest, .. } = fields;
+        let LineFields { message, rest, .. } = fields;
         match self.form {
-            Form::Json => writeln!(writer, r#"{{"time": "{time}", "level": "{level}", "msg": {}{rest}}}"#, json(&message)),
-            Form::Logfmt => writeln!(writer, "time={time} level={level} msg={}{rest}", json(&message)),
+            LineForm::Json => writeln!(writer, r#"{{"time": "{time}", "level": "{level}", "msg": {}{rest}}}"#, json(&message)),
+            LineForm::Logfmt => writeln!(writer, "time={time} level={level} msg={}{rest}", json(&message)),
         }
     }
 }
@@ -64,18 +64,18 @@ fn python_name(level: Level) -> &'static str {
 }
 
 /// An event's message, and its other fields as they end the line.
-struct Fields {
-    form: Form,
+struct LineFields {
+    form: LineForm,
     message: String,
     rest: String,
 }
 
-impl Fields {
+impl LineFields {
     fn text(&mut self, field: &Field, text: &str) {
         match (field.name(), self.form) {
             ("message", _) => text.clone_into(&mut self.message),
-            (_, Form::Json) => self.put(field, &json(text)),
-            (_, Form::Logfmt) => self.put(field, &value(text)),
+            (_, LineForm::Json) => self.put(field, &json(text)),
+            (_, LineForm::Logfmt) => self.put(field, &value(text)),
         }
     }
 
@@ -84,13 +84,13 @@ impl Fields {
         let taken = matches!(field.name(), "time" | "level" | "msg");
         let (name, mark) = (field.name(), if taken { "_" } else { "" });
         let _ = match self.form {
-            Form::Json => write!(self.rest, ", {}: {value}", json(&format!("{name}{mark}"))),
-            Form::Logfmt => write!(self.rest, " {name}{mark}={value}"),
+            LineForm::Json => write!(self.rest, ", {}: {value}", json(&format!("{name}{mark}"))),
+            LineForm::Logfmt => write!(self.rest, " {name}{mark}={value}"),
         };
     }
 }
 
-impl Visit for Fields {
+impl Visit for LineFields {
     fn record_str(&mut self, field: &Field, text: &str) {
         self.text(field, text);
     }

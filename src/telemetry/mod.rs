@@ -23,7 +23,7 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use crate::config::read::log::{LogOutput, LogTarget, LogZone};
 use crate::config::{LogFormat, LogLevel, LogSettings};
-use crate::telemetry::line::{Form, Lines};
+use crate::telemetry::line::{LineForm, SidecarFormat};
 use crate::telemetry::outlet::Outlet;
 use crate::telemetry::rotate::LogFile;
 
@@ -43,12 +43,12 @@ const OWN: &str = "kube_projector";
 /// Beginnings of targets whose lines may hold bodies, URLs or names of hosts.
 const QUIET: [&str; 7] = ["kube_client", "kube_runtime", "reqwest", "hyper", "rustls", "tower", "h2"];
 
-/// Lines of one form to one place.
-type Output = Box<dyn Layer<Registry> + Send + Sync>;
+/// SidecarFormat of one form to one place.
+type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Why no log could be set up.
 #[derive(thiserror::Error, Debug)]
-pub enum Error {
+pub enum LogError {
     /// The process has one already.
     #[error("installing the log")]
     Install(#[from] dispatcher::SetGlobalDefaultError),
@@ -69,7 +69,7 @@ pub enum Error {
 ///
 /// # Errors
 /// If the process has a log already, or a file cannot be opened.
-pub fn init(log: &LogSettings) -> Result<(), Error> {
+pub fn init(log: &LogSettings) -> Result<(), LogError> {
     let outlets = log.outputs.iter().map(|output| outlet(&output.target)).collect::<Result<Vec<_>, _>>()?;
     let outputs = log.outputs.iter().zip(&outlets).map(|(output, outlet)| lines(log, output, outlet.clone(), Timestamp::now));
     dispatcher::set_global_default(dispatch(log, outputs.collect()))?;
@@ -108,16 +108,16 @@ pub fn last_words(text: &str) {
     }
 }
 
-fn outlet(target: &LogTarget) -> Result<Outlet, Error> {
+fn outlet(target: &LogTarget) -> Result<Outlet, LogError> {
     let outlet = match target {
         LogTarget::Stderr => Outlet::start(io::stderr(), lost),
         LogTarget::Stdout => Outlet::start(io::stdout(), lost),
         LogTarget::File { path, rotation } => {
-            let file = LogFile::open(path, *rotation).map_err(|source| Error::File { path: path.clone(), source })?;
+            let file = LogFile::open(path, *rotation).map_err(|source| LogError::File { path: path.clone(), source })?;
             Outlet::start(file, lost)
         }
     };
-    outlet.map_err(Error::Thread)
+    outlet.map_err(LogError::Thread)
 }
 
 fn lost(lines: u64) {
@@ -125,23 +125,23 @@ fn lost(lines: u64) {
 }
 
 /// A subscriber that writes to these outputs, filtered as the module says.
-fn dispatch(log: &LogSettings, outputs: Vec<Output>) -> Dispatch {
+fn dispatch(log: &LogSettings, outputs: Vec<BoxedLayer>) -> Dispatch {
     Dispatch::new(tracing_subscriber::registry().with(outputs).with(filter(log.level)))
 }
 
 /// An output that writes to `writer`.
-fn lines<W>(log: &LogSettings, output: &LogOutput, writer: W, now: fn() -> Timestamp) -> Output
+fn lines<W>(log: &LogSettings, output: &LogOutput, writer: W, now: fn() -> Timestamp) -> BoxedLayer
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let sidecar = |form| Lines { form, zone: zone(log.zone), now };
+    let sidecar = |form| SidecarFormat { form, zone: zone(log.zone), now };
     // Without colours: escape codes do not belong in a log that a collector reads.
     let lines = fmt::layer().with_writer(writer.with_max_level(severity(output.level))).with_ansi(false);
     match output.format.unwrap_or(log.format) {
         LogFormat::Text => lines.compact().boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
-        LogFormat::SidecarJson => lines.event_format(sidecar(Form::Json)).boxed(),
-        LogFormat::Logfmt => lines.event_format(sidecar(Form::Logfmt)).boxed(),
+        LogFormat::SidecarJson => lines.event_format(sidecar(LineForm::Json)).boxed(),
+        LogFormat::Logfmt => lines.event_format(sidecar(LineForm::Logfmt)).boxed(),
     }
 }
 

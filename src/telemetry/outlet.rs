@@ -1,7 +1,7 @@
 //! Where log lines wait for a thread of their own to write them, so that nobody who logs ever waits for whoever reads.
 //!
 //! The queue is bounded in lines and bytes. Where it is full, DEBUG and INFO are lost before WARN and ERROR; what is lost is counted,
-//! and told when lines flow again. Lines keep their order.
+//! and told when lines flow again. SidecarFormat keep their order.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait at most.
+/// SidecarFormat that wait at most.
 const LINES_MAX: usize = 2048;
 /// Their bytes.
 const BYTES_MAX: usize = 256 << 10;
@@ -21,18 +21,18 @@ const STACK_BYTES: usize = 128 << 10;
 
 /// One output of the log. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Outlet(Arc<Shared>);
+pub(crate) struct Outlet(Arc<OutletShared>);
 
 /// Takes one line.
-pub(crate) struct Line<'a> {
+pub(crate) struct LineWriter<'a> {
     outlet: &'a Outlet,
     is_grave: bool,
 }
 
 #[derive(Default)]
-struct Shared {
+struct OutletShared {
     // A mutex, because every thread logs; held for bookkeeping only, never while something is written.
-    state: Mutex<State>,
+    state: Mutex<Backlog>,
     /// There is something to write.
     filled: Condvar,
     /// A line was written.
@@ -40,14 +40,14 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct State {
+struct Backlog {
     lines: VecDeque<Waiting>,
     bytes: usize,
-    /// Lines that were lost and not told of.
+    /// SidecarFormat that were lost and not told of.
     lost: u64,
     /// The thread has a line in hand.
     writes: bool,
-    /// Lines written so far, or failed to be.
+    /// SidecarFormat written so far, or failed to be.
     done: u64,
 }
 
@@ -103,18 +103,18 @@ impl Outlet {
 }
 
 impl<'a> MakeWriter<'a> for Outlet {
-    type Writer = Line<'a>;
+    type Writer = LineWriter<'a>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Line { outlet: self, is_grave: true }
+        LineWriter { outlet: self, is_grave: true }
     }
 
     fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Self::Writer {
-        Line { outlet: self, is_grave: *meta.level() <= Level::WARN }
+        LineWriter { outlet: self, is_grave: *meta.level() <= Level::WARN }
     }
 }
 
-impl Write for Line<'_> {
+impl Write for LineWriter<'_> {
     /// Takes one line, whole.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.outlet.put(line, self.is_grave);
@@ -126,8 +126,8 @@ impl Write for Line<'_> {
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl OutletShared {
+    fn state(&self) -> MutexGuard<'_, Backlog> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -155,7 +155,7 @@ impl Shared {
     }
 }
 
-impl State {
+impl Backlog {
     fn put(&mut self, text: &[u8], is_grave: bool) {
         if is_grave {
             self.make_room(text.len());

@@ -24,7 +24,7 @@ use crate::tell::words::warn_once;
 use crate::tell::{Diagnostic, Fault, Fired, Level, Means, NOT_TOLD, Reaction, Way, words};
 use crate::web::address::{Secrecy, quoted, scrubbed, shown};
 use crate::web::error::WebError;
-use crate::web::{Answer, Ask, Client, Question, Reach, Rules, tell};
+use crate::web::{Answer, Ask, Client, Question, Reach, Terms, tell};
 
 /// REQ_URL.
 pub(super) const WAY: Way = Way { needs, check, ..Way::new(|config| config.request.is_some(), from_config) };
@@ -43,7 +43,7 @@ pub(crate) struct Asker {
 /// Asks one URL.
 pub(crate) struct AskUrl {
     asker: Asker,
-    rules: Rules,
+    rules: Terms,
     retry: Retry,
     /// Why the last attempt failed.
     failure: String,
@@ -69,7 +69,7 @@ impl Asker {
     }
 
     /// Asks once, and says what the answer is worth.
-    pub(super) async fn ask(&self, url: &str, rules: &Rules, since: Since) -> Result<(), FailedAsk> {
+    pub(super) async fn ask(&self, url: &str, rules: &Terms, since: Since) -> Result<(), FailedAsk> {
         let Self { call, client, wording, listener } = self;
         // As the original has it, a GET carries nothing.
         let json = call.payload.as_ref().filter(|_| call.method != "GET").map(|payload| payload.0.as_str());
@@ -197,7 +197,7 @@ impl FailedAsk {
 impl AskUrl {
     /// Credentials go to the URL's own origin; no address is refused, for an administrator chose it.
     pub(crate) fn new(asker: Asker, retry: Retry) -> Self {
-        let rules = Rules { reach: Reach::Anywhere, credentials: only(&asker.call.url.0) };
+        let rules = Terms { reach: Reach::Anywhere, credentials: only(&asker.call.url.0) };
         Self { asker, rules, retry, failure: String::new(), answered: None }
     }
 

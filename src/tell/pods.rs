@@ -25,7 +25,7 @@ use crate::tell::words::warn_once;
 use crate::tell::{Fault, Fired, Reaction};
 use crate::web::address::at_pod;
 use crate::web::error::WebError;
-use crate::web::{Reach, Rules};
+use crate::web::{Reach, Terms};
 
 /// See the module's header.
 pub(crate) struct AskPods {
@@ -185,7 +185,7 @@ impl AskPods {
 
     async fn ask_at(&self, address: IpAddr, since: Since) -> Result<(), FailedAsk> {
         let url = self.addressed(address).map_err(|error| FailedAsk::unasked(&self.asker.call.url.0, error))?;
-        let rules = Rules { reach: Reach::Pod { address, name: self.settings.server_name.clone() }, credentials: http::only(&url) };
+        let rules = Terms { reach: Reach::Pod { address, name: self.settings.server_name.clone() }, credentials: http::only(&url) };
         self.asker.ask(&url, &rules, since).await
     }
 

@@ -161,7 +161,7 @@ pub(crate) fn scrubbed(mut words: String, url: &str) -> String {
 
 /// Which addresses a name may stand for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum NameFilter {
     /// All.
     Everything,
     /// All but link-local ones.
@@ -172,7 +172,7 @@ pub(crate) enum Reach {
 #[derive(Clone)]
 pub(crate) struct Resolver {
     lookups: Lookups,
-    reach: Reach,
+    reach: NameFilter,
 }
 
 /// A name that stands for a link-local address.
@@ -182,11 +182,11 @@ pub(crate) struct Guarded;
 
 impl Resolver {
     pub(crate) fn new(lookup: Lookup) -> Self {
-        Self { lookups: Lookups::new(lookup), reach: Reach::Everything }
+        Self { lookups: Lookups::new(lookup), reach: NameFilter::Everything }
     }
 
     /// The same lookups with another answer to link-local addresses.
-    pub(crate) fn with(&self, reach: Reach) -> Self {
+    pub(crate) fn with(&self, reach: NameFilter) -> Self {
         Self { reach, ..self.clone() }
     }
 }
@@ -197,7 +197,7 @@ impl Resolve for Resolver {
         Box::pin(async move {
             let found = lookups.addresses(name.as_str().to_owned()).await?;
             // One such address among others is refused too: a name server could offer it as the second choice.
-            if reach == Reach::Guarded && found.iter().copied().any(is_link_local) {
+            if reach == NameFilter::Guarded && found.iter().copied().any(is_link_local) {
                 return Err(Guarded.into());
             }
             Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)

@@ -29,23 +29,23 @@ fn web() -> WebSettings {
     }
 }
 
-fn rules(credentials: &[&Stub]) -> Rules {
+fn rules(credentials: &[&Stub]) -> Terms {
     let credentials = credentials.iter().map(|stub| Origin::parse(&stub.url("/")).unwrap()).collect();
-    Rules { reach: Reach::Guarded { allow: None }, credentials: CredentialOrigins::Only(credentials) }
+    Terms { reach: Reach::Guarded { allow: None }, credentials: CredentialOrigins::Only(credentials) }
 }
 
-async fn get(url: &str, rules: &Rules) -> Result<Answer, WebError> {
+async fn get(url: &str, rules: &Terms) -> Result<Answer, WebError> {
     get_with(&Client::new(&web()).unwrap(), url, rules).await
 }
 
-async fn get_with(client: &Client, url: &str, rules: &Rules) -> Result<Answer, WebError> {
+async fn get_with(client: &Client, url: &str, rules: &Terms) -> Result<Answer, WebError> {
     let question = Question::Download { known: None, bytes_max: BYTES_MAX, gate: &Gate::default() };
     let ask = Ask { url, question, rules };
     tokio::time::timeout(Duration::from_secs(15), client.ask(&ask)).await.expect("in time: an attempt that ends")
 }
 
 /// The error of a question that gets no answer.
-async fn refused(url: &str, rules: &Rules) -> WebError {
+async fn refused(url: &str, rules: &Terms) -> WebError {
     get(url, rules).await.err().expect("no answer")
 }
 
@@ -75,7 +75,7 @@ async fn credentials_go_to_listed_origins_only() {
     get(&listed.url("/"), &rules).await.unwrap();
     get(&foreign.url("/"), &rules).await.unwrap();
     assert_eq!((authorizations(&listed), authorizations(&foreign)), (vec![Some(OURS.to_owned())], vec![None]));
-    get(&foreign.url("/"), &Rules { credentials: CredentialOrigins::Any, ..rules }).await.unwrap();
+    get(&foreign.url("/"), &Terms { credentials: CredentialOrigins::Any, ..rules }).await.unwrap();
     assert_eq!(authorizations(&foreign)[1].as_deref(), Some(OURS));
 }
 
@@ -87,7 +87,7 @@ async fn headers_go_to_origins_that_are_named_and_never_to_any() {
     let nobody = TextOrFile { file: None, text: None };
     let credentials = BasicCredentials { username: nobody.clone(), password: nobody, encoding: Encoding::Latin1 };
     let client = Client::new(&WebSettings { headers: Headers { given, ..Headers::default() }, credentials, ..web() }).unwrap();
-    let ask = async |stub: &Stub, rules: &Rules| {
+    let ask = async |stub: &Stub, rules: &Terms| {
         let url = stub.url("/");
         let question = Question::Call { method: "GET", json: None };
         let answer = client.ask(&Ask { url: &url, question, rules }).await.unwrap();
@@ -97,7 +97,7 @@ async fn headers_go_to_origins_that_are_named_and_never_to_any() {
     // What a server says that knows them may repeat them.
     assert_eq!(ask(&named, &only).await, ("canary".to_owned(), Echo::Hidden));
     assert_eq!(ask(&foreign, &only).await, ("nothing".to_owned(), Echo::Nothing));
-    let any = Rules { credentials: CredentialOrigins::Any, ..only };
+    let any = Terms { credentials: CredentialOrigins::Any, ..only };
     assert_eq!(ask(&named, &any).await, ("nothing".to_owned(), Echo::Nothing));
 }
 
@@ -109,7 +109,7 @@ async fn a_pod_is_asked_at_its_address_whatever_its_name_stands_for_and_never_at
     let client = Client::with_lookup(&web(), Arc::new(|name| panic!("{name} was looked up"))).unwrap();
     let at = |address: &str, name: Option<&str>| {
         let reach = Reach::Pod { address: address.parse().unwrap(), name: name.map(str::to_owned) };
-        Rules { reach, credentials: CredentialOrigins::Only(Vec::new()) }
+        Terms { reach, credentials: CredentialOrigins::Only(Vec::new()) }
     };
     let named = pod.url("/").replace("127.0.0.1", "web.example");
     for (url, rules) in [(pod.url("/"), at("127.0.0.1", None)), (named, at("127.0.0.1", Some("web.example")))] {
@@ -151,7 +151,7 @@ async fn only_allowed_origins_are_asked_at_every_step() {
     let foreign = server(fine).await;
     let there = foreign.url("/secret?canary");
     let home = server(move |_| Reply::redirect(302, &there)).await;
-    let only = |stub: &Stub| Rules { reach: Reach::Guarded { allow: Some(vec![Origin::parse(&stub.url("/")).unwrap()]) }, ..rules(&[]) };
+    let only = |stub: &Stub| Terms { reach: Reach::Guarded { allow: Some(vec![Origin::parse(&stub.url("/")).unwrap()]) }, ..rules(&[]) };
     get(&foreign.url("/"), &only(&foreign)).await.unwrap();
     let direct = refused(&foreign.url("/secret?canary"), &only(&home)).await;
     let redirected = refused(&home.url("/"), &only(&home)).await;
@@ -198,7 +198,7 @@ async fn names_of_link_local_addresses_are_refused_unless_listed() {
     let listed = format!("http://metadata.test:{port}");
     let client = Client::with_lookup(&web(), Arc::new(move |_| Ok(addresses[..1].to_vec()))).unwrap();
     let reach = Reach::Guarded { allow: Some(vec![Origin::parse(&listed).unwrap()]) };
-    let error = get_with(&client, &listed, &Rules { reach, ..rules(&[]) }).await.err().unwrap();
+    let error = get_with(&client, &listed, &Terms { reach, ..rules(&[]) }).await.err().unwrap();
     assert!(matches!(error, WebError::NotAllowed { .. }), "asked, then sent to a port that is not listed: {error}");
     assert_eq!(home.asked().len(), 2);
 }
@@ -213,8 +213,8 @@ async fn a_listed_server_may_be_link_local_and_an_administrator_may_ask_anywhere
     }
     let resolver = Resolver::new(Arc::new(|_| Ok(vec!["169.254.0.1".parse().unwrap()])));
     let resolve = async |reach| resolver.with(reach).resolve("name.test".parse().unwrap()).await.map(Iterator::count);
-    assert_eq!(resolve(address::Reach::Everything).await.ok(), Some(1));
-    assert!(resolve(address::Reach::Guarded).await.is_err());
+    assert_eq!(resolve(address::NameFilter::Everything).await.ok(), Some(1));
+    assert!(resolve(address::NameFilter::Guarded).await.is_err());
 }
 
 #[tokio::test]

@@ -7,10 +7,10 @@
 //! ```no_run
 //! # async fn example(web: &kube_projector::config::read::web::Web) -> Result<(), kube_projector::web::error::WebError> {
 //! use kube_projector::config::read::web::CredentialOrigins;
-//! use kube_projector::web::{Ask, Client, Question, Reach, Rules};
+//! use kube_projector::web::{Ask, Client, Question, Reach, Terms};
 //!
 //! let client = Client::new(web)?;
-//! let rules = Rules { reach: Reach::Guarded { allow: None }, credentials: CredentialOrigins::Only(Vec::new()) };
+//! let rules = Terms { reach: Reach::Guarded { allow: None }, credentials: CredentialOrigins::Only(Vec::new()) };
 //! let answer = client.ask(&Ask { url: "http://example.com/a", question: Question::Call { method: "GET", json: None }, rules: &rules }).await?;
 //! assert_eq!(answer.code, 200);
 //! # Ok(())
@@ -92,12 +92,12 @@ pub struct Ask<'a> {
     /// What.
     pub question: Question<'a>,
     /// Who may be asked, and who gets credentials.
-    pub rules: &'a Rules,
+    pub rules: &'a Terms,
 }
 
 /// Who may be asked, and who gets credentials. Decided anew at each redirect.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rules {
+pub struct Terms {
     /// Who may be asked.
     pub reach: Reach,
     /// Who gets the credentials of the settings. Those in a URL go to that URL's origin.
@@ -214,8 +214,8 @@ impl Client {
         let (tls, roots) = tls::config(web)?;
         let parts = Parts { tls, resolver: Resolver::new(lookup), timeout };
         Ok(Self {
-            everything: parts.client(address::Reach::Everything)?,
-            guarded: parts.client(address::Reach::Guarded)?,
+            everything: parts.client(address::NameFilter::Everything)?,
+            guarded: parts.client(address::NameFilter::Guarded)?,
             credentials: Basic::new(&web.credentials),
             extra: Extra::new(&web.headers),
             parts: Arc::new(parts),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::{Client, ClientBuilder};
 
-use crate::web::address::{Reach, Resolver};
+use crate::web::address::{NameFilter, Resolver};
 use crate::web::error::WebError;
 
 /// A peer that is silent is asked whether it lives after this, so often, and given up after this.
@@ -22,21 +22,21 @@ pub(super) struct Parts {
 
 impl Parts {
     /// Asks whom it is told to.
-    pub(super) fn client(&self, reach: Reach) -> Result<Client, WebError> {
+    pub(super) fn client(&self, reach: NameFilter) -> Result<Client, WebError> {
         built(self.builder(reach))
     }
 
     /// Asks one pod and goes by no proxy. `name`, where one is given, is the host that URLs have: it stands for the address, and the
     /// certificate has to be for it. It is made for each question: a pod has one every few minutes, and there is another one tomorrow.
     pub(super) fn pod(&self, address: IpAddr, name: Option<&str>) -> Result<Client, WebError> {
-        let builder = self.builder(Reach::Guarded).no_proxy();
+        let builder = self.builder(NameFilter::Guarded).no_proxy();
         built(match name {
             Some(name) => builder.resolve(name, SocketAddr::new(address, 0)),
             None => builder,
         })
     }
 
-    fn builder(&self, reach: Reach) -> ClientBuilder {
+    fn builder(&self, reach: NameFilter) -> ClientBuilder {
         Client::builder()
             .tls_backend_preconfigured(self.tls.clone())
             .dns_resolver(self.resolver.with(reach))

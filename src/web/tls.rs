@@ -21,13 +21,13 @@ use crate::web::error::WebError;
 pub(crate) fn config(web: &WebSettings) -> Result<(ClientConfig, Option<SystemRoots>), WebError> {
     let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
     let trust = match (&web.ca_bundle, web.skip_tls_verify) {
-        (_, true) => Trust::Anybody,
-        (Some(file), false) => Trust::Roots(bundle(file, &provider)?),
-        (None, false) => Trust::System(Arc::default()),
+        (_, true) => Anchors::Anybody,
+        (Some(file), false) => Anchors::Roots(bundle(file, &provider)?),
+        (None, false) => Anchors::System(Arc::default()),
     };
     let roots = match &trust {
-        Trust::System(found) => Some(SystemRoots { found: found.clone(), provider: provider.clone(), look: Look::default() }),
-        Trust::Anybody | Trust::Roots(_) => None,
+        Anchors::System(found) => Some(SystemRoots { found: found.clone(), provider: provider.clone(), look: Look::default() }),
+        Anchors::Anybody | Anchors::Roots(_) => None,
     };
     let builder =
         ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().map_err(WebError::Tls)?;
@@ -36,22 +36,22 @@ pub(crate) fn config(web: &WebSettings) -> Result<(ClientConfig, Option<SystemRo
 }
 
 #[derive(Debug)]
-enum Trust {
+enum Anchors {
     /// REQ_SKIP_TLS_VERIFY.
     Anybody,
     /// These certificates.
     Roots(Arc<WebPkiServerVerifier>),
     /// The system's certificates, once read.
-    System(Found),
+    System(FoundRoots),
 }
 
 /// Nothing inside where there are none.
-type Found = Arc<OnceLock<Option<Arc<WebPkiServerVerifier>>>>;
+type FoundRoots = Arc<OnceLock<Option<Arc<WebPkiServerVerifier>>>>;
 
 /// The system's certificates. Whoever asks a server loads them before: a handshake waits for no file.
 #[derive(Clone)]
 pub(crate) struct SystemRoots {
-    found: Found,
+    found: FoundRoots,
     provider: Arc<CryptoProvider>,
     look: Look<()>,
 }
@@ -72,7 +72,7 @@ impl SystemRoots {
 
 #[derive(Debug)]
 struct Verifier {
-    trust: Trust,
+    trust: Anchors,
     provider: Arc<CryptoProvider>,
 }
 
@@ -86,9 +86,9 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let roots = match &self.trust {
-            Trust::Anybody => return Ok(ServerCertVerified::assertion()),
-            Trust::Roots(roots) => roots,
-            Trust::System(roots) => roots
+            Anchors::Anybody => return Ok(ServerCertVerified::assertion()),
+            Anchors::Roots(roots) => roots,
+            Anchors::System(roots) => roots
                 .get()
                 .and_then(Option::as_ref)
                 .ok_or_else(|| Error::General("this machine has no CA certificates: set SSL_CERT_FILE or REQUESTS_CA_BUNDLE".to_owned()))?,

@@ -40,9 +40,9 @@ pub(crate) const GRACE: Duration = Duration::from_secs(1);
 pub(crate) const LOOK: Duration = Duration::from_secs(60);
 
 /// Resolves when the application may have been told of everything, or never will be.
-async fn told(runner: Option<&mut Runner>) -> Input {
+async fn told(runner: Option<&mut Runner>) -> Wakeup {
     let Some(runner) = runner else { return std::future::pending().await };
-    if runner.settled_or_ended().await { Input::Told } else { Input::Ended("the task that tells the application ended early".into()) }
+    if runner.settled_or_ended().await { Wakeup::Told } else { Wakeup::Ended("the task that tells the application ended early".into()) }
 }
 
 /// How the loop ended.
@@ -56,7 +56,7 @@ pub(crate) enum Ended {
 }
 
 /// What woke the loop.
-enum Input {
+enum Wakeup {
     Arrived,
     Due,
     Resync,
@@ -158,22 +158,22 @@ impl EngineLoop {
             let input = self.next_input((wake, resync), shutdown, tasks, &mut sources).await;
             let now = self.started.elapsed();
             let outcome = match input {
-                Input::Stop(ended) => {
+                Wakeup::Stop(ended) => {
                     self.stop_reactions(shutdown).await;
                     return ended;
                 }
-                Input::Told => {
+                Wakeup::Told => {
                     self.note_reacted(shutdown).await;
                     None
                 }
-                Input::Ended(why) => return Ended::Failed(why),
-                Input::Listed if !once => return Ended::Failed("a source ended early".into()),
-                Input::Look | Input::Listed => None,
-                Input::Arrived | Input::Due => {
+                Wakeup::Ended(why) => return Ended::Failed(why),
+                Wakeup::Listed if !once => return Ended::Failed("a source ended early".into()),
+                Wakeup::Look | Wakeup::Listed => None,
+                Wakeup::Arrived | Wakeup::Due => {
                     let batch = self.mailbox.take();
                     Some(self.on_disk(shutdown, move |engine| engine.converge(batch, now)).await)
                 }
-                Input::Resync => {
+                Wakeup::Resync => {
                     resync = config.resync.map(|period| Instant::now() + period);
                     Some(self.on_disk(shutdown, move |engine| engine.verify(now)).await)
                 }
@@ -187,7 +187,7 @@ impl EngineLoop {
                     self.owe_start(shutdown).await;
                 }
                 self.publish(&outcome, &mut sources, config, tasks);
-                if let (Input::Resync, Some(engine)) = (&input, &self.engine) {
+                if let (Wakeup::Resync, Some(engine)) = (&input, &self.engine) {
                     self.publisher.verified(&outcome, engine.store());
                 }
                 self.note_reacted(shutdown).await;
@@ -274,24 +274,24 @@ impl EngineLoop {
         shutdown: &mut Shutdown,
         tasks: &mut Tasks,
         sources: &mut Sources,
-    ) -> Input {
+    ) -> Wakeup {
         let look = Instant::now() + LOOK;
         self.beat.expect_within(LOOK + SLACK);
         let far = look + LOOK;
         tokio::select! {
             biased;
-            () = shutdown.asked() => Input::Stop(Ended::Done),
-            why = tasks.ended() => Input::Ended(why),
+            () = shutdown.asked() => Wakeup::Stop(Ended::Done),
+            why = tasks.ended() => Wakeup::Ended(why),
             end = sources.ended() => match end {
-                End::Source => Input::Listed,
-                End::Misplaced(why) => Input::Stop(Ended::Settings(why)),
-                End::Helper => Input::Ended("a task that reads objects or URLs ended early".into()),
+                End::Source => Wakeup::Listed,
+                End::Misplaced(why) => Wakeup::Stop(Ended::Settings(why)),
+                End::Helper => Wakeup::Ended("a task that reads objects or URLs ended early".into()),
             },
-            () = self.mailbox.arrived() => Input::Arrived,
-            () = sleep_until(wake.unwrap_or(far)), if wake.is_some() => Input::Due,
-            () = sleep_until(resync.unwrap_or(far)), if resync.is_some() => Input::Resync,
+            () = self.mailbox.arrived() => Wakeup::Arrived,
+            () = sleep_until(wake.unwrap_or(far)), if wake.is_some() => Wakeup::Due,
+            () = sleep_until(resync.unwrap_or(far)), if resync.is_some() => Wakeup::Resync,
             input = told(self.runner.as_mut()) => input,
-            () = sleep_until(look) => Input::Look,
+            () = sleep_until(look) => Wakeup::Look,
         }
     }
 

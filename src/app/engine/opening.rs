@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::app::engine::{Ended, EngineLoop, SLACK, STOP_WITHIN};
 use crate::app::shutdown::Shutdown;
-use crate::app::standby::{Seen, Standby};
+use crate::app::standby::{ReadAlong, Standby};
 use crate::app::{Tasks, store};
 use crate::config::{Config, LedgerPlace, Method};
 use crate::core::object::ObjectKey;
@@ -21,7 +21,7 @@ use crate::disk::staging;
 use crate::engine::{Engine, Start};
 use crate::health::Readiness;
 
-type Opened = Result<(Engine<Kernel>, Start), NotOpened>;
+type Opening = Result<(Engine<Kernel>, Start), NotOpened>;
 
 /// Why there is no engine yet.
 struct NotOpened {
@@ -113,7 +113,7 @@ impl EngineLoop {
     }
 
     /// Begins to open them, once.
-    fn try_open(&self, config: &Config) -> oneshot::Receiver<Opened> {
+    fn try_open(&self, config: &Config) -> oneshot::Receiver<Opening> {
         let store = store(config).discreet(self.discretion.clone());
         let (settings, place) = (self.settings.clone(), self.place.clone());
         // Whoever keeps the ledger elsewhere has a reader of every file, dot-files too.
@@ -137,8 +137,8 @@ impl EngineLoop {
     }
 
     /// While another instance holds the ledger.
-    fn stand_by(&mut self, seen: Seen, config: &Config) -> Result<(), Ended> {
-        let Seen::Complete { refused } = seen else { return Ok(()) };
+    fn stand_by(&mut self, seen: ReadAlong, config: &Config) -> Result<(), Ended> {
+        let ReadAlong::Complete { refused } = seen else { return Ok(()) };
         if config.method == Method::List {
             return Err(match refused {
                 true => Ended::Failed("not every kind or namespace could be listed".into()),

@@ -11,13 +11,13 @@ use crate::core::path::TargetPath;
 
 /// Bytes that arrived with the batch in hand, by path and object. Gone when the batch is done.
 #[derive(Default)]
-pub(crate) struct Bodies(HashMap<Place, FileProjection>);
+pub(crate) struct Bodies(HashMap<BodyKey, FileProjection>);
 
 /// A path, and who wants it.
 #[derive(PartialEq, Eq)]
-struct Place(TargetPath, Arc<ObjectKey>);
+struct BodyKey(TargetPath, Arc<ObjectKey>);
 
-impl Hash for Place {
+impl Hash for BodyKey {
     /// By the path alone: few paths are wanted twice.
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         self.0.hash(hasher);
@@ -27,12 +27,12 @@ impl Hash for Place {
 impl Bodies {
     /// Puts bytes in; those of an earlier state of the object go.
     pub(crate) fn put(&mut self, path: &TargetPath, key: &Arc<ObjectKey>, file: FileProjection) {
-        self.0.insert(Place(path.clone(), key.clone()), file);
+        self.0.insert(BodyKey(path.clone(), key.clone()), file);
     }
 
     /// Whether the bytes that `key` wants at `path` are here.
     pub(crate) fn has(&self, path: &TargetPath, key: &Arc<ObjectKey>) -> bool {
-        self.0.contains_key(&Place(path.clone(), key.clone()))
+        self.0.contains_key(&BodyKey(path.clone(), key.clone()))
     }
 
     /// Takes them out.
@@ -40,7 +40,7 @@ impl Bodies {
         if self.0.is_empty() {
             return None;
         }
-        self.0.remove(&Place(path.clone(), key.clone()))
+        self.0.remove(&BodyKey(path.clone(), key.clone()))
     }
 }
 

@@ -33,7 +33,7 @@ const KEEPS: u32 = 3;
 
 /// The first line of a ledger: whose it is.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
-pub struct Header {
+pub struct LedgerHeader {
     /// The version that its records call for.
     pub version: u32,
     /// Random, drawn when the ledger is first made; temporary files carry it.
@@ -100,7 +100,7 @@ impl Record {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Contents {
     /// Whose it is.
-    pub header: Header,
+    pub header: LedgerHeader,
     /// Our paths, each with the object it is for.
     pub owned: BTreeMap<TargetPath, ObjectKey>,
     /// Those of them that stay when their objects go.
@@ -161,7 +161,7 @@ pub fn read(bytes: &[u8], roots: &Roots) -> Result<Contents, FormatError> {
 
 impl Contents {
     /// A ledger that says nothing but whose it is.
-    pub(crate) fn empty(header: Header) -> Self {
+    pub(crate) fn empty(header: LedgerHeader) -> Self {
         Self { header, ..Self::default() }
     }
 
@@ -250,7 +250,7 @@ pub(crate) enum Relation {
 
 /// How another ledger was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Found {
+pub(crate) struct Whereabouts {
     /// Somebody holds it now.
     pub(crate) locked: bool,
     /// LEDGER_FORMER names it.
@@ -261,7 +261,7 @@ pub(crate) struct Found {
 
 /// Tells neighbours from predecessors. That nobody holds a ledger, another pod's uid and its age are no evidence: a neighbour may be
 /// scaled to nothing for a day.
-pub(crate) fn relation(ours: &Header, siblings: &BTreeSet<String>, theirs: &Contents, found: Found) -> Relation {
+pub(crate) fn relation(ours: &LedgerHeader, siblings: &BTreeSet<String>, theirs: &Contents, found: Whereabouts) -> Relation {
     let met = siblings.contains(&theirs.header.id) || theirs.siblings.contains(&ours.id);
     let same_pod = !ours.pod.is_empty() && ours.pod == theirs.header.pod;
     let same_instance = ours.instance == theirs.header.instance;

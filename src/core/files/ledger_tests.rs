@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn header() -> Header {
-    Header { version: FIRST, id: "1".into(), selection: String::new(), instance: String::new(), pod: String::new() }
+fn header() -> LedgerHeader {
+    LedgerHeader { version: FIRST, id: "1".into(), selection: String::new(), instance: String::new(), pod: String::new() }
 }
 
 fn contents(records: &[Vec<u8>]) -> Contents {
@@ -106,7 +106,7 @@ fn r14_that_all_files_were_there_is_never_forgotten() {
 
 #[test]
 fn versions_up_to_ours_are_read_and_later_ones_are_not() {
-    let read_as = |version| read(&line(&Header { version, ..header() }), &Roots::new("/folder", []));
+    let read_as = |version| read(&line(&LedgerHeader { version, ..header() }), &Roots::new("/folder", []));
     for version in FIRST..=VERSION {
         assert_eq!(read_as(version).unwrap().header.version, version);
     }
@@ -127,10 +127,11 @@ fn a_record_that_a_program_does_not_know_is_skipped_and_counted() {
 fn s14_only_who_is_known_to_be_us_is_a_predecessor() {
     let owner = |id: &str, selection: &str, instance: &str, pod: &str| {
         let (id, selection, instance, pod) = (id.into(), selection.into(), instance.into(), pod.into());
-        Contents::empty(Header { version: FIRST, id, selection, instance, pod })
+        Contents::empty(LedgerHeader { version: FIRST, id, selection, instance, pod })
     };
-    let (free, held) = (Found { locked: false, named: false, in_folder: true }, Found { locked: true, named: true, in_folder: true });
-    let (named, away) = (Found { named: true, ..free }, Found { in_folder: false, ..free });
+    let (free, held) =
+        (Whereabouts { locked: false, named: false, in_folder: true }, Whereabouts { locked: true, named: true, in_folder: true });
+    let (named, away) = (Whereabouts { named: true, ..free }, Whereabouts { in_folder: false, ..free });
     let met = BTreeSet::from(["2".to_owned()]);
     let check = |ours: &Contents, theirs: &Contents, siblings: &BTreeSet<String>, found| relation(&ours.header, siblings, theirs, found);
     let (ours, none) = (owner("1", "a", "", "p"), BTreeSet::new());

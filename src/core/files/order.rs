@@ -37,7 +37,7 @@ pub(crate) struct Turn {
 
 /// A plan's steps in their order.
 #[derive(Default)]
-pub(crate) struct Order {
+pub(crate) struct Steps {
     /// Removals that come before any write.
     pub(crate) first: Vec<Removal>,
     /// Writes, each object's before its removals.
@@ -45,8 +45,8 @@ pub(crate) struct Order {
 }
 
 /// Orders what a plan removes and writes.
-pub(crate) fn order(remove: Vec<(TargetPath, Because)>, write: Vec<Write>, twins: &Twins, store: &Store, held: &Held) -> Order {
-    let mut order = Order::default();
+pub(crate) fn order(remove: Vec<(TargetPath, Because)>, write: Vec<Write>, twins: &Twins, store: &Store, held: &Held) -> Steps {
+    let mut order = Steps::default();
     if remove.is_empty() {
         order.turns.push(Turn { write, remove: Vec::new() });
         return order;

@@ -36,7 +36,7 @@ pub struct Rules {
 
 /// Where a file's bytes are.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum KeyForm {
     /// In the object.
     Plain,
     /// In the object, packed.
@@ -47,13 +47,13 @@ enum Form {
 
 impl Rules {
     /// What a key is to its file, and the name that it gives it.
-    fn form<'a>(&self, key: &'a str) -> (Form, &'a str) {
+    fn form<'a>(&self, key: &'a str) -> (KeyForm, &'a str) {
         if let Some(name) = self.urls.remote(key) {
-            return (Form::Remote, name);
+            return (KeyForm::Remote, name);
         }
         match key.strip_suffix(PACKED).filter(|_| self.gzip_max.is_some()) {
-            Some(name) => (Form::Packed, name),
-            None => (Form::Plain, key),
+            Some(name) => (KeyForm::Packed, name),
+            None => (KeyForm::Plain, key),
         }
     }
 }
@@ -181,11 +181,11 @@ pub(crate) fn files(object: Object, rules: &Rules) -> Projection {
         let (form, name) = rules.form(&datum.key);
         let path = place(&object.key, &folder, name, rules);
         match path.and_then(|path| Ok((path, datum.payload.ok_or(PathError::Undecodable)?))) {
-            Ok((path, url)) if form == Form::Remote => {
+            Ok((path, url)) if form == KeyForm::Remote => {
                 projection.remotes.push(RemoteProjection { path, url, mode, encoded: datum.encoded, key: datum.key.into() });
             }
             Ok((path, bytes)) => {
-                let packed = (form == Form::Packed).then(|| datum.key.into());
+                let packed = (form == KeyForm::Packed).then(|| datum.key.into());
                 projection.files.push((path, FileProjection { bytes, mode, encoded: datum.encoded, packed }));
             }
             Err(why) => projection.rejections.push(Rejection { key: Some(datum.key.into()), why }),

@@ -68,7 +68,7 @@ pub(crate) fn confine(contents: &mut Contents, trust: Trust) -> Vec<TargetPath> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::files::ledger::{FIRST, Header, Record, read};
+    use crate::core::files::ledger::{FIRST, LedgerHeader, Record, read};
     use crate::core::path::Roots;
     use crate::core::record::line;
 
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn s2_what_is_not_obeyed_is_taken_out() {
-        let header = Header { version: FIRST, id: "1".into(), selection: String::new(), instance: String::new(), pod: String::new() };
+        let header = LedgerHeader { version: FIRST, id: "1".into(), selection: String::new(), instance: String::new(), pod: String::new() };
         let own = |path: &str| line(&Record::Own(path.into(), "Secret".into(), "default".into(), "a".into()));
         let folder = |path: &str| line(&Record::Folder(path.into()));
         let lines = [line(&header), own("a"), own("sub/b"), own("/srv/c"), folder("sub"), folder("/srv/d")].concat();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::core::files::ledger::{self, Contents, Found, Relation};
+use crate::core::files::ledger::{self, Contents, Relation, Whereabouts};
 use crate::core::files::trust::{self, Custody};
 use crate::core::path::{RESERVED_PREFIX, Roots, TargetPath};
 use crate::disk::fs::Fs;
@@ -141,7 +141,7 @@ pub(crate) fn peek<F: Fs>(fs: &mut F, place: &Place, roots: &Roots, held: impl F
         let Some((theirs, identity)) = read(fs, &folder, &name) else {
             continue;
         };
-        let found = Found { locked: held(identity), named, in_folder };
+        let found = Whereabouts { locked: held(identity), named, in_folder };
         if ledger::relation(&ours.header, &ours.siblings, &theirs, found) == Relation::Predecessor {
             if place.is_held_back(&theirs) {
                 ours.header.selection.clone_from(&theirs.header.selection);

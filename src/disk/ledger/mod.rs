@@ -5,13 +5,13 @@ pub(crate) mod beside;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::core::files::ledger::{self, Contents, FormatError, Header, Record, Relation};
+use crate::core::files::ledger::{self, Contents, FormatError, LedgerHeader, Record, Relation};
 use crate::core::files::trust::{self, Custody};
 use crate::core::path::{Roots, TargetPath};
 use crate::core::record;
 use crate::disk::fs::{FileKind, Fs};
 use crate::disk::ledger::beside::{Beside, Other, others};
-use crate::disk::marks::{self, Found};
+use crate::disk::marks::{self, Recovered};
 use crate::disk::mount::shows_at;
 use crate::disk::{read_to_end, replace, temp_beside, write_all};
 
@@ -76,7 +76,7 @@ pub(crate) struct LedgerFile<F: Fs> {
     home: F::Handle,
     file: F::Handle,
     name: String,
-    header: Header,
+    header: LedgerHeader,
     length: u64,
     /// A failed append could not be cut back yet.
     torn: bool,
@@ -97,7 +97,7 @@ pub(crate) struct Opened {
     /// Files that only a ledger says are ours which others may have written: they are left alone.
     pub(crate) left_out: Vec<TargetPath>,
     /// What marks said, where the ledger is new.
-    pub(crate) found: Found,
+    pub(crate) found: Recovered,
     /// The selection under which files became ours, if it is another one: they stay until the present one matches something.
     pub(crate) former_selection: Option<String>,
 }
@@ -118,7 +118,7 @@ impl<F: Fs> LedgerFile<F> {
         let bytes = slurp(fs, &file).map_err(failed)?;
         let (mut contents, unreadable, stale) = match ledger::read(&bytes, roots) {
             Ok(mut contents) => {
-                let mut header = Header { version: contents.header.version, ..place.header(&contents.header.id) };
+                let mut header = LedgerHeader { version: contents.header.version, ..place.header(&contents.header.id) };
                 if place.is_held_back(&contents) {
                     header.selection.clone_from(&contents.header.selection);
                 }
@@ -131,7 +131,7 @@ impl<F: Fs> LedgerFile<F> {
             Err(error) => (Contents::empty(place.header(&place.fresh_id)), (!bytes.is_empty()).then_some(error), true),
         };
         let left_out = trust::confine(&mut contents, custody.trust(fs.uid()));
-        let found = if bytes.is_empty() { marks::recover(fs, place, roots, &mut contents) } else { Found::default() };
+        let found = if bytes.is_empty() { marks::recover(fs, place, roots, &mut contents) } else { Recovered::default() };
         let (name, length) = (place.name.clone(), u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let (header, live, garbage) = (contents.header.clone(), contents.owned.len(), contents.garbage);
         let mut file = Self { home, file, name, header, length, torn: false, live, garbage };
@@ -243,7 +243,7 @@ impl<F: Fs> LedgerFile<F> {
     /// When the file system refuses; the old ledger stays then.
     pub(crate) fn rewrite(&mut self, fs: &mut F, kept: &Contents, least: u32) -> io::Result<()> {
         let (version, lines) = kept.lines();
-        let header = Header { version: version.max(least), ..self.header.clone() };
+        let header = LedgerHeader { version: version.max(least), ..self.header.clone() };
         let mut bytes = record::line(&header);
         bytes.extend(lines);
         let file = replace(fs, &self.home, &self.name, &bytes)?;
@@ -267,7 +267,7 @@ impl Opened {
             let Some(mut theirs) = Other::open(fs, &folder, &name, roots)? else {
                 continue;
             };
-            let found = ledger::Found { locked: !theirs.lock_is_ours, named, in_folder };
+            let found = ledger::Whereabouts { locked: !theirs.lock_is_ours, named, in_folder };
             match ledger::relation(&self.contents.header, &self.contents.siblings, &theirs.contents, found) {
                 Relation::Neighbour if !found.locked => {}
                 Relation::Neighbour => {
@@ -302,9 +302,9 @@ impl Opened {
 
 impl Place {
     /// What a ledger here says of itself.
-    fn header(&self, id: &str) -> Header {
+    fn header(&self, id: &str) -> LedgerHeader {
         let Self { selection, instance, pod, .. } = self.clone();
-        Header { version: ledger::FIRST, id: id.to_owned(), selection, instance, pod }
+        LedgerHeader { version: ledger::FIRST, id: id.to_owned(), selection, instance, pod }
     }
 
     /// Whether a ledger that is ours now has files of another selection, which stay until the present one matches something.

@@ -9,12 +9,12 @@ use crate::source::mailbox::Mailbox;
 use crate::web::address::Secrecy;
 use crate::web::body::Gate;
 use crate::web::error::WebError;
-use crate::web::{self, Ask, Client, Rules, Validators};
+use crate::web::{self, Ask, Client, Terms, Validators};
 
 /// What all attempts share.
 pub(super) struct Attempt {
     pub(crate) client: Client,
-    pub(crate) rules: Rules,
+    pub(crate) rules: Terms,
     pub(crate) bytes_max: usize,
     pub(crate) wording: Wording,
     pub(crate) mailbox: Mailbox,

@@ -28,7 +28,7 @@ use crate::source::mailbox::Mailbox;
 use crate::web::address::Secrecy;
 use crate::web::body::Gate;
 use crate::web::error::WebError;
-use crate::web::{Client, Reach, Rules};
+use crate::web::{Client, Reach, Terms};
 
 /// What the engine wants of us.
 pub(crate) enum Order {
@@ -97,7 +97,7 @@ impl State {
     fn new(downloader: Downloader) -> Self {
         let Downloader { client, settings, retry, wording, mailbox, discretion } = downloader;
         let Downloads { bytes_max, credential_origins, allow, .. } = settings.clone();
-        let rules = Rules { reach: Reach::Guarded { allow }, credentials: credential_origins };
+        let rules = Terms { reach: Reach::Guarded { allow }, credentials: credential_origins };
         Self {
             attempt: Arc::new(Attempt {
                 client,

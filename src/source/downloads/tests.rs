@@ -330,7 +330,7 @@ async fn a_large_body_keeps_its_turn_until_the_engine_has_it() {
     let stub = server(|asked| Reply::new("200 OK", "", vec![b'x'; if asked.path() == "/large" { 3 << 20 } else { 10 }])).await;
     let (mailbox, gate) = (Mailbox::default(), Gate::default());
     let client = Client::new(&web_of(SETTINGS)).unwrap();
-    let rules = Rules { reach: Reach::Guarded { allow: None }, credentials: CredentialOrigins::Any };
+    let rules = Terms { reach: Reach::Guarded { allow: None }, credentials: CredentialOrigins::Any };
     let (wording, bytes_max) = (Wording::Own, 4 << 20);
     let listener = Discretion::default().listener();
     let attempt = Attempt {

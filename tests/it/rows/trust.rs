@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 
-use kube_projector::core::files::ledger::{self, Header, Record};
+use kube_projector::core::files::ledger::{self, LedgerHeader, Record};
 use kube_projector::core::path::Roots;
 use kube_projector::core::record;
 
@@ -16,7 +16,7 @@ use crate::support::{ledgers, mode, tree};
 /// A ledger that anybody could have written.
 fn forged(instance: &str, records: &[Record]) -> Vec<u8> {
     let (id, selection) = ("feedfacefeedface".to_owned(), "source=cluster label=former namespaces=ALL kinds=ConfigMap".to_owned());
-    let header = Header { version: 1, id, selection, instance: instance.to_owned(), pod: String::new() };
+    let header = LedgerHeader { version: 1, id, selection, instance: instance.to_owned(), pod: String::new() };
     std::iter::once(record::line(&header)).chain(records.iter().map(record::line)).flatten().collect()
 }
 

@@ -61,7 +61,7 @@ struct Beneath {
     owned: u32,
 }
 
-struct Source {
+struct SourceState {
     scope: SourceScope,
     progress: Progress,
     accepts_older: bool,
@@ -76,7 +76,7 @@ pub struct Store {
     /// What lies anywhere beneath a folder; only folders below a root beneath which something does.
     folders: HashMap<Box<str>, Beneath>,
     contests: Contests,
-    sources: Vec<Source>,
+    sources: Vec<SourceState>,
     /// One allocation a namespace, and how many objects have it.
     namespaces: HashMap<Arc<str>, u32>,
     remotes: Remotes,
@@ -107,7 +107,7 @@ impl Store {
     /// An empty store over these sources; a [`SourceId`] is a position in the list.
     pub(crate) fn new(scopes: impl IntoIterator<Item = SourceScope>, order: Order, digester: Digester) -> Self {
         let sources =
-            scopes.into_iter().map(|scope| Source { scope, progress: Progress::Pending, accepts_older: false, live: 0 }).collect();
+            scopes.into_iter().map(|scope| SourceState { scope, progress: Progress::Pending, accepts_older: false, live: 0 }).collect();
         Self {
             objects: HashMap::new(),
             paths: HashMap::new(),
@@ -179,17 +179,18 @@ impl Store {
 
     /// Whether absence of this object is evidence: every source settled, and the one that would list it was listed, or none would.
     pub(crate) fn absence_is_evidence(&self, key: &ObjectKey) -> bool {
-        let names = |source: &&Source| source.scope.is_around(key) && source.scope.name.as_ref() == Some(&key.name);
+        let names = |source: &&SourceState| source.scope.is_around(key) && source.scope.name.as_ref() == Some(&key.name);
         // A source that follows the object by its name has it alone, whatever the object's labels.
         let is_named = self.sources.iter().any(|source| names(&source));
-        let lists = |source: &&Source| if is_named { names(source) } else { source.scope.is_around(key) && source.scope.name.is_none() };
+        let lists =
+            |source: &&SourceState| if is_named { names(source) } else { source.scope.is_around(key) && source.scope.name.is_none() };
         self.settled() && self.sources.iter().filter(lists).all(|source| source.progress == Progress::Complete)
     }
 
     /// The source that lists the object, or would by its name, or else the first of its kind and namespace.
     pub(crate) fn source_of(&self, key: &ObjectKey) -> Option<SourceId> {
-        let around = |source: &Source| source.scope.is_around(key);
-        let named = |source: &Source| around(source) && source.scope.name.as_ref() == Some(&key.name);
+        let around = |source: &SourceState| source.scope.is_around(key);
+        let named = |source: &SourceState| around(source) && source.scope.name.as_ref() == Some(&key.name);
         let position = || self.sources.iter().position(named).or_else(|| self.sources.iter().position(around));
         self.object(key).map(|live| live.source).or_else(|| u16::try_from(position()?).ok().map(SourceId))
     }
