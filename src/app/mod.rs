@@ -87,13 +87,8 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     }
     let publisher = Publisher::new(&config, events, status.as_ref().and_then(|status| status.finalizers.clone()));
     let pod = api.as_ref().and_then(ApiServer::pod).map(|pod| pod.uid);
-    let engine = EngineLoop::new(
-        &config,
-        pod,
-        Servers { api: api.clone(), web, child: child.as_ref().map(child::Child::handle) },
-        health.clone(),
-        publisher,
-    )?;
+    let servers = Servers { api: api.clone(), web, child: child.as_ref().map(child::Child::handle) };
+    let engine = EngineLoop::new(&config, pod, servers, health.clone(), publisher)?;
     let ended = engine.run(&config, &mut shutdown, &mut tasks).await;
     if shutdown.was_asked() && config.wording == Wording::Sidecar {
         tracing::info!("Subprocess exiting gracefully");
