@@ -93,3 +93,48 @@ impl Texts {
         self.texts.insert(setting, GivenText { text: text.to_owned(), by });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::{flags, owned};
+
+    /// What is given by these variables and flags.
+    fn given(vars: &[(&str, &str)], arguments: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+        let texts = Texts::gather(owned(vars), &flags(arguments).flags, "");
+        texts.texts.into_iter().map(|(name, given)| (name, given.text)).collect()
+    }
+
+    #[test]
+    fn every_setting_is_given_by_the_variable_of_its_name() {
+        for setting in SETTINGS {
+            assert_eq!(given(&[(setting.name, "text")], &[]), [(setting.name, "text".to_owned())]);
+        }
+    }
+
+    #[test]
+    fn empty_is_unset_but_for_the_label_value() {
+        let vars: Vec<_> = SETTINGS.iter().map(|setting| (setting.name, "")).collect();
+        assert_eq!(given(&vars, &[]), [("LABEL_VALUE", String::new())]);
+    }
+
+    #[test]
+    fn a_flag_beats_its_variable() {
+        let arguments =
+            [("--label", "b"), ("--label-value", ""), ("--namespace", "n"), ("--folder", "f"), ("--source", "s"), ("--once", "LIST")];
+        let vars = ["LABEL", "LABEL_VALUE", "NAMESPACE", "FOLDER", "SOURCE", "METHOD"].map(|name| (name, "variable"));
+        let expected = [("FOLDER", "f"), ("LABEL", "b"), ("LABEL_VALUE", ""), ("METHOD", "LIST"), ("NAMESPACE", "n"), ("SOURCE", "s")];
+        assert_eq!(given(&vars, &arguments), expected.map(|(name, text)| (name, text.to_owned())));
+    }
+
+    #[test]
+    fn an_empty_flag_unsets_its_variable() {
+        assert_eq!(given(&[("NAMESPACE", "a")], &[("--namespace", "")]), []);
+    }
+
+    #[test]
+    fn other_names_other_cases_and_second_values_are_ignored() {
+        let vars = [("PATH", "/bin"), ("label", "lower"), ("LABEL", "first"), ("Label", "mixed"), ("LABEL", "second")];
+        assert_eq!(given(&vars, &[]), [("LABEL", "first".to_owned())]);
+    }
+}
