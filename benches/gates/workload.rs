@@ -197,13 +197,12 @@ impl Projector {
         while let Some(line) = self.lines.next(&mut chunk).expect("short lines") {
             match self.reader.line(line).expect("a line of the API") {
                 Event::Bookmark { revision, ends_list } => drop(self.machine.next(Input::Bookmark { revision, ends_list }, self.now)),
-                Event::Applied(object) => {
-                    let next = self.machine.next(Input::Object { revision: object.resource_version }, self.now);
+                Event::Object { revision, event } => {
+                    let next = self.machine.next(Input::Object { revision }, self.now);
                     assert!(next.tell == Tell::Object, "the object counts");
-                    let generation = self.machine.generation();
-                    self.mailbox.push(SourceEvent::Apply { source: SOURCE, generation, object: Box::new(object) });
+                    self.mailbox.push(SourceEvent::of(SOURCE, self.machine.generation(), event));
                 }
-                Event::Deleted(_) | Event::Error(_) => panic!("not in the template"),
+                Event::Error(_) => panic!("not in the template"),
             }
         }
     }

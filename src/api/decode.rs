@@ -14,17 +14,20 @@ use crate::api::json::{Cursor, Unreadable};
 use crate::api::pod::PodStatus;
 use crate::core::object::annotations::{self, Annotations};
 use crate::core::object::uid::uid_number;
-use crate::core::object::{Datum, Kind, Object, ObjectKey, Payload};
+use crate::core::object::{Datum, Kind, Object, ObjectEvent, ObjectKey, Payload, Pod, Ready};
 
 /// Marks the bookmark that ends a streaming list (KEP-3157).
 const ENDS_LIST: &str = "k8s.io/initial-events-end";
 
 /// What a line of a watch says.
 pub enum Event {
-    /// The object is there, or changed.
-    Applied(Object),
-    /// The object is gone, or left the selector: its last state without its content.
-    Deleted(Object),
+    /// The object is there, or changed; or it is gone, or left the selector.
+    Object {
+        /// Its resourceVersion.
+        revision: u64,
+        /// What is known of it.
+        event: ObjectEvent,
+    },
     /// A heartbeat.
     Bookmark {
         /// resourceVersion so far.
@@ -39,7 +42,7 @@ pub enum Event {
 /// How objects of one source are read.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    /// Decides how `data` is encoded, and what stands for it in a pod.
+    /// Decides how `data` is encoded.
     pub kind: Kind,
     /// FOLDER_ANNOTATION.
     pub folder_annotation: String,
@@ -77,6 +80,8 @@ struct Slim<'a> {
     labels: Option<Vec<(String, String)>>,
     ends_list: bool,
     data: Vec<Datum>,
+    /// Of a pod.
+    ready: Option<Ready>,
     code: u16,
 }
 
@@ -98,20 +103,28 @@ impl Reader {
                 _ => cursor.skip().map(drop),
             })
         })?;
+        let revision = slim.revision;
         match &*kind {
             _ if !is_there => Err(DecodeError::Missing("`object`")),
-            "ADDED" | "MODIFIED" => slim.into_object(self.kind).map(Event::Applied),
-            "DELETED" => {
-                slim.data.clear();
-                slim.into_object(self.kind).map(Event::Deleted)
-            }
+            "ADDED" | "MODIFIED" => slim.applied(self.kind).map(|event| Event::Object { revision, event }),
+            "DELETED" => slim.deleted(self.kind).map(|event| Event::Object { revision, event }),
             "BOOKMARK" => Ok(Event::Bookmark { revision: slim.revision, ends_list: slim.ends_list }),
             "ERROR" => Ok(Event::Error(slim.code)),
             _ => Err(DecodeError::Missing("a known type")),
         }
     }
 
-    /// Reads one object of a list.
+    /// Reads one item of a list.
+    ///
+    /// # Errors
+    /// [`DecodeError`]
+    pub(crate) fn item(&self, json: &[u8]) -> Result<ObjectEvent, DecodeError> {
+        let mut slim = Slim::default();
+        whole(json, |cursor| self.slim(cursor, true, &mut slim))?;
+        slim.applied(self.kind)
+    }
+
+    /// Reads one object.
     ///
     /// # Errors
     /// [`DecodeError`]
@@ -137,7 +150,10 @@ impl Reader {
             "metadata" => cursor.object(|cursor, key| self.metadata(cursor, &key, slim)),
             "data" if content => values(cursor, self.kind == Kind::Secret, &mut slim.data),
             "binaryData" if content => values(cursor, true, &mut slim.data),
-            "status" if content && self.kind == Kind::Pod => reachable(cursor, &mut slim.data),
+            "status" if content && self.kind == Kind::Pod => {
+                slim.ready = cursor.parsed::<Option<PodStatus>>()?.and_then(PodStatus::ready);
+                Ok(())
+            }
             "code" => cursor.skip().map(|code| slim.code = code.parse().unwrap_or_default()),
             _ => cursor.skip().map(drop),
         })
@@ -186,32 +202,36 @@ fn values(cursor: &mut Cursor<'_>, encoded: bool, into: &mut Vec<Datum>) -> Resu
     })
 }
 
-/// What a pod's status tells of how it is reached, while it runs and is ready.
-fn reachable(cursor: &mut Cursor<'_>, into: &mut Vec<Datum>) -> Result<(), Unreadable> {
-    let status = cursor.parsed::<Option<PodStatus>>()?.unwrap_or_default();
-    if let Some(since) = status.ready_since().filter(|_| status.runs()) {
-        let datum = |key: &str, text: &str| Datum { key: key.to_owned(), payload: Some(Payload(text.as_bytes().to_vec())), encoded: false };
-        into.extend([datum("podIP", status.pod_ip.as_deref().unwrap_or_default()), datum("Ready", since)]);
-    }
-    Ok(())
-}
-
 impl Slim<'_> {
-    fn into_object(self, kind: Kind) -> Result<Object, DecodeError> {
-        if self.name.is_empty() || self.namespace.is_empty() {
-            return Err(DecodeError::Missing("name and namespace"));
+    fn key(&self, kind: Kind) -> Result<ObjectKey, DecodeError> {
+        match self.name.is_empty() || self.namespace.is_empty() {
+            true => Err(DecodeError::Missing("name and namespace")),
+            false => Ok(ObjectKey::new(kind, &*self.namespace, &*self.name)),
         }
+    }
+
+    fn applied(self, kind: Kind) -> Result<ObjectEvent, DecodeError> {
+        if kind != Kind::Pod {
+            return self.into_object(kind).map(|object| ObjectEvent::Apply(Box::new(object)));
+        }
+        Ok(ObjectEvent::Pod(Pod { key: self.key(kind)?, uid: self.uid, ready: self.ready.filter(|_| !self.terminating) }))
+    }
+
+    fn deleted(self, kind: Kind) -> Result<ObjectEvent, DecodeError> {
+        Ok(ObjectEvent::Delete { key: self.key(kind)?, uid: self.uid, overrides: false, finalizers: self.finalizers })
+    }
+
+    fn into_object(self, kind: Kind) -> Result<Object, DecodeError> {
+        let key = self.key(kind)?;
         Ok(Object {
-            key: ObjectKey::new(kind, &*self.namespace, &*self.name),
             uid: self.uid,
             resource_version: self.revision,
             created: self.created,
             terminating: self.terminating,
             finalizers: self.finalizers,
-            held: Vec::new(),
             folder: self.folder,
             annotations: self.annotations,
-            data: self.data,
+            ..Object::new(key, self.data)
         })
     }
 }
@@ -293,7 +313,7 @@ mod tests {
         let line = br#"{"type":"ADDED","object":{"kind":"ConfigMap","metadata":{"name":"a","namespace":"n","uid":"00000000-0000-0000-0000-000000000001","resourceVersion":"7",
             "creationTimestamp":"2026-11-21T10:20:30Z","annotations":{"x":"y","k8s-sidecar-target-directory":"s\u00fcb"},"managedFields":[{"fieldsV1":{"f:data":{}}}],
             "finalizers":["z"]},"data":{"crlf":"a\r\nb","empty":""},"binaryData":{"b":"AP8="}}}"#;
-        let Ok(Event::Applied(object)) = reader(Kind::ConfigMap).line(line) else { panic!("expected an object") };
+        let Ok(Event::Object { event: ObjectEvent::Apply(object), .. }) = reader(Kind::ConfigMap).line(line) else { panic!("no object") };
         assert_eq!(object.key, ObjectKey::new(Kind::ConfigMap, "n", "a"));
         assert_eq!((object.uid, object.resource_version, object.created, object.terminating), (1, 7, 1_795_256_430, false));
         assert_eq!((object.folder.as_deref(), object.finalizers.as_slice()), (Some("süb"), &["z".to_owned()][..]));
@@ -327,24 +347,29 @@ mod tests {
 
     #[test]
     fn of_a_pod_only_what_tells_of_readiness_is_read() {
+        let read = |json: &[u8]| match reader(Kind::Pod).item(json) {
+            Ok(ObjectEvent::Pod(pod)) => pod.ready,
+            _ => panic!("expected a pod"),
+        };
         let pod = |phase: &str, ready: &str| {
             let json = format!(
                 r#"{{"metadata":{{"name":"a","namespace":"n"}},"spec":{{"containers":[{{"data":1}}]}},"status":{{"phase":"{phase}",
                 "conditions":[{{"type":"Initialized","status":"True"}},{{"type":"Ready","status":"{ready}","lastTransitionTime":"T"}}],"podIP":"10.0.0.1",
                 "containerStatuses":[{{"ready":true}},{{"ready":true}}]}}}}"#
             );
-            reader(Kind::Pod).object(json.as_bytes()).unwrap()
+            read(json.as_bytes())
         };
-        let ready = [("podIP", Some(&b"10.0.0.1"[..])), ("Ready", Some(b"T"))];
-        assert!(values(&pod("Running", "True")) == ready);
+        let ready = Ready { address: "10.0.0.1".to_owned(), since: "T".to_owned() };
+        assert_eq!(pod("Running", "True"), Some(ready));
         for (phase, is_ready) in
             [("Running", "False"), ("Running", "Unknown"), ("Succeeded", "True"), ("Failed", "True"), ("Pending", "True")]
         {
-            assert!(values(&pod(phase, is_ready)).is_empty(), "{phase} {is_ready}");
+            assert_eq!(pod(phase, is_ready), None, "{phase} {is_ready}");
         }
-        let bare =
-            reader(Kind::Pod).object(br#"{"metadata":{"name":"a","namespace":"n"},"status":{"conditions":null,"podIP":null}}"#).unwrap();
-        assert!(values(&bare).is_empty());
+        assert_eq!(read(br#"{"metadata":{"name":"a","namespace":"n"},"status":{"conditions":null,"podIP":null}}"#), None);
+        let terminating = br#"{"metadata":{"name":"a","namespace":"n","deletionTimestamp":"T"},
+            "status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}}"#;
+        assert_eq!(read(terminating), None);
     }
 
     #[test]
@@ -356,7 +381,7 @@ mod tests {
         let plain = br#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9","creationTimestamp":null}}}"#;
         assert!(matches!(reader.line(plain), Ok(Event::Bookmark { revision: 9, ends_list: false })));
         let gone = br#"{"type":"DELETED","object":{"metadata":{"name":"a","namespace":"n"},"data":{"k":"v"}}}"#;
-        assert!(matches!(reader.line(gone), Ok(Event::Deleted(object)) if object.data.is_empty()));
+        assert!(matches!(reader.line(gone), Ok(Event::Object { event: ObjectEvent::Delete { .. }, .. })));
         assert!(matches!(reader.line(br#"{"type":"ERROR","object":{"kind":"Status","code":410}}"#), Ok(Event::Error(410))));
     }
 

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::core::object::Ready;
+
 /// `status` of a pod.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
@@ -25,6 +27,12 @@ impl PodStatus {
     /// Whether its containers run.
     pub(crate) fn runs(&self) -> bool {
         self.phase.as_deref() == Some("Running")
+    }
+
+    /// How it is reached, while it runs and is ready.
+    pub(crate) fn ready(self) -> Option<Ready> {
+        let since = self.ready_since().filter(|_| self.runs())?.to_owned();
+        Some(Ready { address: self.pod_ip.unwrap_or_default(), since })
     }
 
     /// Since when it is ready, if it is.

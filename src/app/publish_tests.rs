@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use crate::config::Arguments;
 use crate::config::{Context, LogFormat, LogLevel};
-use crate::core::object::annotations::Annotations;
-use crate::core::object::{Datum, Kind, Object, ObjectKey, Payload, SourceEvent, SourceId};
+use crate::core::object::{Datum, Kind, Object, ObjectEvent, ObjectKey, SourceEvent, SourceId};
 use crate::core::policy::Order;
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
@@ -25,32 +24,21 @@ fn config(folder: &Path, wording: Wording) -> Config {
 
 fn object(kind: Kind, name: &str, folder: Option<&str>, data: &[(&str, &str)]) -> SourceEvent {
     let object = Object {
-        key: ObjectKey::new(kind, "n", name),
         uid: 1,
         resource_version: 1,
         created: 1,
-        terminating: false,
-        finalizers: Vec::new(),
-        held: Vec::new(),
         folder: folder.map(str::to_owned),
-        annotations: Annotations::default(),
-        data: data
-            .iter()
-            .map(|(key, value)| Datum { key: (*key).to_owned(), payload: Some(Payload(value.as_bytes().to_vec())), encoded: false })
-            .collect(),
+        ..Object::new(ObjectKey::new(kind, "n", name), data.iter().map(|(key, value)| Datum::text(*key, *value)).collect())
     };
-    SourceEvent::Apply { source: SourceId(0), generation: 1, object: Box::new(object) }
+    SourceEvent::of(SourceId(0), 1, ObjectEvent::Apply(Box::new(object)))
 }
 
 fn deleted(kind: Kind, name: &str) -> SourceEvent {
-    SourceEvent::Delete {
-        source: SourceId(0),
-        generation: 1,
-        key: ObjectKey::new(kind, "n", name),
-        uid: 1,
-        overrides: false,
-        finalizers: Vec::new(),
-    }
+    SourceEvent::of(
+        SourceId(0),
+        1,
+        ObjectEvent::Delete { key: ObjectKey::new(kind, "n", name), uid: 1, overrides: false, finalizers: Vec::new() },
+    )
 }
 
 /// An engine on `config`'s folder, listed.

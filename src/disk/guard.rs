@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::core::files::project::{Rules, files_named};
-use crate::core::object::SourceEvent;
+use crate::core::object::{ObjectEvent, SourceEvent};
 use crate::core::path::{RESERVED_PREFIX, TargetPath};
 use crate::disk::Disk;
 use crate::disk::fs::Fs;
@@ -34,9 +34,8 @@ impl<F: Fs> Disk<F> {
 
     /// Makes paths of the event's object that lead to the ledger the ledger's own, so that their keys are rejected.
     pub(crate) fn reserve_aliases(&mut self, event: &SourceEvent, rules: &mut Rules) {
-        let (Some(guard), SourceEvent::Apply { object, .. } | SourceEvent::Fetched { object, .. }) = (self.guard.clone(), event) else {
-            return;
-        };
+        let SourceEvent::Object { event: ObjectEvent::Apply(object) | ObjectEvent::Fetched(object), .. } = event else { return };
+        let Some(guard) = self.guard.clone() else { return };
         rules.roots.set_aliases([]);
         let named = files_named(object, rules, &guard.name);
         let aliases: Vec<TargetPath> = named.into_iter().filter(|path| self.leads_to(&guard, path)).collect();

@@ -5,9 +5,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::core::files::project::{FileNames, Rules, Urls};
 use crate::core::files::store::SourceScope;
-use crate::core::object::annotations::Annotations;
 use crate::core::object::finalizers::{FinalizerTask, FinalizerVerb, Finalizers};
-use crate::core::object::{Datum, Kind, Object, ObjectKey, Payload, SourceEvent, SourceId};
+use crate::core::object::{Datum, Kind, Object, ObjectEvent, ObjectKey, Payload, SourceEvent, SourceId};
 use crate::core::path::Roots;
 use crate::core::policy::{Adopt, Durability, Order};
 use crate::disk::Disk;
@@ -68,28 +67,27 @@ fn key(number: u64) -> ObjectKey {
 fn comes(number: u64) -> SourceEvent {
     let datum = |key: String, bytes: Option<String>| Datum { key, payload: bytes.map(|bytes| Payload(bytes.into_bytes())), encoded: false };
     let object = Object {
-        key: key(number),
         uid: u128::from(number) + 1,
         resource_version: 1,
         created: 1,
-        terminating: false,
         finalizers: vec![OURS.to_owned()],
-        held: Vec::new(),
         folder: Some(format!("folder-{}", number / 10)),
-        annotations: Annotations::default(),
-        data: vec![
-            datum(format!("file-{number}"), Some("1".to_owned())),
-            datum("contested".to_owned(), Some(number.to_string())),
-            datum("broken".to_owned(), None),
-        ],
+        ..Object::new(
+            key(number),
+            vec![
+                datum(format!("file-{number}"), Some("1".to_owned())),
+                datum("contested".to_owned(), Some(number.to_string())),
+                datum("broken".to_owned(), None),
+            ],
+        )
     };
-    let event = SourceEvent::Apply { source: SOURCE, generation: 0, object: Box::new(object) };
+    let event = SourceEvent::of(SOURCE, 0, ObjectEvent::Apply(Box::new(object)));
     if number % 100 == 7 { event.without_body() } else { event }
 }
 
 fn goes(number: u64) -> SourceEvent {
     let (key, uid, finalizers) = (key(number), u128::from(number) + 1, vec![OURS.to_owned()]);
-    SourceEvent::Delete { source: SOURCE, generation: 0, key, uid, overrides: false, finalizers }
+    SourceEvent::of(SOURCE, 0, ObjectEvent::Delete { key, uid, overrides: false, finalizers })
 }
 
 fn tell(engine: &mut Engine<Kernel>, events: impl Iterator<Item = SourceEvent>, now: Duration) -> Vec<Outcome> {
@@ -143,8 +141,10 @@ fn s15_what_was_wished_for_an_object_is_over_once_it_is_gone() {
     let (_folder, mut engine) = engine();
     let at = Duration::from_secs(1);
     tell(&mut engine, [comes(1)].into_iter(), at);
-    let SourceEvent::Delete { source, generation, key, uid, overrides, .. } = goes(1) else { unreachable!("goes") };
-    let gone = SourceEvent::Delete { source, generation, key: key.clone(), uid, overrides, finalizers: Vec::new() };
+    let SourceEvent::Object { source, generation, event: ObjectEvent::Delete { key, uid, overrides, .. } } = goes(1) else {
+        unreachable!("goes")
+    };
+    let gone = SourceEvent::of(source, generation, ObjectEvent::Delete { key: key.clone(), uid, overrides, finalizers: Vec::new() });
     let outcomes = tell(&mut engine, [gone].into_iter(), at);
     assert_eq!(outcomes[0].finalizer_tasks, [(key, FinalizerTask::new(FinalizerVerb::Forget, uid, Vec::new()))]);
 }

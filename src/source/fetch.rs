@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::api::failure::Failure;
 use crate::api::{ApiServer, objects};
 use crate::core::backoff::Backoff;
-use crate::core::object::{Kind, Object, ObjectKey, SourceEvent, SourceId, Wanted};
+use crate::core::object::{Kind, Object, ObjectEvent, ObjectKey, SourceEvent, SourceId, Wanted};
 use crate::health::Contact;
 use crate::source::mailbox::Mailbox;
 use crate::source::scope::{Scope, ScopeObjects};
@@ -58,13 +58,13 @@ impl Fetcher {
                         tracing::info!(kind = %scope.kind, namespace = scope.shown(), "objects can be read again");
                     }
                     let Some(object) = found else { continue };
-                    let event = SourceEvent::Fetched { source, generation, object: Box::new(object) };
+                    let event = SourceEvent::of(source, generation, ObjectEvent::Fetched(Box::new(object)));
                     self.mailbox.has_room(event.payload_bytes()).await;
                     self.mailbox.push(event);
                 }
                 Err(failure) => {
                     self.failed(&scope, &contact, &key, &failure);
-                    self.mailbox.push(SourceEvent::Unanswered { source, generation, key });
+                    self.mailbox.push(SourceEvent::of(source, generation, ObjectEvent::Unanswered(key)));
                 }
             }
         }

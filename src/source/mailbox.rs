@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::core::object::merge::merge;
-use crate::core::object::{Kind, ObjectKey, SourceEvent};
+use crate::core::object::{ObjectKey, SourceEvent};
 
 /// Bytes of payload that may wait for the engine.
 const BUDGET_BYTES: usize = 512 << 10;
@@ -107,8 +107,7 @@ impl WaitingEvents {
     }
 
     fn push(&mut self, event: SourceEvent) {
-        // Of a pod each state counts, not only the last: ready, not ready, ready is news.
-        let Some(key) = event.key().filter(|key| key.kind != Kind::Pod) else {
+        let Some(key) = event.key() else {
             // Nothing merges across the border of a list, nor across what arrived for a state of an object.
             self.last.clear();
             self.bytes += event.payload_bytes();
@@ -163,41 +162,32 @@ impl WaitingEvents {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::object::annotations::Annotations;
-    use crate::core::object::{Datum, Object, Payload, SourceId};
+    use crate::core::object::{Datum, Kind, Object, ObjectEvent, Pod, SourceId};
 
     const SOURCE: SourceId = SourceId(0);
 
     fn apply(name: &str, resource_version: u64, bytes: usize) -> SourceEvent {
         let object = Object {
-            key: ObjectKey::new(Kind::ConfigMap, "ns", name),
             uid: 1,
             resource_version,
-            created: 0,
-            terminating: false,
-            finalizers: Vec::new(),
-            held: Vec::new(),
-            folder: None,
-            annotations: Annotations::default(),
-            data: vec![Datum { key: "k".into(), payload: Some(Payload(vec![b'x'; bytes])), encoded: false }],
+            ..Object::new(ObjectKey::new(Kind::ConfigMap, "ns", name), vec![Datum::text("k", vec![b'x'; bytes])])
         };
-        SourceEvent::Apply { source: SOURCE, generation: 1, object: Box::new(object) }
+        SourceEvent::of(SOURCE, 1, ObjectEvent::Apply(Box::new(object)))
     }
 
     fn delete(name: &str) -> SourceEvent {
-        SourceEvent::Delete {
-            source: SOURCE,
-            generation: 1,
-            key: ObjectKey::new(Kind::ConfigMap, "ns", name),
-            uid: 1,
-            overrides: false,
-            finalizers: Vec::new(),
-        }
+        SourceEvent::of(
+            SOURCE,
+            1,
+            ObjectEvent::Delete { key: ObjectKey::new(Kind::ConfigMap, "ns", name), uid: 1, overrides: false, finalizers: Vec::new() },
+        )
     }
 
     fn fetched(name: &str, resource_version: u64) -> SourceEvent {
         match apply(name, resource_version, 1) {
-            SourceEvent::Apply { source, generation, object } => SourceEvent::Fetched { source, generation, object },
+            SourceEvent::Object { source, generation, event: ObjectEvent::Apply(object) } => {
+                SourceEvent::of(source, generation, ObjectEvent::Fetched(object))
+            }
             other => other,
         }
     }
@@ -206,15 +196,20 @@ mod tests {
         batch
             .iter()
             .map(|event| match event {
-                SourceEvent::Apply { object, .. } => format!("apply {} {}", object.key.name, object.resource_version),
-                SourceEvent::Fetched { object, .. } => format!("fetched {} {}", object.key.name, object.resource_version),
-                SourceEvent::Unread { key, .. } => format!("unread {}", key.name),
-                SourceEvent::Delete { key, .. } => format!("delete {}", key.name),
+                SourceEvent::Object { event: ObjectEvent::Apply(object), .. } => {
+                    format!("apply {} {}", object.key.name, object.resource_version)
+                }
+                SourceEvent::Object { event: ObjectEvent::Fetched(object), .. } => {
+                    format!("fetched {} {}", object.key.name, object.resource_version)
+                }
+                SourceEvent::Object { event: ObjectEvent::Unread { key, .. }, .. } => format!("unread {}", key.name),
+                SourceEvent::Object { event: ObjectEvent::Delete { key, .. }, .. } => format!("delete {}", key.name),
                 SourceEvent::ListBegin { .. } => "begin".into(),
                 SourceEvent::ListEnd { .. } => "end".into(),
-                SourceEvent::Keep { key, .. } => format!("keep {}", key.name),
+                SourceEvent::Object { event: ObjectEvent::Keep(key), .. } => format!("keep {}", key.name),
                 SourceEvent::Refused { .. } => "refused".into(),
-                SourceEvent::Unanswered { .. } => "unanswered".into(),
+                SourceEvent::Object { event: ObjectEvent::Unanswered(_), .. } => "unanswered".into(),
+                SourceEvent::Object { event: ObjectEvent::Pod(pod), .. } => format!("pod {} {}", pod.key.name, pod.uid),
                 SourceEvent::Arrived { .. } => "arrived".into(),
             })
             .collect()
@@ -235,14 +230,11 @@ mod tests {
 
     #[test]
     fn every_state_of_a_pod_counts() {
-        let pod = |resource_version| match apply("a", resource_version, 1) {
-            SourceEvent::Apply { source, generation, mut object } => {
-                object.key.kind = Kind::Pod;
-                SourceEvent::Apply { source, generation, object }
-            }
-            other => other,
+        let pod = |uid| {
+            let (key, ready) = (ObjectKey::new(Kind::Pod, "ns", "a"), None);
+            SourceEvent::of(SOURCE, 1, ObjectEvent::Pod(Pod { key, uid, ready }))
         };
-        check(vec![pod(1), pod(2), pod(3)], &["apply a 1", "apply a 2", "apply a 3"]);
+        check(vec![pod(1), pod(2), pod(3)], &["pod a 1", "pod a 2", "pod a 3"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kube_projector::core::object::annotations::Annotations;
-use kube_projector::core::object::{Datum, Kind, Object, ObjectKey, Payload, SourceEvent};
+use kube_projector::core::object::{Datum, Kind, Object, ObjectEvent, ObjectKey, Payload, SourceEvent};
 
 use super::{Projector, SOURCE};
 
@@ -24,7 +24,7 @@ fn object(name: String, (created, revision): (i64, u64), folder: Option<&str>, (
         annotations: Annotations::default(),
         data: vec![Datum { key, payload: bytes.map(|bytes| Payload(bytes.to_vec())), encoded: false }],
     };
-    SourceEvent::Apply { source: SOURCE, generation: 1, object: Box::new(object) }
+    SourceEvent::of(SOURCE, 1, ObjectEvent::Apply(Box::new(object)))
 }
 
 /// Puts so many objects into each book.
@@ -47,14 +47,8 @@ pub fn gather(projector: &mut Projector, count: u64) {
     }
     projector.engine.converge(come, projector.now);
     let first = |number| ObjectKey::new(Kind::ConfigMap, "crowd", format!("first-{number}"));
-    let gone = |number| SourceEvent::Delete {
-        source: SOURCE,
-        generation: 1,
-        key: first(number),
-        uid: 1,
-        overrides: false,
-        finalizers: Vec::new(),
-    };
+    let gone =
+        |number| SourceEvent::of(SOURCE, 1, ObjectEvent::Delete { key: first(number), uid: 1, overrides: false, finalizers: Vec::new() });
     let outcome = projector.engine.converge((0..count).map(gone).collect(), projector.now);
     assert!(outcome.fetch.len() == usize::try_from(count).unwrap_or_default(), "{} are handed over", outcome.fetch.len());
     edit(projector, 1);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kube_projector::core::object::annotations::Annotations;
-use kube_projector::core::object::{Datum, Kind, Object, ObjectKey, Payload, SourceEvent};
+use kube_projector::core::object::{Datum, Kind, Object, ObjectEvent, ObjectKey, Payload, SourceEvent};
 
 use super::{BATCH, Projector, SOURCE};
 
@@ -40,12 +40,12 @@ fn comes(number: u64) -> SourceEvent {
             Datum { key: "broken".into(), payload: None, encoded: true },
         ],
     };
-    SourceEvent::Apply { source: SOURCE, generation: 1, object: Box::new(object) }
+    SourceEvent::of(SOURCE, 1, ObjectEvent::Apply(Box::new(object)))
 }
 
 fn goes(number: u64) -> SourceEvent {
     let (key, uid) = (key(number), u128::from(number));
-    SourceEvent::Delete { source: SOURCE, generation: 1, key, uid, overrides: false, finalizers: Vec::new() }
+    SourceEvent::of(SOURCE, 1, ObjectEvent::Delete { key, uid, overrides: false, finalizers: Vec::new() })
 }
 
 /// So many objects come and go; then nothing happens for a while.

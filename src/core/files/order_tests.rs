@@ -9,8 +9,7 @@ use crate::core::files::folded::Folded;
 use crate::core::files::plan::plan;
 use crate::core::files::store::SourceScope;
 use crate::core::files::store::tests::rules;
-use crate::core::object::annotations::Annotations;
-use crate::core::object::{Datum, Kind, Object, Payload, SourceEvent, SourceId};
+use crate::core::object::{Datum, Kind, Object, ObjectEvent, SourceEvent, SourceId};
 use crate::core::path::Roots;
 use crate::core::policy::{self, Adopt};
 
@@ -55,20 +54,13 @@ impl World {
 
     fn put(&mut self, name: &str, keys: &[&str]) -> BTreeSet<TargetPath> {
         self.version += 1;
-        let datum = |key: &&str| Datum { key: (*key).into(), payload: Some(Payload(b"1".to_vec())), encoded: false };
+        let datum = |key: &&str| Datum::text(*key, "1");
         let object = Object {
-            key: ObjectKey::new(Kind::ConfigMap, "n", name),
             uid: 1,
             resource_version: self.version,
-            created: 0,
-            terminating: false,
-            finalizers: Vec::new(),
-            held: Vec::new(),
-            folder: None,
-            annotations: Annotations::default(),
-            data: keys.iter().map(datum).collect(),
+            ..Object::new(ObjectKey::new(Kind::ConfigMap, "n", name), keys.iter().map(datum).collect())
         };
-        self.fold(SourceEvent::Apply { source: SOURCE, generation: 1, object: Box::new(object) }).touched
+        self.fold(SourceEvent::of(SOURCE, 1, ObjectEvent::Apply(Box::new(object)))).touched
     }
 
     fn plan(&mut self, touched: &BTreeSet<TargetPath>, absent: &[&str], lost: &[TargetPath]) -> Plan {

@@ -262,7 +262,7 @@ impl Projection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::object::annotations::{Annotations, FILE_MODE, SKIP};
+    use crate::core::object::annotations::{FILE_MODE, SKIP};
     use crate::core::object::{Datum, Kind};
 
     fn rules(unique: bool) -> Rules {
@@ -281,16 +281,11 @@ mod tests {
 
     fn object(folder: Option<&str>, data: &[(&str, Option<&[u8]>)]) -> Object {
         Object {
-            key: ObjectKey::new(Kind::ConfigMap, "ns", "name"),
             uid: 1,
             resource_version: 1,
             created: 1,
-            terminating: false,
-            finalizers: Vec::new(),
-            held: Vec::new(),
             folder: folder.map(str::to_owned),
-            annotations: Annotations::default(),
-            data: data.iter().map(|(k, v)| datum(k, *v)).collect(),
+            ..Object::new(ObjectKey::new(Kind::ConfigMap, "ns", "name"), data.iter().map(|(k, v)| datum(k, *v)).collect())
         }
     }
 

@@ -5,8 +5,7 @@ use crate::core::digest::Digester;
 use crate::core::files::folded::Folded;
 use crate::core::files::store::tests::rules;
 use crate::core::files::store::{SourceScope, Store};
-use crate::core::object::annotations::Annotations;
-use crate::core::object::{Datum, Kind, ObjectKey, Payload, SourceId};
+use crate::core::object::{Datum, Kind, ObjectKey, SourceId};
 use crate::core::policy::Order;
 
 const SOURCE: SourceId = SourceId(3);
@@ -29,38 +28,32 @@ fn key() -> ObjectKey {
 
 fn event(what: Kindly, source: SourceId, generation: u32) -> SourceEvent {
     let object = |uid, resource_version| {
-        let data = vec![Datum { key: "k".into(), payload: Some(Payload(b"1".to_vec())), encoded: false }];
-        Box::new(Object {
-            key: key(),
-            uid,
-            resource_version,
-            created: 0,
-            terminating: false,
-            finalizers: Vec::new(),
-            held: Vec::new(),
-            folder: None,
-            annotations: Annotations::default(),
-            data,
-        })
+        let data = vec![Datum::text("k", "1")];
+        Box::new(Object { uid, resource_version, ..Object::new(key(), data) })
     };
     match what {
-        Apply(uid, version) => SourceEvent::Apply { source, generation, object: object(uid, version) },
-        Fetched(uid, version) => SourceEvent::Fetched { source, generation, object: object(uid, version) },
-        Unread(uid, resource_version) => SourceEvent::Unread { source, generation, key: key(), uid, resource_version },
-        Keep => SourceEvent::Keep { source, generation, key: key() },
-        Unanswered => SourceEvent::Unanswered { source, generation, key: key() },
-        Delete => SourceEvent::Delete { source, generation, key: key(), uid: 1, overrides: false, finalizers: Vec::new() },
+        Apply(uid, version) => SourceEvent::of(source, generation, ObjectEvent::Apply(object(uid, version))),
+        Fetched(uid, version) => SourceEvent::of(source, generation, ObjectEvent::Fetched(object(uid, version))),
+        Unread(uid, resource_version) => SourceEvent::of(source, generation, ObjectEvent::Unread { key: key(), uid, resource_version }),
+        Keep => SourceEvent::of(source, generation, ObjectEvent::Keep(key())),
+        Unanswered => SourceEvent::of(source, generation, ObjectEvent::Unanswered(key())),
+        Delete => SourceEvent::of(source, generation, ObjectEvent::Delete { key: key(), uid: 1, overrides: false, finalizers: Vec::new() }),
     }
+}
+
+fn list_of(event: &SourceEvent) -> Option<(SourceId, u32)> {
+    let SourceEvent::Object { source, generation, .. } = event else { return None };
+    Some((*source, *generation))
 }
 
 fn told(event: &SourceEvent) -> Kindly {
     match event {
-        SourceEvent::Apply { object, .. } => Apply(object.uid, object.resource_version),
-        SourceEvent::Fetched { object, .. } => Fetched(object.uid, object.resource_version),
-        SourceEvent::Unread { uid, resource_version, .. } => Unread(*uid, *resource_version),
-        SourceEvent::Keep { .. } => Keep,
-        SourceEvent::Unanswered { .. } => Unanswered,
-        SourceEvent::Delete { .. } => Delete,
+        SourceEvent::Object { event: ObjectEvent::Apply(object), .. } => Apply(object.uid, object.resource_version),
+        SourceEvent::Object { event: ObjectEvent::Fetched(object), .. } => Fetched(object.uid, object.resource_version),
+        SourceEvent::Object { event: ObjectEvent::Unread { uid, resource_version, .. }, .. } => Unread(*uid, *resource_version),
+        SourceEvent::Object { event: ObjectEvent::Keep(_), .. } => Keep,
+        SourceEvent::Object { event: ObjectEvent::Unanswered(_), .. } => Unanswered,
+        SourceEvent::Object { event: ObjectEvent::Delete { .. }, .. } => Delete,
         _ => panic!("of no object"),
     }
 }
@@ -74,7 +67,7 @@ fn s1_no_merge_loses_source_or_generation() {
         for (before, after) in [(1, 2), (2, 1), (7, 7)] {
             let mut merged = event(waiting, SOURCE, before);
             assert!(merge(&mut merged, event(newer, SOURCE, after)).is_none(), "{waiting:?} {newer:?}");
-            assert_eq!(merged.of_list(), Some((SOURCE, before.max(after))), "{waiting:?} {newer:?}");
+            assert_eq!(list_of(&merged), Some((SOURCE, before.max(after))), "{waiting:?} {newer:?}");
             assert_eq!(merged.key(), Some(&key()));
         }
     }
@@ -85,11 +78,11 @@ fn s1_what_is_of_another_source_or_object_is_left_alone() {
     for (waiting, newer) in ALL.iter().flat_map(|waiting| ALL.iter().map(move |newer| (*waiting, *newer))) {
         let mut merged = event(waiting, SOURCE, 1);
         let back = merge(&mut merged, event(newer, SourceId(4), 9)).expect("it is another source's");
-        assert_eq!((told(&merged), merged.of_list()), (waiting, Some((SOURCE, 1))));
-        assert_eq!((told(&back), back.of_list()), (newer, Some((SourceId(4), 9))));
+        assert_eq!((told(&merged), list_of(&merged)), (waiting, Some((SOURCE, 1))));
+        assert_eq!((told(&back), list_of(&back)), (newer, Some((SourceId(4), 9))));
     }
     let mut merged = event(Apply(1, 1), SOURCE, 1);
-    let other = SourceEvent::Keep { source: SOURCE, generation: 1, key: ObjectKey::new(Kind::Secret, "n", "a") };
+    let other = SourceEvent::of(SOURCE, 1, ObjectEvent::Keep(ObjectKey::new(Kind::Secret, "n", "a")));
     assert!(merge(&mut merged, other).is_some());
     assert!(merge(&mut merged, SourceEvent::ListEnd { source: SOURCE, generation: 1 }).is_some());
 }
@@ -166,7 +159,7 @@ fn left(events: Vec<SourceEvent>) -> Option<u128> {
 
 #[test]
 fn s1_the_end_of_two_namesakes_in_one_batch_ends_the_first_too() {
-    let end = |uid| SourceEvent::Delete { source: SOURCE, generation: 1, key: key(), uid, overrides: false, finalizers: Vec::new() };
+    let end = |uid| SourceEvent::of(SOURCE, 1, ObjectEvent::Delete { key: key(), uid, overrides: false, finalizers: Vec::new() });
     for second in [Apply(2, 7), Unread(2, 7)] {
         assert_eq!(left(vec![end(1), event(second, SOURCE, 1), end(2)]), None);
         assert_eq!(left(vec![end(1), event(second, SOURCE, 1), end(2), end(2)]), None);

@@ -121,8 +121,6 @@ pub struct Datum {
 }
 
 /// One ConfigMap or Secret, decoded. `data` and `binaryData` are one list here: the API server keeps their keys apart.
-/// Of a pod the list holds, while it is ready, by what one notices that it became so, or that another one has its place:
-/// `podIP` and `Ready`, the time since when.
 #[derive(Clone)]
 pub struct Object {
     /// Which object this is.
@@ -145,6 +143,21 @@ pub struct Object {
     pub held: Vec<String>,
     /// Data keys with their bytes.
     pub data: Vec<Datum>,
+}
+
+impl Datum {
+    /// A value that the API carries as text.
+    pub fn text(key: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        Self { key: key.into(), payload: Some(Payload(value.into())), encoded: false }
+    }
+}
+
+impl Object {
+    /// An object of which nothing is known but what it holds.
+    pub fn new(key: ObjectKey, data: Vec<Datum>) -> Self {
+        let (folder, annotations, finalizers, held) = (None, Annotations::default(), Vec::new(), Vec::new());
+        Self { key, uid: 0, resource_version: 0, created: 0, terminating: false, finalizers, folder, annotations, held, data }
+    }
 }
 
 /// Where objects are looked for.
@@ -222,69 +235,15 @@ pub enum SourceEvent {
         /// Whether older resourceVersions than those seen are accepted (a consistent read decides, whatever we saw).
         consistent: bool,
     },
-    /// The object as it is now.
-    Apply {
-        /// The source that saw it.
-        source: SourceId,
-        /// The source's current list.
-        generation: u32,
-        /// The object with its bytes.
-        object: Box<Object>,
-    },
-    /// The object as it was when it was read again on request: counts only while the object is live and not newer.
-    Fetched {
+    /// Something is known of an object.
+    Object {
         /// The source that lists it.
         source: SourceId,
-        /// The list that had named it when it was asked for. That it was read is no word of any list: a later one may leave it out.
+        /// The source's current list; of what was asked for, the list that had named it then. That it was read is no word of any
+        /// list: a later one may leave it out.
         generation: u32,
-        /// The object with its bytes.
-        object: Box<Object>,
-    },
-    /// The object exists, but its bytes had to be dropped: it must be read again.
-    Unread {
-        /// The source that saw it.
-        source: SourceId,
-        /// The source's current list.
-        generation: u32,
-        /// Which object.
-        key: ObjectKey,
-        /// Its uid: what is read again must be the same object,
-        uid: u128,
-        /// and not older than this.
-        resource_version: u64,
-    },
-    /// The object is known to exist unchanged; only stamps it for this list.
-    Keep {
-        /// The source that knows it.
-        source: SourceId,
-        /// The source's current list.
-        generation: u32,
-        /// Which object.
-        key: ObjectKey,
-    },
-    /// The object was asked for and could not be read: what it wants is as it was, and whoever waits for its bytes knows why.
-    Unanswered {
-        /// The source that lists it.
-        source: SourceId,
-        /// The list that had named it when it was asked for.
-        generation: u32,
-        /// Which object.
-        key: ObjectKey,
-    },
-    /// The object is gone, or out of the selector.
-    Delete {
-        /// The source that saw it.
-        source: SourceId,
-        /// The source's current list.
-        generation: u32,
-        /// The last state: its finalizers tell whether it waits for us.
-        key: ObjectKey,
-        /// `metadata.uid` of the object that went; 0 where unknown.
-        uid: u128,
-        /// A state of this object was merged into its end, so that whatever is known under its name is its predecessor: gone as well.
-        overrides: bool,
-        /// Whether it carried the deletion mark or finalizers of ours when it went.
-        finalizers: Vec<String>,
+        /// What is known.
+        event: ObjectEvent,
     },
     /// What was asked for behind a URL.
     Arrived {
@@ -311,31 +270,106 @@ pub enum SourceEvent {
     },
 }
 
+/// What is known of one object, whoever says it.
+pub enum ObjectEvent {
+    /// The object as it is now, with its bytes.
+    Apply(Box<Object>),
+    /// The pod as it is now. Each state of it counts, not only the last: ready, not ready, ready is news.
+    Pod(Pod),
+    /// The object as it was when it was read again on request: counts only while the object is live and not newer.
+    Fetched(Box<Object>),
+    /// The object exists, but its bytes had to be dropped: it must be read again.
+    Unread {
+        /// Which object.
+        key: ObjectKey,
+        /// Its uid: what is read again must be the same object,
+        uid: u128,
+        /// and not older than this.
+        resource_version: u64,
+    },
+    /// The object is known to exist unchanged; only stamps it for this list.
+    Keep(ObjectKey),
+    /// The object was asked for and could not be read: what it wants is as it was, and whoever waits for its bytes knows why.
+    Unanswered(ObjectKey),
+    /// The object is gone, or out of the selector.
+    Delete {
+        /// Which object.
+        key: ObjectKey,
+        /// `metadata.uid` of the object that went; 0 where unknown.
+        uid: u128,
+        /// A state of this object was merged into its end, so that whatever is known under its name is its predecessor: gone as well.
+        overrides: bool,
+        /// The last state: its finalizers tell whether it waits for us.
+        finalizers: Vec<String>,
+    },
+}
+
+/// A pod, as far as it is noticed that it became ready, or that another one has its place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pod {
+    /// Which pod.
+    pub key: ObjectKey,
+    /// `metadata.uid`, folded to a number.
+    pub uid: u128,
+    /// Its address and since when it is ready, while it runs, is ready and stays.
+    pub ready: Option<Ready>,
+}
+
+/// How a pod that is ready is reached, and since when it is ready; both as the API writes them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ready {
+    /// `status.podIP`
+    pub address: String,
+    /// `lastTransitionTime` of its condition.
+    pub since: String,
+}
+
 impl SourceEvent {
+    /// What a source knows of an object, as a part of this list.
+    pub fn of(source: SourceId, generation: u32, event: ObjectEvent) -> Self {
+        Self::Object { source, generation, event }
+    }
+
     /// Bytes of payload that this event keeps in memory.
     pub(crate) fn payload_bytes(&self) -> usize {
         match self {
-            Self::Apply { object, .. } | Self::Fetched { object, .. } => {
+            Self::Object { event: ObjectEvent::Apply(object) | ObjectEvent::Fetched(object), .. } => {
                 object.data.iter().map(|datum| datum.key.len() + datum.payload.as_ref().map_or(0, |p| p.0.len())).sum()
             }
             Self::Arrived { arrival: Arrival::Body(body), .. } => body.0.len(),
-            Self::ListBegin { .. }
-            | Self::Unread { .. }
-            | Self::Keep { .. }
-            | Self::Unanswered { .. }
-            | Self::Delete { .. }
-            | Self::Arrived { .. }
-            | Self::ListEnd { .. }
-            | Self::Refused { .. } => 0,
+            Self::ListBegin { .. } | Self::Object { .. } | Self::Arrived { .. } | Self::ListEnd { .. } | Self::Refused { .. } => 0,
         }
     }
 
-    /// The object whose state the event tells.
+    /// The object of which the event tells a state that a later one replaces.
     pub(crate) fn key(&self) -> Option<&ObjectKey> {
+        self.merges().map(|(_, key)| key)
+    }
+
+    /// By whom an event about which object may be merged with this one, if any.
+    pub(crate) fn merges(&self) -> Option<(SourceId, &ObjectKey)> {
         match self {
-            Self::Apply { object, .. } | Self::Fetched { object, .. } => Some(&object.key),
-            Self::Unread { key, .. } | Self::Keep { key, .. } | Self::Unanswered { key, .. } | Self::Delete { key, .. } => Some(key),
-            Self::ListBegin { .. } | Self::ListEnd { .. } | Self::Refused { .. } | Self::Arrived { .. } => None,
+            Self::Object { event: ObjectEvent::Pod(_), .. } => None,
+            Self::Object { source, event, .. } => Some((*source, event.key())),
+            Self::ListBegin { .. } | Self::Arrived { .. } | Self::ListEnd { .. } | Self::Refused { .. } => None,
+        }
+    }
+
+    /// Leaves the bytes out: the object must be read again.
+    pub(crate) fn drop_body(&mut self) {
+        let Self::Object { event, .. } = self else { return };
+        match event {
+            ObjectEvent::Apply(object) => {
+                let Object { uid, resource_version, .. } = **object;
+                *event = ObjectEvent::Unread { key: object.key.clone(), uid, resource_version };
+            }
+            // It was asked for once and will be asked for again.
+            ObjectEvent::Fetched(object) => *event = ObjectEvent::Keep(object.key.clone()),
+            ObjectEvent::Pod(_)
+            | ObjectEvent::Unread { .. }
+            | ObjectEvent::Keep(_)
+            | ObjectEvent::Unanswered(_)
+            | ObjectEvent::Delete { .. } => {}
         }
     }
 
@@ -345,54 +379,15 @@ impl SourceEvent {
         self.drop_body();
         self
     }
+}
 
-    /// Leaves the bytes out: the object must be read again.
-    pub(crate) fn drop_body(&mut self) {
+impl ObjectEvent {
+    /// Which object.
+    pub(crate) fn key(&self) -> &ObjectKey {
         match self {
-            Self::Apply { source, generation, object } => {
-                let Object { uid, resource_version, .. } = **object;
-                *self = Self::Unread { source: *source, generation: *generation, key: object.key.clone(), uid, resource_version };
-            }
-            // It was asked for once and will be asked for again.
-            Self::Fetched { source, generation, object } => {
-                *self = Self::Keep { source: *source, generation: *generation, key: object.key.clone() };
-            }
-            Self::ListBegin { .. }
-            | Self::Unread { .. }
-            | Self::Keep { .. }
-            | Self::Unanswered { .. }
-            | Self::Delete { .. }
-            | Self::Arrived { .. }
-            | Self::ListEnd { .. }
-            | Self::Refused { .. } => {}
+            Self::Apply(object) | Self::Fetched(object) => &object.key,
+            Self::Pod(pod) => &pod.key,
+            Self::Unread { key, .. } | Self::Keep(key) | Self::Unanswered(key) | Self::Delete { key, .. } => key,
         }
-    }
-
-    /// The source that says it and the list that it belongs to, where it tells the state of an object.
-    pub(crate) fn of_list(&self) -> Option<(SourceId, u32)> {
-        match self {
-            Self::Apply { source, generation, .. }
-            | Self::Fetched { source, generation, .. }
-            | Self::Unread { source, generation, .. }
-            | Self::Keep { source, generation, .. }
-            | Self::Unanswered { source, generation, .. }
-            | Self::Delete { source, generation, .. } => Some((*source, *generation)),
-            Self::ListBegin { .. } | Self::ListEnd { .. } | Self::Refused { .. } | Self::Arrived { .. } => None,
-        }
-    }
-
-    /// The same as said within this list, where it tells the state of an object.
-    #[must_use]
-    pub(crate) fn stamped(mut self, with: u32) -> Self {
-        match &mut self {
-            Self::Apply { generation, .. }
-            | Self::Fetched { generation, .. }
-            | Self::Unread { generation, .. }
-            | Self::Keep { generation, .. }
-            | Self::Unanswered { generation, .. }
-            | Self::Delete { generation, .. } => *generation = with,
-            Self::ListBegin { .. } | Self::ListEnd { .. } | Self::Refused { .. } | Self::Arrived { .. } => {}
-        }
-        self
     }
 }

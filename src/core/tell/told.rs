@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::core::object::uid::uid_text;
-use crate::core::object::{Datum, Kind, Object, ObjectKey};
+use crate::core::object::{Kind, Object, ObjectKey, Pod, Ready};
 use crate::core::record::{line, record};
 
 /// The version of the form.
@@ -21,20 +21,20 @@ const VERSION: u32 = 1;
 pub(crate) struct State(Vec<String>);
 
 impl State {
-    /// The state of an object; nothing for one of which nobody is ever told: a pod that is not ready, or terminates.
-    pub(crate) fn of(object: &Object) -> Option<Self> {
-        let uid = uid_text(object.uid);
-        match object.key.kind {
-            Kind::Pod if object.terminating || object.data.is_empty() => None,
-            Kind::Pod => {
-                let mut data: Vec<&Datum> = object.data.iter().collect();
-                data.sort_by(|left, right| left.key.cmp(&right.key));
-                // Address and time; of a pod nothing else is read.
-                let text = |datum: &Datum| datum.payload.as_ref().map(|payload| String::from_utf8_lossy(&payload.0).into_owned());
-                Some(Self([uid].into_iter().chain(data.into_iter().filter_map(text)).collect()))
-            }
-            Kind::ConfigMap | Kind::Secret => Some(Self(vec![uid, object.resource_version.to_string()])),
-        }
+    /// The state of a Secret.
+    pub(crate) fn of(object: &Object) -> Self {
+        Self(vec![uid_text(object.uid), object.resource_version.to_string()])
+    }
+
+    /// The state of a pod; nothing for one of which nobody is ever told: one that is not ready, or terminates.
+    pub(crate) fn of_pod(pod: &Pod) -> Option<Self> {
+        let Ready { address, since } = pod.ready.clone()?;
+        Some(Self(vec![uid_text(pod.uid), since, address]))
+    }
+
+    /// All of it as one text.
+    pub(crate) fn text(&self) -> String {
+        self.0.join("\n")
     }
 }
 
@@ -118,34 +118,26 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::object::Payload;
-    use crate::core::object::annotations::Annotations;
+    use crate::core::object::Datum;
 
-    fn object(kind: Kind, data: &[(&str, &str)]) -> Object {
-        let datum = |(key, value): &(&str, &str)| Datum {
-            key: (*key).to_owned(),
-            payload: Some(Payload(value.as_bytes().to_vec())),
-            encoded: false,
-        };
-        Object {
-            key: ObjectKey::new(kind, "mail", "a"),
-            uid: 7,
-            resource_version: 5,
-            created: 0,
-            terminating: false,
-            finalizers: Vec::new(),
-            held: Vec::new(),
-            folder: None,
-            annotations: Annotations::default(),
-            data: data.iter().map(datum).collect(),
-        }
+    fn key(kind: Kind) -> ObjectKey {
+        ObjectKey::new(kind, "mail", "a")
+    }
+
+    fn secret() -> Object {
+        Object { uid: 7, resource_version: 5, ..Object::new(key(Kind::Secret), vec![Datum::text("k", "canary")]) }
+    }
+
+    fn pod(uid: u128, address: &str, since: &str) -> State {
+        let ready = Some(Ready { address: address.to_owned(), since: since.to_owned() });
+        State::of_pod(&Pod { key: key(Kind::Pod), uid, ready }).unwrap()
     }
 
     fn told() -> Told {
         let mut told = Told::nothing("us".to_owned());
-        for object in [object(Kind::Pod, &[("podIP", "10.0.0.1"), ("Ready", "now")]), object(Kind::Secret, &[("k", "canary")])] {
-            assert!(told.note(&object.key, State::of(&object).unwrap()));
-            assert!(!told.note(&object.key, State::of(&object).unwrap()), "the same again");
+        for (kind, state) in [(Kind::Pod, pod(7, "10.0.0.1", "now")), (Kind::Secret, State::of(&secret()))] {
+            assert!(told.note(&key(kind), state.clone()));
+            assert!(!told.note(&key(kind), state), "the same again");
         }
         told
     }
@@ -173,28 +165,23 @@ mod tests {
         let later = [line(&Header { version: 2, of: "us".to_owned() }), line(&"x")].concat();
         assert_eq!(Told::read(&later, "us".to_owned()), Told::nothing("us".to_owned()));
         let torn = Told::read(bytes.get(..bytes.len() - 3).unwrap(), "us".to_owned());
-        let key = |kind| ObjectKey::new(kind, "mail", "a");
         assert_eq!((torn.state(&key(Kind::Pod)).is_some(), torn.state(&key(Kind::Secret)).is_some()), (false, true));
     }
 
     #[test]
     fn r15_states_differ_where_somebody_has_to_be_told() {
-        let pod = |address, since| State::of(&object(Kind::Pod, &[("podIP", address), ("Ready", since)])).unwrap();
-        assert_eq!(pod("10.0.0.1", "now"), State::of(&object(Kind::Pod, &[("Ready", "now"), ("podIP", "10.0.0.1")])).unwrap());
-        let secret = object(Kind::Secret, &[]);
         let states = [
-            pod("10.0.0.1", "now"),
-            pod("10.0.0.2", "now"),
-            pod("10.0.0.1", "later"),
-            State::of(&Object { uid: 8, ..object(Kind::Pod, &[("podIP", "10.0.0.1"), ("Ready", "now")]) }).unwrap(),
-            State::of(&secret).unwrap(),
-            State::of(&Object { resource_version: 6, ..secret.clone() }).unwrap(),
-            State::of(&Object { uid: 8, ..secret }).unwrap(),
+            pod(7, "10.0.0.1", "now"),
+            pod(7, "10.0.0.2", "now"),
+            pod(7, "10.0.0.1", "later"),
+            pod(8, "10.0.0.1", "now"),
+            State::of(&secret()),
+            State::of(&Object { resource_version: 6, ..secret() }),
+            State::of(&Object { uid: 8, ..secret() }),
         ];
         for (at, state) in states.iter().enumerate() {
             assert_eq!(states.iter().position(|other| other == state), Some(at));
         }
-        assert_eq!(State::of(&object(Kind::Pod, &[])), None, "not ready");
-        assert_eq!(State::of(&Object { terminating: true, ..object(Kind::Pod, &[("Ready", "now")]) }), None);
+        assert_eq!(State::of_pod(&Pod { key: key(Kind::Pod), uid: 7, ready: None }), None, "not ready");
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use kube_projector::core::tell::cause::Cause;
-//! use kube_projector::core::object::{Datum, Kind, Object, ObjectKey, Payload, SourceEvent, SourceId};
+//! use kube_projector::core::object::{Kind, ObjectEvent, ObjectKey, Pod, Ready, SourceEvent, SourceId};
 //! use kube_projector::core::tell::trigger::{News, Watched};
 //!
 //! let key = ObjectKey::new(Kind::Pod, "shop", "a");
@@ -14,18 +14,15 @@
 //! let mut watched = Watched::new([source].into(), (1, 2));
 //! assert!(watched.fold(SourceEvent::ListBegin { source, generation: 1, consistent: false }) == News::Nothing);
 //! assert!(watched.fold(SourceEvent::ListEnd { source, generation: 1 }) == News::Nothing);
-//! let data = vec![Datum { key: "Ready".into(), payload: Some(Payload(b"now".to_vec())), encoded: false }];
-//! let (terminating, finalizers, folder, annotations) = (false, vec![], None, Default::default());
-//! let object =
-//!     Object { key: key.clone(), uid: 7, resource_version: 5, created: 0, terminating, finalizers, held: vec![], folder, annotations, data };
-//! let event = SourceEvent::Apply { source, generation: 1, object: Box::new(object) };
-//! assert!(watched.fold(event) == News::Happened(Cause::Pods, key));
+//! let ready = Some(Ready { address: "10.0.0.1".into(), since: "now".into() });
+//! let pod = Pod { key: key.clone(), uid: 7, ready };
+//! assert!(watched.fold(SourceEvent::of(source, 1, ObjectEvent::Pod(pod))) == News::Happened(Cause::Pods, key));
 //! ```
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::core::digest::Digester;
-use crate::core::object::{Datum, Kind, Object, ObjectKey, SourceEvent, SourceId};
+use crate::core::object::{Datum, Kind, ObjectEvent, ObjectKey, SourceEvent, SourceId};
 use crate::core::room::give_back;
 use crate::core::tell::cause::Cause;
 use crate::core::tell::told::{State, Told};
@@ -98,18 +95,7 @@ impl Watched {
     /// Takes one event.
     pub fn fold(&mut self, event: SourceEvent) -> News {
         match event {
-            SourceEvent::Apply { source, generation, object } => return self.seen(source, generation, *object),
-            SourceEvent::Delete { key, .. } => {
-                self.known.remove(&key);
-                self.forget(&key);
-                give_back(&mut self.known);
-            }
-            SourceEvent::Unread { source, generation, key, .. } => {
-                if let Some(known) = self.known.get_mut(&key) {
-                    known.generation = generation;
-                }
-                return News::Lost(source);
-            }
+            SourceEvent::Object { source, generation, event } => return self.object(source, generation, event),
             SourceEvent::ListEnd { source, generation } => {
                 self.known.retain(|_, known| known.source != source || known.generation == generation);
                 give_back(&mut self.known);
@@ -121,35 +107,58 @@ impl Watched {
                 return if is_first { self.untold(source) } else { News::Nothing };
             }
             SourceEvent::Refused { source } => drop(self.pending.remove(&source)),
-            // A list is judged when it ends. Nobody reads these objects one by one.
-            SourceEvent::ListBegin { .. }
-            | SourceEvent::Keep { .. }
-            | SourceEvent::Unanswered { .. }
-            | SourceEvent::Fetched { .. }
-            | SourceEvent::Arrived { .. } => {}
+            // A list is judged when it ends.
+            SourceEvent::ListBegin { .. } | SourceEvent::Arrived { .. } => {}
         }
         News::Nothing
     }
 
-    fn seen(&mut self, source: SourceId, generation: u32, object: Object) -> News {
-        let mark = self.mark(&object);
-        let state = self.kept.as_ref().and_then(|_| State::of(&object));
-        let key = object.key;
+    fn object(&mut self, source: SourceId, generation: u32, event: ObjectEvent) -> News {
+        match event {
+            ObjectEvent::Apply(object) => {
+                let (mark, state) = (Some(self.mark(&object.data)), self.kept.as_ref().map(|_| State::of(&object)));
+                return self.seen(object.key, Known { source, generation, mark, state, pending: None });
+            }
+            ObjectEvent::Pod(pod) => {
+                let state = State::of_pod(&pod);
+                let mark = state.as_ref().map(|state| self.digester.digest(state.text().as_bytes()).number());
+                let state = state.filter(|_| self.kept.is_some());
+                return self.seen(pod.key, Known { source, generation, mark, state, pending: None });
+            }
+            ObjectEvent::Delete { key, .. } => {
+                self.known.remove(&key);
+                self.forget(&key);
+                give_back(&mut self.known);
+            }
+            ObjectEvent::Unread { key, .. } => {
+                if let Some(known) = self.known.get_mut(&key) {
+                    known.generation = generation;
+                }
+                return News::Lost(source);
+            }
+            // Nobody reads these objects one by one.
+            ObjectEvent::Keep(_) | ObjectEvent::Unanswered(_) | ObjectEvent::Fetched(_) => {}
+        }
+        News::Nothing
+    }
+
+    fn seen(&mut self, key: ObjectKey, mut now: Known) -> News {
         let former = self.known.remove(&key);
-        let (before, mut pending) = former.map_or((None, None), |former| (former.mark, former.pending));
-        let is_new = mark.is_some() && mark != before;
-        let is_first = !self.listed.contains(&source);
+        let (before, pending) = former.map_or((None, None), |former| (former.mark, former.pending));
+        let is_new = now.mark.is_some() && now.mark != before;
+        let is_first = !self.listed.contains(&now.source);
         if is_new {
-            let is_untold = |kept: &Kept| kept.told.state(&key) != state.as_ref();
-            pending = self.kept.as_ref().filter(|kept| is_first && is_untold(kept)).map(|_| UNNUMBERED);
-        } else if mark.is_none() {
-            pending = None;
+            let is_untold = |kept: &Kept| kept.told.state(&key) != now.state.as_ref();
+            now.pending = self.kept.as_ref().filter(|kept| is_first && is_untold(kept)).map(|_| UNNUMBERED);
+        } else if now.mark.is_none() {
             self.forget(&key);
         } else if pending.is_none() {
             // What its data are was told: all else that changed of it is no reason to tell it again.
-            self.note(&key, state.clone());
+            self.note(&key, now.state.clone());
+        } else {
+            now.pending = pending;
         }
-        self.known.insert(key.clone(), Known { source, generation, mark, state, pending });
+        self.known.insert(key.clone(), now);
         if is_new && !is_first { News::Happened(cause(&key), key) } else { News::Nothing }
     }
 
@@ -201,22 +210,18 @@ impl Watched {
         self.kept.iter_mut().for_each(|kept| kept.changed = true);
     }
 
-    /// What is compared: of a Secret its data; of a pod, while it is ready and stays, which one it is, its address and since when.
-    fn mark(&self, object: &Object) -> Option<u128> {
-        let is_pod = object.key.kind == Kind::Pod;
-        if is_pod && (object.terminating || object.data.is_empty()) {
-            return None;
-        }
-        let mut data: Vec<&Datum> = object.data.iter().collect();
+    /// What is compared of a Secret: its data.
+    fn mark(&self, data: &[Datum]) -> u128 {
+        let mut data: Vec<&Datum> = data.iter().collect();
         data.sort_by(|left, right| left.key.cmp(&right.key));
         // Values are not copied: digests of digests tell the same.
         let number = |bytes: &[u8]| self.digester.digest(bytes).number().to_le_bytes();
-        let mut parts = if is_pod { object.uid.to_le_bytes().to_vec() } else { Vec::new() };
+        let mut parts = Vec::new();
         for Datum { key, payload, .. } in data {
             parts.extend(number(key.as_bytes()));
             parts.extend(payload.as_ref().map_or([0; 16], |payload| number(&payload.0)));
         }
-        Some(self.digester.digest(&parts).number())
+        self.digester.digest(&parts).number()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::api::decode::{Envelope, Event};
 use crate::api::failure::Failure;
 use crate::api::lines::Lines;
 use crate::api::pages::Splitter;
-use crate::core::object::{Object, SourceEvent};
+use crate::core::object::{ObjectEvent, SourceEvent};
 use crate::core::watch::wire::{Input, Next, Tell, Then, Trouble};
 use crate::health::{Contact, Counter};
 use crate::source::Request;
@@ -80,25 +80,18 @@ impl ClusterSource {
     /// Feeds one event to the machine and passes the object on if it says so.
     fn event(&mut self, event: Event) -> Next {
         self.contact.contacted();
-        let (object, is_there) = match event {
+        let (revision, event) = match event {
             Event::Bookmark { revision, ends_list } => return self.input(Input::Bookmark { revision, ends_list }),
             Event::Error(code) => {
                 self.contact.counted(Counter::Error);
                 self.contact.error(format!("the server ended the watch with {code}"));
                 return self.input(Input::Failed(trouble_of(code, None, false)));
             }
-            Event::Applied(object) => (object, true),
-            Event::Deleted(object) => (object, false),
+            Event::Object { revision, event } => (revision, event),
         };
-        let next = self.input(Input::Object { revision: object.resource_version });
-        if next.tell == Tell::Object && self.scope.takes(&object.key) {
-            let (source, generation) = (self.scope.id, self.machine.generation());
-            self.mailbox.push(if is_there {
-                SourceEvent::Apply { source, generation, object: Box::new(object) }
-            } else {
-                let Object { key, uid, finalizers, .. } = object;
-                SourceEvent::Delete { source, generation, key, uid, overrides: false, finalizers }
-            });
+        let next = self.input(Input::Object { revision });
+        if next.tell == Tell::Object && self.scope.takes(event.key()) {
+            self.mailbox.push(SourceEvent::of(self.scope.id, self.machine.generation(), event));
         }
         next
     }
@@ -122,13 +115,12 @@ impl ClusterSource {
             bytes += u64::try_from(chunk.len()).unwrap_or_default();
             let mut found = Vec::new();
             let read = splitter.feed(&chunk, |item| {
-                found.push(self.reader.object(item).map_err(|error| error.to_string())?);
+                found.push(self.reader.item(item).map_err(|error| error.to_string())?);
                 objects += 1;
                 Ok::<(), String>(())
             });
-            for object in found.into_iter().filter(|object| self.scope.takes(&object.key)) {
-                let (source, generation) = (self.scope.id, self.machine.generation());
-                let event = SourceEvent::Apply { source, generation, object: Box::new(object) };
+            for event in found.into_iter().filter(|event: &ObjectEvent| self.scope.takes(event.key())) {
+                let event = SourceEvent::of(self.scope.id, self.machine.generation(), event);
                 self.contact.waiting();
                 let began = Instant::now();
                 self.mailbox.has_room(event.payload_bytes()).await;

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use crate::api::ApiServer;
 use crate::api::failure::Failure;
-use crate::core::object::{Object, SourceEvent};
+use crate::core::object::{Object, ObjectEvent, SourceEvent};
 use crate::health::WatchState;
 use crate::source::cluster::ClusterSource;
 use crate::source::fetch::json_of;
@@ -33,7 +33,7 @@ impl ClusterSource {
                 self.contact.contacted();
                 self.mailbox.push(SourceEvent::ListBegin { source, generation, consistent: true });
                 if let Some(object) = object {
-                    let event = SourceEvent::Apply { source, generation, object: Box::new(object) };
+                    let event = SourceEvent::of(source, generation, ObjectEvent::Apply(Box::new(object)));
                     self.contact.waiting();
                     self.mailbox.has_room(event.payload_bytes()).await;
                     self.mailbox.push(event);
@@ -107,7 +107,9 @@ mod tests {
             seen.extend(mailbox.take().into_iter().map(|event| match event {
                 SourceEvent::ListBegin { generation, .. } => format!("begin {generation}"),
                 SourceEvent::ListEnd { generation, .. } => format!("end {generation}"),
-                SourceEvent::Apply { generation, object, .. } => format!("{} {} {generation}", object.key.name, object.resource_version),
+                SourceEvent::Object { generation, event: ObjectEvent::Apply(object), .. } => {
+                    format!("{} {} {generation}", object.key.name, object.resource_version)
+                }
                 SourceEvent::Refused { .. } => "refused".to_owned(),
                 _ => "something else".to_owned(),
             }));

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
 use crate::aside;
-use crate::core::object::{Object, ObjectKey, SourceEvent};
+use crate::core::object::{Object, ObjectEvent, ObjectKey, SourceEvent};
 use crate::health::{Counter, WatchState};
 use crate::source::Request;
 use crate::source::manifests::book::{self, Evidence, Looked, Verdict};
@@ -159,7 +159,7 @@ impl Source {
     async fn apply(&self, objects: Vec<Labelled>, won: &[bool]) {
         for (labelled, _) in objects.into_iter().zip(won).filter(|(_, won)| **won) {
             let object = Object { held: self.book.held(&labelled.object.key), ..labelled.object };
-            let event = SourceEvent::Apply { source: SOURCE, generation: self.book.generation(), object: Box::new(object) };
+            let event = SourceEvent::of(SOURCE, self.book.generation(), ObjectEvent::Apply(Box::new(object)));
             self.mailbox.has_room(event.payload_bytes()).await;
             self.mailbox.push(event);
         }
@@ -167,7 +167,7 @@ impl Source {
 
     fn keep(&self, keys: Vec<ObjectKey>) {
         for key in keys {
-            self.mailbox.push(SourceEvent::Keep { source: SOURCE, generation: self.book.generation(), key });
+            self.mailbox.push(SourceEvent::of(SOURCE, self.book.generation(), ObjectEvent::Keep(key)));
         }
     }
 

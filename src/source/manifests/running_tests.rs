@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::core::object::{Kind, ObjectKey, SourceEvent};
+use crate::core::object::{Kind, ObjectEvent, ObjectKey, SourceEvent};
 
 use super::tests::{config_map, contact, given, in_words, put, sent};
 use super::*;
@@ -69,13 +69,15 @@ impl Running {
     fn fold(&mut self, event: SourceEvent) {
         let words = in_words(&event);
         match event {
-            SourceEvent::Apply { generation, object, .. } => {
+            SourceEvent::Object { generation, event: ObjectEvent::Apply(object), .. } => {
                 self.applied += 1;
                 let value = words.rsplit(' ').next().unwrap_or_default().to_owned();
                 self.halves += usize::from(value.is_empty() || value == "v");
                 self.objects.insert(object.key.name.to_string(), (generation, value));
             }
-            SourceEvent::Keep { generation, key, .. } => self.objects.get_mut(&*key.name).unwrap().0 = generation,
+            SourceEvent::Object { generation, event: ObjectEvent::Keep(key), .. } => {
+                self.objects.get_mut(&*key.name).unwrap().0 = generation
+            }
             SourceEvent::ListEnd { generation, .. } => {
                 self.lost.extend(self.objects.extract_if(.., |_, (seen, _)| *seen != generation).map(|(name, _)| name));
             }

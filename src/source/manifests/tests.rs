@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use crate::core::object::selector::Selector;
-use crate::core::object::{Kind, Namespaces, SourceEvent};
+use crate::core::object::{Kind, Namespaces, ObjectEvent, SourceEvent};
 use crate::health::{Health, WatchName};
 
 use super::*;
@@ -96,12 +96,12 @@ pub(super) fn sent(mailbox: &Mailbox) -> Vec<String> {
 pub(super) fn in_words(event: &SourceEvent) -> String {
     match event {
         SourceEvent::ListBegin { source: SourceId(0), generation, consistent: true } => format!("begin {generation}"),
-        SourceEvent::Apply { object, .. } => {
+        SourceEvent::Object { event: ObjectEvent::Apply(object), .. } => {
             let value = object.data.first().and_then(|datum| datum.payload.as_ref());
             let held = if object.held.is_empty() { String::new() } else { format!(", holds {}", object.held.join(" ")) };
             format!("apply {} {}{held}", object.key.name, value.map(|value| value.0.escape_ascii().to_string()).unwrap_or_default())
         }
-        SourceEvent::Keep { key, .. } => format!("keep {}", key.name),
+        SourceEvent::Object { event: ObjectEvent::Keep(key), .. } => format!("keep {}", key.name),
         SourceEvent::ListEnd { generation, .. } => format!("end {generation}"),
         SourceEvent::Refused { .. } => "refused".to_owned(),
         _ => "something else".to_owned(),
@@ -332,7 +332,7 @@ async fn a_file_larger_than_the_mailbox_goes_through_piece_by_piece() {
             mailbox.arrived().await;
             for event in mailbox.take() {
                 match event {
-                    SourceEvent::Apply { .. } => applied += 1,
+                    SourceEvent::Object { event: ObjectEvent::Apply(_), .. } => applied += 1,
                     SourceEvent::ListEnd { .. } => return,
                     SourceEvent::ListBegin { .. } => {}
                     _ => panic!("a body was dropped"),

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kube_projector::core::object::annotations::Annotations;
-use kube_projector::core::object::{Datum, Kind, Object, ObjectKey, Payload};
+use kube_projector::core::object::{Datum, Kind, Object, ObjectKey};
 
 use crate::gzip_keys::gzip;
 
@@ -60,24 +60,22 @@ impl Thing {
 
     pub fn object(&self) -> Box<Object> {
         Box::new(Object {
-            key: self.key(),
             uid: self.uid,
             resource_version: self.version,
             created: self.created,
-            terminating: false,
-            finalizers: Vec::new(),
-            held: Vec::new(),
             folder: self.folder.map(str::to_owned),
             annotations: self.annotations,
-            data: self
-                .data
-                .iter()
-                .map(|(key, bytes)| {
-                    let is_packed = key.ends_with(".gz") && bytes.first() != Some(&BROKEN);
-                    let bytes = if is_packed { gzip(bytes) } else { bytes.clone() };
-                    Datum { key: key.clone(), payload: Some(Payload(bytes)), encoded: false }
-                })
-                .collect(),
+            ..Object::new(
+                self.key(),
+                self.data
+                    .iter()
+                    .map(|(key, bytes)| {
+                        let is_packed = key.ends_with(".gz") && bytes.first() != Some(&BROKEN);
+                        let bytes = if is_packed { gzip(bytes) } else { bytes.clone() };
+                        Datum::text(key, bytes)
+                    })
+                    .collect(),
+            )
         })
     }
 

@@ -11,8 +11,7 @@ use crate::core::digest::Digester;
 use crate::core::files::plan::rank;
 use crate::core::files::store::SourceScope;
 use crate::core::files::store::tests::rules;
-use crate::core::object::annotations::Annotations;
-use crate::core::object::{Datum, Kind, Object, Payload, SourceEvent, SourceId};
+use crate::core::object::{Datum, Kind, Object, ObjectEvent, SourceEvent, SourceId};
 use crate::core::policy::Order;
 
 const SOURCE: SourceId = SourceId(0);
@@ -45,24 +44,19 @@ fn key(name: usize) -> ObjectKey {
 fn event(step: &Step, version: u64) -> SourceEvent {
     match step {
         Step::Apply { name, created, folder, keys } => {
-            let datum = |key: &&str| Datum { key: (*key).to_owned(), payload: Some(Payload(Vec::new())), encoded: false };
+            let datum = |key: &&str| Datum::text(*key, Vec::new());
             let object = Object {
-                key: key(*name),
                 uid: 1,
                 resource_version: version,
                 created: *created,
-                terminating: false,
-                finalizers: Vec::new(),
-                held: Vec::new(),
                 folder: Some((*folder).to_owned()),
-                annotations: Annotations::default(),
-                data: keys.iter().map(datum).collect(),
+                ..Object::new(key(*name), keys.iter().map(datum).collect())
             };
-            SourceEvent::Apply { source: SOURCE, generation: 0, object: Box::new(object) }
+            SourceEvent::of(SOURCE, 0, ObjectEvent::Apply(Box::new(object)))
         }
-        Step::Drop(name) => SourceEvent::Unread { source: SOURCE, generation: 0, key: key(*name), uid: 1, resource_version: version },
+        Step::Drop(name) => SourceEvent::of(SOURCE, 0, ObjectEvent::Unread { key: key(*name), uid: 1, resource_version: version }),
         Step::Delete(name) => {
-            SourceEvent::Delete { source: SOURCE, generation: 0, key: key(*name), uid: 0, overrides: false, finalizers: Vec::new() }
+            SourceEvent::of(SOURCE, 0, ObjectEvent::Delete { key: key(*name), uid: 0, overrides: false, finalizers: Vec::new() })
         }
         // Nothing was stamped with it: everything is gone.
         Step::List => SourceEvent::ListEnd { source: SOURCE, generation: 9 },

@@ -10,7 +10,7 @@ use crate::core::files::store::{Progress, Store};
 use crate::core::files::unpack::{UnpackError, gunzip};
 use crate::core::object::annotations::Said;
 use crate::core::object::remote::Arrival;
-use crate::core::object::{Object, ObjectKey, Payload, SourceEvent, SourceId};
+use crate::core::object::{Object, ObjectEvent, ObjectKey, Payload, SourceEvent, SourceId};
 use crate::core::path::{PathError, TargetPath};
 
 impl Store {
@@ -22,8 +22,22 @@ impl Store {
                     source.accepts_older = consistent;
                 }
             }
-            SourceEvent::Apply { source, generation, object } => self.apply(source, generation, *object, rules, folded),
-            SourceEvent::Fetched { source, generation, object } => {
+            SourceEvent::Object { source, generation, event } => self.fold_object(source, generation, event, rules, folded),
+            SourceEvent::ListEnd { source, generation } => self.list_end(source, generation, folded),
+            SourceEvent::Arrived { key, path, ticket, arrival } => self.arrived(&key, &path, ticket, arrival, rules, folded),
+            SourceEvent::Refused { source } => {
+                if let Some(source) = self.sources.get_mut(usize::from(source.0)).filter(|source| source.progress == Progress::Pending) {
+                    source.progress = Progress::Refused;
+                    folded.progressed = true;
+                }
+            }
+        }
+    }
+
+    fn fold_object(&mut self, source: SourceId, generation: u32, event: ObjectEvent, rules: &Rules, folded: &mut Folded) {
+        match event {
+            ObjectEvent::Apply(object) => self.apply(source, generation, *object, rules, folded),
+            ObjectEvent::Fetched(object) => {
                 let live = self
                     .object(&object.key)
                     .filter(|live| (live.uid() == 0 || live.uid() == object.uid) && live.resource_version <= object.resource_version);
@@ -32,20 +46,18 @@ impl Store {
                     self.apply(source, generation, *object, rules, folded);
                 }
             }
-            SourceEvent::Unread { source, generation, key, uid, resource_version } => {
-                self.unread(source, generation, &key, (uid, resource_version), folded)
-            }
-            SourceEvent::Keep { generation, key, .. } => {
+            ObjectEvent::Unread { key, uid, resource_version } => self.unread(source, generation, &key, (uid, resource_version), folded),
+            ObjectEvent::Keep(key) => {
                 if let Some(live) = self.objects.get_mut(&key).and_then(|entry| entry.live.as_mut()) {
                     live.generation = live.generation.max(generation);
                 }
             }
-            SourceEvent::Unanswered { key, .. } => {
+            ObjectEvent::Unanswered(key) => {
                 if self.object(&key).is_some() {
                     folded.unanswered.push(self.intern(&key));
                 }
             }
-            SourceEvent::Delete { key, uid, overrides, finalizers, .. } => {
+            ObjectEvent::Delete { key, uid, overrides, finalizers } => {
                 let current = self.object(&key).map_or(uid, Live::uid);
                 if uid == 0 || current == 0 || uid == current || overrides {
                     let key = self.intern(&key);
@@ -55,14 +67,8 @@ impl Store {
                     folded.stale += 1;
                 }
             }
-            SourceEvent::ListEnd { source, generation } => self.list_end(source, generation, folded),
-            SourceEvent::Arrived { key, path, ticket, arrival } => self.arrived(&key, &path, ticket, arrival, rules, folded),
-            SourceEvent::Refused { source } => {
-                if let Some(source) = self.sources.get_mut(usize::from(source.0)).filter(|source| source.progress == Progress::Pending) {
-                    source.progress = Progress::Refused;
-                    folded.progressed = true;
-                }
-            }
+            // None is projected.
+            ObjectEvent::Pod(_) => {}
         }
     }
 

@@ -5,8 +5,7 @@ use crate::core::digest::Digester;
 use crate::core::files::folded::Folded;
 use crate::core::files::store::SourceScope;
 use crate::core::files::store::tests::rules;
-use crate::core::object::annotations::Annotations;
-use crate::core::object::{Datum, Kind, Object, Payload, SourceEvent, SourceId};
+use crate::core::object::{Datum, Kind, Object, ObjectEvent, SourceEvent, SourceId};
 use crate::core::path::{Roots, TargetPath};
 use crate::core::policy::Order;
 
@@ -27,18 +26,12 @@ fn path(key: &ObjectKey) -> TargetPath {
 /// The object comes, and gets its file.
 fn comes(store: &mut Store, key: &ObjectKey) {
     let object = Object {
-        key: key.clone(),
         uid: 1,
         resource_version: 1,
-        created: 0,
-        terminating: false,
-        finalizers: Vec::new(),
-        held: Vec::new(),
         folder: Some(key.namespace.to_string()),
-        annotations: Annotations::default(),
-        data: vec![Datum { key: key.name.to_string(), payload: Some(Payload(b"1".to_vec())), encoded: false }],
+        ..Object::new(key.clone(), vec![Datum::text(key.name.to_string(), "1")])
     };
-    fold(store, SourceEvent::Apply { source: SOURCE, generation: 1, object: Box::new(object) });
+    fold(store, SourceEvent::of(SOURCE, 1, ObjectEvent::Apply(Box::new(object))));
     store.own(&path(key), key);
 }
 
@@ -51,7 +44,7 @@ fn goes(store: &mut Store, key: &ObjectKey) {
 
 fn gone(key: &ObjectKey) -> SourceEvent {
     let key = key.clone();
-    SourceEvent::Delete { source: SOURCE, generation: 1, key, uid: 1, overrides: false, finalizers: Vec::new() }
+    SourceEvent::of(SOURCE, 1, ObjectEvent::Delete { key, uid: 1, overrides: false, finalizers: Vec::new() })
 }
 
 fn fold(store: &mut Store, event: SourceEvent) {
@@ -106,7 +99,7 @@ fn s15_who_is_told_of_objects_that_it_does_not_know_keeps_nothing_of_them() {
     let mut store = store();
     for number in 0..100 {
         fold(&mut store, gone(&key(&format!("unknown-{number}"), "a")));
-        fold(&mut store, SourceEvent::Unanswered { source: SOURCE, generation: 1, key: key(&format!("unknown-{number}"), "b") });
+        fold(&mut store, SourceEvent::of(SOURCE, 1, ObjectEvent::Unanswered(key(&format!("unknown-{number}"), "b"))));
     }
     assert_eq!(books(&store).map(|(there, _)| there), [0; 4]);
 }

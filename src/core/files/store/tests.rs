@@ -3,8 +3,7 @@
 use super::*;
 use crate::core::files::folded::Folded;
 use crate::core::files::project::{FileNames, Rules, Urls};
-use crate::core::object::annotations::Annotations;
-use crate::core::object::{Datum, Object, Payload, SourceEvent};
+use crate::core::object::{Datum, Object, ObjectEvent, SourceEvent};
 use crate::core::path::Roots;
 
 const SOURCE: SourceId = SourceId(0);
@@ -14,26 +13,15 @@ fn key() -> ObjectKey {
 }
 
 fn object(uid: u128, resource_version: u64) -> Box<Object> {
-    Box::new(Object {
-        key: key(),
-        uid,
-        resource_version,
-        created: 0,
-        terminating: false,
-        finalizers: Vec::new(),
-        held: Vec::new(),
-        folder: None,
-        annotations: Annotations::default(),
-        data: vec![Datum { key: "file".into(), payload: Some(Payload(resource_version.to_string().into_bytes())), encoded: false }],
-    })
+    Box::new(Object { uid, resource_version, ..Object::new(key(), vec![Datum::text("file", resource_version.to_string().into_bytes())]) })
 }
 
 fn apply(uid: u128, resource_version: u64) -> SourceEvent {
-    SourceEvent::Apply { source: SOURCE, generation: 1, object: object(uid, resource_version) }
+    SourceEvent::of(SOURCE, 1, ObjectEvent::Apply(object(uid, resource_version)))
 }
 
 fn fetched(uid: u128, resource_version: u64) -> SourceEvent {
-    SourceEvent::Fetched { source: SOURCE, generation: 1, object: object(uid, resource_version) }
+    SourceEvent::of(SOURCE, 1, ObjectEvent::Fetched(object(uid, resource_version)))
 }
 
 fn dropped(uid: u128, resource_version: u64) -> SourceEvent {
@@ -92,7 +80,7 @@ fn only_the_source_of_a_named_object_tells_whether_it_is_there() {
 fn files_outlive_a_kept_object_and_no_living_one() {
     let mut store = named(&[key()]);
     assert!(store.outlives(&key()) && !store.outlives(&ObjectKey::new(Kind::ConfigMap, "n", "b")));
-    store.fold(SourceEvent::Apply { source: SourceId(1), generation: 1, object: object(1, 1) }, &rules(), &mut Folded::default());
+    store.fold(SourceEvent::of(SourceId(1), 1, ObjectEvent::Apply(object(1, 1))), &rules(), &mut Folded::default());
     assert!(store.keeps(&key()) && !store.outlives(&key()));
 }
 
@@ -129,7 +117,7 @@ fn a_body_that_was_dropped_and_is_known_is_not_asked_for() {
 
 #[test]
 fn a_deletion_counts_for_its_own_object_only() {
-    let delete = |uid| SourceEvent::Delete { source: SOURCE, generation: 1, key: key(), uid, overrides: false, finalizers: Vec::new() };
+    let delete = |uid| SourceEvent::of(SOURCE, 1, ObjectEvent::Delete { key: key(), uid, overrides: false, finalizers: Vec::new() });
     check(vec![apply(1, 5), delete(1)], None, 0);
     check(vec![apply(2, 5), delete(1)], Some((2, 5, false)), 0);
     check(vec![dropped(2, 5), delete(1)], Some((2, 5, true)), 1);

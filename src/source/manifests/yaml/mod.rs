@@ -34,7 +34,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use crate::core::names::{is_dns_label, is_dns_subdomain};
 use crate::core::object::annotations::{self, Annotations};
 use crate::core::object::selector::Selector;
-use crate::core::object::{Datum, Kind, Namespaces, Object, ObjectKey, Payload};
+use crate::core::object::{Datum, Kind, Namespaces, Object, ObjectKey};
 use crate::core::path::check_key;
 use crate::yaml::{self, Node};
 
@@ -269,9 +269,7 @@ fn object(kind: Kind, mut fields: Fields, place: &Place, rules: &ManifestRules) 
         // None is projected, so that no manifest is read as one.
         Kind::Pod => Data::new(),
     };
-    let (finalizers, held) = (Vec::new(), Vec::new());
-    let object = Object { key, uid: 0, resource_version: 0, created: 0, terminating: false, finalizers, held, folder, annotations, data };
-    Ok(Labelled { object, labels })
+    Ok(Labelled { object: Object { folder, annotations, ..Object::new(key, data) }, labels })
 }
 
 type Data = Vec<Datum>;
@@ -313,7 +311,7 @@ fn values(fields: &mut Fields, field: &'static str, place: &Place, decode: Decod
             return Err(place.key(field, &key).expected(expected));
         }
         match decode(node) {
-            Ok(bytes) => values.push(Datum { key, payload: Some(Payload(bytes)), encoded: false }),
+            Ok(bytes) => values.push(Datum::text(key, bytes)),
             Err(expected) => return Err(place.key(field, &key).expected(expected)),
         }
     }

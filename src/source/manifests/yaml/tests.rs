@@ -338,18 +338,7 @@ fn data_keys_are_those_of_the_api_server() {
 fn selection_is_by_label_and_namespace() {
     let object = |namespace: &str, label: Option<&str>| {
         let key = ObjectKey::new(Kind::ConfigMap, namespace, "a");
-        let object = Object {
-            key,
-            uid: 0,
-            resource_version: 0,
-            created: 0,
-            terminating: false,
-            finalizers: Vec::new(),
-            held: Vec::new(),
-            folder: None,
-            annotations: Annotations::default(),
-            data: Vec::new(),
-        };
+        let object = Object::new(key, Vec::new());
         Labelled { object, labels: label.map(|value| ("rules".to_owned(), value.to_owned())).into_iter().collect() }
     };
     let rules =

@@ -1,6 +1,6 @@
 //! What happens to objects, and what the sources tell of it.
 
-use kube_projector::core::object::{Kind, ObjectKey, SourceEvent, SourceId};
+use kube_projector::core::object::{Kind, ObjectEvent, ObjectKey, SourceEvent, SourceId};
 
 use super::{SOURCES, World};
 use crate::engine::model::Thing;
@@ -38,7 +38,11 @@ impl World {
     pub fn end(&mut self, thing: &Thing, finalizers: Vec<String>) {
         self.objects.remove(&thing.key());
         let (source, generation) = self.source(thing.kind);
-        self.send(SourceEvent::Delete { source, generation, key: thing.key(), uid: thing.uid, overrides: false, finalizers });
+        self.send(SourceEvent::of(
+            source,
+            generation,
+            ObjectEvent::Delete { key: thing.key(), uid: thing.uid, overrides: false, finalizers },
+        ));
     }
 
     /// Tells of an object once more, or tells of it without its bytes.
@@ -52,12 +56,16 @@ impl World {
 
     pub(super) fn applied(&self, thing: &Thing) -> SourceEvent {
         let (source, generation) = self.source(thing.kind);
-        SourceEvent::Apply { source, generation, object: thing.object() }
+        SourceEvent::of(source, generation, ObjectEvent::Apply(thing.object()))
     }
 
     fn deleted(&self, thing: &Thing) -> SourceEvent {
         let (source, generation) = self.source(thing.kind);
-        SourceEvent::Delete { source, generation, key: thing.key(), uid: thing.uid, overrides: false, finalizers: Vec::new() }
+        SourceEvent::of(
+            source,
+            generation,
+            ObjectEvent::Delete { key: thing.key(), uid: thing.uid, overrides: false, finalizers: Vec::new() },
+        )
     }
 
     pub(super) fn send(&mut self, event: SourceEvent) {
@@ -75,12 +83,12 @@ impl World {
         let count = asked.len();
         for (key, (source, generation)) in asked {
             if self.refuses {
-                self.send(SourceEvent::Unanswered { source, generation, key });
+                self.send(SourceEvent::of(source, generation, ObjectEvent::Unanswered(key)));
                 continue;
             }
             if let Some(thing) = self.objects.get(&key).filter(|thing| thing.labels.contains(self.label)) {
                 let object = thing.object();
-                self.send(SourceEvent::Fetched { source, generation, object });
+                self.send(SourceEvent::of(source, generation, ObjectEvent::Fetched(object)));
             }
         }
         count
