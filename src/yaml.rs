@@ -1,30 +1,19 @@
-//! YAML and JSON as a tree. All YAML is read by this: the parser is compiled once for each type that it gives, and that is a lot of code.
+//! YAML and JSON as one tree. All YAML is read by this: the parser is compiled once for each type that it gives, and that is a lot of code.
 //!
 //! The library's own error texts quote the document, which may hold Secrets, so only their place is kept.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 use serde_saphyr::{Budget, Options};
-
-/// One node of a document.
-pub(crate) enum Node {
-    Null,
-    Bool(bool),
-    Number(Number),
-    Text(String),
-    Sequence(Vec<Node>),
-    Mapping(Vec<(String, Node)>),
-}
 
 /// A document that is not empty.
 pub(crate) struct Document {
     /// The line of the text at which it begins, from 1.
     pub(crate) line: u32,
     /// What it holds.
-    pub(crate) node: Result<Node, Flaw>,
+    pub(crate) node: Result<Value, Flaw>,
 }
 
 /// Where a document cannot be read, and what was expected there.
@@ -50,14 +39,14 @@ pub(crate) fn documents(text: &[u8]) -> Vec<Document> {
 }
 
 fn json(text: &[u8]) -> Option<Vec<Document>> {
-    let mut stream = serde_json::Deserializer::from_slice(text).into_iter::<Node>();
+    let mut stream = serde_json::Deserializer::from_slice(text).into_iter::<Tree>();
     let mut documents = Vec::new();
     loop {
         let rest = text.get(stream.byte_offset()..).unwrap_or_default();
         let line = number(lines(text) - lines(rest.trim_ascii_start()) + 1);
         match stream.next() {
             None => return Some(documents),
-            Some(Ok(node)) => documents.push(Document { line, node: Ok(node) }),
+            Some(Ok(Tree(node))) => documents.push(Document { line, node: Ok(node) }),
             Some(Err(_)) => return None,
         }
     }
@@ -113,9 +102,9 @@ fn yaml(before: usize, piece: &[u8]) -> Vec<Document> {
             });
         }
     };
-    let nodes: Result<Vec<Node>, _> = serde_saphyr::from_str_multiple_with_options(text, options());
+    let nodes: Result<Vec<Tree>, _> = serde_saphyr::from_str_multiple_with_options(text, options());
     match nodes {
-        Ok(nodes) => nodes.into_iter().map(|node| Document { line, node: Ok(node) }).collect(),
+        Ok(nodes) => nodes.into_iter().map(|Tree(node)| Document { line, node: Ok(node) }).collect(),
         Err(error) => {
             let place = error.location();
             let (in_piece, column) = place.map_or((1, 1), |place| (place.line(), place.column()));
@@ -152,89 +141,77 @@ fn options() -> Options {
     options
 }
 
-impl From<Node> for Value {
-    fn from(node: Node) -> Self {
-        match node {
-            Node::Null => Self::Null,
-            Node::Bool(value) => Self::Bool(value),
-            Node::Number(number) => Self::Number(number),
-            Node::Text(text) => Self::String(text),
-            Node::Sequence(nodes) => Self::Array(nodes.into_iter().map(Self::from).collect()),
-            Node::Mapping(fields) => Self::Object(fields.into_iter().map(|(key, node)| (key, node.into())).collect()),
-        }
-    }
-}
+/// A value in which no mapping names a key twice.
+struct Tree(Value);
 
-impl<'de> Deserialize<'de> for Node {
+impl<'de> Deserialize<'de> for Tree {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NodeVisitor)
+        deserializer.deserialize_any(TreeVisitor)
     }
 }
 
-struct NodeVisitor;
+struct TreeVisitor;
 
-impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node;
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Tree;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a node")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Node, E> {
-        Ok(Node::Null)
+    fn visit_unit<E: Error>(self) -> Result<Tree, E> {
+        Ok(Tree(Value::Null))
     }
 
-    fn visit_none<E: Error>(self) -> Result<Node, E> {
-        Ok(Node::Null)
+    fn visit_none<E: Error>(self) -> Result<Tree, E> {
+        Ok(Tree(Value::Null))
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
-        Node::deserialize(deserializer)
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tree, D::Error> {
+        Tree::deserialize(deserializer)
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Bool(value))
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Tree, E> {
+        Ok(Tree(value.into()))
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Number(value.into()))
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Tree, E> {
+        Ok(Tree(value.into()))
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Number(value.into()))
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Tree, E> {
+        Ok(Tree(value.into()))
     }
 
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Node, E> {
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Tree, E> {
         // Infinity and what is no number are a number to whoever expects something else.
-        Ok(Node::Number(Number::from_f64(value).unwrap_or_else(|| 0.into())))
+        Ok(Tree(Number::from_f64(value).unwrap_or_else(|| 0.into()).into()))
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Node, E> {
-        Ok(Node::Text(text.to_owned()))
+    fn visit_str<E: Error>(self, text: &str) -> Result<Tree, E> {
+        Ok(Tree(text.into()))
     }
 
-    fn visit_string<E: Error>(self, text: String) -> Result<Node, E> {
-        Ok(Node::Text(text))
+    fn visit_string<E: Error>(self, text: String) -> Result<Tree, E> {
+        Ok(Tree(text.into()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Node, A::Error> {
-        let mut nodes = Vec::new();
-        while let Some(node) = sequence.next_element()? {
-            nodes.push(node);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Tree, A::Error> {
+        let mut items = Vec::new();
+        while let Some(Tree(item)) = sequence.next_element()? {
+            items.push(item);
         }
-        Ok(Node::Sequence(nodes))
+        Ok(Tree(items.into()))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let mut fields: Vec<(String, Node)> = Vec::new();
-        while let Some(key) = map.next_key::<String>()? {
-            fields.push((key, map.next_value()?));
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
+        let mut fields = Map::new();
+        while let Some((key, Tree(value))) = map.next_entry()? {
+            if fields.insert(key, value).is_some() {
+                return Err(A::Error::custom("a key twice"));
+            }
         }
-        let mut seen = HashSet::with_capacity(fields.len());
-        match fields.iter().all(|(key, _)| seen.insert(key.as_str())) {
-            true => Ok(Node::Mapping(fields)),
-            false => Err(A::Error::custom("a key twice")),
-        }
+        Ok(Tree(fields.into()))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Errors tell a position, never what stands there.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -77,7 +78,7 @@ struct Slim<'a> {
     folder: Option<String>,
     annotations: Annotations,
     /// Labels, where there is a place for them: the server has selected most objects already.
-    labels: Option<Vec<(String, String)>>,
+    labels: Option<BTreeMap<String, String>>,
     ends_list: bool,
     data: Vec<Datum>,
     /// Of a pod.
@@ -138,8 +139,8 @@ impl Reader {
     ///
     /// # Errors
     /// [`DecodeError`]
-    pub(crate) fn labelled(&self, json: &[u8]) -> Result<(Object, Vec<(String, String)>), DecodeError> {
-        let mut slim = Slim { labels: Some(Vec::new()), ..Slim::default() };
+    pub(crate) fn labelled(&self, json: &[u8]) -> Result<(Object, BTreeMap<String, String>), DecodeError> {
+        let mut slim = Slim { labels: Some(BTreeMap::new()), ..Slim::default() };
         whole(json, |cursor| self.slim(cursor, true, &mut slim))?;
         let labels = slim.labels.take().unwrap_or_default();
         Ok((slim.into_object(self.kind)?, labels))
@@ -179,11 +180,7 @@ impl Reader {
                 }
                 Ok(())
             })?,
-            "labels" if slim.labels.is_some() => cursor.object(|cursor, key| {
-                let label = cursor.text()?.map(|value| (key.into_owned(), value.into_owned()));
-                slim.labels.iter_mut().for_each(|labels| labels.extend(label.clone()));
-                Ok(())
-            })?,
+            "labels" if slim.labels.is_some() => slim.labels = Some(cursor.parsed::<Option<_>>()?.unwrap_or_default()),
             _ => drop(cursor.skip()?),
         }
         Ok(())
@@ -194,7 +191,7 @@ impl Reader {
 fn values(cursor: &mut Cursor<'_>, encoded: bool, into: &mut Vec<Datum>) -> Result<(), Unreadable> {
     cursor.object(|cursor, key| {
         let value = cursor.string()?;
-        let payload = if encoded { decoded(value.as_bytes()) } else { Some(Payload(value.into_owned().into_bytes())) };
+        let payload = if encoded { decoded(value.as_bytes()) } else { Some(Payload::from(value.into_owned().into_bytes())) };
         // Most objects have one key.
         into.reserve_exact(usize::from(into.is_empty()));
         into.push(Datum { key: key.into_owned(), payload, encoded });
@@ -249,34 +246,18 @@ fn whole<'a>(json: &'a [u8], read: impl FnOnce(&mut Cursor<'a>) -> Result<(), Un
     read(&mut cursor).and_then(|()| cursor.end()).map_err(|error| place(error.at))
 }
 
-/// What a list says of itself: everything but its items.
-#[derive(Deserialize)]
-pub(crate) struct Envelope {
-    metadata: ListMeta,
-}
-
-impl Envelope {
-    /// Reads the envelope of a list.
-    ///
-    /// # Errors
-    /// [`DecodeError`]
-    pub(crate) fn read(json: &[u8]) -> Result<Self, DecodeError> {
-        serde_json::from_slice(json).map_err(position)
+/// What a list says of itself besides its items: its resourceVersion, and the token of the next page.
+///
+/// # Errors
+/// [`DecodeError`]
+pub(crate) fn envelope(json: &[u8]) -> Result<(u64, Option<String>), DecodeError> {
+    #[derive(Deserialize)]
+    struct List {
+        metadata: ListMeta,
     }
-
-    /// resourceVersion of the list.
-    pub(crate) fn revision(&self) -> u64 {
-        self.metadata.resource_version.as_deref().map(revision).unwrap_or_default()
-    }
-
-    /// The token of the next page.
-    pub(crate) fn token(self) -> Option<String> {
-        self.metadata.continue_.filter(|token| !token.is_empty())
-    }
-}
-
-fn position(error: serde_json::Error) -> DecodeError {
-    DecodeError::Json { line: error.line(), column: error.column() }
+    let position = |error: serde_json::Error| DecodeError::Json { line: error.line(), column: error.column() };
+    let List { metadata } = serde_json::from_slice(json).map_err(position)?;
+    Ok((metadata.resource_version.as_deref().map(revision).unwrap_or_default(), metadata.continue_.filter(|token| !token.is_empty())))
 }
 
 fn revision(text: &str) -> u64 {
@@ -284,7 +265,7 @@ fn revision(text: &str) -> u64 {
 }
 
 fn decoded(value: &[u8]) -> Option<Payload> {
-    STANDARD.decode(value).ok().map(Payload)
+    STANDARD.decode(value).ok().map(Payload::from)
 }
 
 /// Seconds since 1970 of an RFC 3339 time.
@@ -305,7 +286,7 @@ mod tests {
     }
 
     fn values(object: &Object) -> Vec<(&str, Option<&[u8]>)> {
-        object.data.iter().map(|datum| (datum.key.as_str(), datum.payload.as_ref().map(|value| &*value.0))).collect()
+        object.data.iter().map(|datum| (datum.key.as_str(), datum.payload.as_ref().map(Payload::bytes))).collect()
     }
 
     #[test]
@@ -340,7 +321,7 @@ mod tests {
         let json = br#"{"metadata":{"name":"a","namespace":"n","labels":{"l":"v"}},"data":{"good":"/w==","bad":"%%"}}"#;
         let (object, labels) = reader(Kind::Secret).labelled(json).unwrap();
         assert!(values(&object) == [("good", Some(&b"\xff"[..])), ("bad", None)]);
-        assert_eq!(labels, [("l".to_owned(), "v".to_owned())]);
+        assert_eq!(labels, [("l".to_owned(), "v".to_owned())].into());
         let bare = reader(Kind::Secret).object(br#"{"metadata":{"name":"a","namespace":"n"},"data":null}"#).unwrap();
         assert!(values(&bare).is_empty());
     }

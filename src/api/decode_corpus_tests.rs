@@ -174,7 +174,7 @@ fn all_of(object: &Object) -> String {
     let mut text = format!("{key} {uid:x} {resource_version} {created} {terminating} {finalizers:?} {folder:?} {held:?}");
     write!(text, " {:?} {:?} {:?}", annotations.file_mode, annotations.skip, annotations.keep).unwrap();
     for Datum { key, payload, encoded } in data {
-        let value = payload.as_ref().map(|payload| format!("{}:{}", payload.0.len(), digest(&payload.0)));
+        let value = payload.as_ref().map(|payload| format!("{}:{}", payload.bytes().len(), digest(payload.bytes())));
         write!(text, " {key:?}={} {encoded}", value.unwrap_or_else(|| "bad".to_owned())).unwrap();
     }
     text

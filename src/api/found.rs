@@ -79,7 +79,7 @@ fn merged(files: &Path) -> Result<Kubeconfig, ApiError> {
     for part in parts(files) {
         let text = aside::handed(&part).map_err(|error| failed(KubeconfigError::ReadConfig(error, part.clone())))?;
         for document in yaml::documents(&text) {
-            let read = document.node.ok().and_then(|node| serde_json::from_value(node.into()).ok());
+            let read = document.node.ok().and_then(|node| serde_json::from_value(node).ok());
             let mut read: Kubeconfig = read.ok_or_else(|| ApiError::Syntax { file: files.to_owned() })?;
             // What was handed to us by a descriptor lies nowhere.
             if let Some(folder) = part.parent().filter(|_| !aside::is_descriptor(&part)) {

@@ -1,5 +1,6 @@
 //! What the application is told of besides its files: watches of pods and Secrets.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ struct Follower {
     watched: Watched,
     mailbox: Mailbox,
     /// Where each source is asked for its list.
-    relist: Vec<mpsc::Sender<Request>>,
+    relist: BTreeMap<SourceId, mpsc::Sender<Request>>,
     pods_delay: Duration,
     secrets_delay: Duration,
     occasions: Occasions,
@@ -49,20 +50,25 @@ struct Follower {
 pub(crate) fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &Health, tasks: &mut Tasks) {
     let Some(exec) = &config.exec else { return };
     let (pods, secrets) = (&config.triggers.pods, &config.triggers.secrets);
-    let scope =
-        |kind, which| Scope { id: SourceId(0), kind, namespace: Some(exec.namespace.clone()), which, folder_annotation: String::new() };
+    let scope = |id, kind, which| Scope {
+        id: SourceId(id),
+        kind,
+        namespace: Some(exec.namespace.clone()),
+        which,
+        folder_annotation: String::new(),
+    };
     let pods_scope =
-        pods.as_ref().map(|pods| scope(Kind::Pod, ScopeObjects::Labelled { selector: pods.selector.clone(), except: Arc::default() }));
+        pods.as_ref().map(|pods| scope(0, Kind::Pod, ScopeObjects::Labelled { selector: pods.selector.clone(), except: Arc::default() }));
     let of_type = |secrets: &SecretTrigger| ScopeObjects::OfType { of_type: secrets.of_type.clone(), selector: secrets.selector.clone() };
-    let secrets_scope = secrets.as_ref().map(|secrets| scope(Kind::Secret, of_type(secrets)));
+    let secrets_scope = secrets.as_ref().map(|secrets| scope(1, Kind::Secret, of_type(secrets)));
     let mailbox = Mailbox::default();
-    let mut relist = Vec::new();
-    for (id, scope) in (0..).zip([pods_scope, secrets_scope].into_iter().flatten()) {
+    let mut relist = BTreeMap::new();
+    for scope in [pods_scope, secrets_scope].into_iter().flatten() {
         let contact = health.watch(WatchName { kind: Some(scope.kind), namespace: scope.namespace.clone() });
         let (sender, requests) = mpsc::channel(1);
-        relist.push(sender);
+        relist.insert(scope.id, sender);
         let channels = Channels { mailbox: mailbox.clone(), requests, contact };
-        let source = ClusterSource::new(api.clone(), Scope { id: SourceId(id), ..scope }, sources::watch_options(config), channels);
+        let source = ClusterSource::new(api.clone(), scope, sources::watch_options(config), channels);
         tasks.spawn("that follows what the application is told of", async {
             // A watch never ends by itself.
             let _ = source.run().await;
@@ -75,7 +81,7 @@ pub(crate) fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &
         return;
     }
     let follower = Follower {
-        watched: Watched::new((0..).map(SourceId).take(relist.len()).collect(), (random(), random())),
+        watched: Watched::new(relist.keys().copied().collect(), (random(), random())),
         mailbox,
         relist,
         pods_delay: pods.as_ref().map(|pods| pods.delay).unwrap_or_default(),
@@ -131,7 +137,7 @@ impl Follower {
                 News::Untold(cause, keys) => self.happened(cause, &keys),
                 News::Lost(source) => {
                     // What does not fit is asked for already.
-                    let _ = self.relist.get(usize::from(source.0)).map(|sender| sender.try_send(Request::Relist(source)));
+                    let _ = self.relist.get(&source).map(|sender| sender.try_send(Request::Relist(source)));
                 }
             }
         }

@@ -32,7 +32,7 @@ pub struct Settle {
 }
 
 /// A moment at which it is judged what counts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Default, Debug)]
 pub struct Moment {
     /// Now.
     pub(crate) now: Duration,

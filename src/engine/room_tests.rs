@@ -65,7 +65,8 @@ fn key(number: u64) -> ObjectKey {
 /// An object with a file of its own, one for which it contends with the others of its namespace, and a key that is no file; of some the
 /// bytes were dropped.
 fn comes(number: u64) -> SourceEvent {
-    let datum = |key: String, bytes: Option<String>| Datum { key, payload: bytes.map(|bytes| Payload(bytes.into_bytes())), encoded: false };
+    let datum =
+        |key: String, bytes: Option<String>| Datum { key, payload: bytes.map(|bytes| Payload::from(bytes.into_bytes())), encoded: false };
     let object = Object {
         uid: u128::from(number) + 1,
         resource_version: 1,

@@ -131,9 +131,7 @@ fn selected(scope: &Scope, json: &RawValue) -> Option<Object> {
     let (object, labels) = scope.reader().labelled(json.get().as_bytes()).ok()?;
     let taken = match &scope.which {
         ScopeObjects::Named(_) => true,
-        ScopeObjects::Labelled { selector, .. } | ScopeObjects::OfType { selector, .. } => {
-            selector.matches(|key| labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str()))
-        }
+        ScopeObjects::Labelled { selector, .. } | ScopeObjects::OfType { selector, .. } => selector.selects(&labels),
     };
     taken.then_some(object)
 }

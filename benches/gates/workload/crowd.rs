@@ -22,7 +22,7 @@ fn object(name: String, (created, revision): (i64, u64), folder: Option<&str>, (
         held: Vec::new(),
         folder: folder.map(str::to_owned),
         annotations: Annotations::default(),
-        data: vec![Datum { key, payload: bytes.map(|bytes| Payload(bytes.to_vec())), encoded: false }],
+        data: vec![Datum { key, payload: bytes.map(|bytes| Payload::from(bytes.to_vec())), encoded: false }],
     };
     SourceEvent::of(SOURCE, 1, ObjectEvent::Apply(Box::new(object)))
 }

@@ -36,7 +36,7 @@ fn comes(number: u64) -> SourceEvent {
         annotations: Annotations::default(),
         // Some of it cannot be decoded.
         data: vec![
-            Datum { key: format!("storm-{number}"), payload: Some(Payload(b"1".to_vec())), encoded: false },
+            Datum { key: format!("storm-{number}"), payload: Some(Payload::from(b"1".to_vec())), encoded: false },
             Datum { key: "broken".into(), payload: None, encoded: true },
         ],
     };

@@ -18,7 +18,7 @@ pub(crate) fn parse(text: &str) -> Result<LogPlan, String> {
     let mut documents = yaml::documents(text.as_bytes()).into_iter();
     let document = match documents.next().map(|document| document.node) {
         None => Value::Null,
-        Some(Ok(node)) => node.into(),
+        Some(Ok(node)) => node,
         Some(Err(flaw)) => return Err(format!("line {}: {EXPECTED}: {}", flaw.line, flaw.expected)),
     };
     if !matches!(document, Value::Object(_) | Value::Null) || documents.next().is_some() {

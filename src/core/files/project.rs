@@ -110,10 +110,10 @@ impl FileProjection {
     /// [`UnpackError`], where it was not found to be whole before.
     pub(crate) fn content(&self, length: usize) -> Result<Cow<'_, [u8]>, UnpackError> {
         if self.packed.is_none() {
-            return Ok(Cow::Borrowed(&self.bytes.0));
+            return Ok(Cow::Borrowed(self.bytes.bytes()));
         }
         let mut content = Vec::with_capacity(length);
-        gunzip(&self.bytes.0, length, &mut |piece| content.extend_from_slice(piece))?;
+        gunzip(self.bytes.bytes(), length, &mut |piece| content.extend_from_slice(piece))?;
         Ok(Cow::Owned(content))
     }
 }
@@ -290,12 +290,12 @@ mod tests {
     }
 
     fn datum(key: &str, value: Option<&[u8]>) -> Datum {
-        Datum { key: key.to_owned(), payload: value.map(|value| Payload(value.to_vec())), encoded: false }
+        Datum { key: key.to_owned(), payload: value.map(|value| Payload::from(value.to_vec())), encoded: false }
     }
 
     fn check(object: Object, unique: bool, files: &[(&str, &[u8])], rejected: &[(Option<&str>, PathError)]) {
         let projection = super::files(object, &rules(unique));
-        let got: Vec<(&str, &[u8])> = projection.files.iter().map(|(path, file)| (path.as_str(), &*file.bytes.0)).collect();
+        let got: Vec<(&str, &[u8])> = projection.files.iter().map(|(path, file)| (path.as_str(), file.bytes.bytes())).collect();
         assert!(got == files, "paths {:?}", projection.files.iter().map(|(p, _)| p).collect::<Vec<_>>());
         let got: Vec<_> = projection.rejections.iter().map(|r| (r.key.as_deref(), r.why.clone())).collect();
         assert_eq!(got, rejected);

@@ -50,7 +50,7 @@ impl Remotes {
         let known = known.unwrap_or_default();
         let (mut claims, mut files) = (Vec::with_capacity(wanted.len()), Vec::with_capacity(wanted.len()));
         for RemoteProjection { path, url, encoded, .. } in wanted {
-            let digest = digester.digest(&url.0);
+            let digest = digester.digest(url.bytes());
             let before = known.iter().find(|claim| claim.path == path && claim.url == digest);
             let (ticket, state) = before.map_or_else(|| (self.next_ticket(), RemoteState::Pending), |claim| (claim.ticket, claim.state));
             files.push(Remote { path: path.clone(), url, ticket });

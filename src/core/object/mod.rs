@@ -107,7 +107,20 @@ impl fmt::Display for ObjectKey {
 
 /// The bytes of one data key. Deliberately without `Debug`, `Display` and `Serialize`.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Payload(pub Vec<u8>);
+pub struct Payload(Vec<u8>);
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Payload {
+    /// The bytes, for whoever writes, sends or digests them.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// One data key.
 #[derive(Clone)]
@@ -148,7 +161,7 @@ pub struct Object {
 impl Datum {
     /// A value that the API carries as text.
     pub fn text(key: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
-        Self { key: key.into(), payload: Some(Payload(value.into())), encoded: false }
+        Self { key: key.into(), payload: Some(Payload::from(value.into())), encoded: false }
     }
 }
 

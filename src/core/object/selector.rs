@@ -2,6 +2,7 @@
 //!
 //! The API server selects; we select again where no server does it for us: objects read by name, manifests, objects that lost a label.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A label selector: every requirement must hold. Without requirements it selects everything.
@@ -61,6 +62,11 @@ impl Selector {
             (Test::In(values), value) => value.is_some_and(|value| values.iter().any(|wanted| wanted == value)),
             (Test::NotIn(values), value) => value.is_none_or(|value| values.iter().all(|unwanted| unwanted != value)),
         })
+    }
+
+    /// Whether an object with these labels is selected.
+    pub(crate) fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.matches(|key| labels.get(key).map(String::as_str))
     }
 
     /// The keys of the labels that decide.

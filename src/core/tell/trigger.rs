@@ -219,7 +219,7 @@ impl Watched {
         let mut parts = Vec::new();
         for Datum { key, payload, .. } in data {
             parts.extend(number(key.as_bytes()));
-            parts.extend(payload.as_ref().map_or([0; 16], |payload| number(&payload.0)));
+            parts.extend(payload.as_ref().map_or([0; 16], |payload| number(payload.bytes())));
         }
         self.digester.digest(&parts).number()
     }

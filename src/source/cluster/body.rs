@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::api::ResponseBody;
-use crate::api::decode::{Envelope, Event};
+use crate::api::decode::{Event, envelope};
 use crate::api::failure::Failure;
 use crate::api::lines::Lines;
 use crate::api::pages::Splitter;
@@ -133,10 +133,9 @@ impl ClusterSource {
             }
         }
         self.contact.contacted();
-        match Envelope::read(splitter.envelope()) {
+        match envelope(splitter.envelope()) {
             Err(error) => self.garbage(&error.to_string()),
-            Ok(envelope) => {
-                let (revision, token) = (envelope.revision(), envelope.token());
+            Ok((revision, token)) => {
                 let next = self.input(Input::PageEnd { revision, token, objects, bytes });
                 if next.tell == Tell::ListEnd {
                     // Every object came with its bytes.

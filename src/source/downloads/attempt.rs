@@ -47,7 +47,7 @@ impl Attempt {
         let (body, turn) = (std::mem::take(&mut answer.body), answer.turn.take());
         let bytes = body.len();
         self.mailbox.has_room(bytes).await;
-        self.push(name, asked.ticket, Arrival::Body(Payload(body)));
+        self.push(name, asked.ticket, Arrival::Body(Payload::from(body)));
         if turn.is_some() {
             // The next large body comes when the engine has this one.
             self.mailbox.has_room(bytes).await;

@@ -92,7 +92,7 @@ impl File {
 }
 
 fn text(url: &Payload) -> Option<&str> {
-    std::str::from_utf8(&url.0).ok().map(str::trim)
+    std::str::from_utf8(url.bytes()).ok().map(str::trim)
 }
 
 impl Book {

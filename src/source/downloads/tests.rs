@@ -77,7 +77,8 @@ fn path(name: &str) -> TargetPath {
 impl Bench {
     /// Orders these files of one object: name, URL and ticket.
     async fn want(&self, files: &[(&str, &str, u64)]) {
-        let file = |&(name, url, ticket): &(&str, &str, u64)| Remote { path: path(name), url: Payload(url.into()), ticket };
+        let file =
+            |&(name, url, ticket): &(&str, &str, u64)| Remote { path: path(name), url: Payload::from(url.as_bytes().to_vec()), ticket };
         let key = Arc::new(ObjectKey::new(Kind::ConfigMap, "ns", "object"));
         let order = Order::Files(RemoteFiles { key, files: files.iter().map(file).collect() });
         assert!(self.orders.send(order).is_ok());
@@ -109,8 +110,8 @@ impl Bench {
 fn told(event: SourceEvent) -> (String, u64, String) {
     let SourceEvent::Arrived { path, ticket, arrival, .. } = event else { panic!("only arrivals") };
     let what = match arrival {
-        Arrival::Body(Payload(body)) if body.len() > 100 => format!("{} bytes", body.len()),
-        Arrival::Body(Payload(body)) => String::from_utf8(body).unwrap(),
+        Arrival::Body(body) if body.bytes().len() > 100 => format!("{} bytes", body.bytes().len()),
+        Arrival::Body(body) => String::from_utf8(body.bytes().to_vec()).unwrap(),
         Arrival::Unchanged => "(unchanged)".to_owned(),
         Arrival::Failed => "(failed)".to_owned(),
     };
@@ -343,7 +344,7 @@ async fn a_large_body_keeps_its_turn_until_the_engine_has_it() {
         listener,
     };
     let mut book = Book::default();
-    let files = vec![Remote { path: path("a"), url: Payload(stub.url("/large").into()), ticket: 1 }];
+    let files = vec![Remote { path: path("a"), url: Payload::from(stub.url("/large").into_bytes()), ticket: 1 }];
     book.want(RemoteFiles { key: Arc::new(ObjectKey::new(Kind::ConfigMap, "ns", "object")), files }, false, Instant::now());
     let (name, _, asked) = book.due(Instant::now()).unwrap();
     let mut first = std::pin::pin!(attempt.run(&name, &asked));

@@ -10,42 +10,16 @@ use tracing::warn;
 use crate::core::object::ObjectKey;
 use crate::core::settle::Moment;
 use crate::source::manifests::Tally;
+use crate::source::manifests::content::Content;
 use crate::source::manifests::scan::{Failure, Identity};
-
-/// Whether a file's trouble is news.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
-    /// The user has not been told.
-    Changed,
-    /// As at the last look.
-    Same,
-}
-
-impl Verdict {
-    fn of(is_news: bool) -> Self {
-        if is_news { Self::Changed } else { Self::Same }
-    }
-}
-
-/// What was read from a file.
-pub(super) struct Content {
-    pub(super) identity: Identity,
-    /// The objects of its documents that are good, each with its data keys.
-    pub(super) objects: Vec<(ObjectKey, Vec<Box<str>>)>,
-    /// What is wrong with the others.
-    pub(super) trouble: Option<String>,
-    /// What is passed over although it looks as if one of ours was meant.
-    pub(super) nearly: Option<String>,
-    /// Whether there are no documents at all.
-    pub(super) is_empty: bool,
-}
+use crate::source::manifests::yaml::Labelled;
 
 /// What a file that was read gives.
 pub(super) struct Read {
-    /// Whether what is wrong with it, or that nothing is any more, is news.
-    pub(super) verdict: Verdict,
-    /// Whether what is passed over is news.
-    pub(super) passes_over: Verdict,
+    /// Whether what is wrong with it, or that nothing is any more, is news to the user.
+    pub(super) is_news: bool,
+    /// Whether what is passed over is.
+    pub(super) passes_over_news: bool,
     /// For each of its objects whether this file gives it.
     pub(super) won: Vec<bool>,
     /// Objects that it goes on giving as they were.
@@ -103,43 +77,43 @@ struct Given {
     missing: Option<Duration>,
 }
 
+/// Object, file that counts, file that does not.
+type Conflict = (ObjectKey, Arc<Path>, Arc<Path>);
+
+/// What a look found.
+#[derive(Default)]
+struct Look {
+    files: BTreeMap<Arc<Path>, Known>,
+    given: HashMap<ObjectKey, Given>,
+    /// Files that are perhaps being written, since when.
+    deferred: HashMap<Arc<Path>, Duration>,
+    told: HashSet<Conflict>,
+    /// Folders that cannot be listed, with the reason.
+    unreadable: HashMap<PathBuf, String>,
+}
+
 /// All files of the last look, and during a look those of this one.
 #[derive(Default)]
 pub(super) struct Book {
     generation: u32,
-    moment: Option<Moment>,
+    moment: Moment,
     /// When the first look was.
     first: Option<Duration>,
     /// Whether a list was ever complete.
     listed: bool,
-    /// Files of the last look that this one has not met yet.
-    before: BTreeMap<Arc<Path>, Known>,
-    /// Files of this look.
-    files: BTreeMap<Arc<Path>, Known>,
-    given_before: HashMap<ObjectKey, Given>,
-    given: HashMap<ObjectKey, Given>,
-    /// Files that are perhaps being written, since when.
-    deferred_before: HashMap<Arc<Path>, Duration>,
-    deferred: HashMap<Arc<Path>, Duration>,
-    /// Object, file that counts, file that does not.
-    told_before: HashSet<(ObjectKey, Arc<Path>, Arc<Path>)>,
-    told: HashSet<(ObjectKey, Arc<Path>, Arc<Path>)>,
-    /// Folders that cannot be listed, with the reason.
-    unreadable_before: HashMap<PathBuf, String>,
-    unreadable: HashMap<PathBuf, String>,
+    /// What of the last look this one has not met yet.
+    before: Look,
+    /// This look.
+    now: Look,
 }
 
 impl Book {
     /// Begins a look at this moment; its generation.
     pub(super) fn begin(&mut self, moment: Moment) -> u32 {
         self.generation = self.generation.wrapping_add(1);
-        self.moment = Some(moment);
+        self.moment = moment;
         self.first.get_or_insert(moment.now);
-        self.before = std::mem::take(&mut self.files);
-        self.given_before = std::mem::take(&mut self.given);
-        self.deferred_before = std::mem::take(&mut self.deferred);
-        self.told_before = std::mem::take(&mut self.told);
-        self.unreadable_before = std::mem::take(&mut self.unreadable);
+        self.before = std::mem::take(&mut self.now);
         self.generation
     }
 
@@ -149,51 +123,51 @@ impl Book {
 
     /// The file that gives this object, by the last look.
     pub(super) fn owner(&self, key: &ObjectKey) -> Option<Arc<Path>> {
-        self.given.get(key).map(|given| Arc::clone(&given.path))
+        self.now.given.get(key).map(|given| Arc::clone(&given.path))
     }
 
     /// The data keys that this object had and keeps for now.
     pub(super) fn held(&self, key: &ObjectKey) -> Vec<String> {
-        let held = self.given.get(key).map(|given| given.held.as_slice()).unwrap_or_default();
+        let held = self.now.given.get(key).map(|given| given.held.as_slice()).unwrap_or_default();
         held.iter().map(|(name, _)| name.to_string()).collect()
     }
 
     /// How many objects the files give.
     pub(super) fn objects(&self) -> usize {
-        self.given.len()
+        self.now.given.len()
     }
 
     /// How many files there are, and of how many of them, and of folders, not all is taken.
     pub(super) fn tally(&self) -> Tally {
         let is_partial = |known: &&Known| known.trouble.is_some() || known.nearly.is_some();
-        Tally { manifests: self.files.len(), not_taken: self.unreadable.len() + self.files.values().filter(is_partial).count() }
+        Tally { manifests: self.now.files.len(), not_taken: self.now.unreadable.len() + self.now.files.values().filter(is_partial).count() }
     }
 
     /// How many files and folders are not taken.
     pub(super) fn broken(&self) -> usize {
-        self.unreadable.len() + self.files.values().filter(|known| known.trouble.is_some()).count()
+        self.now.unreadable.len() + self.now.files.values().filter(|known| known.trouble.is_some()).count()
     }
 
     /// Whether this content of the file was judged, at this look or the last.
     pub(super) fn knows(&self, path: &Arc<Path>, identity: Identity) -> bool {
-        let known = self.before.get(path).or_else(|| self.files.get(path));
+        let known = self.before.files.get(path).or_else(|| self.now.files.get(path));
         known.is_some_and(|known| known.identity == Some(identity))
     }
 
     /// Whether the file need not be read: same content, no object of it that another file gave last time, and none that loses a data
     /// key now.
     pub(super) fn is_current(&self, path: &Arc<Path>, identity: Identity) -> bool {
-        let Some(known) = self.before.get(path).filter(|known| known.identity == Some(identity)) else {
+        let Some(known) = self.before.files.get(path).filter(|known| known.identity == Some(identity)) else {
             return false;
         };
-        let is_due = |(_, since): &(Box<str>, Option<Duration>)| since.is_some_and(|since| self.counts(since));
+        let is_due = |(_, since): &(Box<str>, Option<Duration>)| since.is_some_and(|since| self.moment.counts(since));
         let ours = |given: &Given| given.path == *path && !given.held.iter().any(is_due);
-        known.keys.iter().all(|key| self.given.contains_key(key) || self.given_before.get(key).is_some_and(ours))
+        known.keys.iter().all(|key| self.now.given.contains_key(key) || self.before.given.get(key).is_some_and(ours))
     }
 
     /// Notes a file whose content is as before, or not known yet; the objects that it goes on giving.
     pub(super) fn unchanged(&mut self, path: &Arc<Path>) -> Vec<ObjectKey> {
-        match self.before.remove(path) {
+        match self.before.files.remove(path) {
             Some(known) => self.note(path, known),
             None => Vec::new(),
         }
@@ -202,9 +176,9 @@ impl Book {
     /// Whether a file that may still be written is left for a later look.
     pub(super) fn defers(&mut self, path: &Arc<Path>) -> bool {
         let since = self.deferred_since(path);
-        let waits = !self.counts(since);
+        let waits = !self.moment.counts(since);
         if waits {
-            self.deferred.insert(Arc::clone(path), since);
+            self.now.deferred.insert(Arc::clone(path), since);
         }
         waits
     }
@@ -217,32 +191,25 @@ impl Book {
 
     /// What was missing at this look is no evidence yet.
     pub(super) fn unsettle(&mut self) {
-        self.moment = self.moment.map(Moment::unsettled);
+        self.moment = self.moment.unsettled();
     }
 
     fn deferred_since(&self, path: &Arc<Path>) -> Duration {
-        self.deferred_before.get(path).copied().unwrap_or_else(|| self.now())
-    }
-
-    fn now(&self) -> Duration {
-        self.moment.map(|moment| moment.now).unwrap_or_default()
-    }
-
-    fn counts(&self, since: Duration) -> bool {
-        self.moment.is_some_and(|moment| moment.counts(since))
+        self.before.deferred.get(path).copied().unwrap_or(self.moment.now)
     }
 
     /// Notes a file that was read.
-    pub(super) fn read(&mut self, path: &Arc<Path>, content: Content) -> Read {
-        let Content { identity, objects, trouble, nearly, is_empty } = content;
-        let before = self.before.remove(path);
+    pub(super) fn read(&mut self, path: &Arc<Path>, content: &Content) -> Read {
+        let Content { identity, objects, refused: trouble, nearly, is_empty, .. } = content;
+        let before = self.before.files.remove(path);
         let former = before.as_ref().and_then(|known| known.trouble.clone());
         let told = before.as_ref().and_then(|known| known.nearly.as_ref());
-        let passes_over = Verdict::of(nearly.is_some() && told != nearly.as_ref());
-        let verdict = Verdict::of(former != trouble);
+        let passes_over_news = nearly.is_some() && told != nearly.as_ref();
+        let is_news = former != *trouble;
         let had: HashSet<ObjectKey> = before.iter().flat_map(|known| known.keys.iter().cloned()).collect();
         let (mut keys, mut won) = (Vec::with_capacity(objects.len()), Vec::with_capacity(objects.len()));
-        for (key, data) in objects {
+        for Labelled { object, .. } in objects {
+            let (key, data) = (object.key.clone(), object.data.iter().map(|datum| datum.key.as_str().into()).collect());
             won.push(!self.waits_for_another(&key, path, &had) && self.claim(&key, path, Some((data, trouble.is_none()))));
             keys.push(key);
         }
@@ -254,49 +221,51 @@ impl Book {
             kept.extend(missing.iter().filter(|key| self.claim(key, path, None)).cloned());
             keys.extend(missing);
         }
-        self.files.insert(Arc::clone(path), Known { identity: Some(identity), keys, trouble, good, nearly, is_empty });
-        Read { verdict, passes_over, won, kept }
+        self.now.files.insert(
+            Arc::clone(path),
+            Known { identity: Some(*identity), keys, trouble: trouble.clone(), good, nearly: nearly.clone(), is_empty: *is_empty },
+        );
+        Read { is_news, passes_over_news, won, kept }
     }
 
     /// Whether another file gave this object although this one had it too, and may only be gone for a moment.
     fn waits_for_another(&self, key: &ObjectKey, path: &Arc<Path>, had: &HashSet<ObjectKey>) -> bool {
-        let Some(given) = self.given_before.get(key).filter(|given| given.path < *path) else { return false };
-        had.contains(key) && !self.counts(given.missing.unwrap_or_else(|| self.now()))
+        let Some(given) = self.before.given.get(key).filter(|given| given.path < *path) else { return false };
+        had.contains(key) && !self.moment.counts(given.missing.unwrap_or(self.moment.now))
     }
 
-    /// Notes a file that is not taken; its last good objects.
-    pub(super) fn broken_file(&mut self, path: &Arc<Path>, failure: &Failure) -> (Verdict, Vec<ObjectKey>) {
+    /// Notes a file that is not taken; whether that is news, and its last good objects.
+    pub(super) fn broken_file(&mut self, path: &Arc<Path>, failure: &Failure) -> (bool, Vec<ObjectKey>) {
         let unknown = Known { identity: None, keys: Vec::new(), trouble: None, good: false, nearly: None, is_empty: false };
-        let before = self.before.remove(path).unwrap_or(unknown);
-        let verdict = Verdict::of(before.trouble.as_ref() != Some(&failure.text));
+        let before = self.before.files.remove(path).unwrap_or(unknown);
+        let is_news = before.trouble.as_ref() != Some(&failure.text);
         let known = Known { identity: failure.identity, trouble: Some(failure.text.clone()), is_empty: false, ..before };
-        (verdict, self.note(path, known))
+        (is_news, self.note(path, known))
     }
 
-    /// Notes a folder that cannot be listed: the files known in it are kept.
-    pub(super) fn unreadable(&mut self, path: &Path, failure: &Failure) -> Verdict {
-        let told = self.unreadable_before.get(path) == Some(&failure.text);
-        self.unreadable.insert(path.to_path_buf(), failure.text.clone());
-        Verdict::of(!told)
+    /// Notes a folder that cannot be listed: the files known in it are kept. Whether that is news.
+    pub(super) fn unreadable(&mut self, path: &Path, failure: &Failure) -> bool {
+        self.now.unreadable.insert(path.to_path_buf(), failure.text.clone());
+        self.before.unreadable.get(path) != Some(&failure.text)
     }
 
     /// Ends the look.
     pub(super) fn end(&mut self) -> Looked {
         let mut looked = Looked::default();
-        for (path, known) in std::mem::take(&mut self.before) {
-            if self.unreadable.keys().any(|folder| path.starts_with(folder)) {
+        for (path, known) in std::mem::take(&mut self.before.files) {
+            if self.now.unreadable.keys().any(|folder| path.starts_with(folder)) {
                 looked.kept.extend(self.note(&path, known));
             }
         }
         self.end_objects(&mut looked);
         let first = self.first.unwrap_or_default();
         // What cannot be read is not waited for.
-        let is_good = |given: &&Given| self.files.get(&given.path).is_none_or(|known| known.trouble.is_none());
-        let held = self.given.values().filter(is_good).flat_map(|given| given.held.iter().filter_map(|(_, since)| *since));
-        let missing = self.given.values().filter_map(|given| given.missing);
-        let waits = held.chain(missing).chain(self.deferred.values().copied()).min();
-        let is_known = self.unreadable.is_empty() && self.files.values().all(|known| known.good);
-        let is_settled = self.deferred.is_empty() && self.counts(first);
+        let is_good = |given: &&Given| self.now.files.get(&given.path).is_none_or(|known| known.trouble.is_none());
+        let held = self.now.given.values().filter(is_good).flat_map(|given| given.held.iter().filter_map(|(_, since)| *since));
+        let missing = self.now.given.values().filter_map(|given| given.missing);
+        let waits = held.chain(missing).chain(self.now.deferred.values().copied()).min();
+        let is_known = self.now.unreadable.is_empty() && self.now.files.values().all(|known| known.good);
+        let is_settled = self.now.deferred.is_empty() && self.moment.counts(first);
         looked.evidence = match (self.listed || is_settled, self.listed || is_known) {
             (true, true) => Evidence::Absence,
             (true, false) => Evidence::Unknown,
@@ -304,23 +273,21 @@ impl Book {
         };
         self.listed |= looked.evidence == Evidence::Absence;
         looked.waits_since = if looked.evidence == Evidence::Open { Some(first) } else { waits };
-        self.deferred_before = HashMap::new();
-        self.told_before = HashSet::new();
-        self.unreadable_before = HashMap::new();
+        self.before = Look::default();
         looked
     }
 
     /// Objects that no file gives are kept until that counts.
     fn end_objects(&mut self, looked: &mut Looked) {
         let mut emptied: BTreeMap<Arc<Path>, usize> = BTreeMap::new();
-        let mut missing: Vec<_> = std::mem::take(&mut self.given_before).into_iter().collect();
+        let mut missing: Vec<_> = std::mem::take(&mut self.before.given).into_iter().collect();
         missing.sort_by(|(one, _), (other, _)| one.cmp(other));
         for (key, given) in missing {
-            let since = given.missing.unwrap_or_else(|| self.now());
-            if !self.counts(since) {
+            let since = given.missing.unwrap_or(self.moment.now);
+            if !self.moment.counts(since) {
                 looked.kept.push(key.clone());
-                self.given.insert(key, Given { missing: Some(since), ..given });
-            } else if self.files.get(&given.path).is_some_and(|known| known.is_empty) {
+                self.now.given.insert(key, Given { missing: Some(since), ..given });
+            } else if self.now.files.get(&given.path).is_some_and(|known| known.is_empty) {
                 *emptied.entry(given.path).or_default() += given.data.len() + given.held.len();
             }
         }
@@ -330,14 +297,14 @@ impl Book {
     /// Files away what is known of a file that was not read; the objects that are its own.
     fn note(&mut self, path: &Arc<Path>, known: Known) -> Vec<ObjectKey> {
         let own = known.keys.iter().filter(|key| self.claim(key, path, None)).cloned().collect();
-        self.files.insert(Arc::clone(path), known);
+        self.now.files.insert(Arc::clone(path), known);
         own
     }
 
     /// Gives the object to this file unless an earlier one has it: with these data keys and whether the whole file is good, or as it was.
     fn claim(&mut self, key: &ObjectKey, path: &Arc<Path>, read: Option<(Vec<Box<str>>, bool)>) -> bool {
-        let Some(owner) = self.given.get(key) else {
-            let before = self.given_before.remove(key);
+        let Some(owner) = self.now.given.get(key) else {
+            let before = self.before.given.remove(key);
             let given = match (read, before) {
                 (Some((data, is_good)), before) => {
                     let held = before.map(|before| self.missing_data(before, &data, is_good)).unwrap_or_default();
@@ -346,14 +313,14 @@ impl Book {
                 (None, Some(before)) => Given { path: Arc::clone(path), missing: None, ..before },
                 (None, None) => Given { path: Arc::clone(path), data: Vec::new(), held: Vec::new(), missing: None },
             };
-            self.given.insert(key.clone(), given);
+            self.now.given.insert(key.clone(), given);
             return true;
         };
         let pair = (key.clone(), Arc::clone(&owner.path), Arc::clone(path));
-        if !self.told_before.contains(&pair) && !self.told.contains(&pair) {
+        if !self.before.told.contains(&pair) && !self.now.told.contains(&pair) {
             warn!(object = %key, file = %owner.path.display(), ignored = %path.display(), "two manifests for one object; the first file counts");
         }
-        self.told.insert(pair);
+        self.now.told.insert(pair);
         false
     }
 
@@ -363,8 +330,8 @@ impl Book {
         let lost = before.data.into_iter().map(|name| (name, None)).chain(before.held);
         let lost = lost.filter(|(name, _)| !present.contains(&**name));
         let stays = |(name, since): (Box<str>, Option<Duration>)| {
-            let since = since.unwrap_or_else(|| self.now());
-            (!is_good).then_some((name.clone(), None)).or_else(|| (!self.counts(since)).then_some((name, Some(since))))
+            let since = since.unwrap_or(self.moment.now);
+            (!is_good).then_some((name.clone(), None)).or_else(|| (!self.moment.counts(since)).then_some((name, Some(since))))
         };
         lost.filter_map(stays).collect()
     }

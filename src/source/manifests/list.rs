@@ -11,7 +11,7 @@ use crate::aside;
 use crate::core::object::{Object, ObjectEvent, ObjectKey, SourceEvent};
 use crate::health::{Counter, WatchState};
 use crate::source::Request;
-use crate::source::manifests::book::{self, Evidence, Looked, Verdict};
+use crate::source::manifests::book::{Evidence, Looked, Read};
 use crate::source::manifests::content::{self, Content};
 use crate::source::manifests::follow::{Heard, Whole};
 use crate::source::manifests::scan::{Failure, Found, Walk};
@@ -62,8 +62,9 @@ impl Source {
         self.mailbox.push(SourceEvent::ListBegin { source: SOURCE, generation, consistent: true });
         self.report_names(&mut walk);
         for (path, failure) in walk.unreadable {
-            let verdict = self.book.unreadable(&path, &failure);
-            self.report(&path, verdict, &failure);
+            if self.book.unreadable(&path, &failure) {
+                self.report(&path, &failure);
+            }
         }
         for found in walk.files {
             self.list_file(found, reread, &heard).await;
@@ -111,8 +112,10 @@ impl Source {
                 }
             }
         };
-        let (verdict, kept) = self.book.broken_file(&path, &failure);
-        self.report(&path, verdict, &failure);
+        let (is_news, kept) = self.book.broken_file(&path, &failure);
+        if is_news {
+            self.report(&path, &failure);
+        }
         self.keep(kept);
     }
 
@@ -130,19 +133,16 @@ impl Source {
 
     /// Notes what a file holds, and sends it.
     async fn take(&mut self, path: &Arc<Path>, content: Content) {
-        let Content { identity, objects, refused, nearly, is_empty, .. } = content;
-        let keys = |labelled: &Labelled| labelled.object.data.iter().map(|datum| datum.key.as_str().into()).collect();
-        let given = objects.iter().map(|labelled| (labelled.object.key.clone(), keys(labelled))).collect();
-        let content = book::Content { identity, objects: given, trouble: refused.clone(), nearly: nearly.clone(), is_empty };
-        let book::Read { verdict, passes_over, won, kept } = self.book.read(path, content);
-        if let Some(what) = nearly.filter(|_| passes_over == Verdict::Changed) {
+        let Read { is_news, passes_over_news, won, kept } = self.book.read(path, &content);
+        let Content { objects, refused, nearly, .. } = content;
+        if let Some(what) = nearly.filter(|_| passes_over_news) {
             warn!(file = %path.display(), what, "nearly a manifest of ours, and passed over");
         }
         match refused {
-            Some(error) if verdict == Verdict::Changed => {
+            Some(error) if is_news => {
                 warn!(file = %path.display(), error, "documents not taken; the others are, and what the file last gave stays");
             }
-            None if verdict == Verdict::Changed => info!(file = %path.display(), "the manifest is good again"),
+            None if is_news => info!(file = %path.display(), "the manifest is good again"),
             Some(_) | None => {}
         }
         self.apply(objects, &won).await;
@@ -171,12 +171,10 @@ impl Source {
         }
     }
 
-    fn report(&self, path: &Path, verdict: Verdict, failure: &Failure) {
-        if verdict == Verdict::Changed {
-            warn!(file = %path.display(), error = failure.text, "manifest not taken; the objects it last gave stay");
-            self.contact.counted(Counter::Error);
-            self.contact.error(format!("{}: {}", path.display(), failure.text));
-        }
+    fn report(&self, path: &Path, failure: &Failure) {
+        warn!(file = %path.display(), error = failure.text, "manifest not taken; the objects it last gave stay");
+        self.contact.counted(Counter::Error);
+        self.contact.error(format!("{}: {}", path.display(), failure.text));
     }
 
     /// Answers this request and those that wait behind it; what must be looked at then, if anything.

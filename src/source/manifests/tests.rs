@@ -99,7 +99,7 @@ pub(super) fn in_words(event: &SourceEvent) -> String {
         SourceEvent::Object { event: ObjectEvent::Apply(object), .. } => {
             let value = object.data.first().and_then(|datum| datum.payload.as_ref());
             let held = if object.held.is_empty() { String::new() } else { format!(", holds {}", object.held.join(" ")) };
-            format!("apply {} {}{held}", object.key.name, value.map(|value| value.0.escape_ascii().to_string()).unwrap_or_default())
+            format!("apply {} {}{held}", object.key.name, value.map(|value| value.bytes().escape_ascii().to_string()).unwrap_or_default())
         }
         SourceEvent::Object { event: ObjectEvent::Keep(key), .. } => format!("keep {}", key.name),
         SourceEvent::ListEnd { generation, .. } => format!("end {generation}"),

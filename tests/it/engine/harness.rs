@@ -275,7 +275,7 @@ impl World {
     /// Somebody answers a question that nobody asks any more.
     pub fn answer_late(&mut self, index: usize, bytes: &[u8]) {
         let stale = self.web.as_ref().and_then(|web| web.stale.get(index).cloned());
-        let late = |(key, path, ticket)| SourceEvent::Arrived { key, path, ticket, arrival: Arrival::Body(Payload(bytes.to_vec())) };
+        let late = |(key, path, ticket)| SourceEvent::Arrived { key, path, ticket, arrival: Arrival::Body(Payload::from(bytes.to_vec())) };
         stale.map(late).into_iter().for_each(|answer| self.send(answer));
     }
 

@@ -369,7 +369,7 @@ impl Store {
             (Some(_), Some(bytes_max)) => {
                 let mut length = 0;
                 let (digest, unpacked) = self.digester.digest_pieces(|take| {
-                    gunzip(&file.bytes.0, bytes_max, &mut |piece| {
+                    gunzip(file.bytes.bytes(), bytes_max, &mut |piece| {
                         length += piece.len();
                         take(piece);
                     })
@@ -380,7 +380,7 @@ impl Store {
                 })?;
                 (digest, length)
             }
-            _ => (self.digester.digest(&file.bytes.0), file.bytes.0.len()),
+            _ => (self.digester.digest(file.bytes.bytes()), file.bytes.bytes().len()),
         };
         Ok(Content { digest, length: u32::try_from(length).unwrap_or(u32::MAX), mode: file.mode })
     }

@@ -24,19 +24,20 @@
 //! assert!(parsed.refused.is_empty() && parsed.found.iter().all(|labelled| rules.selects(labelled)));
 //! ```
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use serde_json::{Map, Value};
 
 use crate::core::names::{is_dns_label, is_dns_subdomain};
 use crate::core::object::annotations::{self, Annotations};
 use crate::core::object::selector::Selector;
 use crate::core::object::{Datum, Kind, Namespaces, Object, ObjectKey};
 use crate::core::path::check_key;
-use crate::yaml::{self, Node};
+use crate::yaml;
 
 mod nearly;
 
@@ -60,8 +61,7 @@ impl ManifestRules {
     pub fn selects(&self, labelled: &Labelled) -> bool {
         let key = &labelled.object.key;
         let is_within = self.kinds.contains(&key.kind) && self.namespaces.contains(&key.namespace);
-        let value_of = |key: &str| labelled.labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
-        self.objects.contains(key) || (is_within && self.selector.as_ref().is_some_and(|selector| selector.matches(value_of)))
+        self.objects.contains(key) || (is_within && self.selector.as_ref().is_some_and(|selector| selector.selects(&labelled.labels)))
     }
 
     /// Whether anything of this kind may be wanted.
@@ -75,7 +75,7 @@ pub struct Labelled {
     /// The object, without uid, version and age: manifests have none.
     pub(crate) object: Object,
     /// The selector's labels that the object carries.
-    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// What a text holds.
@@ -92,72 +92,25 @@ pub struct Parsed {
 
 /// Why a document is not taken. Names the place and what was expected there, never what was found.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum YamlError {
-    /// It is neither YAML nor JSON.
-    #[error("document {document} (line {line}, column {column}): {expected}")]
-    Syntax {
-        /// Which one, from 1, without empty ones.
-        document: u32,
-        /// Line of the text, from 1.
-        line: u64,
-        /// Column in that line, from 1.
-        column: u64,
-        /// What was expected.
-        expected: &'static str,
-    },
-    /// It is YAML, but not a manifest that the API server would take.
-    #[error("{place}: expected {expected}")]
-    Manifest {
-        /// Where in the text.
-        place: Place,
-        /// What was expected there.
-        expected: &'static str,
-    },
-}
+#[error("{0}")]
+pub struct YamlError(String);
 
-/// Where in a text: document, item of a list, object, field.
-#[derive(Clone, Default, Debug, PartialEq, Eq)]
-pub struct Place {
-    document: u32,
-    /// The line at which the document begins.
-    line: u32,
-    item: Option<u32>,
-    object: Option<ObjectKey>,
-    field: Option<&'static str>,
-    key: Option<String>,
-}
+/// Where in a text: document, item of a list, object, field, in words.
+#[derive(Clone)]
+struct Place(String);
 
 impl Place {
-    fn field(&self, field: &'static str) -> Self {
-        Self { field: Some(field), ..self.clone() }
+    fn field(&self, field: impl fmt::Display) -> Self {
+        Self(format!("{}, {field}", self.0))
     }
 
-    fn key(&self, field: &'static str, key: &str) -> Self {
+    fn key(&self, field: &str, key: &str) -> Self {
         // A key may be a mistyped line: enough of it to find the place, and no more.
-        Self { field: Some(field), key: Some(key.chars().take(64).collect()), ..self.clone() }
+        self.field(format_args!("{field}, key {:?}", key.chars().take(64).collect::<String>()))
     }
 
-    fn expected(self, expected: &'static str) -> YamlError {
-        YamlError::Manifest { place: self, expected }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "document {} (line {})", self.document, self.line)?;
-        if let Some(item) = self.item {
-            write!(f, ", item {item}")?;
-        }
-        if let Some(object) = &self.object {
-            write!(f, ", {object}")?;
-        }
-        if let Some(field) = self.field {
-            write!(f, ", {field}")?;
-        }
-        if let Some(key) = &self.key {
-            write!(f, ", key {key:?}")?;
-        }
-        Ok(())
+    fn expected(&self, expected: &str) -> YamlError {
+        YamlError(format!("{}: expected {expected}", self.0))
     }
 }
 
@@ -169,10 +122,12 @@ pub fn parse(text: &[u8], rules: &ManifestRules) -> Parsed {
     let mut parsed = Parsed { found: Vec::new(), refused: Vec::new(), nearly: Vec::new(), documents: 0 };
     for (document, yaml::Document { line, node }) in (1..).zip(yaml::documents(text)) {
         parsed.documents += 1;
-        let place = Place { document, line, ..Place::default() };
+        let place = Place(format!("document {document} (line {line})"));
         let before = (parsed.found.len(), parsed.nearly.len());
         let taken = node
-            .map_err(|yaml::Flaw { line, column, expected }| YamlError::Syntax { document, line, column, expected })
+            .map_err(|yaml::Flaw { line, column, expected }| {
+                YamlError(format!("document {document} (line {line}, column {column}): {expected}"))
+            })
             .and_then(|node| manifest(node, None, &place, rules, &mut parsed));
         if let Err(error) = taken {
             parsed.found.truncate(before.0);
@@ -184,16 +139,16 @@ pub fn parse(text: &[u8], rules: &ManifestRules) -> Parsed {
 }
 
 /// Reads one manifest; `implied` is the kind that a typed list gives to items that name none.
-fn manifest(node: Node, implied: Option<Kind>, place: &Place, rules: &ManifestRules, parsed: &mut Parsed) -> Result<(), YamlError> {
+fn manifest(node: Value, implied: Option<Kind>, place: &Place, rules: &ManifestRules, parsed: &mut Parsed) -> Result<(), YamlError> {
     let mut fields = match node {
-        Node::Mapping(fields) => Fields(fields),
-        Node::Null => return Ok(()),
-        Node::Sequence(items) => {
-            parsed.nearly.extend(nearly::sequence(&items).map(|expected| place.clone().expected(expected)));
+        Value::Object(fields) => Fields(fields),
+        Value::Null => return Ok(()),
+        Value::Array(items) => {
+            parsed.nearly.extend(nearly::sequence(&items).map(|expected| place.expected(expected)));
             return Ok(());
         }
         // A text cut short in its first line is a lone scalar.
-        Node::Bool(_) | Node::Number(_) | Node::Text(_) => return Err(place.clone().expected("a manifest")),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => return Err(place.expected("a manifest")),
     };
     let version = fields.text("apiVersion", &place.field("apiVersion"))?;
     let kind = fields.text("kind", &place.field("kind"))?;
@@ -224,13 +179,13 @@ fn manifest(node: Node, implied: Option<Kind>, place: &Place, rules: &ManifestRu
 }
 
 fn list(mut fields: Fields, implied: Option<Kind>, place: &Place, rules: &ManifestRules, parsed: &mut Parsed) -> Result<(), YamlError> {
-    let items = match fields.take("items") {
-        None | Some(Node::Null) => return Ok(()),
-        Some(Node::Sequence(items)) => items,
+    let items = match fields.0.remove("items") {
+        None | Some(Value::Null) => return Ok(()),
+        Some(Value::Array(items)) => items,
         Some(_) => return Err(place.field("items").expected("a sequence of manifests")),
     };
     for (number, item) in (1..).zip(items) {
-        manifest(item, implied, &Place { item: Some(number), ..place.clone() }, rules, parsed)?;
+        manifest(item, implied, &place.field(format_args!("item {number}")), rules, parsed)?;
     }
     Ok(())
 }
@@ -238,7 +193,7 @@ fn list(mut fields: Fields, implied: Option<Kind>, place: &Place, rules: &Manife
 fn object(kind: Kind, mut fields: Fields, place: &Place, rules: &ManifestRules) -> Result<Labelled, YamlError> {
     let mut metadata = fields.mapping("metadata", place)?;
     let named = place.field("metadata.name");
-    let name = metadata.text("name", &named)?.ok_or_else(|| named.clone().expected("a name"))?;
+    let name = metadata.text("name", &named)?.ok_or_else(|| named.expected("a name"))?;
     if !is_dns_subdomain(&name) {
         return Err(named.expected("a name of lower case letters, digits, - and ., at most 253"));
     }
@@ -248,9 +203,9 @@ fn object(kind: Kind, mut fields: Fields, place: &Place, rules: &ManifestRules) 
         return Err(spaced.expected("a namespace of lower case letters, digits and -, at most 63"));
     }
     let key = ObjectKey::new(kind, namespace, name);
-    let place = &Place { object: Some(key.clone()), ..place.clone() };
+    let place = &place.field(&key);
     let mut labelled = metadata.mapping("labels", place)?;
-    let mut labels = Vec::new();
+    let mut labels = BTreeMap::new();
     for key in rules.selector.iter().flat_map(Selector::keys) {
         let value = labelled.text(key, &place.key("metadata.labels", key))?;
         labels.extend(value.map(|value| (key.to_owned(), value)));
@@ -301,7 +256,7 @@ fn encoded(datum: Datum) -> Datum {
 }
 
 /// Decodes one value; the error says what was expected.
-type Decode = fn(Node) -> Result<Vec<u8>, &'static str>;
+type Decode = fn(Value) -> Result<Vec<u8>, &'static str>;
 
 fn values(fields: &mut Fields, field: &'static str, place: &Place, decode: Decode) -> Result<Data, YamlError> {
     let mut values = Vec::new();
@@ -319,19 +274,19 @@ fn values(fields: &mut Fields, field: &'static str, place: &Place, decode: Decod
 }
 
 /// A null is the empty value, as for the API server.
-fn as_text(node: Node) -> Result<Vec<u8>, &'static str> {
+fn as_text(node: Value) -> Result<Vec<u8>, &'static str> {
     match node {
-        Node::Null => Ok(Vec::new()),
-        Node::Text(text) => Ok(text.into_bytes()),
-        Node::Bool(_) => Err("a string, found a boolean: put it in quotes"),
-        Node::Number(_) => Err("a string, found a number: put it in quotes"),
-        Node::Sequence(_) => Err("a string, found a sequence"),
-        Node::Mapping(_) => Err("a string, found a mapping"),
+        Value::Null => Ok(Vec::new()),
+        Value::String(text) => Ok(text.into_bytes()),
+        Value::Bool(_) => Err("a string, found a boolean: put it in quotes"),
+        Value::Number(_) => Err("a string, found a number: put it in quotes"),
+        Value::Array(_) => Err("a string, found a sequence"),
+        Value::Object(_) => Err("a string, found a mapping"),
     }
 }
 
 /// The API server passes over line breaks in base64 and takes any trailing bits.
-fn as_base64(node: Node) -> Result<Vec<u8>, &'static str> {
+fn as_base64(node: Value) -> Result<Vec<u8>, &'static str> {
     const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
     let mut text = as_text(node)?;
     text.retain(|byte| !matches!(byte, b'\r' | b'\n'));
@@ -339,27 +294,22 @@ fn as_base64(node: Node) -> Result<Vec<u8>, &'static str> {
 }
 
 /// The fields of a mapping, taken one by one.
-struct Fields(Vec<(String, Node)>);
+struct Fields(Map<String, Value>);
 
 impl Fields {
-    fn take(&mut self, name: &str) -> Option<Node> {
-        let index = self.0.iter().position(|(key, _)| key == name)?;
-        Some(self.0.swap_remove(index).1)
-    }
-
     fn text(&mut self, name: &str, place: &Place) -> Result<Option<String>, YamlError> {
-        match self.take(name) {
-            None | Some(Node::Null) => Ok(None),
-            Some(Node::Text(text)) => Ok(Some(text)),
-            Some(_) => Err(place.clone().expected("a string; numbers and booleans need quotes")),
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(place.expected("a string; numbers and booleans need quotes")),
         }
     }
 
     /// A missing mapping is an empty one.
     fn mapping(&mut self, name: &'static str, place: &Place) -> Result<Self, YamlError> {
-        match self.take(name) {
-            None | Some(Node::Null) => Ok(Self(Vec::new())),
-            Some(Node::Mapping(fields)) => Ok(Self(fields)),
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(Self(Map::new())),
+            Some(Value::Object(fields)) => Ok(Self(fields)),
             Some(_) => Err(place.field(name).expected("a mapping")),
         }
     }

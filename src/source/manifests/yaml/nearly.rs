@@ -1,7 +1,8 @@
 //! What is no manifest of ours by a letter or two: it is passed over, as the API server would, but not in silence.
 
+use serde_json::Value;
+
 use crate::core::object::Kind;
-use crate::yaml::Node;
 
 /// What a kind was meant to be.
 pub(super) fn kind(kind: &str, reads: impl Fn(Kind) -> bool) -> Option<&'static str> {
@@ -23,9 +24,9 @@ pub(super) fn version(version: &str, kind: &str, reads: impl Fn(Kind) -> bool) -
 }
 
 /// What a bare sequence of manifests was meant to be.
-pub(super) fn sequence(items: &[Node]) -> Option<&'static str> {
-    let names = |node: &Node, name: &str| matches!(node, Node::Mapping(fields) if fields.iter().any(|(key, _)| key == name));
-    let is_manifest = |node: &Node| names(node, "kind") && names(node, "apiVersion");
+pub(super) fn sequence(items: &[Value]) -> Option<&'static str> {
+    let names = |node: &Value, name: &str| node.get(name).is_some();
+    let is_manifest = |node: &Value| names(node, "kind") && names(node, "apiVersion");
     items.iter().any(is_manifest).then_some("an object, or a List with these as its items")
 }
 

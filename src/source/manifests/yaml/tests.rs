@@ -27,10 +27,10 @@ fn read(text: &str) -> Result<Vec<String>, String> {
     let describe = |labelled: Labelled| {
         let object = labelled.object;
         let mut line = object.key.to_string();
-        line += &labelled.labels.first().map_or_else(String::new, |(_, value)| format!(" label={value}"));
+        line += &labelled.labels.values().next().map_or_else(String::new, |value| format!(" label={value}"));
         line += &object.folder.map_or_else(String::new, |folder| format!(" folder={folder}"));
         for Datum { key, payload, .. } in object.data {
-            let bytes = payload.map(|payload| payload.0).unwrap_or_default();
+            let bytes = payload.map(|payload| payload.bytes().to_vec()).unwrap_or_default();
             line += &format!(" {key}={}", bytes.escape_ascii());
         }
         line
@@ -43,7 +43,7 @@ fn value(data: &str) -> Result<String, String> {
     let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata:\n{data}");
     let found = whole(text.as_bytes(), &rules()).map_err(|error| error.to_string())?;
     let payload = found[0].object.data[0].payload.clone();
-    Ok(payload.map(|payload| payload.0.escape_ascii().to_string()).unwrap_or_default())
+    Ok(payload.map(|payload| payload.bytes().escape_ascii().to_string()).unwrap_or_default())
 }
 
 const HEAD: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";

@@ -35,7 +35,7 @@ impl Web {
             Some(bytes) if unchanged && question.had.as_ref() == Some(&bytes) => Arrival::Unchanged,
             Some(bytes) => {
                 question.had = Some(bytes.clone());
-                Arrival::Body(Payload(bytes))
+                Arrival::Body(Payload::from(bytes))
             }
         };
         Some(SourceEvent::Arrived { key: name.0.clone(), path: name.1.clone(), ticket: question.ticket, arrival })
@@ -48,7 +48,7 @@ impl Web {
             self.questions = others;
             for file in &wanted.files {
                 let name = ((*wanted.key).clone(), file.path.clone());
-                let url = String::from_utf8(file.url.0.clone()).unwrap();
+                let url = String::from_utf8(file.url.bytes().to_vec()).unwrap();
                 let known = match old.get(&name).is_some_and(|known| known.ticket == file.ticket) {
                     true => old.remove(&name),
                     false => None,
