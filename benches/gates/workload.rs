@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use kube_projector::api::decode::{Event, Reader};
-use kube_projector::api::lines::Lines;
+use kube_projector::api::decode::{Decoder, Event};
+use kube_projector::api::lines::LineSplitter;
 use kube_projector::core::files::project::{FileNames, Rules, Urls};
 use kube_projector::core::files::store::SourceScope;
 use kube_projector::core::object::{Kind, SourceEvent, SourceId};
@@ -102,8 +102,8 @@ fn crowded(mut projector: Projector, files: u64, events: u64) -> ExitCode {
 /// The library without its network: one source, one engine.
 pub struct Projector {
     folder: PathBuf,
-    lines: Lines,
-    reader: Reader,
+    lines: LineSplitter,
+    reader: Decoder,
     machine: Machine,
     mailbox: Mailbox,
     engine: Engine<Kernel>,
@@ -145,8 +145,8 @@ impl Projector {
         let (engine, _) = Engine::open(disk, place, settings, store).map_err(|error| error.to_string()).expect("an engine");
         Self {
             folder: folder.to_owned(),
-            lines: Lines::default(),
-            reader: Reader { kind: Kind::ConfigMap, folder_annotation: "k8s-sidecar-target-directory".into() },
+            lines: LineSplitter::default(),
+            reader: Decoder { kind: Kind::ConfigMap, folder_annotation: "k8s-sidecar-target-directory".into() },
             machine: Machine::new(1),
             mailbox: Mailbox::default(),
             engine,

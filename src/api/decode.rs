@@ -15,7 +15,7 @@ use crate::api::json::{Cursor, Unreadable};
 use crate::api::pod::PodStatus;
 use crate::core::object::annotations::{self, Annotations};
 use crate::core::object::uid::uid_number;
-use crate::core::object::{Datum, Kind, Object, ObjectEvent, ObjectKey, Payload, Pod, Ready};
+use crate::core::object::{Datum, Kind, Object, ObjectEvent, ObjectKey, Payload, PodState, Ready};
 
 /// Marks the bookmark that ends a streaming list (KEP-3157).
 const ENDS_LIST: &str = "k8s.io/initial-events-end";
@@ -42,7 +42,7 @@ pub enum Event {
 
 /// How objects of one source are read.
 #[derive(Clone, Debug)]
-pub struct Reader {
+pub struct Decoder {
     /// Decides how `data` is encoded.
     pub kind: Kind,
     /// FOLDER_ANNOTATION.
@@ -86,7 +86,7 @@ struct Slim<'a> {
     code: u16,
 }
 
-impl Reader {
+impl Decoder {
     /// Reads one line of a watch.
     ///
     /// # Errors
@@ -211,7 +211,7 @@ impl Slim<'_> {
         if kind != Kind::Pod {
             return self.into_object(kind).map(|object| ObjectEvent::Apply(Box::new(object)));
         }
-        Ok(ObjectEvent::Pod(Pod { key: self.key(kind)?, uid: self.uid, ready: self.ready.filter(|_| !self.terminating) }))
+        Ok(ObjectEvent::Pod(PodState { key: self.key(kind)?, uid: self.uid, ready: self.ready.filter(|_| !self.terminating) }))
     }
 
     fn deleted(self, kind: Kind) -> Result<ObjectEvent, DecodeError> {
@@ -281,8 +281,8 @@ mod tests {
     use super::*;
     use crate::core::object::annotations::Said;
 
-    fn reader(kind: Kind) -> Reader {
-        Reader { kind, folder_annotation: "k8s-sidecar-target-directory".into() }
+    fn reader(kind: Kind) -> Decoder {
+        Decoder { kind, folder_annotation: "k8s-sidecar-target-directory".into() }
     }
 
     fn values(object: &Object) -> Vec<(&str, Option<&[u8]>)> {

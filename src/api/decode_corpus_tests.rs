@@ -146,8 +146,8 @@ const MEMBERS: [&str; 18] = [
 /// What follows a line.
 const TAILS: [&[u8]; 8] = [b" \t\r", b"x", b"{}", b",", b"}", b"\0", b"\xff", b"\"\xc3\xa9"];
 
-fn reader(kind: Kind) -> Reader {
-    Reader { kind, folder_annotation: "folder".into() }
+fn reader(kind: Kind) -> Decoder {
+    Decoder { kind, folder_annotation: "folder".into() }
 }
 
 /// An answer in words: everything that is read, and of values their length and digest.
@@ -163,7 +163,7 @@ fn told(answer: Result<Event, DecodeError>) -> String {
 fn object(revision: u64, event: ObjectEvent) -> String {
     match event {
         ObjectEvent::Apply(object) => format!("applied {}", all_of(&object)),
-        ObjectEvent::Pod(Pod { key, uid, ready }) => format!("applied {key} {uid:x} {revision} {ready:?}"),
+        ObjectEvent::Pod(PodState { key, uid, ready }) => format!("applied {key} {uid:x} {revision} {ready:?}"),
         ObjectEvent::Delete { key, uid, finalizers, .. } => format!("deleted {key} {uid:x} {revision} {finalizers:?}"),
         _ => panic!("a watch tells of no such event"),
     }

@@ -9,7 +9,7 @@ const KEPT: usize = 64 << 10;
 
 /// See the module's header.
 #[derive(Default)]
-pub struct Lines {
+pub struct LineSplitter {
     partial: Vec<u8>,
     /// The last line given out lies in `partial`.
     given: bool,
@@ -20,7 +20,7 @@ pub struct Lines {
 #[error("a line exceeds {LONGEST} bytes")]
 pub struct TooLong;
 
-impl Lines {
+impl LineSplitter {
     /// The next line in `chunk`, which is advanced; `None` when the chunk is used up.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ mod tests {
     fn lines_come_whole_at_any_chunk_size() {
         let text = b"one\ntwo\n\nfour is longer\nhalf";
         for size in 1..text.len() {
-            let (mut lines, mut got) = (Lines::default(), Vec::new());
+            let (mut lines, mut got) = (LineSplitter::default(), Vec::new());
             for mut chunk in text.chunks(size) {
                 while let Some(line) = lines.next(&mut chunk).unwrap() {
                     got.push(String::from_utf8(line.to_vec()).unwrap());
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_an_error() {
-        let (mut lines, block) = (Lines::default(), vec![b'x'; 1 << 20]);
+        let (mut lines, block) = (LineSplitter::default(), vec![b'x'; 1 << 20]);
         let fed = (0..20).find_map(|_| lines.next(&mut &block[..]).err());
         assert!(fed.is_some());
     }

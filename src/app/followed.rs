@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::config::{Config, LedgerPlace, ObjectSource};
 use crate::core::files::store::SourceScope;
 use crate::core::object::{Kind, NamedObject, ObjectKey, SourceId};
-use crate::source::manifests::places::Written;
+use crate::source::manifests::places::WrittenPlace;
 use crate::source::manifests::yaml::ManifestRules;
 
 /// What each source would list, in the order of their ids.
@@ -89,8 +89,8 @@ pub(crate) fn manifest_rules(config: &Config) -> ManifestRules {
 }
 
 /// Where files are written, by the setting that says so.
-pub(crate) fn written(config: &Config) -> Vec<Written> {
-    let at = |variable, path: &Path| Written { variable, path: path.to_path_buf() };
+pub(crate) fn written(config: &Config) -> Vec<WrittenPlace> {
+    let at = |variable, path: &Path| WrittenPlace { variable, path: path.to_path_buf() };
     // Everything lies in `/`: there it is for each object's own folder to be apart from the manifests.
     let allowed = config.files.allowed_folders.iter().filter(|folder| folder.as_os_str() != "/");
     let ledger = match &config.ownership.ledger {

@@ -178,17 +178,17 @@ impl Sources {
         let rules = manifest_rules(config);
         let stale_after = config.health.as_ref().and_then(|health| health.stale_after);
         let rescan = rescan(config.method, stale_after);
-        let mode = manifests::Mode { once: method == Method::List, rescan, settle: config.source_settle };
+        let mode = manifests::Cadence { once: method == Method::List, rescan, settle: config.source_settle };
         let contact = health.watch(WatchName { kind: None, namespace: None });
         let (sender, requests) = mpsc::channel(REQUESTS);
         let mailbox = mailbox.clone();
         let (tally, found) = watch::channel(manifests::Tally::default());
-        let given = manifests::Given { path: folder, rules, written: written(config), tally };
+        let given = manifests::ManifestOptions { path: folder, rules, written: written(config), tally };
         let (tell, misplaced) = oneshot::channel();
         let mut tasks = JoinSet::new();
         let source = async move {
             let ended = manifests::run(given, mode, mailbox, requests, contact).await;
-            if let Err(manifests::Error::Overlap(overlap)) = &ended {
+            if let Err(manifests::ManifestsError::Overlap(overlap)) = &ended {
                 // Whoever only looks does not ask.
                 let _ = tell.send(overlap.to_string());
             }

@@ -162,7 +162,7 @@ impl WaitingEvents {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::object::{Datum, Kind, Object, ObjectEvent, Pod, SourceId};
+    use crate::core::object::{Datum, Kind, Object, ObjectEvent, PodState, SourceId};
 
     const SOURCE: SourceId = SourceId(0);
 
@@ -232,7 +232,7 @@ mod tests {
     fn every_state_of_a_pod_counts() {
         let pod = |uid| {
             let (key, ready) = (ObjectKey::new(Kind::Pod, "ns", "a"), None);
-            SourceEvent::of(SOURCE, 1, ObjectEvent::Pod(Pod { key, uid, ready }))
+            SourceEvent::of(SOURCE, 1, ObjectEvent::Pod(PodState { key, uid, ready }))
         };
         check(vec![pod(1), pod(2), pod(3)], &["pod a 1", "pod a 2", "pod a 3"]);
     }

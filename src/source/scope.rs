@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::api::ListParams;
 use tokio::sync::mpsc;
 
-use crate::api::decode::Reader;
+use crate::api::decode::Decoder;
 use crate::api::objects;
 use crate::core::object::selector::Selector;
 use crate::core::object::{Kind, ObjectKey, SourceId};
@@ -80,8 +80,8 @@ impl Scope {
     }
 
     /// How its objects are read.
-    pub(crate) fn reader(&self) -> Reader {
-        Reader { kind: self.kind, folder_annotation: self.folder_annotation.clone() }
+    pub(crate) fn reader(&self) -> Decoder {
+        Decoder { kind: self.kind, folder_annotation: self.folder_annotation.clone() }
     }
 
     /// What selects them. RBAC rules with resourceNames admit a list by this field selector.

@@ -288,7 +288,7 @@ pub enum ObjectEvent {
     /// The object as it is now, with its bytes.
     Apply(Box<Object>),
     /// The pod as it is now. Each state of it counts, not only the last: ready, not ready, ready is news.
-    Pod(Pod),
+    Pod(PodState),
     /// The object as it was when it was read again on request: counts only while the object is live and not newer.
     Fetched(Box<Object>),
     /// The object exists, but its bytes had to be dropped: it must be read again.
@@ -319,7 +319,7 @@ pub enum ObjectEvent {
 
 /// A pod, as far as it is noticed that it became ready, or that another one has its place.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Pod {
+pub struct PodState {
     /// Which pod.
     pub key: ObjectKey,
     /// `metadata.uid`, folded to a number.

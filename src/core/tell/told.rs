@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::core::object::uid::uid_text;
-use crate::core::object::{Kind, Object, ObjectKey, Pod, Ready};
+use crate::core::object::{Kind, Object, ObjectKey, PodState, Ready};
 use crate::core::record::{line, record};
 
 /// The version of the form.
@@ -27,7 +27,7 @@ impl State {
     }
 
     /// The state of a pod; nothing for one of which nobody is ever told: one that is not ready, or terminates.
-    pub(crate) fn of_pod(pod: &Pod) -> Option<Self> {
+    pub(crate) fn of_pod(pod: &PodState) -> Option<Self> {
         let Ready { address, since } = pod.ready.clone()?;
         Some(Self(vec![uid_text(pod.uid), since, address]))
     }
@@ -130,7 +130,7 @@ mod tests {
 
     fn pod(uid: u128, address: &str, since: &str) -> State {
         let ready = Some(Ready { address: address.to_owned(), since: since.to_owned() });
-        State::of_pod(&Pod { key: key(Kind::Pod), uid, ready }).unwrap()
+        State::of_pod(&PodState { key: key(Kind::Pod), uid, ready }).unwrap()
     }
 
     fn told() -> Told {
@@ -182,6 +182,6 @@ mod tests {
         for (at, state) in states.iter().enumerate() {
             assert_eq!(states.iter().position(|other| other == state), Some(at));
         }
-        assert_eq!(State::of_pod(&Pod { key: key(Kind::Pod), uid: 7, ready: None }), None, "not ready");
+        assert_eq!(State::of_pod(&PodState { key: key(Kind::Pod), uid: 7, ready: None }), None, "not ready");
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use kube_projector::core::tell::cause::Cause;
-//! use kube_projector::core::object::{Kind, ObjectEvent, ObjectKey, Pod, Ready, SourceEvent, SourceId};
+//! use kube_projector::core::object::{Kind, ObjectEvent, ObjectKey, PodState, Ready, SourceEvent, SourceId};
 //! use kube_projector::core::tell::trigger::{News, Watched};
 //!
 //! let key = ObjectKey::new(Kind::Pod, "shop", "a");
@@ -15,7 +15,7 @@
 //! assert!(watched.fold(SourceEvent::ListBegin { source, generation: 1, consistent: false }) == News::Nothing);
 //! assert!(watched.fold(SourceEvent::ListEnd { source, generation: 1 }) == News::Nothing);
 //! let ready = Some(Ready { address: "10.0.0.1".into(), since: "now".into() });
-//! let pod = Pod { key: key.clone(), uid: 7, ready };
+//! let pod = PodState { key: key.clone(), uid: 7, ready };
 //! assert!(watched.fold(SourceEvent::of(source, 1, ObjectEvent::Pod(pod))) == News::Happened(Cause::Pods, key));
 //! ```
 
@@ -44,7 +44,7 @@ pub enum News {
 const UNNUMBERED: u64 = u64::MAX;
 
 /// What is known of one object.
-struct Known {
+struct KnownObject {
     source: SourceId,
     generation: u32,
     /// Equal for two states between which nobody has to be told of anything; nothing for a state of which nobody is ever told.
@@ -56,7 +56,7 @@ struct Known {
 }
 
 /// What outlives us.
-struct Kept {
+struct KeptTold {
     told: Told,
     /// Whether it is newer than what was taken to be kept.
     changed: bool,
@@ -65,13 +65,13 @@ struct Kept {
 /// See the module's header.
 pub struct Watched {
     digester: Digester,
-    known: HashMap<ObjectKey, Known>,
+    known: HashMap<ObjectKey, KnownObject>,
     /// Sources that have a baseline.
     listed: BTreeSet<SourceId>,
     /// Sources that were neither listed nor refused yet.
     pending: BTreeSet<SourceId>,
     sources: usize,
-    kept: Option<Kept>,
+    kept: Option<KeptTold>,
 }
 
 impl Watched {
@@ -84,7 +84,7 @@ impl Watched {
     /// The same where it is known what a former process told: for the beginning.
     #[must_use]
     pub(crate) fn after(self, told: Told) -> Self {
-        Self { kept: Some(Kept { told, changed: false }), ..self }
+        Self { kept: Some(KeptTold { told, changed: false }), ..self }
     }
 
     /// Whether each source has been listed, or was refused.
@@ -117,13 +117,13 @@ impl Watched {
         match event {
             ObjectEvent::Apply(object) => {
                 let (mark, state) = (Some(self.mark(&object.data)), self.kept.as_ref().map(|_| State::of(&object)));
-                return self.seen(object.key, Known { source, generation, mark, state, pending: None });
+                return self.seen(object.key, KnownObject { source, generation, mark, state, pending: None });
             }
             ObjectEvent::Pod(pod) => {
                 let state = State::of_pod(&pod);
                 let mark = state.as_ref().map(|state| self.digester.digest(state.text().as_bytes()).number());
                 let state = state.filter(|_| self.kept.is_some());
-                return self.seen(pod.key, Known { source, generation, mark, state, pending: None });
+                return self.seen(pod.key, KnownObject { source, generation, mark, state, pending: None });
             }
             ObjectEvent::Delete { key, .. } => {
                 self.known.remove(&key);
@@ -142,13 +142,13 @@ impl Watched {
         News::Nothing
     }
 
-    fn seen(&mut self, key: ObjectKey, mut now: Known) -> News {
+    fn seen(&mut self, key: ObjectKey, mut now: KnownObject) -> News {
         let former = self.known.remove(&key);
         let (before, pending) = former.map_or((None, None), |former| (former.mark, former.pending));
         let is_new = now.mark.is_some() && now.mark != before;
         let is_first = !self.listed.contains(&now.source);
         if is_new {
-            let is_untold = |kept: &Kept| kept.told.state(&key) != now.state.as_ref();
+            let is_untold = |kept: &KeptTold| kept.told.state(&key) != now.state.as_ref();
             now.pending = self.kept.as_ref().filter(|kept| is_first && is_untold(kept)).map(|_| UNNUMBERED);
         } else if now.mark.is_none() {
             self.forget(&key);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::core::object::{Object, Pod, Ready};
+use crate::core::object::{Object, PodState, Ready};
 
 const SOURCE: SourceId = SourceId(0);
 
@@ -13,8 +13,8 @@ impl From<Object> for ObjectEvent {
     }
 }
 
-impl From<Pod> for ObjectEvent {
-    fn from(pod: Pod) -> Self {
+impl From<PodState> for ObjectEvent {
+    fn from(pod: PodState) -> Self {
         Self::Pod(pod)
     }
 }
@@ -25,12 +25,12 @@ fn secret(name: &str, data: &[(&str, &str)]) -> Object {
 }
 
 /// A pod that is ready since then at this address.
-fn pod(uid: u128, address: &str, since: &str) -> Pod {
-    Pod { uid, ready: Some(Ready { address: address.to_owned(), since: since.to_owned() }), ..unready("a") }
+fn pod(uid: u128, address: &str, since: &str) -> PodState {
+    PodState { uid, ready: Some(Ready { address: address.to_owned(), since: since.to_owned() }), ..unready("a") }
 }
 
-fn unready(name: &str) -> Pod {
-    Pod { key: ObjectKey::new(Kind::Pod, "mail", name), uid: 1, ready: None }
+fn unready(name: &str) -> PodState {
+    PodState { key: ObjectKey::new(Kind::Pod, "mail", name), uid: 1, ready: None }
 }
 
 fn see(watched: &mut Watched, generation: u32, event: impl Into<ObjectEvent>) -> bool {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::api::ResponseBody;
 use crate::api::decode::{Event, envelope};
 use crate::api::failure::Failure;
-use crate::api::lines::Lines;
+use crate::api::lines::LineSplitter;
 use crate::api::pages::Splitter;
 use crate::core::object::{ObjectEvent, SourceEvent};
 use crate::core::watch::wire::{Input, Next, Tell, Then, Trouble};
@@ -27,7 +27,7 @@ const PAUSES: Duration = Duration::from_secs(1);
 impl ClusterSource {
     /// Reads a watch or streaming list line by line, until the machine wants something else.
     pub(super) async fn stream(&mut self, mut body: ResponseBody) -> Next {
-        let mut lines = Lines::default();
+        let mut lines = LineSplitter::default();
         loop {
             let deadline = self.started + self.machine.deadline(self.options.client_timeout);
             self.contact.expect_within(deadline.saturating_duration_since(Instant::now()) + SLACK);

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use crate::api::ApiServer;
-use crate::api::decode::Reader;
+use crate::api::decode::Decoder;
 use crate::api::failure::Failure;
 use crate::core::backoff::random;
 use crate::core::object::SourceEvent;
@@ -31,7 +31,7 @@ const SLACK: Duration = Duration::from_secs(15);
 pub(crate) struct ClusterSource {
     api: ApiServer,
     scope: Scope,
-    reader: Reader,
+    reader: Decoder,
     options: WatchOptions,
     mailbox: Mailbox,
     requests: mpsc::Receiver<Request>,

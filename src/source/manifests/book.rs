@@ -10,12 +10,12 @@ use tracing::warn;
 use crate::core::object::ObjectKey;
 use crate::core::settle::Moment;
 use crate::source::manifests::Tally;
-use crate::source::manifests::content::Content;
-use crate::source::manifests::scan::{Failure, Identity};
+use crate::source::manifests::content::ManifestContent;
+use crate::source::manifests::scan::{FileIdentity, ManifestFailure};
 use crate::source::manifests::yaml::Labelled;
 
 /// What a file that was read gives.
-pub(super) struct Read {
+pub(super) struct Intake {
     /// Whether what is wrong with it, or that nothing is any more, is news to the user.
     pub(super) is_news: bool,
     /// Whether what is passed over is.
@@ -28,7 +28,7 @@ pub(super) struct Read {
 
 /// How a look ended.
 #[derive(Default, PartialEq, Eq, Debug)]
-pub(super) struct Looked {
+pub(super) struct LookResult {
     /// Objects that stay although no file gives them now.
     pub(super) kept: Vec<ObjectKey>,
     /// Empty files whose objects go, and how many data keys these had.
@@ -51,9 +51,9 @@ pub(super) enum Evidence {
 }
 
 /// What is known of one file.
-struct Known {
+struct KnownFile {
     /// The content that was judged; none where it could not be read.
-    identity: Option<Identity>,
+    identity: Option<FileIdentity>,
     /// Objects that it gives: those of its content, and while anything of that is refused those that it gave before.
     keys: Vec<ObjectKey>,
     /// Why the content as it is now is not taken as a whole.
@@ -67,7 +67,7 @@ struct Known {
 }
 
 /// An object that is given, or was until a moment ago.
-struct Given {
+struct GivenObject {
     path: Arc<Path>,
     /// Its data keys as the file has them.
     data: Vec<Box<str>>,
@@ -82,9 +82,9 @@ type Conflict = (ObjectKey, Arc<Path>, Arc<Path>);
 
 /// What a look found.
 #[derive(Default)]
-struct Look {
-    files: BTreeMap<Arc<Path>, Known>,
-    given: HashMap<ObjectKey, Given>,
+struct Inspection {
+    files: BTreeMap<Arc<Path>, KnownFile>,
+    given: HashMap<ObjectKey, GivenObject>,
     /// Files that are perhaps being written, since when.
     deferred: HashMap<Arc<Path>, Duration>,
     told: HashSet<Conflict>,
@@ -94,7 +94,7 @@ struct Look {
 
 /// All files of the last look, and during a look those of this one.
 #[derive(Default)]
-pub(super) struct Book {
+pub(super) struct Inventory {
     generation: u32,
     moment: Moment,
     /// When the first look was.
@@ -102,12 +102,12 @@ pub(super) struct Book {
     /// Whether a list was ever complete.
     listed: bool,
     /// What of the last look this one has not met yet.
-    before: Look,
+    before: Inspection,
     /// This look.
-    now: Look,
+    now: Inspection,
 }
 
-impl Book {
+impl Inventory {
     /// Begins a look at this moment; its generation.
     pub(super) fn begin(&mut self, moment: Moment) -> u32 {
         self.generation = self.generation.wrapping_add(1);
@@ -139,7 +139,7 @@ impl Book {
 
     /// How many files there are, and of how many of them, and of folders, not all is taken.
     pub(super) fn tally(&self) -> Tally {
-        let is_partial = |known: &&Known| known.trouble.is_some() || known.nearly.is_some();
+        let is_partial = |known: &&KnownFile| known.trouble.is_some() || known.nearly.is_some();
         Tally { manifests: self.now.files.len(), not_taken: self.now.unreadable.len() + self.now.files.values().filter(is_partial).count() }
     }
 
@@ -149,19 +149,19 @@ impl Book {
     }
 
     /// Whether this content of the file was judged, at this look or the last.
-    pub(super) fn knows(&self, path: &Arc<Path>, identity: Identity) -> bool {
+    pub(super) fn knows(&self, path: &Arc<Path>, identity: FileIdentity) -> bool {
         let known = self.before.files.get(path).or_else(|| self.now.files.get(path));
         known.is_some_and(|known| known.identity == Some(identity))
     }
 
     /// Whether the file need not be read: same content, no object of it that another file gave last time, and none that loses a data
     /// key now.
-    pub(super) fn is_current(&self, path: &Arc<Path>, identity: Identity) -> bool {
+    pub(super) fn is_current(&self, path: &Arc<Path>, identity: FileIdentity) -> bool {
         let Some(known) = self.before.files.get(path).filter(|known| known.identity == Some(identity)) else {
             return false;
         };
         let is_due = |(_, since): &(Box<str>, Option<Duration>)| since.is_some_and(|since| self.moment.counts(since));
-        let ours = |given: &Given| given.path == *path && !given.held.iter().any(is_due);
+        let ours = |given: &GivenObject| given.path == *path && !given.held.iter().any(is_due);
         known.keys.iter().all(|key| self.now.given.contains_key(key) || self.before.given.get(key).is_some_and(ours))
     }
 
@@ -199,8 +199,8 @@ impl Book {
     }
 
     /// Notes a file that was read.
-    pub(super) fn read(&mut self, path: &Arc<Path>, content: &Content) -> Read {
-        let Content { identity, objects, refused: trouble, nearly, is_empty, .. } = content;
+    pub(super) fn read(&mut self, path: &Arc<Path>, content: &ManifestContent) -> Intake {
+        let ManifestContent { identity, objects, refused: trouble, nearly, is_empty, .. } = content;
         let before = self.before.files.remove(path);
         let former = before.as_ref().and_then(|known| known.trouble.clone());
         let told = before.as_ref().and_then(|known| known.nearly.as_ref());
@@ -223,9 +223,9 @@ impl Book {
         }
         self.now.files.insert(
             Arc::clone(path),
-            Known { identity: Some(*identity), keys, trouble: trouble.clone(), good, nearly: nearly.clone(), is_empty: *is_empty },
+            KnownFile { identity: Some(*identity), keys, trouble: trouble.clone(), good, nearly: nearly.clone(), is_empty: *is_empty },
         );
-        Read { is_news, passes_over_news, won, kept }
+        Intake { is_news, passes_over_news, won, kept }
     }
 
     /// Whether another file gave this object although this one had it too, and may only be gone for a moment.
@@ -235,23 +235,23 @@ impl Book {
     }
 
     /// Notes a file that is not taken; whether that is news, and its last good objects.
-    pub(super) fn broken_file(&mut self, path: &Arc<Path>, failure: &Failure) -> (bool, Vec<ObjectKey>) {
-        let unknown = Known { identity: None, keys: Vec::new(), trouble: None, good: false, nearly: None, is_empty: false };
+    pub(super) fn broken_file(&mut self, path: &Arc<Path>, failure: &ManifestFailure) -> (bool, Vec<ObjectKey>) {
+        let unknown = KnownFile { identity: None, keys: Vec::new(), trouble: None, good: false, nearly: None, is_empty: false };
         let before = self.before.files.remove(path).unwrap_or(unknown);
         let is_news = before.trouble.as_ref() != Some(&failure.text);
-        let known = Known { identity: failure.identity, trouble: Some(failure.text.clone()), is_empty: false, ..before };
+        let known = KnownFile { identity: failure.identity, trouble: Some(failure.text.clone()), is_empty: false, ..before };
         (is_news, self.note(path, known))
     }
 
     /// Notes a folder that cannot be listed: the files known in it are kept. Whether that is news.
-    pub(super) fn unreadable(&mut self, path: &Path, failure: &Failure) -> bool {
+    pub(super) fn unreadable(&mut self, path: &Path, failure: &ManifestFailure) -> bool {
         self.now.unreadable.insert(path.to_path_buf(), failure.text.clone());
         self.before.unreadable.get(path) != Some(&failure.text)
     }
 
     /// Ends the look.
-    pub(super) fn end(&mut self) -> Looked {
-        let mut looked = Looked::default();
+    pub(super) fn end(&mut self) -> LookResult {
+        let mut looked = LookResult::default();
         for (path, known) in std::mem::take(&mut self.before.files) {
             if self.now.unreadable.keys().any(|folder| path.starts_with(folder)) {
                 looked.kept.extend(self.note(&path, known));
@@ -260,7 +260,7 @@ impl Book {
         self.end_objects(&mut looked);
         let first = self.first.unwrap_or_default();
         // What cannot be read is not waited for.
-        let is_good = |given: &&Given| self.now.files.get(&given.path).is_none_or(|known| known.trouble.is_none());
+        let is_good = |given: &&GivenObject| self.now.files.get(&given.path).is_none_or(|known| known.trouble.is_none());
         let held = self.now.given.values().filter(is_good).flat_map(|given| given.held.iter().filter_map(|(_, since)| *since));
         let missing = self.now.given.values().filter_map(|given| given.missing);
         let waits = held.chain(missing).chain(self.now.deferred.values().copied()).min();
@@ -273,12 +273,12 @@ impl Book {
         };
         self.listed |= looked.evidence == Evidence::Absence;
         looked.waits_since = if looked.evidence == Evidence::Open { Some(first) } else { waits };
-        self.before = Look::default();
+        self.before = Inspection::default();
         looked
     }
 
     /// Objects that no file gives are kept until that counts.
-    fn end_objects(&mut self, looked: &mut Looked) {
+    fn end_objects(&mut self, looked: &mut LookResult) {
         let mut emptied: BTreeMap<Arc<Path>, usize> = BTreeMap::new();
         let mut missing: Vec<_> = std::mem::take(&mut self.before.given).into_iter().collect();
         missing.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -286,7 +286,7 @@ impl Book {
             let since = given.missing.unwrap_or(self.moment.now);
             if !self.moment.counts(since) {
                 looked.kept.push(key.clone());
-                self.now.given.insert(key, Given { missing: Some(since), ..given });
+                self.now.given.insert(key, GivenObject { missing: Some(since), ..given });
             } else if self.now.files.get(&given.path).is_some_and(|known| known.is_empty) {
                 *emptied.entry(given.path).or_default() += given.data.len() + given.held.len();
             }
@@ -295,7 +295,7 @@ impl Book {
     }
 
     /// Files away what is known of a file that was not read; the objects that are its own.
-    fn note(&mut self, path: &Arc<Path>, known: Known) -> Vec<ObjectKey> {
+    fn note(&mut self, path: &Arc<Path>, known: KnownFile) -> Vec<ObjectKey> {
         let own = known.keys.iter().filter(|key| self.claim(key, path, None)).cloned().collect();
         self.now.files.insert(Arc::clone(path), known);
         own
@@ -308,10 +308,10 @@ impl Book {
             let given = match (read, before) {
                 (Some((data, is_good)), before) => {
                     let held = before.map(|before| self.missing_data(before, &data, is_good)).unwrap_or_default();
-                    Given { path: Arc::clone(path), data, held, missing: None }
+                    GivenObject { path: Arc::clone(path), data, held, missing: None }
                 }
-                (None, Some(before)) => Given { path: Arc::clone(path), missing: None, ..before },
-                (None, None) => Given { path: Arc::clone(path), data: Vec::new(), held: Vec::new(), missing: None },
+                (None, Some(before)) => GivenObject { path: Arc::clone(path), missing: None, ..before },
+                (None, None) => GivenObject { path: Arc::clone(path), data: Vec::new(), held: Vec::new(), missing: None },
             };
             self.now.given.insert(key.clone(), given);
             return true;
@@ -325,7 +325,7 @@ impl Book {
     }
 
     /// The data keys that an object had and lost, but not for long enough to count. In a file that is not good none counts.
-    fn missing_data(&self, before: Given, data: &[Box<str>], is_good: bool) -> Vec<(Box<str>, Option<Duration>)> {
+    fn missing_data(&self, before: GivenObject, data: &[Box<str>], is_good: bool) -> Vec<(Box<str>, Option<Duration>)> {
         let present: HashSet<&str> = data.iter().map(|name| &**name).collect();
         let lost = before.data.into_iter().map(|name| (name, None)).chain(before.held);
         let lost = lost.filter(|(name, _)| !present.contains(&**name));

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 
 use crate::source::manifests::places;
-use crate::source::manifests::scan::{Failure, Identity};
+use crate::source::manifests::scan::{FileIdentity, ManifestFailure};
 use crate::source::manifests::yaml::{self, Labelled, ManifestRules};
 
 /// No object is larger than 1 MiB, so a larger file of manifests is a mistake.
@@ -16,9 +16,9 @@ const LARGEST_BYTES: u64 = 64 << 20;
 const NAMED: usize = 5;
 
 /// What one file holds.
-pub(super) struct Content {
+pub(super) struct ManifestContent {
     /// Which content that is.
-    pub(super) identity: Identity,
+    pub(super) identity: FileIdentity,
     /// The selected objects of documents that are taken.
     pub(super) objects: Vec<Labelled>,
     /// Which documents are not taken, and why; none if all are.
@@ -35,23 +35,23 @@ pub(super) struct Content {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(super) fn read(source: &Path, path: &Path, rules: &ManifestRules) -> Result<Content, Failure> {
+pub(super) fn read(source: &Path, path: &Path, rules: &ManifestRules) -> Result<ManifestContent, ManifestFailure> {
     // What is a pipe meanwhile must not hold us.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty()).map(File::from).map_err(io::Error::from);
-    let file = file.map_err(|error| Failure { gone: error.kind() == io::ErrorKind::NotFound, ..Failure::of(&error) })?;
+    let file = file.map_err(|error| ManifestFailure { gone: error.kind() == io::ErrorKind::NotFound, ..ManifestFailure::of(&error) })?;
     // Before the content, so that a write meanwhile shows as another identity later.
-    let metadata = file.metadata().map_err(|error| Failure::of(&error))?;
+    let metadata = file.metadata().map_err(|error| ManifestFailure::of(&error))?;
     if !metadata.is_file() {
-        return Err(Failure::of(&"expected a regular file"));
+        return Err(ManifestFailure::of(&"expected a regular file"));
     }
-    let identity = Identity::of(&metadata);
+    let identity = FileIdentity::of(&metadata);
     if identity.size > LARGEST_BYTES {
-        return Err(Failure { text: format!("larger than {LARGEST_BYTES} bytes"), identity: Some(identity), gone: false });
+        return Err(ManifestFailure { text: format!("larger than {LARGEST_BYTES} bytes"), identity: Some(identity), gone: false });
     }
     let mut text = Vec::new();
-    (&file).take(LARGEST_BYTES).read_to_end(&mut text).map_err(|error| Failure::of(&error))?;
-    let is_torn = file.metadata().map_or(true, |metadata| Identity::of(&metadata) != identity);
+    (&file).take(LARGEST_BYTES).read_to_end(&mut text).map_err(|error| ManifestFailure::of(&error))?;
+    let is_torn = file.metadata().map_or(true, |metadata| FileIdentity::of(&metadata) != identity);
     let yaml::Parsed { found: mut objects, refused, nearly, documents } = yaml::parse(&text, rules);
     let texts = |errors: Vec<yaml::YamlError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
     let mut refused = texts(refused);
@@ -64,7 +64,7 @@ pub(super) fn read(source: &Path, path: &Path, rules: &ManifestRules) -> Result<
         }
         is_apart
     });
-    Ok(Content { identity, objects, refused: named(refused), nearly: named(texts(nearly)), is_empty: documents == 0, is_torn })
+    Ok(ManifestContent { identity, objects, refused: named(refused), nearly: named(texts(nearly)), is_empty: documents == 0, is_torn })
 }
 
 fn named(mut refused: Vec<String>) -> Option<String> {

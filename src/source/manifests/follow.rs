@@ -14,7 +14,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::source::manifests::scan::{self, Watched, Ways};
+use crate::source::manifests::scan::{self, WatchedFolders, Ways};
 
 /// Files that somebody closed after writing, and files, folders and links that were put in their places.
 pub(super) type Whole = HashSet<PathBuf>;
@@ -33,7 +33,7 @@ pub(super) struct Heard {
 /// The watch on a folder and all below it.
 pub(super) struct Follow {
     events: AsyncFd<Inotify>,
-    watched: Watched,
+    watched: WatchedFolders,
     /// What was put in place since the last look, and whether a look is due at all.
     whole: Option<Whole>,
     /// Files that were created or written to and are not closed yet, since when.
@@ -56,7 +56,7 @@ impl Follow {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             events: AsyncFd::with_interest(Inotify::init()?, Interest::READABLE)?,
-            watched: Watched::default(),
+            watched: WatchedFolders::default(),
             whole: None,
             open: HashMap::new(),
             stirred: false,
@@ -70,7 +70,7 @@ impl Follow {
     }
 
     /// Takes over what the last look watches; whether that is everything.
-    pub(super) fn adopt(&mut self, watched: Watched, unwatched: Option<String>) -> bool {
+    pub(super) fn adopt(&mut self, watched: WatchedFolders, unwatched: Option<String>) -> bool {
         let mut watches = self.watches();
         let former = std::mem::replace(&mut self.watched, watched);
         for descriptor in former.folders.into_keys().chain(former.names.into_keys()).collect::<HashSet<_>>() {

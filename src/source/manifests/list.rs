@@ -11,12 +11,12 @@ use crate::aside;
 use crate::core::object::{Object, ObjectEvent, ObjectKey, SourceEvent};
 use crate::health::{Counter, WatchState};
 use crate::source::Request;
-use crate::source::manifests::book::{Evidence, Looked, Read};
-use crate::source::manifests::content::{self, Content};
+use crate::source::manifests::book::{Evidence, Intake, LookResult};
+use crate::source::manifests::content::{self, ManifestContent};
 use crate::source::manifests::follow::{Heard, Whole};
-use crate::source::manifests::scan::{Failure, Found, Walk};
+use crate::source::manifests::scan::{ManifestFailure, ManifestFile, Walk};
 use crate::source::manifests::yaml::Labelled;
-use crate::source::manifests::{Reread, SOURCE, Source, Tally};
+use crate::source::manifests::{ManifestSource, Reread, SOURCE, Tally};
 
 /// Paths that one warning names.
 const NAMED: usize = 5;
@@ -39,7 +39,7 @@ impl Reread {
     }
 }
 
-impl Source {
+impl ManifestSource {
     /// Names what is not read, each once for as long as it is there.
     fn report_names(&mut self, walk: &mut Walk) {
         if let Some((links, more)) = news(&mut self.outside, std::mem::take(&mut walk.outside)) {
@@ -69,7 +69,7 @@ impl Source {
         for found in walk.files {
             self.list_file(found, reread, &heard).await;
         }
-        let Looked { kept, emptied, evidence, waits_since } = self.book.end();
+        let LookResult { kept, emptied, evidence, waits_since } = self.book.end();
         self.keep(kept);
         for (path, files) in emptied {
             warn!(file = %path.display(), files, "the manifest is empty, and stays so: its files go");
@@ -90,7 +90,7 @@ impl Source {
         evidence
     }
 
-    async fn list_file(&mut self, found: Found, reread: &Reread, heard: &Heard) {
+    async fn list_file(&mut self, found: ManifestFile, reread: &Reread, heard: &Heard) {
         let path = Arc::clone(&found.path);
         let failure = match found.identity {
             Err(failure) => failure,
@@ -132,9 +132,9 @@ impl Source {
     }
 
     /// Notes what a file holds, and sends it.
-    async fn take(&mut self, path: &Arc<Path>, content: Content) {
-        let Read { is_news, passes_over_news, won, kept } = self.book.read(path, &content);
-        let Content { objects, refused, nearly, .. } = content;
+    async fn take(&mut self, path: &Arc<Path>, content: ManifestContent) {
+        let Intake { is_news, passes_over_news, won, kept } = self.book.read(path, &content);
+        let ManifestContent { objects, refused, nearly, .. } = content;
         if let Some(what) = nearly.filter(|_| passes_over_news) {
             warn!(file = %path.display(), what, "nearly a manifest of ours, and passed over");
         }
@@ -150,9 +150,9 @@ impl Source {
     }
 
     /// What one file holds.
-    async fn read(&self, path: &Arc<Path>) -> Result<Content, Failure> {
+    async fn read(&self, path: &Arc<Path>) -> Result<ManifestContent, ManifestFailure> {
         let (source, path, rules) = (Arc::clone(&self.folder), Arc::clone(path), Arc::clone(&self.rules));
-        aside::spawn(move || content::read(&source, &path, &rules)).await.unwrap_or_else(|error| Err(Failure::of(&error)))
+        aside::spawn(move || content::read(&source, &path, &rules)).await.unwrap_or_else(|error| Err(ManifestFailure::of(&error)))
     }
 
     /// Sends the objects that the book says `won`, by their place in the file.
@@ -171,7 +171,7 @@ impl Source {
         }
     }
 
-    fn report(&self, path: &Path, failure: &Failure) {
+    fn report(&self, path: &Path, failure: &ManifestFailure) {
         warn!(file = %path.display(), error = failure.text, "manifest not taken; the objects it last gave stay");
         self.contact.counted(Counter::Error);
         self.contact.error(format!("{}: {}", path.display(), failure.text));

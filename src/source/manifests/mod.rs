@@ -19,7 +19,7 @@
 //!   been as it is for SOURCE_SETTLE. What is missing, a file, a document or a data key, counts when nothing has changed for that long
 //!   (see [`crate::core::settle`]), because writers truncate, unlink and create anew. The first list is not closed before.
 //! - The folder gone is no evidence either: no list is sent, files stay, and the folder is looked for again.
-//! - Where files are written nothing is read: a source that comes to lie there ends with [`Error::Overlap`].
+//! - Where files are written nothing is read: a source that comes to lie there ends with [`ManifestsError::Overlap`].
 
 use std::collections::HashSet;
 use std::io;
@@ -39,9 +39,9 @@ use crate::source::Request;
 use crate::source::mailbox::Mailbox;
 use crate::source::manifests::yaml::ManifestRules;
 
-use self::book::{Book, Evidence};
+use self::book::{Evidence, Inventory};
 use self::follow::{Follow, Heard, Whole};
-use self::places::{Guard, Overlap, Written};
+use self::places::{Overlap, OverlapGuard, WrittenPlace};
 use self::scan::Walk;
 
 mod book;
@@ -62,13 +62,13 @@ const MOMENT: Duration = Duration::from_millis(10);
 const GRACE: Duration = Duration::from_secs(30);
 
 /// What is read, and as what.
-pub(crate) struct Given {
+pub(crate) struct ManifestOptions {
     /// A folder, or one file; absolute.
     pub(crate) path: PathBuf,
     /// Which of its objects are wanted.
     pub(crate) rules: ManifestRules,
     /// Where files are written: the manifests must not lie there.
-    pub(crate) written: Vec<Written>,
+    pub(crate) written: Vec<WrittenPlace>,
     /// Where it is told what was found.
     pub(crate) tally: watch::Sender<Tally>,
 }
@@ -84,7 +84,7 @@ pub(crate) struct Tally {
 
 /// How long the source runs and how often it looks without being told.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mode {
+pub(crate) struct Cadence {
     /// Send one list and end.
     pub(crate) once: bool,
     /// Time between looks at the whole folder; inotify tells of most changes at once.
@@ -95,7 +95,7 @@ pub(crate) struct Mode {
 
 /// Why the source ended. Events that were sent before it stand.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub(crate) enum ManifestsError {
     /// The folder itself cannot be listed. Ends the source in once mode only.
     #[error("reading SOURCE={}", folder.display())]
     Folder {
@@ -127,13 +127,13 @@ pub(crate) enum Error {
 /// # Cancel safety
 /// Dropping the future ends the source; a list that it had begun stays without end.
 pub(crate) async fn run(
-    given: Given,
-    mode: Mode,
+    given: ManifestOptions,
+    mode: Cadence,
     mailbox: Mailbox,
     requests: mpsc::Receiver<Request>,
     contact: Contact,
-) -> Result<(), Error> {
-    let mut source = Source::new(given, mode, mailbox, contact);
+) -> Result<(), ManifestsError> {
+    let mut source = ManifestSource::new(given, mode, mailbox, contact);
     match mode.once {
         true => source.once().await,
         false => source.follow(requests).await,
@@ -157,14 +157,14 @@ pub(crate) fn broken(folder: &Path, rules: &ManifestRules) -> io::Result<Vec<(Pa
     Ok(unreadable.chain(bad).collect())
 }
 
-struct Source {
+struct ManifestSource {
     folder: Arc<Path>,
     rules: Arc<ManifestRules>,
-    mode: Mode,
+    mode: Cadence,
     mailbox: Mailbox,
     contact: Contact,
-    book: Book,
-    guard: Guard,
+    book: Inventory,
+    guard: OverlapGuard,
     began: Instant,
     settle: Settle,
     /// When something that is waited for is to be looked at again.
@@ -186,16 +186,16 @@ enum Reread {
     All,
 }
 
-impl Source {
-    fn new(given: Given, mode: Mode, mailbox: Mailbox, contact: Contact) -> Self {
+impl ManifestSource {
+    fn new(given: ManifestOptions, mode: Cadence, mailbox: Mailbox, contact: Contact) -> Self {
         Self {
             folder: given.path.into(),
             rules: Arc::new(given.rules),
             mode,
             mailbox,
             contact,
-            book: Book::default(),
-            guard: Guard::new(given.written),
+            book: Inventory::default(),
+            guard: OverlapGuard::new(given.written),
             began: Instant::now(),
             settle: Settle::new(mode.settle),
             due: None,
@@ -206,7 +206,7 @@ impl Source {
         }
     }
 
-    async fn once(&mut self) -> Result<(), Error> {
+    async fn once(&mut self) -> Result<(), ManifestsError> {
         let mut reread = Reread::All;
         loop {
             let walk = self.walk(None).await?;
@@ -218,11 +218,11 @@ impl Source {
         }
         match self.book.broken() {
             0 => Ok(()),
-            files => Err(Error::Broken { folder: self.folder.to_path_buf(), files }),
+            files => Err(ManifestsError::Broken { folder: self.folder.to_path_buf(), files }),
         }
     }
 
-    async fn follow(&mut self, mut requests: mpsc::Receiver<Request>) -> Result<(), Error> {
+    async fn follow(&mut self, mut requests: mpsc::Receiver<Request>) -> Result<(), ManifestsError> {
         let mut follow =
             Follow::new().inspect_err(|error| warn!(%error, "inotify is unavailable; the manifests are looked at every two seconds")).ok();
         let mut reread = Reread::All;
@@ -254,7 +254,7 @@ impl Source {
     }
 
     /// Looks at the whole folder; whether inotify will tell of the next change.
-    async fn look(&mut self, follow: &mut Option<Follow>, reread: &Reread) -> Result<bool, Error> {
+    async fn look(&mut self, follow: &mut Option<Follow>, reread: &Reread) -> Result<bool, ManifestsError> {
         let watches = follow.as_ref().map(Follow::watches);
         let wanted = watches.is_some();
         match self.walk(watches).await {
@@ -268,7 +268,7 @@ impl Source {
                 self.list(walk, reread, heard).await;
                 Ok(wanted && watched)
             }
-            Err(error @ Error::Overlap(_)) => Err(error),
+            Err(error @ ManifestsError::Overlap(_)) => Err(error),
             Err(error) => {
                 let text = text_of(&error);
                 if !std::mem::replace(&mut self.folder_missing, true) {
@@ -282,7 +282,7 @@ impl Source {
         }
     }
 
-    async fn walk(&mut self, watches: Option<inotify::Watches>) -> Result<Walk, Error> {
+    async fn walk(&mut self, watches: Option<inotify::Watches>) -> Result<Walk, ManifestsError> {
         self.contact.state(WatchState::Listing);
         self.contact.waiting();
         let (folder, mut guard) = (Arc::clone(&self.folder), std::mem::take(&mut self.guard));
@@ -290,14 +290,14 @@ impl Source {
             let apart = guard.check(&folder);
             (guard, apart.map(|()| scan::walk(&folder, watches)))
         });
-        let failed = |source| Error::Folder { folder: self.folder.to_path_buf(), source };
+        let failed = |source| ManifestsError::Folder { folder: self.folder.to_path_buf(), source };
         let (guard, walk) = walk.await.map_err(io::Error::other).map_err(failed)?;
         self.guard = guard;
         walk?.map_err(failed)
     }
 }
 
-fn text_of(error: &Error) -> String {
+fn text_of(error: &ManifestsError) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),

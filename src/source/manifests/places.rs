@@ -16,7 +16,7 @@ pub(super) const LINKS_MAX: usize = 40;
 
 /// A setting that names a place where we write.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Written {
+pub(crate) struct WrittenPlace {
     /// The setting.
     pub(crate) variable: &'static str,
     /// The place; absolute.
@@ -30,15 +30,15 @@ pub struct Overlap {
     /// SOURCE.
     pub(crate) source_path: PathBuf,
     /// What it overlaps with.
-    pub(crate) written: Written,
+    pub(crate) written: WrittenPlace,
 }
 
 /// Looks whether the manifests are apart from what is written. Blocking.
 ///
 /// # Errors
 /// The first setting that overlaps. What cannot be looked at overlaps with nothing: it can be neither read nor written.
-pub(crate) fn check(source_path: &Path, written: &[Written]) -> Result<(), Overlap> {
-    let mounts = fs::read(MOUNTS).map(|table| Mounts::parse(&table)).unwrap_or_default();
+pub(crate) fn check(source_path: &Path, written: &[WrittenPlace]) -> Result<(), Overlap> {
+    let mounts = fs::read(MOUNTS).map(|table| MountTable::parse(&table)).unwrap_or_default();
     let source = Spot::of(source_path, &mounts);
     match written.iter().find(|written| source.overlaps(&Spot::of(&written.path, &mounts))) {
         Some(written) => Err(Overlap { source_path: source_path.to_path_buf(), written: written.clone() }),
@@ -48,23 +48,23 @@ pub(crate) fn check(source_path: &Path, written: &[Written]) -> Result<(), Overl
 
 /// Remembers what was found apart, because looking at all mounts at each change would cost too much.
 #[derive(Default)]
-pub(super) struct Guard {
-    written: Vec<Written>,
-    apart: Option<Vec<Identity>>,
+pub(super) struct OverlapGuard {
+    written: Vec<WrittenPlace>,
+    apart: Option<Vec<PathIdentity>>,
 }
 
 /// What a path leads to: its real path, and device and inode.
-type Identity = Option<(PathBuf, u64, u64)>;
+type PathIdentity = Option<(PathBuf, u64, u64)>;
 
-impl Guard {
-    pub(super) fn new(written: Vec<Written>) -> Self {
+impl OverlapGuard {
+    pub(super) fn new(written: Vec<WrittenPlace>) -> Self {
         Self { written, apart: None }
     }
 
     /// As [`check`], which is done only where a path leads elsewhere than at the last time. Blocking.
     pub(super) fn check(&mut self, source_path: &Path) -> Result<(), Overlap> {
         let paths = self.written.iter().map(|written| &*written.path).chain([source_path]);
-        let now: Vec<Identity> = paths.map(identity).collect();
+        let now: Vec<PathIdentity> = paths.map(identity).collect();
         if self.apart.as_ref() != Some(&now) {
             self.apart = None;
             check(source_path, &self.written)?;
@@ -76,11 +76,11 @@ impl Guard {
 
 /// Whether this folder, which an object names for its files, is apart from the manifests. Blocking.
 pub(super) fn admits(source_path: &Path, folder: &str) -> bool {
-    let written = |path: &str| Written { variable: "folder", path: path.into() };
+    let written = |path: &str| WrittenPlace { variable: "folder", path: path.into() };
     !folder.starts_with('/') || check(source_path, &[written(folder)]).is_ok()
 }
 
-fn identity(path: &Path) -> Identity {
+fn identity(path: &Path) -> PathIdentity {
     let real = fs::canonicalize(path).ok()?;
     let metadata = fs::metadata(&real).ok()?;
     Some((real, metadata.dev(), metadata.ino()))
@@ -95,11 +95,11 @@ struct Spot {
     /// Those of every folder above, and its own.
     above: Vec<(u64, u64)>,
     /// Which parts of which file systems lie at it and below.
-    shows: Vec<Shown>,
+    shows: Vec<MountedPart>,
 }
 
 impl Spot {
-    fn of(path: &Path, mounts: &Mounts) -> Self {
+    fn of(path: &Path, mounts: &MountTable) -> Self {
         let real = resolved(path);
         let id = |path: &Path| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
         Self { own: id(&real), above: real.ancestors().filter_map(id).collect(), shows: mounts.shown_at(&real), real }
@@ -143,12 +143,12 @@ fn resolved_through(path: &Path, links: usize) -> PathBuf {
 
 /// A part of a file system: its device, as the kernel's table has it, and the path in it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Shown {
+struct MountedPart {
     device: String,
     path: PathBuf,
 }
 
-impl Shown {
+impl MountedPart {
     fn overlaps(&self, other: &Self) -> bool {
         self.device == other.device && (self.path.starts_with(&other.path) || other.path.starts_with(&self.path))
     }
@@ -156,20 +156,20 @@ impl Shown {
 
 /// What is mounted where, in the order in which it was.
 #[derive(Default)]
-struct Mounts(Vec<(PathBuf, Shown)>);
+struct MountTable(Vec<(PathBuf, MountedPart)>);
 
-impl Mounts {
+impl MountTable {
     fn parse(table: &[u8]) -> Self {
         Self(table.split(|byte| *byte == b'\n').filter_map(mount).collect())
     }
 
     /// What one sees at a real path and below: of the mount that it lies on, and of those below it.
-    fn shown_at(&self, real: &Path) -> Vec<Shown> {
+    fn shown_at(&self, real: &Path) -> Vec<MountedPart> {
         // Of mounts at one place the last one is seen.
         let around = self.0.iter().filter(|(at, _)| real.starts_with(at)).max_by_key(|(at, _)| at.components().count());
         let own = around.map(|(at, shown)| {
             let below = real.strip_prefix(at).unwrap_or(Path::new(""));
-            Shown { path: if below.as_os_str().is_empty() { shown.path.clone() } else { shown.path.join(below) }, ..shown.clone() }
+            MountedPart { path: if below.as_os_str().is_empty() { shown.path.clone() } else { shown.path.join(below) }, ..shown.clone() }
         });
         let below = self.0.iter().filter(|(at, _)| at != real && at.starts_with(real)).map(|(_, shown)| shown.clone());
         own.into_iter().chain(below).collect()
@@ -177,10 +177,10 @@ impl Mounts {
 }
 
 /// `36 35 98:0 /mnt1 /mnt2 rw …`: device, path in the file system, where that is mounted.
-fn mount(line: &[u8]) -> Option<(PathBuf, Shown)> {
+fn mount(line: &[u8]) -> Option<(PathBuf, MountedPart)> {
     let mut fields = line.split(|byte| *byte == b' ').skip(2);
     let (device, path, at) = (fields.next()?, fields.next()?, fields.next()?);
-    let shown = Shown { device: String::from_utf8_lossy(device).into_owned(), path: unescaped(path) };
+    let shown = MountedPart { device: String::from_utf8_lossy(device).into_owned(), path: unescaped(path) };
     Some((unescaped(at), shown))
 }
 
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     fn overlaps(source: &Path, folder: &Path) -> bool {
-        check(source, &[Written { variable: "FOLDER", path: folder.to_path_buf() }]).is_err()
+        check(source, &[WrittenPlace { variable: "FOLDER", path: folder.to_path_buf() }]).is_err()
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
                       32 22 0:40 / /other rw - tmpfs tmpfs rw\n\
                       33 22 8:2 /pods/x/data/out\\040put/deep /other/deep rw - xfs /dev/sdb rw\n\
                       34 22 8:2 /pods/y /beside rw - xfs /dev/sdb rw\nnonsense\n";
-        let mounts = Mounts::parse(table);
+        let mounts = MountTable::parse(table);
         let meet = |one: &str, other: &str| {
             let (one, other) = (mounts.shown_at(Path::new(one)), mounts.shown_at(Path::new(other)));
             one.iter().any(|one| other.iter().any(|other| one.overlaps(other)))
@@ -285,7 +285,7 @@ mod tests {
         fs::create_dir_all(path("src")).unwrap();
         fs::create_dir_all(path("out")).unwrap();
         symlink("src", path("link")).unwrap();
-        let mut guard = Guard::new(vec![Written { variable: "FOLDER", path: path("out") }]);
+        let mut guard = OverlapGuard::new(vec![WrittenPlace { variable: "FOLDER", path: path("out") }]);
         assert_eq!(guard.check(&path("link")), Ok(()));
         fs::remove_file(path("link")).unwrap();
         symlink("out", path("link")).unwrap();

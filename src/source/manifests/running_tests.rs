@@ -22,7 +22,7 @@ struct Running {
     folder: TempDir,
     mailbox: Mailbox,
     requests: mpsc::Sender<Request>,
-    task: JoinHandle<Result<(), Error>>,
+    task: JoinHandle<Result<(), ManifestsError>>,
     objects: BTreeMap<String, (u32, String)>,
     /// Objects that a list end took away.
     lost: Vec<String>,
@@ -39,7 +39,7 @@ fn running(folder: TempDir) -> Running {
 fn running_at(folder: TempDir, source: &Path) -> Running {
     let mailbox = Mailbox::default();
     let (requests, asked) = mpsc::channel(8);
-    let mode = Mode { once: false, rescan: Duration::from_secs(3600), settle: SETTLE };
+    let mode = Cadence { once: false, rescan: Duration::from_secs(3600), settle: SETTLE };
     let task = tokio::spawn(run(given(source), mode, mailbox.clone(), asked, contact()));
     Running { folder, mailbox, requests, task, objects: BTreeMap::new(), lost: Vec::new(), applied: 0, halves: 0 }
 }
@@ -255,14 +255,14 @@ async fn m1_a_link_that_comes_to_lead_where_files_are_written_ends_the_source() 
     put(&path, "out/b.yaml", &config_map("b", "1"));
     symlink("source", path.join("link")).unwrap();
     let (mailbox, (_requests, asked)) = (Mailbox::default(), mpsc::channel(1));
-    let mode = Mode { once: false, rescan: Duration::from_secs(3600), settle: SETTLE };
-    let written = vec![Written { variable: "FOLDER", path: path.join("out") }];
-    let task = tokio::spawn(run(Given { written, ..given(&path.join("link")) }, mode, mailbox.clone(), asked, contact()));
+    let mode = Cadence { once: false, rescan: Duration::from_secs(3600), settle: SETTLE };
+    let written = vec![WrittenPlace { variable: "FOLDER", path: path.join("out") }];
+    let task = tokio::spawn(run(ManifestOptions { written, ..given(&path.join("link")) }, mode, mailbox.clone(), asked, contact()));
     timeout(Duration::from_secs(20), mailbox.arrived()).await.expect("a list is sent");
     symlink("out", path.join("next")).unwrap();
     fs::rename(path.join("next"), path.join("link")).unwrap();
     let ended = timeout(Duration::from_secs(20), task).await.expect("the source ends").unwrap();
-    assert!(matches!(ended, Err(Error::Overlap(_))));
+    assert!(matches!(ended, Err(ManifestsError::Overlap(_))));
     assert!(!sent(&mailbox).iter().any(|event| event.starts_with("apply b")), "nothing is read there");
 }
 
@@ -289,7 +289,7 @@ async fn a_folder_that_comes_later_is_found() {
     let parent = TempDir::new().unwrap();
     let folder = parent.path().join("later");
     let (mailbox, (_requests, asked)) = (Mailbox::default(), mpsc::channel(1));
-    let mode = Mode { once: false, rescan: Duration::from_millis(5), settle: SETTLE };
+    let mode = Cadence { once: false, rescan: Duration::from_millis(5), settle: SETTLE };
     let task = tokio::spawn(run(given(&folder), mode, mailbox.clone(), asked, contact()));
     tokio::task::yield_now().await;
     put(&folder, "a.yaml", &config_map("a", "1"));

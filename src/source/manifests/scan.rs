@@ -18,7 +18,7 @@ use crate::source::manifests::places;
 
 /// What tells that a file is the one that was read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Identity {
+pub(super) struct FileIdentity {
     device: u64,
     inode: u64,
     pub(super) size: u64,
@@ -26,7 +26,7 @@ pub(super) struct Identity {
     changed: (i64, i64),
 }
 
-impl Identity {
+impl FileIdentity {
     pub(super) fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -47,25 +47,25 @@ impl Identity {
 
 /// Why a file or folder is not taken.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Failure {
+pub(super) struct ManifestFailure {
     /// What is wrong, without values.
     pub(super) text: String,
     /// The content that was refused; without one, the next look tries again.
-    pub(super) identity: Option<Identity>,
+    pub(super) identity: Option<FileIdentity>,
     /// Whether the file went away after it was found.
     pub(super) gone: bool,
 }
 
-impl Failure {
+impl ManifestFailure {
     pub(super) fn of(error: &impl Display) -> Self {
         Self { text: error.to_string(), identity: None, gone: false }
     }
 }
 
 /// A manifest's file, by its full path.
-pub(super) struct Found {
+pub(super) struct ManifestFile {
     pub(super) path: Arc<Path>,
-    pub(super) identity: Result<Identity, Failure>,
+    pub(super) identity: Result<FileIdentity, ManifestFailure>,
     /// For how long it has been so by its own times, if these say.
     pub(super) age: Option<Duration>,
 }
@@ -74,15 +74,15 @@ pub(super) struct Found {
 #[derive(Default)]
 pub(super) struct Walk {
     /// Sorted by path.
-    pub(super) files: Vec<Found>,
+    pub(super) files: Vec<ManifestFile>,
     /// Folders below the first that cannot be listed: what is in them is unknown.
-    pub(super) unreadable: Vec<(PathBuf, Failure)>,
+    pub(super) unreadable: Vec<(PathBuf, ManifestFailure)>,
     /// Links that lead out of the source, which are not followed.
     pub(super) outside: Vec<PathBuf>,
     /// Files that are not read because of the capitals in their names.
     pub(super) misnamed: Vec<PathBuf>,
     /// What inotify now watches.
-    pub(super) watched: Watched,
+    pub(super) watched: WatchedFolders,
     /// Why a folder is not watched, if one is not.
     pub(super) unwatched: Option<String>,
     /// For how long everything has been so by its own times, if these say.
@@ -93,7 +93,7 @@ pub(super) struct Walk {
 
 /// What the watches of inotify are there for.
 #[derive(Default)]
-pub(super) struct Watched {
+pub(super) struct WatchedFolders {
     /// Folders in which everything counts.
     pub(super) folders: HashMap<WatchDescriptor, PathBuf>,
     /// Folders in which names count that are on the way to manifests.
@@ -146,7 +146,7 @@ pub(super) fn walk(source: &Path, watches: Option<Watches>) -> io::Result<Walk> 
     walk.files.sort_by(|one, other| one.path.cmp(&other.path));
     walk.unreadable.sort_by(|one, other| one.0.cmp(&other.0));
     let mut hasher = DefaultHasher::new();
-    for Found { path, identity, .. } in &walk.files {
+    for ManifestFile { path, identity, .. } in &walk.files {
         (path, identity.as_ref().ok()).hash(&mut hasher);
     }
     walk.unreadable.iter().for_each(|(path, _)| path.hash(&mut hasher));
@@ -167,14 +167,14 @@ struct Walker {
 
 impl Walker {
     fn found(&mut self, path: &Path, metadata: &Metadata) {
-        let identity = Identity::of(metadata);
-        self.walk.files.push(Found { path: path.into(), age: identity.age(self.began), identity: Ok(identity) });
+        let identity = FileIdentity::of(metadata);
+        self.walk.files.push(ManifestFile { path: path.into(), age: identity.age(self.began), identity: Ok(identity) });
     }
 
     /// For how long nothing has changed, by the times of all files and folders. Those of folders are looked at only now: what was
     /// taken out of one while we listed it shows.
     fn age(&self) -> Option<Duration> {
-        let folders = self.seen.values().map(|folder| Identity::of(&fs::metadata(folder).ok()?).age(self.began));
+        let folders = self.seen.values().map(|folder| FileIdentity::of(&fs::metadata(folder).ok()?).age(self.began));
         let ages = self.walk.files.iter().filter(|found| found.identity.is_ok()).map(|found| found.age);
         ages.chain(folders).min().unwrap_or_default()
     }
@@ -190,7 +190,7 @@ impl Walker {
                 Ok(below) => waiting.extend(below),
                 Err(error) if path == source => return Err(error),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => self.walk.unreadable.push((path, Failure::of(&error))),
+                Err(error) => self.walk.unreadable.push((path, ManifestFailure::of(&error))),
             }
         }
         Ok(())
@@ -236,7 +236,7 @@ impl Walker {
                 Ok(_) => {}
                 // Gone meanwhile, unless it is a link that leads nowhere: that may hold objects again.
                 Err(error) if is_manifest(&name) && fs::symlink_metadata(&path).is_ok() => {
-                    self.walk.files.push(Found { path: path.into(), identity: Err(Failure::of(&error)), age: None });
+                    self.walk.files.push(ManifestFile { path: path.into(), identity: Err(ManifestFailure::of(&error)), age: None });
                 }
                 Err(_) => {}
             }

@@ -133,7 +133,7 @@ async fn m4_once_waits_for_what_is_not_settled() {
     put(folder.path(), "a.yaml", &config_map("a", "1"));
     let mailbox = Mailbox::default();
     let (_ask, asked) = mpsc::channel(1);
-    let mode = Mode { once: true, rescan: Duration::from_secs(60), settle: Duration::from_millis(20) };
+    let mode = Cadence { once: true, rescan: Duration::from_secs(60), settle: Duration::from_millis(20) };
     run(given(folder.path()), mode, mailbox.clone(), asked, contact()).await.unwrap();
     let events = sent(&mailbox);
     assert!(

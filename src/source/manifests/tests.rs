@@ -32,7 +32,7 @@ const BROKEN: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n";
 pub(super) struct Rig {
     pub(super) folder: TempDir,
     pub(super) mailbox: Mailbox,
-    pub(super) source: Source,
+    pub(super) source: ManifestSource,
 }
 
 /// A rig for which everything counts at once.
@@ -43,13 +43,13 @@ fn rig() -> Rig {
 pub(super) fn rig_that_settles(settle: Duration) -> Rig {
     let folder = TempDir::new().unwrap();
     let mailbox = Mailbox::default();
-    let mode = Mode { once: false, rescan: Duration::from_secs(3600), settle };
-    let source = Source::new(given(folder.path()), mode, mailbox.clone(), contact());
+    let mode = Cadence { once: false, rescan: Duration::from_secs(3600), settle };
+    let source = ManifestSource::new(given(folder.path()), mode, mailbox.clone(), contact());
     Rig { folder, mailbox, source }
 }
 
-pub(super) fn given(path: &Path) -> Given {
-    Given { path: path.to_path_buf(), rules: rules(), written: Vec::new(), tally: watch::Sender::default() }
+pub(super) fn given(path: &Path) -> ManifestOptions {
+    ManifestOptions { path: path.to_path_buf(), rules: rules(), written: Vec::new(), tally: watch::Sender::default() }
 }
 
 pub(super) fn contact() -> Contact {
@@ -305,13 +305,13 @@ async fn once_serves_the_good_objects_and_fails_for_the_broken() {
     assert_eq!(result.err().map(|error| error.to_string()), Some(expected));
     assert_eq!(sent(&mailbox), ["begin 1", "apply a 1", "refused"]);
     let (_, result) = once(&folder.path().join("missing")).await;
-    assert!(matches!(result, Err(Error::Folder { .. })));
+    assert!(matches!(result, Err(ManifestsError::Folder { .. })));
 }
 
-async fn once(folder: &Path) -> (Mailbox, Result<(), Error>) {
+async fn once(folder: &Path) -> (Mailbox, Result<(), ManifestsError>) {
     let mailbox = Mailbox::default();
     let (_ask, asked) = mpsc::channel(1);
-    let mode = Mode { once: true, rescan: Duration::from_secs(60), settle: Duration::ZERO };
+    let mode = Cadence { once: true, rescan: Duration::from_secs(60), settle: Duration::ZERO };
     let result = run(given(folder), mode, mailbox.clone(), asked, contact()).await;
     (mailbox, result)
 }

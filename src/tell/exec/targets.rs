@@ -90,7 +90,7 @@ pub(crate) async fn targets(api: &ApiServer, which: PodFilter<'_>) -> Result<(Ve
     let labels = ListParams::default().labels(&which.labels.to_string());
     let mut pages = Pages::new(api, Request::list, objects(Kind::Pod, Some(which.namespace)), labels, PAGING);
     let (mut targets, mut skipped) = (Vec::new(), 0);
-    let read = |json: &str| serde_json::from_str::<Pod>(json).map_err(|error| Failure::from_decoder("a pod", &error));
+    let read = |json: &str| serde_json::from_str::<PodItem>(json).map_err(|error| Failure::from_decoder("a pod", &error));
     while let Some(pods) = pages.next(|json| Ok(read(json)?.target(which))).await? {
         skipped += pods.iter().filter(|pod| pod.is_none()).count();
         targets.extend(pods.into_iter().flatten());
@@ -100,15 +100,15 @@ pub(crate) async fn targets(api: &ApiServer, which: PodFilter<'_>) -> Result<(Ve
 
 /// A pod, as far as it decides.
 #[derive(Deserialize)]
-struct Pod {
-    metadata: Metadata,
-    spec: Option<Spec>,
+struct PodItem {
+    metadata: PodMetadata,
+    spec: Option<PodSpec>,
     status: Option<PodStatus>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Metadata {
+struct PodMetadata {
     name: String,
     uid: Option<String>,
     deletion_timestamp: Option<IgnoredAny>,
@@ -117,7 +117,7 @@ struct Metadata {
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
-struct Spec {
+struct PodSpec {
     host_network: Option<bool>,
     containers: Option<Vec<Container>>,
 }
@@ -127,11 +127,11 @@ struct Container {
     name: String,
 }
 
-impl Pod {
+impl PodItem {
     /// What the pod is as a target, if it is one.
     fn target(self, which: PodFilter<'_>) -> Option<PodTarget> {
         let (spec, status) = (self.spec.unwrap_or_default(), self.status.unwrap_or_default());
-        let Metadata { name, uid, deletion_timestamp, annotations } = self.metadata;
+        let PodMetadata { name, uid, deletion_timestamp, annotations } = self.metadata;
         let is_ready = status.ready_since().is_some() || !which.only_ready;
         if deletion_timestamp.is_some() || !status.runs() || !is_ready {
             return None;
@@ -153,7 +153,7 @@ mod tests {
 
     /// The targets among these pods, and how many are none.
     fn page(pods: &Value, exec: &ExecSettings) -> (Vec<PodTarget>, usize) {
-        let read = |value: &Value| serde_json::from_value::<Pod>(value.clone()).unwrap().target(exec.into());
+        let read = |value: &Value| serde_json::from_value::<PodItem>(value.clone()).unwrap().target(exec.into());
         let pods: Vec<Option<PodTarget>> = pods.as_array().unwrap().iter().map(read).collect();
         let skipped = pods.iter().filter(|pod| pod.is_none()).count();
         (pods.into_iter().flatten().collect(), skipped)

@@ -97,9 +97,9 @@ pub struct YamlError(String);
 
 /// Where in a text: document, item of a list, object, field, in words.
 #[derive(Clone)]
-struct Place(String);
+struct TextPlace(String);
 
-impl Place {
+impl TextPlace {
     fn field(&self, field: impl fmt::Display) -> Self {
         Self(format!("{}, {field}", self.0))
     }
@@ -122,7 +122,7 @@ pub fn parse(text: &[u8], rules: &ManifestRules) -> Parsed {
     let mut parsed = Parsed { found: Vec::new(), refused: Vec::new(), nearly: Vec::new(), documents: 0 };
     for (document, yaml::Document { line, node }) in (1..).zip(yaml::documents(text)) {
         parsed.documents += 1;
-        let place = Place(format!("document {document} (line {line})"));
+        let place = TextPlace(format!("document {document} (line {line})"));
         let before = (parsed.found.len(), parsed.nearly.len());
         let taken = node
             .map_err(|yaml::Flaw { line, column, expected }| {
@@ -139,9 +139,9 @@ pub fn parse(text: &[u8], rules: &ManifestRules) -> Parsed {
 }
 
 /// Reads one manifest; `implied` is the kind that a typed list gives to items that name none.
-fn manifest(node: Value, implied: Option<Kind>, place: &Place, rules: &ManifestRules, parsed: &mut Parsed) -> Result<(), YamlError> {
+fn manifest(node: Value, implied: Option<Kind>, place: &TextPlace, rules: &ManifestRules, parsed: &mut Parsed) -> Result<(), YamlError> {
     let mut fields = match node {
-        Value::Object(fields) => Fields(fields),
+        Value::Object(fields) => Mapping(fields),
         Value::Null => return Ok(()),
         Value::Array(items) => {
             parsed.nearly.extend(nearly::sequence(&items).map(|expected| place.expected(expected)));
@@ -178,7 +178,13 @@ fn manifest(node: Value, implied: Option<Kind>, place: &Place, rules: &ManifestR
     Ok(())
 }
 
-fn list(mut fields: Fields, implied: Option<Kind>, place: &Place, rules: &ManifestRules, parsed: &mut Parsed) -> Result<(), YamlError> {
+fn list(
+    mut fields: Mapping,
+    implied: Option<Kind>,
+    place: &TextPlace,
+    rules: &ManifestRules,
+    parsed: &mut Parsed,
+) -> Result<(), YamlError> {
     let items = match fields.0.remove("items") {
         None | Some(Value::Null) => return Ok(()),
         Some(Value::Array(items)) => items,
@@ -190,7 +196,7 @@ fn list(mut fields: Fields, implied: Option<Kind>, place: &Place, rules: &Manife
     Ok(())
 }
 
-fn object(kind: Kind, mut fields: Fields, place: &Place, rules: &ManifestRules) -> Result<Labelled, YamlError> {
+fn object(kind: Kind, mut fields: Mapping, place: &TextPlace, rules: &ManifestRules) -> Result<Labelled, YamlError> {
     let mut metadata = fields.mapping("metadata", place)?;
     let named = place.field("metadata.name");
     let name = metadata.text("name", &named)?.ok_or_else(|| named.expected("a name"))?;
@@ -229,7 +235,7 @@ fn object(kind: Kind, mut fields: Fields, place: &Place, rules: &ManifestRules) 
 
 type Data = Vec<Datum>;
 
-fn config_map_data(fields: &mut Fields, place: &Place) -> Result<Data, YamlError> {
+fn config_map_data(fields: &mut Mapping, place: &TextPlace) -> Result<Data, YamlError> {
     let mut data = values(fields, "data", place, as_text)?;
     let binary = values(fields, "binaryData", place, as_base64)?;
     let texts: HashSet<&str> = data.iter().map(|datum| datum.key.as_str()).collect();
@@ -241,7 +247,7 @@ fn config_map_data(fields: &mut Fields, place: &Place) -> Result<Data, YamlError
 }
 
 /// `stringData` wins over `data`, as on the API server; what it hides must be valid all the same.
-fn secret_data(fields: &mut Fields, place: &Place) -> Result<Data, YamlError> {
+fn secret_data(fields: &mut Mapping, place: &TextPlace) -> Result<Data, YamlError> {
     let mut data = values(fields, "data", place, as_base64)?;
     let texts = values(fields, "stringData", place, as_text)?;
     let hidden: HashSet<&str> = texts.iter().map(|datum| datum.key.as_str()).collect();
@@ -258,7 +264,7 @@ fn encoded(datum: Datum) -> Datum {
 /// Decodes one value; the error says what was expected.
 type Decode = fn(Value) -> Result<Vec<u8>, &'static str>;
 
-fn values(fields: &mut Fields, field: &'static str, place: &Place, decode: Decode) -> Result<Data, YamlError> {
+fn values(fields: &mut Mapping, field: &'static str, place: &TextPlace, decode: Decode) -> Result<Data, YamlError> {
     let mut values = Vec::new();
     for (key, node) in fields.mapping(field, place)?.0 {
         if check_key(&key).is_err() {
@@ -294,10 +300,10 @@ fn as_base64(node: Value) -> Result<Vec<u8>, &'static str> {
 }
 
 /// The fields of a mapping, taken one by one.
-struct Fields(Map<String, Value>);
+struct Mapping(Map<String, Value>);
 
-impl Fields {
-    fn text(&mut self, name: &str, place: &Place) -> Result<Option<String>, YamlError> {
+impl Mapping {
+    fn text(&mut self, name: &str, place: &TextPlace) -> Result<Option<String>, YamlError> {
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -306,7 +312,7 @@ impl Fields {
     }
 
     /// A missing mapping is an empty one.
-    fn mapping(&mut self, name: &'static str, place: &Place) -> Result<Self, YamlError> {
+    fn mapping(&mut self, name: &'static str, place: &TextPlace) -> Result<Self, YamlError> {
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(Self(Map::new())),
             Some(Value::Object(fields)) => Ok(Self(fields)),
