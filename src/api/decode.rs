@@ -14,8 +14,9 @@ use serde::Deserialize;
 use crate::api::json::{Cursor, Unreadable};
 use crate::api::pod::PodStatus;
 use crate::core::object::annotations::{self, Annotations};
+use crate::core::object::pod::{PodState, Ready};
 use crate::core::object::uid::uid_number;
-use crate::core::object::{Datum, Kind, Object, ObjectEvent, ObjectKey, Payload, PodState, Ready};
+use crate::core::object::{Datum, Kind, Object, ObjectEvent, ObjectKey, Payload};
 
 /// Marks the bookmark that ends a streaming list (KEP-3157).
 const ENDS_LIST: &str = "k8s.io/initial-events-end";

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::core::object::Ready;
+use crate::core::object::pod::Ready;
 
 /// `status` of a pod.
 #[derive(Deserialize, Default)]

@@ -162,7 +162,8 @@ impl WaitingEvents {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::object::{Datum, Kind, Object, ObjectEvent, PodState, SourceId};
+    use crate::core::object::pod::PodState;
+    use crate::core::object::{Datum, Kind, Object, ObjectEvent, SourceId};
 
     const SOURCE: SourceId = SourceId(0);
 

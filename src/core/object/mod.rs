@@ -6,6 +6,7 @@
 pub mod annotations;
 pub mod finalizers;
 pub(crate) mod merge;
+pub mod pod;
 pub mod remote;
 pub mod selector;
 pub(crate) mod uid;
@@ -15,6 +16,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::core::object::annotations::Annotations;
+use crate::core::object::pod::PodState;
 use crate::core::object::remote::Arrival;
 use crate::core::path::TargetPath;
 
@@ -315,26 +317,6 @@ pub enum ObjectEvent {
         /// The last state: its finalizers tell whether it waits for us.
         finalizers: Vec<String>,
     },
-}
-
-/// A pod, as far as it is noticed that it became ready, or that another one has its place.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PodState {
-    /// Which pod.
-    pub key: ObjectKey,
-    /// `metadata.uid`, folded to a number.
-    pub uid: u128,
-    /// Its address and since when it is ready, while it runs, is ready and stays.
-    pub ready: Option<Ready>,
-}
-
-/// How a pod that is ready is reached, and since when it is ready; both as the API writes them.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Ready {
-    /// `status.podIP`
-    pub address: String,
-    /// `lastTransitionTime` of its condition.
-    pub since: String,
 }
 
 impl SourceEvent {

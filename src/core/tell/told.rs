@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::object::pod::{PodState, Ready};
 use crate::core::object::uid::uid_text;
-use crate::core::object::{Kind, Object, ObjectKey, PodState, Ready};
+use crate::core::object::{Kind, Object, ObjectKey};
 use crate::core::record::{line, record};
 
 /// The version of the form.

@@ -6,7 +6,8 @@
 //!
 //! ```
 //! use kube_projector::core::tell::cause::Cause;
-//! use kube_projector::core::object::{Kind, ObjectEvent, ObjectKey, PodState, Ready, SourceEvent, SourceId};
+//! use kube_projector::core::object::{Kind, ObjectEvent, ObjectKey, SourceEvent, SourceId};
+//! use kube_projector::core::object::pod::{PodState, Ready};
 //! use kube_projector::core::tell::trigger::{News, Watched};
 //!
 //! let key = ObjectKey::new(Kind::Pod, "shop", "a");

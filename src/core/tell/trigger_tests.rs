@@ -1,5 +1,6 @@
 use super::*;
-use crate::core::object::{Object, PodState, Ready};
+use crate::core::object::Object;
+use crate::core::object::pod::{PodState, Ready};
 
 const SOURCE: SourceId = SourceId(0);
 
