@@ -126,16 +126,6 @@ impl Decoder {
         slim.applied(self.kind)
     }
 
-    /// Reads one object.
-    ///
-    /// # Errors
-    /// [`DecodeError`]
-    pub(crate) fn object(&self, json: &[u8]) -> Result<Object, DecodeError> {
-        let mut slim = Slim::default();
-        whole(json, |cursor| self.slim(cursor, true, &mut slim))?;
-        slim.into_object(self.kind)
-    }
-
     /// Reads one object and its labels.
     ///
     /// # Errors
@@ -306,7 +296,7 @@ mod tests {
     fn annotations_of_ours_are_understood_and_others_passed_over() {
         let annotated = |annotations: &str| {
             let json = format!(r#"{{"metadata":{{"name":"a","namespace":"n","annotations":{{{annotations}}}}}}}"#);
-            reader(Kind::ConfigMap).object(json.as_bytes()).unwrap()
+            reader(Kind::ConfigMap).labelled(json.as_bytes()).unwrap().0
         };
         let object = annotated(
             r#""kube-projector.dev/file-mode":"640","x":"y","kube-projector.dev/skip":"nonsense","k8s-sidecar-target-directory":"sub",
@@ -323,7 +313,7 @@ mod tests {
         let (object, labels) = reader(Kind::Secret).labelled(json).unwrap();
         assert!(values(&object) == [("good", Some(&b"\xff"[..])), ("bad", None)]);
         assert_eq!(labels, [("l".to_owned(), "v".to_owned())].into());
-        let bare = reader(Kind::Secret).object(br#"{"metadata":{"name":"a","namespace":"n"},"data":null}"#).unwrap();
+        let (bare, _) = reader(Kind::Secret).labelled(br#"{"metadata":{"name":"a","namespace":"n"},"data":null}"#).unwrap();
         assert!(values(&bare).is_empty());
     }
 

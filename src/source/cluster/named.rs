@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use crate::api::ApiServer;
 use crate::api::failure::Failure;
-use crate::core::object::{Object, ObjectEvent, SourceEvent};
+use crate::core::object::{ObjectEvent, SourceEvent};
 use crate::health::WatchState;
 use crate::source::cluster::ClusterSource;
 use crate::source::fetch::json_of;
@@ -29,11 +29,11 @@ impl ClusterSource {
         let found = timeout(WITHIN, read(&self.api, &self.scope, self.scope.name().unwrap_or_default())).await;
         let found = found.unwrap_or(Err(Failure::Timeout { what: "answer", limit: WITHIN }));
         match found {
-            Ok(object) => {
+            Ok(found) => {
                 self.contact.contacted();
                 self.mailbox.push(SourceEvent::ListBegin { source, generation, consistent: true });
-                if let Some(object) = object {
-                    let event = SourceEvent::of(source, generation, ObjectEvent::Apply(Box::new(object)));
+                if let Some(event) = found {
+                    let event = SourceEvent::of(source, generation, event);
                     self.contact.waiting();
                     self.mailbox.has_room(event.payload_bytes()).await;
                     self.mailbox.push(event);
@@ -61,10 +61,10 @@ impl ClusterSource {
 }
 
 /// Reads the object of a scope with a name; an object that is not there is no error.
-async fn read(api: &ApiServer, scope: &Scope, name: &str) -> Result<Option<Object>, Failure> {
+async fn read(api: &ApiServer, scope: &Scope, name: &str) -> Result<Option<ObjectEvent>, Failure> {
     let namespace = scope.namespace.as_deref().unwrap_or_default();
     let Some(json) = json_of(api, scope.kind, namespace, name).await? else { return Ok(None) };
-    scope.reader().object(json.get().as_bytes()).map(Some).map_err(|_| Failure::Decode { what: "the object", line: 0, column: 0 })
+    scope.reader().item(json.get().as_bytes()).map(Some).map_err(|_| Failure::Decode { what: "the object", line: 0, column: 0 })
 }
 
 #[cfg(test)]
