@@ -15,7 +15,7 @@ use kube_projector::core::files::project::{FileNames, Rules, Urls};
 use kube_projector::core::files::store::SourceScope;
 use kube_projector::core::object::{Kind, SourceEvent, SourceId};
 use kube_projector::core::path::Roots;
-use kube_projector::core::policy::{Adopt, Durability, Order};
+use kube_projector::core::policy::{Adopt, Durability, Precedence};
 use kube_projector::core::watch::Machine;
 use kube_projector::core::watch::wire::{Input, Tell};
 use kube_projector::disk::Disk;
@@ -141,7 +141,7 @@ impl Projector {
         };
         let disk = Disk::open(Kernel::with_names(), roots, 0o755, Durability::None).expect("a folder");
         let scope = SourceScope { kind: Some(Kind::ConfigMap), namespace: None, name: None };
-        let store = store([scope], Order::Oldest, (1, 2));
+        let store = store([scope], Precedence::Oldest, (1, 2));
         let (engine, _) = Engine::open(disk, place, settings, store).map_err(|error| error.to_string()).expect("an engine");
         Self {
             folder: folder.to_owned(),

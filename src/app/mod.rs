@@ -24,7 +24,7 @@ use tokio::time::timeout;
 
 use crate::api::ApiServer;
 use crate::api::metadata;
-use crate::app::engine::{Ended, EngineLoop, Servers};
+use crate::app::engine::{EngineLoop, LoopEnd, Servers};
 use crate::app::publish::Publisher;
 use crate::app::shutdown::Shutdown;
 use crate::config::{Config, LedgerPlace, Method, ObjectSource, Wording};
@@ -112,12 +112,12 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     drop(tasks);
     Ok(match (ended, code) {
         // Who asks us to stop gets 0, whatever the child makes of it.
-        (Ended::Done, code) => ExitCode::from(code.unwrap_or_default()),
-        (Ended::Settings(why), _) => {
+        (LoopEnd::Done, code) => ExitCode::from(code.unwrap_or_default()),
+        (LoopEnd::Settings(why), _) => {
             tracing::error!(why, "a setting cannot be kept");
             ExitCode::from(2)
         }
-        (Ended::Failed(why), code) => {
+        (LoopEnd::Failed(why), code) => {
             tracing::error!(why, "ended with a failure");
             code.map_or(ExitCode::FAILURE, ExitCode::from)
         }

@@ -10,7 +10,7 @@ use crate::core::files::plan::Barrier;
 use crate::core::files::store::Store;
 use crate::core::object::uid::uid_text;
 use crate::core::path::{PathError, Roots, TargetPath};
-use crate::core::policy::Order;
+use crate::core::policy::Precedence;
 use crate::disk::ledger::beside::Unheld;
 use crate::engine::outcome::{Act, Change, Note, Outcome, What};
 use crate::report::events::{EventReport, EventSender};
@@ -26,7 +26,7 @@ pub(crate) struct Publisher {
     events: Option<EventSender>,
     finalizers: Option<FinalizerSender>,
     wording: Wording,
-    order: Order,
+    order: Precedence,
 }
 
 impl Publisher {

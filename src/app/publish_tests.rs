@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::Arguments;
 use crate::config::{Context, LogFormat, LogLevel};
 use crate::core::object::{Datum, Kind, Object, ObjectEvent, ObjectKey, SourceEvent, SourceId};
-use crate::core::policy::Order;
+use crate::core::policy::Precedence;
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::LedgerError;
@@ -136,7 +136,7 @@ fn our_own_words_stay_as_they_were() {
 #[test]
 fn f24_a_conflict_names_the_setting_that_decided_it() {
     let folder = tempfile::tempdir().unwrap();
-    for (order, wording) in [(Order::Oldest, Wording::Own), (Order::Newest, Wording::Sidecar)] {
+    for (order, wording) in [(Precedence::Oldest, Wording::Own), (Precedence::Newest, Wording::Sidecar)] {
         let mut config = config(folder.path(), wording);
         config.ownership.conflict = order;
         let mut engine = engine(&config);

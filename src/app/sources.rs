@@ -19,7 +19,7 @@ use crate::engine::outcome::Outcome;
 use crate::health::{Contact, Health, WatchName};
 use crate::source::Request;
 use crate::source::cluster::ClusterSource;
-use crate::source::downloads::{self, Downloader, Order};
+use crate::source::downloads::{self, DownloadRequest, Downloader};
 use crate::source::fetch::Fetcher;
 use crate::source::mailbox::Mailbox;
 use crate::source::manifests;
@@ -38,7 +38,7 @@ pub(crate) struct Sources {
     relist: Vec<(SourceId, mpsc::Sender<Request>)>,
     fetch: Fetch,
     /// Where files behind URLs are ordered, if keys name any.
-    orders: Option<mpsc::UnboundedSender<Order>>,
+    orders: Option<mpsc::UnboundedSender<DownloadRequest>>,
     /// Tells when the manifests have come to lie where files are written.
     misplaced: Option<oneshot::Receiver<String>>,
     /// What the folder of manifests holds, where one is read.
@@ -132,8 +132,8 @@ impl Sources {
     /// Orders what lies behind URLs.
     pub(crate) fn order(&self, outcome: &Outcome) {
         let Some(orders) = &self.orders else { return };
-        let again = outcome.ask.iter().map(|(key, path)| Order::Again { key: key.clone(), path: path.clone() });
-        for order in outcome.remotes.iter().cloned().map(Order::Files).chain(again) {
+        let again = outcome.ask.iter().map(|(key, path)| DownloadRequest::Again { key: key.clone(), path: path.clone() });
+        for order in outcome.remotes.iter().cloned().map(DownloadRequest::Files).chain(again) {
             // Whoever takes orders lives as long as we do.
             let _ = orders.send(order);
         }

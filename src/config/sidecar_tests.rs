@@ -5,7 +5,7 @@ use super::*;
 use crate::config::read::reload::Timing;
 use crate::config::read::web::CredentialOrigins;
 use crate::core::files::project::FileNames;
-use crate::core::policy::{Batching, Order};
+use crate::core::policy::{Batching, Precedence};
 /// Reads these variables with PROFILE=k8s-sidecar.
 fn sidecar(vars: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     exactly(&[vars, &[("PROFILE", "k8s-sidecar"), ("FOLDER", "/rules")]].concat(), &Arguments::default())
@@ -27,7 +27,7 @@ fn sidecar_config() -> Config {
         list_retry: Some(default.web.retry),
         excuses_files: true,
         finalizers: None,
-        ownership: OwnershipSettings { conflict: Order::Newest, ledger: LedgerPlace::In("/tmp".into()), ..default.ownership.clone() },
+        ownership: OwnershipSettings { conflict: Precedence::Newest, ledger: LedgerPlace::In("/tmp".into()), ..default.ownership.clone() },
         wording: Wording::Sidecar,
         health: default.health.map(|health| HealthSettings { answers: Answers::Plain, ..health }),
         log: LogSettings {

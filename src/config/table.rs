@@ -24,7 +24,7 @@ use crate::config::setting::{Flag, Heading, Setting, Takes};
 use crate::core::discretion::ReactOutput;
 use crate::core::object::selector::Selector;
 use crate::core::object::{Kind, NamedObject, Namespaces, ObjectKey};
-use crate::core::policy::{Adopt, Durability, OnDelete, OnReloadFailure, Order};
+use crate::core::policy::{Adopt, Durability, OnDelete, OnReloadFailure, Precedence};
 
 /// Variables whose values may not be shown: those of settings, and the name that one of them has elsewhere.
 pub(crate) const SECRETS: [&str; 6] = ["REQ_USERNAME", "REQ_PASSWORD", "REQ_HEADERS", "REQ_PAYLOAD", "REQ_URL", "CONFIG_CONTROLLER_URL"];
@@ -138,7 +138,7 @@ settings! {
             "Whether an object's file-mode, skip and on-delete annotations count.";
     }
     Ownership {
-        CONFLICT: Order = Words(&[("oldest", Order::Oldest), ("newest", Order::Newest)]), Value("oldest"),
+        CONFLICT: Precedence = Words(&[("oldest", Precedence::Oldest), ("newest", Precedence::Newest)]), Value("oldest"),
             "Which object keeps a path that several claim: the oldest, or the newest, for generators that rename objects and do not prune. Ties go by kind, namespace and name.";
         ADOPT: Adopt = Words(&[("overwrite", Adopt::Overwrite), ("equal", Adopt::Equal), ("never", Adopt::Never)]), Value("overwrite"),
             "What happens to a foreign file at a wanted path: overwrite, equal (taken over if its bytes are the wanted ones) or never. The last two need a file system with hard links or a rename that replaces nothing.";

@@ -6,7 +6,7 @@ use crate::core::files::entry::OnDisk;
 use crate::core::files::store::Store;
 use crate::core::object::{Kind, ObjectKey};
 use crate::core::path::Roots;
-use crate::core::policy::Order;
+use crate::core::policy::Precedence;
 
 fn silent(listener: &Listener) -> bool {
     listener.frankness(listener.begins()) == Frankness::Silent
@@ -63,7 +63,7 @@ fn r13_doubt_silences_once_and_always_means_always() {
 fn r13_a_path_that_a_secret_gives_up_to_another_object_counts_until_its_file_is_another() {
     let discretion = Discretion::new(ReactOutput::Guarded);
     let digester = Digester::new((1, 2));
-    let mut store = Store::new([], Order::Oldest, digester).discreet(discretion.clone());
+    let mut store = Store::new([], Precedence::Oldest, digester).discreet(discretion.clone());
     let path = Roots::new("/folder", []).recorded("a").unwrap();
     let (secret, map) = (ObjectKey::new(Kind::Secret, "n", "s"), ObjectKey::new(Kind::ConfigMap, "n", "m"));
     store.own(&path, &map);

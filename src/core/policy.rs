@@ -5,14 +5,14 @@ use std::time::Duration;
 
 /// Which of several objects that claim one path keeps it. Ties go by kind, namespace and name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Order {
+pub enum Precedence {
     /// The object that was created first: a newcomer never takes a path away.
     Oldest,
     /// The object that was created last, for generators that rename their objects and do not prune the old ones.
     Newest,
 }
 
-impl fmt::Display for Order {
+impl fmt::Display for Precedence {
     /// As CONFLICT spells it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

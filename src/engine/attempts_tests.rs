@@ -11,7 +11,7 @@ fn path(text: &str) -> TargetPath {
 }
 
 fn store() -> Store {
-    crate::engine::store([], crate::core::policy::Order::Oldest, (1, 2))
+    crate::engine::store([], crate::core::policy::Precedence::Oldest, (1, 2))
 }
 
 /// A store whose ledger gives each path to an object of its name.

@@ -368,6 +368,6 @@ pub struct Start {
 }
 
 /// A store over the sources of this run.
-pub fn store(scopes: impl IntoIterator<Item = SourceScope>, order: crate::core::policy::Order, key: (u64, u64)) -> Store {
+pub fn store(scopes: impl IntoIterator<Item = SourceScope>, order: crate::core::policy::Precedence, key: (u64, u64)) -> Store {
     Store::new(scopes, order, crate::core::digest::Digester::new(key))
 }

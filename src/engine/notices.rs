@@ -109,7 +109,7 @@ mod tests {
     }
 
     fn store() -> Store {
-        crate::engine::store([], crate::core::policy::Order::Oldest, (1, 2))
+        crate::engine::store([], crate::core::policy::Precedence::Oldest, (1, 2))
     }
 
     /// What is told by a change of the notices.

@@ -8,7 +8,7 @@ use crate::core::files::store::SourceScope;
 use crate::core::object::finalizers::{FinalizerTask, FinalizerVerb, Finalizers};
 use crate::core::object::{Datum, Kind, Object, ObjectEvent, ObjectKey, Payload, SourceEvent, SourceId};
 use crate::core::path::Roots;
-use crate::core::policy::{Adopt, Durability, Order};
+use crate::core::policy::{Adopt, Durability, Precedence};
 use crate::disk::Disk;
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
@@ -52,7 +52,7 @@ fn engine() -> (TempDir, Engine<Kernel>) {
     };
     let disk = Disk::open(Kernel::default(), roots, 0o755, Durability::None).unwrap();
     let scope = SourceScope { kind: None, namespace: None, name: None };
-    let opened = Engine::open(disk, place, settings, crate::engine::store([scope], Order::Oldest, (1, 2)));
+    let opened = Engine::open(disk, place, settings, crate::engine::store([scope], Precedence::Oldest, (1, 2)));
     let mut engine = opened.map(|(engine, _)| engine).map_err(|error| error.to_string()).unwrap();
     engine.converge(vec![SourceEvent::ListEnd { source: SOURCE, generation: 0 }], Duration::ZERO);
     (folder, engine)

@@ -1,6 +1,6 @@
 //! What follows a commit: it is told, and METHOD=LIST may be through.
 
-use crate::app::engine::{Ended, EngineLoop};
+use crate::app::engine::{EngineLoop, LoopEnd};
 use crate::app::shutdown::Shutdown;
 use crate::app::sources::Sources;
 use crate::app::{Tasks, sweep};
@@ -74,7 +74,7 @@ impl EngineLoop {
     }
 
     /// METHOD=LIST is through.
-    pub(super) async fn complete(&mut self, sources: &mut Sources, shutdown: &mut Shutdown, config: &Config) -> Ended {
+    pub(super) async fn complete(&mut self, sources: &mut Sources, shutdown: &mut Shutdown, config: &Config) -> LoopEnd {
         let mut failures = sources.failures().await;
         // Retries may take longer than the loop promised to.
         self.beat.waiting();
@@ -98,8 +98,8 @@ impl EngineLoop {
             }
         }
         match failures.is_empty() {
-            true => Ended::Done,
-            false => Ended::Failed(failures.join("; ")),
+            true => LoopEnd::Done,
+            false => LoopEnd::Failed(failures.join("; ")),
         }
     }
 }

@@ -42,11 +42,11 @@ pub(crate) const LOOK: Duration = Duration::from_secs(60);
 /// Resolves when the application may have been told of everything, or never will be.
 async fn told(runner: Option<&mut Runner>) -> Wakeup {
     let Some(runner) = runner else { return std::future::pending().await };
-    if runner.settled_or_ended().await { Wakeup::Told } else { Wakeup::Ended("the task that tells the application ended early".into()) }
+    if runner.settled_or_ended().await { Wakeup::Told } else { Wakeup::LoopEnd("the task that tells the application ended early".into()) }
 }
 
 /// How the loop ended.
-pub(crate) enum Ended {
+pub(crate) enum LoopEnd {
     /// Asked to stop, or METHOD=LIST is on disk.
     Done,
     /// What went wrong.
@@ -67,9 +67,9 @@ enum Wakeup {
     /// A source has ended, as it should.
     Listed,
     /// A task has ended that should not.
-    Ended(String),
+    LoopEnd(String),
     /// Somebody asks us to, or the manifests have come to lie where files are written.
-    Stop(Ended),
+    Stop(LoopEnd),
 }
 
 /// See the module's header.
@@ -146,7 +146,7 @@ impl EngineLoop {
     }
 
     /// Runs to the end.
-    pub(crate) async fn run(mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Ended {
+    pub(crate) async fn run(mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> LoopEnd {
         let mut sources = match self.begin(config, shutdown, tasks).await {
             Ok(sources) => sources,
             Err(ended) => return ended,
@@ -166,8 +166,8 @@ impl EngineLoop {
                     self.note_reacted(shutdown).await;
                     None
                 }
-                Wakeup::Ended(why) => return Ended::Failed(why),
-                Wakeup::Listed if !once => return Ended::Failed("a source ended early".into()),
+                Wakeup::LoopEnd(why) => return LoopEnd::Failed(why),
+                Wakeup::Listed if !once => return LoopEnd::Failed("a source ended early".into()),
                 Wakeup::Look | Wakeup::Listed => None,
                 Wakeup::Arrived | Wakeup::Due => {
                     let batch = self.mailbox.take();
@@ -202,7 +202,7 @@ impl EngineLoop {
     }
 
     /// Starts what the loop waits for.
-    async fn begin(&mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Result<Sources, Ended> {
+    async fn begin(&mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Result<Sources, LoopEnd> {
         let (client, api, child) = (self.web.as_ref(), self.api.as_ref(), self.child.as_ref());
         let (events, health, discretion) = (self.publisher.events(), &self.health, &self.discretion);
         self.runner = reactions::start(config, &Means { client, api, events, child, discretion }, health);
@@ -219,7 +219,7 @@ impl EngineLoop {
             }
         } else {
             let Some(runner) = &mut self.runner else {
-                return Err(Ended::Failed("nothing is projected, and nobody is to be told of anything".into()));
+                return Err(LoopEnd::Failed("nothing is projected, and nobody is to be told of anything".into()));
             };
             runner.without_files();
         }
@@ -280,12 +280,12 @@ impl EngineLoop {
         let far = look + LOOK;
         tokio::select! {
             biased;
-            () = shutdown.asked() => Wakeup::Stop(Ended::Done),
-            why = tasks.ended() => Wakeup::Ended(why),
+            () = shutdown.asked() => Wakeup::Stop(LoopEnd::Done),
+            why = tasks.ended() => Wakeup::LoopEnd(why),
             end = sources.ended() => match end {
                 End::Source => Wakeup::Listed,
-                End::Misplaced(why) => Wakeup::Stop(Ended::Settings(why)),
-                End::Helper => Wakeup::Ended("a task that reads objects or URLs ended early".into()),
+                End::Misplaced(why) => Wakeup::Stop(LoopEnd::Settings(why)),
+                End::Helper => Wakeup::LoopEnd("a task that reads objects or URLs ended early".into()),
             },
             () = self.mailbox.arrived() => Wakeup::Arrived,
             () = sleep_until(wake.unwrap_or(far)), if wake.is_some() => Wakeup::Due,
@@ -317,13 +317,13 @@ impl EngineLoop {
     }
 
     /// A commit did not come back: the disk hangs while we stop, or its thread died.
-    fn interrupted(&self, shutdown: &Shutdown) -> Ended {
+    fn interrupted(&self, shutdown: &Shutdown) -> LoopEnd {
         match shutdown.was_asked() {
             true => {
                 tracing::warn!("stopped while the disk hangs");
-                Ended::Done
+                LoopEnd::Done
             }
-            false => Ended::Failed("the disk thread died".into()),
+            false => LoopEnd::Failed("the disk thread died".into()),
         }
     }
 }

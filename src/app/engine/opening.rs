@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use crate::app::engine::{Ended, EngineLoop, SLACK, STOP_WITHIN};
+use crate::app::engine::{EngineLoop, LoopEnd, SLACK, STOP_WITHIN};
 use crate::app::shutdown::Shutdown;
 use crate::app::standby::{ReadAlong, Standby};
 use crate::app::{Tasks, store};
@@ -32,21 +32,21 @@ struct NotOpened {
 
 impl EngineLoop {
     /// STAGING that lies in FOLDER, through links, would show what it is to hide.
-    async fn check_staging(&self, config: &Config, shutdown: &mut Shutdown) -> Result<(), Ended> {
+    async fn check_staging(&self, config: &Config, shutdown: &mut Shutdown) -> Result<(), LoopEnd> {
         let Some(staging) = config.ownership.staging.clone() else { return Ok(()) };
         let folder = config.folder.clone();
         let looking = self.executor.run(move || staging::lies_in(&folder, &staging));
         tokio::select! {
             looked = looking => match looked.unwrap_or(false) {
-                true => Err(Ended::Settings("STAGING lies in FOLDER: expected a folder outside of it, on the same mount".to_owned())),
+                true => Err(LoopEnd::Settings("STAGING lies in FOLDER: expected a folder outside of it, on the same mount".to_owned())),
                 false => Ok(()),
             },
-            () = shutdown.asked() => Err(Ended::Done),
+            () = shutdown.asked() => Err(LoopEnd::Done),
         }
     }
 
     /// Opens FOLDER and ledger, however long it takes.
-    pub(super) async fn open(&mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Result<(), Ended> {
+    pub(super) async fn open(&mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Result<(), LoopEnd> {
         self.check_staging(config, shutdown).await?;
         let mut told = String::new();
         let mut standby = None;
@@ -57,12 +57,12 @@ impl EngineLoop {
                 () = shutdown.asked() => {
                     // The ledger may be half written anew; either way there is nothing left to do.
                     let _ = timeout(STOP_WITHIN, opening).await;
-                    return Err(Ended::Done);
+                    return Err(LoopEnd::Done);
                 }
             };
             let NotOpened { held, error } = match opened {
                 Ok(Ok((_, start))) if start.unkeepable => {
-                    return Err(Ended::Settings(format!("FOLDER={}: {CANNOT_SPARE}", config.folder.display())));
+                    return Err(LoopEnd::Settings(format!("FOLDER={}: {CANNOT_SPARE}", config.folder.display())));
                 }
                 Ok(Ok((engine, start))) => {
                     self.greet(&start);
@@ -86,10 +86,10 @@ impl EngineLoop {
                     return Ok(());
                 }
                 Ok(Err(error)) => error,
-                Err(error) => return Err(Ended::Failed(error.to_string())),
+                Err(error) => return Err(LoopEnd::Failed(error.to_string())),
             };
             if config.method == Method::List && !held {
-                return Err(Ended::Failed(error));
+                return Err(LoopEnd::Failed(error));
             }
             if error != told {
                 match held {
@@ -106,8 +106,8 @@ impl EngineLoop {
             self.beat.expect_within(SLACK);
             tokio::select! {
                 () = sleep(Duration::from_millis(500)) => {}
-                why = tasks.ended() => return Err(Ended::Failed(why)),
-                () = shutdown.asked() => return Err(Ended::Done),
+                why = tasks.ended() => return Err(LoopEnd::Failed(why)),
+                () = shutdown.asked() => return Err(LoopEnd::Done),
             }
         }
     }
@@ -137,12 +137,12 @@ impl EngineLoop {
     }
 
     /// While another instance holds the ledger.
-    fn stand_by(&mut self, seen: ReadAlong, config: &Config) -> Result<(), Ended> {
+    fn stand_by(&mut self, seen: ReadAlong, config: &Config) -> Result<(), LoopEnd> {
         let ReadAlong::Complete { refused } = seen else { return Ok(()) };
         if config.method == Method::List {
             return Err(match refused {
-                true => Ended::Failed("not every kind or namespace could be listed".into()),
-                false => Ended::Done,
+                true => LoopEnd::Failed("not every kind or namespace could be listed".into()),
+                false => LoopEnd::Done,
             });
         }
         if !std::mem::replace(&mut self.stood_by, true) {

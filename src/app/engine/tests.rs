@@ -33,8 +33,8 @@ async fn ended_among_events(engine: EngineLoop, config: &Config, tasks: &mut Tas
     };
     tokio::select! {
         ended = engine.run(config, &mut shutdown, tasks) => match ended {
-            Ended::Done => None,
-            Ended::Failed(why) | Ended::Settings(why) => Some(why),
+            LoopEnd::Done => None,
+            LoopEnd::Failed(why) | LoopEnd::Settings(why) => Some(why),
         },
         () = events => None,
     }

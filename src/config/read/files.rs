@@ -7,7 +7,7 @@ use crate::config::profiles::Dialect;
 use crate::config::read::SettingsReader;
 use crate::config::table::SettingValues;
 use crate::core::files::project::FileNames;
-use crate::core::policy::{Adopt, Durability, Order};
+use crate::core::policy::{Adopt, Durability, Precedence};
 
 /// What files look like.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,7 +36,7 @@ pub struct FileSettings {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct OwnershipSettings {
     /// Which object keeps a path that several claim.
-    pub(crate) conflict: Order,
+    pub(crate) conflict: Precedence,
     /// What happens to foreign files at wanted paths.
     pub(crate) adopt: Adopt,
     /// Name among the projectors that share the folder.
@@ -132,7 +132,7 @@ pub(crate) mod tests {
 
     pub(crate) fn ownership() -> OwnershipSettings {
         OwnershipSettings {
-            conflict: Order::Oldest,
+            conflict: Precedence::Oldest,
             adopt: Adopt::Overwrite,
             instance: None,
             ledger: LedgerPlace::Default,
@@ -186,7 +186,7 @@ pub(crate) mod tests {
             ("STAGING", "/work/new/../staging"),
         ];
         let ownership = OwnershipSettings {
-            conflict: Order::Newest,
+            conflict: Precedence::Newest,
             adopt: Adopt::Never,
             instance: Some("one".into()),
             ledger: LedgerPlace::Path("/tmp/ledger".into()),

@@ -144,7 +144,7 @@ pub(crate) mod tests {
     use crate::config::read::log::{self, LogFormat, LogLevel};
     use crate::config::tests::read;
     use crate::core::object::Kind;
-    use crate::core::policy::{Adopt, Durability, OnDelete, Order};
+    use crate::core::policy::{Adopt, Durability, OnDelete, Precedence};
 
     pub(crate) fn check<T: PartialEq + std::fmt::Debug>(parse: impl Fn(&str) -> Result<T, Expected>, good: &[(&str, T)], bad: &[&str]) {
         for (text, expected) in good {
@@ -187,7 +187,7 @@ pub(crate) mod tests {
         let good = [("Both", Kind::ALL.to_vec()), ("SECRET", vec![Kind::Secret]), ("configmap", vec![Kind::ConfigMap])];
         check(of("RESOURCE", |config| config.kinds), &good, &["configmaps", "all"]);
         let conflict = of("CONFLICT", |config| config.ownership.conflict);
-        check(conflict, &[("Oldest", Order::Oldest), ("newest", Order::Newest)], &["old"]);
+        check(conflict, &[("Oldest", Precedence::Oldest), ("newest", Precedence::Newest)], &["old"]);
         let good = [("overwrite", Adopt::Overwrite), ("EQUAL", Adopt::Equal), ("never", Adopt::Never)];
         check(of("ADOPT", |config| config.ownership.adopt), &good, &["no"]);
         let good = [("none", Durability::None), ("Each", Durability::Each), ("batch", Durability::Batch)];

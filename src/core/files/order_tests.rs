@@ -34,7 +34,7 @@ impl World {
     /// Objects by name with their keys, which are files already.
     fn new(objects: &[(&str, &[&str])]) -> Self {
         let scope = SourceScope { kind: None, namespace: None, name: None };
-        let store = Store::new([scope], policy::Order::Oldest, Digester::new((1, 2)));
+        let store = Store::new([scope], policy::Precedence::Oldest, Digester::new((1, 2)));
         let mut world = Self { store, held: Held::default(), in_vain: HashSet::new(), version: 1 };
         for (name, keys) in objects {
             world.put(name, keys);

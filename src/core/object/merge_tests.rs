@@ -6,7 +6,7 @@ use crate::core::files::folded::Folded;
 use crate::core::files::store::tests::rules;
 use crate::core::files::store::{SourceScope, Store};
 use crate::core::object::{Datum, Kind, ObjectKey, SourceId};
-use crate::core::policy::Order;
+use crate::core::policy::Precedence;
 
 const SOURCE: SourceId = SourceId(3);
 
@@ -150,7 +150,7 @@ fn left(events: Vec<SourceEvent>) -> Option<u128> {
         waiting.extend(apart);
     }
     let scope = SourceScope { kind: None, namespace: None, name: None };
-    let mut store = Store::new([scope.clone(), scope.clone(), scope.clone(), scope], Order::Oldest, Digester::new((1, 2)));
+    let mut store = Store::new([scope.clone(), scope.clone(), scope.clone(), scope], Precedence::Oldest, Digester::new((1, 2)));
     let fold = |store: &mut Store, event| store.fold(event, &rules(), &mut Folded::default());
     fold(&mut store, event(Apply(1, 5), SOURCE, 1));
     waiting.into_iter().for_each(|event| fold(&mut store, event));

@@ -19,9 +19,9 @@ const VERSION: u32 = 1;
 /// One state of an object. Equal for two between which nobody has to be told of anything; of a Secret two may differ although its
 /// data do not.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct State(Vec<String>);
+pub(crate) struct ToldState(Vec<String>);
 
-impl State {
+impl ToldState {
     /// The state of a Secret.
     pub(crate) fn of(object: &Object) -> Self {
         Self(vec![uid_text(object.uid), object.resource_version.to_string()])
@@ -49,13 +49,13 @@ struct Header {
 
 /// Every other line: kind, namespace, name, state.
 #[derive(Serialize, Deserialize)]
-struct Line(String, String, String, State);
+struct Line(String, String, String, ToldState);
 
 /// What was told, to whom.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Told {
     of: String,
-    states: BTreeMap<ObjectKey, State>,
+    states: BTreeMap<ObjectKey, ToldState>,
 }
 
 impl Told {
@@ -90,12 +90,12 @@ impl Told {
     }
 
     /// The state of an object that was told last.
-    pub(crate) fn state(&self, key: &ObjectKey) -> Option<&State> {
+    pub(crate) fn state(&self, key: &ObjectKey) -> Option<&ToldState> {
         self.states.get(key)
     }
 
     /// Notes that this state was told. Whether that is news.
-    pub(crate) fn note(&mut self, key: &ObjectKey, state: State) -> bool {
+    pub(crate) fn note(&mut self, key: &ObjectKey, state: ToldState) -> bool {
         let is_news = self.states.get(key) != Some(&state);
         if is_news {
             self.states.insert(key.clone(), state);
@@ -129,14 +129,14 @@ mod tests {
         Object { uid: 7, resource_version: 5, ..Object::new(key(Kind::Secret), vec![Datum::text("k", "canary")]) }
     }
 
-    fn pod(uid: u128, address: &str, since: &str) -> State {
+    fn pod(uid: u128, address: &str, since: &str) -> ToldState {
         let ready = Some(Ready { address: address.to_owned(), since: since.to_owned() });
-        State::of_pod(&PodState { key: key(Kind::Pod), uid, ready }).unwrap()
+        ToldState::of_pod(&PodState { key: key(Kind::Pod), uid, ready }).unwrap()
     }
 
     fn told() -> Told {
         let mut told = Told::nothing("us".to_owned());
-        for (kind, state) in [(Kind::Pod, pod(7, "10.0.0.1", "now")), (Kind::Secret, State::of(&secret()))] {
+        for (kind, state) in [(Kind::Pod, pod(7, "10.0.0.1", "now")), (Kind::Secret, ToldState::of(&secret()))] {
             assert!(told.note(&key(kind), state.clone()));
             assert!(!told.note(&key(kind), state), "the same again");
         }
@@ -176,13 +176,13 @@ mod tests {
             pod(7, "10.0.0.2", "now"),
             pod(7, "10.0.0.1", "later"),
             pod(8, "10.0.0.1", "now"),
-            State::of(&secret()),
-            State::of(&Object { resource_version: 6, ..secret() }),
-            State::of(&Object { uid: 8, ..secret() }),
+            ToldState::of(&secret()),
+            ToldState::of(&Object { resource_version: 6, ..secret() }),
+            ToldState::of(&Object { uid: 8, ..secret() }),
         ];
         for (at, state) in states.iter().enumerate() {
             assert_eq!(states.iter().position(|other| other == state), Some(at));
         }
-        assert_eq!(State::of_pod(&PodState { key: key(Kind::Pod), uid: 7, ready: None }), None, "not ready");
+        assert_eq!(ToldState::of_pod(&PodState { key: key(Kind::Pod), uid: 7, ready: None }), None, "not ready");
     }
 }

@@ -26,7 +26,7 @@ use crate::core::digest::Digester;
 use crate::core::object::{Datum, Kind, ObjectEvent, ObjectKey, SourceEvent, SourceId};
 use crate::core::room::give_back;
 use crate::core::tell::cause::Cause;
-use crate::core::tell::told::{State, Told};
+use crate::core::tell::told::{Told, ToldState};
 
 /// What an event means.
 #[derive(PartialEq, Eq, Debug)]
@@ -51,7 +51,7 @@ struct KnownObject {
     /// Equal for two states between which nobody has to be told of anything; nothing for a state of which nobody is ever told.
     mark: Option<u128>,
     /// What outlives us of it, where anything does.
-    state: Option<State>,
+    state: Option<ToldState>,
     /// The number under which it is still to be told of.
     pending: Option<u64>,
 }
@@ -117,11 +117,11 @@ impl Watched {
     fn object(&mut self, source: SourceId, generation: u32, event: ObjectEvent) -> News {
         match event {
             ObjectEvent::Apply(object) => {
-                let (mark, state) = (Some(self.mark(&object.data)), self.kept.as_ref().map(|_| State::of(&object)));
+                let (mark, state) = (Some(self.mark(&object.data)), self.kept.as_ref().map(|_| ToldState::of(&object)));
                 return self.seen(object.key, KnownObject { source, generation, mark, state, pending: None });
             }
             ObjectEvent::Pod(pod) => {
-                let state = State::of_pod(&pod);
+                let state = ToldState::of_pod(&pod);
                 let mark = state.as_ref().map(|state| self.digester.digest(state.text().as_bytes()).number());
                 let state = state.filter(|_| self.kept.is_some());
                 return self.seen(pod.key, KnownObject { source, generation, mark, state, pending: None });
@@ -170,7 +170,7 @@ impl Watched {
         keys.first().map(cause).map_or(News::Nothing, |cause| News::Untold(cause, keys))
     }
 
-    fn note(&mut self, key: &ObjectKey, state: Option<State>) {
+    fn note(&mut self, key: &ObjectKey, state: Option<ToldState>) {
         if let (Some(kept), Some(state)) = (&mut self.kept, state) {
             kept.changed |= kept.told.note(key, state);
         }

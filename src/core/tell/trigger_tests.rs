@@ -248,7 +248,7 @@ fn r15_only_what_was_told_is_kept() {
     watched.told(Cause::Secrets, 2);
     assert_eq!(kept(&mut watched), None);
     watched.told(Cause::Secrets, 3);
-    assert_eq!(kept(&mut watched).unwrap().state(&b), Some(&State::of(&edited(secret("b", &[]), 2))));
+    assert_eq!(kept(&mut watched).unwrap().state(&b), Some(&ToldState::of(&edited(secret("b", &[]), 2))));
     assert_eq!(kept(&mut watched), None, "taken");
     watched.lost();
     assert!(kept(&mut watched).is_some(), "it did not get there");

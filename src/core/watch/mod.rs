@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::core::backoff::Backoff;
 use crate::core::retry::RETRY_AFTER_MAX;
-use crate::core::watch::wire::{Call, Counts, Input, Next, State, Tell, Then, Trouble};
+use crate::core::watch::wire::{Call, Counts, Input, MachineState, Next, Tell, Then, Trouble};
 
 /// Waits between two attempts, before jitter.
 const BACKOFF: Backoff = Backoff::up_to(Duration::from_secs(10));
@@ -34,7 +34,7 @@ const PAGE_LARGEST: u32 = 500;
 /// One source's state. See the module's header.
 #[derive(Debug)]
 pub struct Machine {
-    state: State,
+    state: MachineState,
     generation: u32,
     /// Highest resourceVersion seen in a list or watch of this source.
     highest: u64,
@@ -70,7 +70,7 @@ impl Machine {
     /// A machine that has seen nothing. `seed` spreads the waits of many sources.
     pub const fn new(seed: u32) -> Self {
         Self {
-            state: State::Idle,
+            state: MachineState::Idle,
             generation: 0,
             highest: 0,
             consistent: false,
@@ -94,7 +94,7 @@ impl Machine {
 
     /// Where the source stands.
     #[cfg(test)]
-    pub(crate) const fn state(&self) -> &State {
+    pub(crate) const fn state(&self) -> &MachineState {
         &self.state
     }
 
@@ -126,10 +126,10 @@ impl Machine {
     /// When silence becomes [`Input::Silent`], as time since start. `client_timeout` bounds a whole watch.
     pub(crate) fn deadline(&self, client_timeout: Duration) -> Duration {
         match self.state {
-            State::Idle => Duration::MAX,
-            State::Streaming => self.heard + STREAM_SILENCE,
-            State::Paging { .. } => self.opened + PAGE_DEADLINE,
-            State::Watching { .. } => {
+            MachineState::Idle => Duration::MAX,
+            MachineState::Streaming => self.heard + STREAM_SILENCE,
+            MachineState::Paging { .. } => self.opened + PAGE_DEADLINE,
+            MachineState::Watching { .. } => {
                 let silence = if self.bookmarks { self.heard + WATCH_SILENCE } else { Duration::MAX };
                 silence.min(self.opened + client_timeout).min(self.doubt_due().unwrap_or(Duration::MAX))
             }
@@ -160,9 +160,9 @@ impl Machine {
     fn ready(&mut self, now: Duration) -> Next {
         (self.opened, self.heard, self.answered) = (now, now, false);
         match &self.state {
-            State::Idle | State::Streaming => self.list(now),
-            State::Paging { token } => self.call(Tell::Nothing, Call::Page { limit: self.limit(), token: token.clone() }),
-            State::Watching { revision } => self.call(Tell::Nothing, Call::Watch { revision: *revision }),
+            MachineState::Idle | MachineState::Streaming => self.list(now),
+            MachineState::Paging { token } => self.call(Tell::Nothing, Call::Page { limit: self.limit(), token: token.clone() }),
+            MachineState::Watching { revision } => self.call(Tell::Nothing, Call::Watch { revision: *revision }),
         }
     }
 
@@ -175,16 +175,16 @@ impl Machine {
         self.share = Some(self.draw());
         let tell = Tell::ListBegin { consistent: self.consistent };
         if self.paged || self.stream_cuts >= 2 {
-            self.state = State::Paging { token: None };
+            self.state = MachineState::Paging { token: None };
             return self.call(tell, Call::Page { limit: self.limit(), token: None });
         }
-        self.state = State::Streaming;
+        self.state = MachineState::Streaming;
         self.call(tell, Call::StreamList)
     }
 
     fn object(&mut self, revision: u64, now: Duration) -> Next {
         self.heard = now;
-        let State::Watching { revision: last } = &mut self.state else {
+        let MachineState::Watching { revision: last } = &mut self.state else {
             return self.read(Tell::Object);
         };
         if revision > *last {
@@ -220,21 +220,21 @@ impl Machine {
     fn bookmark(&mut self, revision: u64, ends_list: bool, now: Duration) -> Next {
         self.heard = now;
         match &mut self.state {
-            State::Streaming if ends_list => self.list_complete(revision, now),
+            MachineState::Streaming if ends_list => self.list_complete(revision, now),
             // A plain watch answered: sendInitialEvents was ignored.
-            State::Streaming => self.stream_unusable(now),
-            State::Watching { revision: last } if revision >= *last => {
+            MachineState::Streaming => self.stream_unusable(now),
+            MachineState::Watching { revision: last } if revision >= *last => {
                 *last = revision;
                 self.highest = self.highest.max(revision);
                 self.bookmarks = true;
                 self.good();
                 self.read(Tell::Nothing)
             }
-            State::Watching { .. } => {
+            MachineState::Watching { .. } => {
                 self.counts.stale += 1;
                 self.suspect(now)
             }
-            State::Idle | State::Paging { .. } => self.read(Tell::Nothing),
+            MachineState::Idle | MachineState::Paging { .. } => self.read(Tell::Nothing),
         }
     }
 
@@ -242,14 +242,14 @@ impl Machine {
         if let Some(average) = bytes.checked_div(u64::from(objects)) {
             self.object_bytes = if self.object_bytes == 0 { average } else { (self.object_bytes * 3 + average) / 4 };
         }
-        if !matches!(self.state, State::Paging { .. }) {
+        if !matches!(self.state, MachineState::Paging { .. }) {
             return self.read(Tell::Nothing);
         }
         (self.opened, self.repeats) = (now, 0);
         if token.is_none() {
             return self.list_complete(revision, now);
         }
-        self.state = State::Paging { token: token.clone() };
+        self.state = MachineState::Paging { token: token.clone() };
         self.call(Tell::Nothing, Call::Page { limit: self.limit(), token })
     }
 
@@ -260,12 +260,12 @@ impl Machine {
             (self.consistent, self.paged) = (true, true);
             return self.list(now);
         }
-        let streamed = self.state == State::Streaming;
+        let streamed = self.state == MachineState::Streaming;
         if streamed {
             self.stream_cuts = 0;
         }
         (self.highest, self.consistent, self.paged) = (revision, false, false);
-        self.state = State::Watching { revision };
+        self.state = MachineState::Watching { revision };
         (self.lists, self.repeats) = (self.lists.saturating_add(1), 0);
         if self.lists == 1 {
             // Only once: a watch that fails after every list must not list in a tight loop.
@@ -285,25 +285,25 @@ impl Machine {
     fn ended(&mut self, now: Duration) -> Next {
         match self.state {
             // The server's timeout: go on at once, unless it hangs up on us again and again.
-            State::Watching { revision } if now >= self.opened + Duration::from_secs(1) => {
+            MachineState::Watching { revision } if now >= self.opened + Duration::from_secs(1) => {
                 self.share = None;
                 self.call(Tell::Nothing, Call::Watch { revision })
             }
             // A resourceVersion that the server hangs up on again and again is dropped.
-            State::Watching { .. } => self.failed(Trouble::Status { retry_after: None }, now),
-            State::Idle | State::Streaming | State::Paging { .. } => self.failed(Trouble::Transport, now),
+            MachineState::Watching { .. } => self.failed(Trouble::Status { retry_after: None }, now),
+            MachineState::Idle | MachineState::Streaming | MachineState::Paging { .. } => self.failed(Trouble::Transport, now),
         }
     }
 
     fn silent(&mut self, now: Duration) -> Next {
         match self.state {
-            State::Streaming => {
+            MachineState::Streaming => {
                 self.counts.failures += 1;
                 (self.stream_cuts, self.paged) = (self.stream_cuts.saturating_add(1), true);
                 self.list(now)
             }
-            State::Watching { .. } if self.doubt_due().is_some_and(|due| now >= due) => self.suspect(now),
-            State::Watching { revision } if now >= self.heard + WATCH_SILENCE && self.bookmarks => {
+            MachineState::Watching { .. } if self.doubt_due().is_some_and(|due| now >= due) => self.suspect(now),
+            MachineState::Watching { revision } if now >= self.heard + WATCH_SILENCE && self.bookmarks => {
                 self.counts.failures += 1;
                 self.repeats += 1;
                 if self.repeats >= 2 {
@@ -311,13 +311,13 @@ impl Machine {
                 }
                 self.call(Tell::Nothing, Call::Watch { revision })
             }
-            State::Watching { revision } => self.call(Tell::Nothing, Call::Watch { revision }),
-            State::Idle | State::Paging { .. } => self.failed(Trouble::Transport, now),
+            MachineState::Watching { revision } => self.call(Tell::Nothing, Call::Watch { revision }),
+            MachineState::Idle | MachineState::Paging { .. } => self.failed(Trouble::Transport, now),
         }
     }
 
     fn failed(&mut self, trouble: Trouble, now: Duration) -> Next {
-        if self.answered && matches!(self.state, State::Watching { .. }) && now >= self.opened + BACKOFF.longest {
+        if self.answered && matches!(self.state, MachineState::Watching { .. }) && now >= self.opened + BACKOFF.longest {
             // A watch that lived longer than any wait has worked, even if nothing happened.
             self.good();
         }
@@ -325,15 +325,15 @@ impl Machine {
         self.counts.failures += 1;
         self.counts.garbage += u64::from(trouble == Trouble::Garbage);
         self.repeats += 1;
-        let streaming = self.state == State::Streaming;
+        let streaming = self.state == MachineState::Streaming;
         let (tell, wait) = match trouble {
             Trouble::Gone | Trouble::Garbage => {
-                self.state = State::Idle;
+                self.state = MachineState::Idle;
                 (Tell::Nothing, Duration::ZERO)
             }
             Trouble::Unsupported if streaming => {
                 self.stream_cuts = 2;
-                self.state = State::Idle;
+                self.state = MachineState::Idle;
                 return Next { tell: Tell::Nothing, then: Then::Wait(Duration::ZERO) };
             }
             Trouble::Refused => (Tell::Refused, Duration::ZERO),
@@ -347,7 +347,7 @@ impl Machine {
         }
         if self.repeats >= 3 && trouble != Trouble::Transport {
             // A token or resourceVersion that keeps failing is dropped. One that nobody answers to may still be good.
-            self.state = State::Idle;
+            self.state = MachineState::Idle;
         }
         Next { tell, then: Then::Wait(wait.max(self.backoff())) }
     }

@@ -35,7 +35,7 @@ fn a_streaming_list_becomes_the_watch() {
     assert_eq!(machine.next(Input::Object { revision: 7 }, at(0)).tell, Tell::Object);
     assert_eq!(machine.next(Input::Object { revision: 3 }, at(0)).tell, Tell::Object, "a list is in no order of revisions");
     assert_eq!(machine.next(Input::Bookmark { revision: 9, ends_list: true }, at(0)).tell, Tell::ListEnd);
-    assert_eq!(machine.state(), &State::Watching { revision: 9 });
+    assert_eq!(machine.state(), &MachineState::Watching { revision: 9 });
 }
 
 #[test]
@@ -298,13 +298,13 @@ proptest! {
             match next.tell {
                 Tell::ListBegin { .. } => listing = true,
                 Tell::ListEnd => { prop_assert!(listing, "a list ended that never began"); listing = false; }
-                Tell::Object => if let (State::Watching { revision: last }, Some(revision)) = (before, revision) { prop_assert!(revision > last); },
+                Tell::Object => if let (MachineState::Watching { revision: last }, Some(revision)) = (before, revision) { prop_assert!(revision > last); },
                 Tell::Nothing | Tell::Refused => {}
             }
             match next.then {
                 Then::Wait(wait) => prop_assert!(wait <= at(36)),
                 Then::Call(Call::Page { limit, .. }) => prop_assert!((1..=500).contains(&limit)),
-                Then::Call(Call::StreamList) => prop_assert_eq!(machine.state(), &State::Streaming),
+                Then::Call(Call::StreamList) => prop_assert_eq!(machine.state(), &MachineState::Streaming),
                 Then::Call(Call::Watch { .. }) | Then::Read => {}
             }
         }

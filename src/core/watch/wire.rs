@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Where a source stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum State {
+pub(crate) enum MachineState {
     /// Nothing is open: the next call is a list.
     Idle,
     /// A streaming list is open; its end mark has not come.

@@ -4,7 +4,7 @@ use crate::config::Wording;
 use crate::core::discretion::Listener;
 use crate::core::object::remote::Arrival;
 use crate::core::object::{Payload, SourceEvent};
-use crate::source::downloads::book::{Name, Question};
+use crate::source::downloads::book::{FileQuestion, Name};
 use crate::source::mailbox::Mailbox;
 use crate::web::address::Secrecy;
 use crate::web::body::Gate;
@@ -33,7 +33,7 @@ pub(super) enum Brought {
 
 impl Attempt {
     /// Asks, and hands what comes to the engine once there is room for it.
-    pub(crate) async fn run(&self, name: &Name, asked: &Question) -> Result<Brought, WebError> {
+    pub(crate) async fn run(&self, name: &Name, asked: &FileQuestion) -> Result<Brought, WebError> {
         let (url, since) = (asked.url()?, self.listener.begins());
         let known = asked.validators.as_ref();
         let question = web::Question::Download { known, bytes_max: self.bytes_max, gate: &self.gate };

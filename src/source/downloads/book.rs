@@ -25,7 +25,7 @@ const ASKING_MAX_PER_SERVER: usize = 2;
 pub(super) type Name = (Arc<ObjectKey>, TargetPath);
 
 /// What is asked for a file.
-pub(super) struct Question {
+pub(super) struct FileQuestion {
     url: Payload,
     pub(crate) ticket: u64,
     /// Nothing: the bytes are wanted in any case.
@@ -41,10 +41,10 @@ pub(super) struct File {
     pub(crate) attempts: Attempts,
     /// Whether its failure was told.
     pub(crate) failing: bool,
-    state: State,
+    state: DownloadState,
 }
 
-enum State {
+enum DownloadState {
     /// It is asked for then.
     Due(Instant),
     /// The attempt with this number is under way.
@@ -68,7 +68,7 @@ struct Server {
     asking: usize,
 }
 
-impl Question {
+impl FileQuestion {
     /// The URL as text.
     pub(crate) fn url(&self) -> Result<&str, WebError> {
         text(&self.url).ok_or(WebError::Url)
@@ -79,9 +79,9 @@ impl File {
     /// Whether a round is under way: an attempt, or the pause after one.
     fn is_asked_for(&self) -> bool {
         match self.state {
-            State::Asking(..) => true,
-            State::Due(_) => self.attempts != Attempts::default(),
-            State::Done => false,
+            DownloadState::Asking(..) => true,
+            DownloadState::Due(_) => self.attempts != Attempts::default(),
+            DownloadState::Done => false,
         }
     }
 
@@ -106,7 +106,7 @@ impl Book {
             let same = |old: &File| old.ticket == remote.ticket && old.url == remote.url;
             let file = match before.remove(&remote.path) {
                 Some(mut old) if same(&old) => {
-                    if asks_failed_again && old.failing && matches!(old.state, State::Done) {
+                    if asks_failed_again && old.failing && matches!(old.state, DownloadState::Done) {
                         old.attempts = Attempts::default();
                         self.schedule(&name, &mut old, now);
                     }
@@ -118,7 +118,7 @@ impl Book {
                     let server = text(&remote.url).and_then(Origin::parse);
                     let (validators, attempts) = Default::default();
                     let mut file =
-                        File { url: remote.url, ticket: remote.ticket, server, validators, attempts, failing, state: State::Done };
+                        File { url: remote.url, ticket: remote.ticket, server, validators, attempts, failing, state: DownloadState::Done };
                     self.schedule(&name, &mut file, now);
                     file
                 }
@@ -154,7 +154,7 @@ impl Book {
     }
 
     /// Takes what has been due for longest and marks it as asked for.
-    pub(crate) fn due(&mut self, now: Instant) -> Option<(Name, u64, Question)> {
+    pub(crate) fn due(&mut self, now: Instant) -> Option<(Name, u64, FileQuestion)> {
         let (_, name) = self.first().filter(|(at, _)| *at <= now)?;
         let name = name.clone();
         let mut file = self.take(&name)?;
@@ -162,16 +162,18 @@ impl Book {
         self.serial += 1;
         self.asking += 1;
         self.servers.entry(file.server.clone()).or_default().asking += 1;
-        file.state = State::Asking(self.serial, None);
+        file.state = DownloadState::Asking(self.serial, None);
         let validators = Some(file.validators.clone()).filter(|validators| *validators != Validators::default());
-        let question = Question { url: file.url.clone(), ticket: file.ticket, validators };
+        let question = FileQuestion { url: file.url.clone(), ticket: file.ticket, validators };
         self.put(&name, file);
         Some((name, self.serial, question))
     }
 
     /// Notes how the attempt under way can be called off.
     pub(crate) fn started(&mut self, (key, path): &Name, handle: AbortHandle) {
-        if let Some(State::Asking(_, place)) = self.files.get_mut(key).and_then(|files| files.get_mut(path)).map(|file| &mut file.state) {
+        if let Some(DownloadState::Asking(_, place)) =
+            self.files.get_mut(key).and_then(|files| files.get_mut(path)).map(|file| &mut file.state)
+        {
             *place = Some(handle);
         }
     }
@@ -180,7 +182,7 @@ impl Book {
     pub(crate) fn ended(&mut self, name: &Name, serial: u64) -> Option<&mut File> {
         let (key, path) = name;
         let file = self.files.get_mut(key)?.get_mut(path)?;
-        matches!(file.state, State::Asking(current, _) if current == serial).then_some(file)
+        matches!(file.state, DownloadState::Asking(current, _) if current == serial).then_some(file)
     }
 
     /// Ends a round: the file is asked for again then, or not any more.
@@ -188,7 +190,7 @@ impl Book {
         let Some(mut file) = self.take(name) else { return };
         self.call_off(name, &file);
         file.attempts = Attempts::default();
-        file.state = State::Done;
+        file.state = DownloadState::Done;
         if let Some(at) = again {
             self.schedule(name, &mut file, at);
         }
@@ -212,7 +214,7 @@ impl Book {
     }
 
     fn schedule(&mut self, name: &Name, file: &mut File, at: Instant) {
-        file.state = State::Due(at);
+        file.state = DownloadState::Due(at);
         self.servers.entry(file.server.clone()).or_default().due.insert((at, name.clone()));
     }
 
@@ -220,16 +222,16 @@ impl Book {
     fn call_off(&mut self, name: &Name, file: &File) {
         let Some(server) = self.servers.get_mut(&file.server) else { return };
         match &file.state {
-            State::Due(at) => {
+            DownloadState::Due(at) => {
                 server.due.remove(&(*at, name.clone()));
             }
-            State::Asking(_, handle) => {
+            DownloadState::Asking(_, handle) => {
                 server.asking -= 1;
                 self.asking -= 1;
                 // One that has ended already does not mind.
                 handle.iter().for_each(AbortHandle::abort);
             }
-            State::Done => {}
+            DownloadState::Done => {}
         }
         if server.asking == 0 && server.due.is_empty() {
             self.servers.remove(&file.server);

@@ -31,7 +31,7 @@ use crate::web::error::WebError;
 use crate::web::{Client, Reach, Terms};
 
 /// What the engine wants of us.
-pub(crate) enum Order {
+pub(crate) enum DownloadRequest {
     /// These files of an object, instead of those it wanted before.
     Files(RemoteFiles),
     /// The bytes of this file once more, whatever we know of them.
@@ -60,12 +60,12 @@ pub(crate) struct Downloader {
 }
 
 /// One attempt that has ended.
-type Ended = (Name, u64, Result<Brought, WebError>);
+type DownloadEnd = (Name, u64, Result<Brought, WebError>);
 
 /// Serves orders until nobody can give any more.
 /// The engine gives at most one order an object and commit, which is taken without waiting for any server.
-pub(crate) async fn download(downloader: Downloader, mut orders: mpsc::UnboundedReceiver<Order>) {
-    let mut state = State::new(downloader);
+pub(crate) async fn download(downloader: Downloader, mut orders: mpsc::UnboundedReceiver<DownloadRequest>) {
+    let mut state = Downloading::new(downloader);
     loop {
         state.start();
         let next = state.book.next();
@@ -85,15 +85,15 @@ pub(crate) async fn download(downloader: Downloader, mut orders: mpsc::Unbounded
     }
 }
 
-struct State {
+struct Downloading {
     attempt: Arc<Attempt>,
     settings: Downloads,
     retry: Retry,
     book: Book,
-    attempts: JoinSet<Ended>,
+    attempts: JoinSet<DownloadEnd>,
 }
 
-impl State {
+impl Downloading {
     fn new(downloader: Downloader) -> Self {
         let Downloader { client, settings, retry, wording, mailbox, discretion } = downloader;
         let Downloads { bytes_max, credential_origins, allow, .. } = settings.clone();
@@ -116,11 +116,11 @@ impl State {
         }
     }
 
-    fn order(&mut self, order: Order) {
+    fn order(&mut self, order: DownloadRequest) {
         let now = Instant::now();
         match order {
-            Order::Files(wanted) => self.book.want(wanted, self.settings.refresh.is_none(), now),
-            Order::Again { key, path } => self.book.again(&(key, path), now),
+            DownloadRequest::Files(wanted) => self.book.want(wanted, self.settings.refresh.is_none(), now),
+            DownloadRequest::Again { key, path } => self.book.again(&(key, path), now),
         }
     }
 

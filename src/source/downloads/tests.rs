@@ -16,7 +16,7 @@ use crate::web::stub::{Asked, Lines, Reply, Stub, server};
 
 struct Bench {
     mailbox: Mailbox,
-    orders: mpsc::UnboundedSender<Order>,
+    orders: mpsc::UnboundedSender<DownloadRequest>,
     task: JoinHandle<()>,
 }
 
@@ -80,13 +80,13 @@ impl Bench {
         let file =
             |&(name, url, ticket): &(&str, &str, u64)| Remote { path: path(name), url: Payload::from(url.as_bytes().to_vec()), ticket };
         let key = Arc::new(ObjectKey::new(Kind::ConfigMap, "ns", "object"));
-        let order = Order::Files(RemoteFiles { key, files: files.iter().map(file).collect() });
+        let order = DownloadRequest::Files(RemoteFiles { key, files: files.iter().map(file).collect() });
         assert!(self.orders.send(order).is_ok());
     }
 
     async fn again(&self, name: &str) {
         let key = Arc::new(ObjectKey::new(Kind::ConfigMap, "ns", "object"));
-        assert!(self.orders.send(Order::Again { key, path: path(name) }).is_ok());
+        assert!(self.orders.send(DownloadRequest::Again { key, path: path(name) }).is_ok());
     }
 
     /// The next arrivals: name, ticket and what came.

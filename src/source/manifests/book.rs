@@ -78,7 +78,7 @@ struct GivenObject {
 }
 
 /// Object, file that counts, file that does not.
-type Conflict = (ObjectKey, Arc<Path>, Arc<Path>);
+type Duplicate = (ObjectKey, Arc<Path>, Arc<Path>);
 
 /// What a look found.
 #[derive(Default)]
@@ -87,7 +87,7 @@ struct Inspection {
     given: HashMap<ObjectKey, GivenObject>,
     /// Files that are perhaps being written, since when.
     deferred: HashMap<Arc<Path>, Duration>,
-    told: HashSet<Conflict>,
+    told: HashSet<Duplicate>,
     /// Folders that cannot be listed, with the reason.
     unreadable: HashMap<PathBuf, String>,
 }

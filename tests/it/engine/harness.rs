@@ -11,7 +11,7 @@ use kube_projector::core::object::finalizers::{FinalizerTask, Finalizers};
 use kube_projector::core::object::remote::Arrival;
 use kube_projector::core::object::{Kind, ObjectKey, Payload, SourceEvent, SourceId};
 use kube_projector::core::path::Roots;
-use kube_projector::core::policy::{Adopt, Durability, Order};
+use kube_projector::core::policy::{Adopt, Durability, Precedence};
 use kube_projector::core::tell::difference::Difference;
 use kube_projector::disk::Disk;
 use kube_projector::disk::ledger::Place;
@@ -191,7 +191,7 @@ impl World {
         let mut disk = Disk::open(Faulty::new(&self.control), roots, 0o755, Durability::None).map_err(|error| error.to_string())?;
         self.staging.iter().for_each(|staging| disk.stage_in(staging));
         let scopes = SOURCES.map(|(_, kind)| SourceScope { kind: Some(kind), namespace: None, name: None });
-        let store = engine::store(scopes, Order::Oldest, (1, u64::from(self.starts))).keeping(self.kept.clone());
+        let store = engine::store(scopes, Precedence::Oldest, (1, u64::from(self.starts))).keeping(self.kept.clone());
         let finalizers = self.guards.then(|| Finalizers { name: FINALIZER.to_owned(), former: Vec::new() });
         let settings = Settings { rules, adopt: self.adopt, finalizers, adds_finalizers: true, reacts: self.reacts };
         match Engine::open(disk, place, settings, store) {

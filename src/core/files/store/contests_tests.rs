@@ -12,7 +12,7 @@ use crate::core::files::plan::rank;
 use crate::core::files::store::SourceScope;
 use crate::core::files::store::tests::rules;
 use crate::core::object::{Datum, Kind, Object, ObjectEvent, SourceEvent, SourceId};
-use crate::core::policy::Order;
+use crate::core::policy::Precedence;
 
 const SOURCE: SourceId = SourceId(0);
 /// Each is a file name too.
@@ -95,7 +95,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn s3_who_stands_is_what_a_look_at_everything_says(steps in vec(a_step(), 1..40), order in select(&[Order::Oldest, Order::Newest][..])) {
+    fn s3_who_stands_is_what_a_look_at_everything_says(steps in vec(a_step(), 1..40), order in select(&[Precedence::Oldest, Precedence::Newest][..])) {
         let mut store = Store::new([SourceScope { kind: None, namespace: None, name: None }], order, Digester::new((1, 2)));
         let mut before: BTreeMap<TargetPath, Option<Arc<ObjectKey>>> = BTreeMap::new();
         for (version, step) in (1..).zip(&steps) {

@@ -21,7 +21,7 @@ use crate::core::files::resolve::rank;
 use crate::core::files::store::contests::Contests;
 use crate::core::object::{Kind, ObjectKey, SourceId};
 use crate::core::path::TargetPath;
-use crate::core::policy::Order;
+use crate::core::policy::Precedence;
 
 /// How far a source has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,7 +81,7 @@ pub struct Store {
     namespaces: HashMap<Arc<str>, u32>,
     remotes: Remotes,
     digester: Digester,
-    order: Order,
+    order: Precedence,
     owned: usize,
     /// Objects that have lost the last path that was theirs, since this was asked for last.
     idle: Vec<Arc<ObjectKey>>,
@@ -105,7 +105,7 @@ pub struct Store {
 
 impl Store {
     /// An empty store over these sources; a [`SourceId`] is a position in the list.
-    pub(crate) fn new(scopes: impl IntoIterator<Item = SourceScope>, order: Order, digester: Digester) -> Self {
+    pub(crate) fn new(scopes: impl IntoIterator<Item = SourceScope>, order: Precedence, digester: Digester) -> Self {
         let sources =
             scopes.into_iter().map(|scope| SourceState { scope, progress: Progress::Pending, accepts_older: false, live: 0 }).collect();
         Self {

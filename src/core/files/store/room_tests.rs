@@ -7,12 +7,12 @@ use crate::core::files::store::SourceScope;
 use crate::core::files::store::tests::rules;
 use crate::core::object::{Datum, Kind, Object, ObjectEvent, SourceEvent, SourceId};
 use crate::core::path::{Roots, TargetPath};
-use crate::core::policy::Order;
+use crate::core::policy::Precedence;
 
 const SOURCE: SourceId = SourceId(0);
 
 fn store() -> Store {
-    Store::new([SourceScope { kind: None, namespace: None, name: None }], Order::Oldest, Digester::new((1, 2)))
+    Store::new([SourceScope { kind: None, namespace: None, name: None }], Precedence::Oldest, Digester::new((1, 2)))
 }
 
 fn key(namespace: &str, name: &str) -> ObjectKey {

@@ -48,7 +48,7 @@ pub(in crate::core) fn rules() -> Rules {
 
 /// uid and resourceVersion of the object after these events, whether its bytes are missing, and how often they were asked for.
 fn check(events: Vec<SourceEvent>, expected: Option<(u128, u64, bool)>, asked: usize) {
-    let mut store = Store::new([SourceScope { kind: None, namespace: None, name: None }], Order::Oldest, Digester::new((1, 2)));
+    let mut store = Store::new([SourceScope { kind: None, namespace: None, name: None }], Precedence::Oldest, Digester::new((1, 2)));
     let mut folded = Folded::default();
     events.into_iter().for_each(|event| store.fold(event, &rules(), &mut folded));
     assert_eq!(store.object(&key()).map(|live| (live.uid(), live.resource_version, live.unread)), expected);
@@ -59,7 +59,7 @@ fn check(events: Vec<SourceEvent>, expected: Option<(u128, u64, bool)>, asked: u
 fn named(kept: &[ObjectKey]) -> Store {
     let scope =
         |name: Option<&str>| SourceScope { kind: Some(Kind::ConfigMap), namespace: name.map(|_| "n".into()), name: name.map(Into::into) };
-    let store = Store::new([scope(None), scope(Some("a"))], Order::Oldest, Digester::new((1, 2)));
+    let store = Store::new([scope(None), scope(Some("a"))], Precedence::Oldest, Digester::new((1, 2)));
     let mut store = store.keeping(kept.iter().cloned());
     let mut folded = Folded::default();
     store.fold(SourceEvent::Refused { source: SOURCE }, &rules(), &mut folded);
