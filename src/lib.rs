@@ -15,22 +15,83 @@
 //! ```
 //!
 //! # Where things are
-//! From what everybody stands on to what stands on everybody; a module uses only what comes before it.
+//! From what everybody stands on to what stands on everybody: a module uses only what comes before it, in `core` too, and a test
+//! draws this line.
 //! - [`core`]: everything that decides. No tokio, no kube client, no `std::fs`, no clock; a test enforces it.
-//! - [`aside`]: reads and runs what lies outside FOLDER, and may hang. [`lookup`]: names, likewise.
-//! - [`config`]: environment and flags to a validated `Config`; every problem at once. A profile is one table of defaults there, and
-//!   nobody else knows of it.
-//! - [`health`]: what the loops say of themselves. [`telemetry`]: the log.
-//! - [`web`]: asks servers other than the API. [`api`]: asks the API server.
-//! - [`source`]: where objects come from. Drives [`core::watch`] against an API server, or reads a folder of manifests;
-//!   [`source::downloads`] brings what lies behind URLs.
-//! - [`disk`]: the only module that touches FOLDER, behind [`disk::fs::Fs`] so that faults can be injected.
-//! - [`engine`]: one synchronous call is one commit: fold a batch, plan what it touched, apply the plan.
+//!   - [`core::path`]: which names of files are refused. [`core::object`]: objects and what sources say of them, and how two events
+//!     become one (`merge`). [`core::policy`]: the choices that a user makes.
+//!   - [`core::files`]: which files an object wants (`project`), who keeps a path that several claim (`resolve`), what is claimed and
+//!     owned (`store`), what is to be done (`plan`) and in which order (`order`), what we wrote (`ledger`) and how far that is
+//!     believed (`trust`).
+//!   - [`core::watch`]: what a list or watch asks next, and when what it has is not to be believed any more.
+//!   - [`core::tell`]: what is told to the application and when (`queue`), and when again (`pace`). [`core::discretion`]: what may be
+//!     repeated of its answer.
+//! - [`aside`]: reads and runs what lies outside FOLDER, and may hang. [`lookup`]: names, likewise. `yaml`: YAML and JSON as a tree.
+//! - [`config`]: environment and flags to a validated `Config`; every problem at once. [`config::table`] has a row for each setting,
+//!   `config::profiles` other defaults and dialects, of which nobody else knows.
+//! - [`telemetry`]: the log. [`health`]: what loops and watches say of themselves, and what follows for a probe.
+//! - [`web`]: asks servers other than the API: origins, credentials, redirects, sizes.
+//! - [`api`]: asks the API server: connection, tokens and when they are read again (`token`), what went wrong (`failure`), lists,
+//!   decoding, commands in pods.
+//! - [`source`]: where objects come from. Drives [`core::watch`] against an API server (`cluster`), asks for single objects (`named`),
+//!   reads a folder of manifests, brings what lies behind URLs (`downloads`). All of it goes to the engine by the `mailbox`.
+//! - [`disk`]: the only module that writes into FOLDER, behind [`disk::fs::Fs`] so that any call can be made to fail: whole files by
+//!   rename (`fill`), folders, the ledger's file, marks, what odd file systems cannot do (`mount`).
+//! - [`engine`]: one synchronous call is one commit: fold a batch, plan what it touched, apply the plan (`apply`, `turns`). What
+//!   failed, for a full disk or a missing right, is tried again (`attempts`); what people must know is told once (`notices`).
 //! - [`report`]: what the cluster is told: Events, finalizers, `release`. Never blocks or fails a file.
 //! - [`tell`]: what the application is told, here, as a child of ours or by a command in other pods, when files changed, or pods and
-//!   Secrets that it depends on. Never blocks a file.
-//! - [`serve`]: `/healthz` and `/readyz`. [`app`]: the wiring of `run`. [`cli`]: the command line. [`commands`]: `plan`, `check`,
-//!   `release`, `healthcheck`.
+//!   Secrets that it depends on. One file for each way; `runner` drives them all. Never blocks a file.
+//! - [`serve`]: `/healthz` and `/readyz`. [`app`]: the wiring of `run`, its one loop, and how it stops. [`cli`]: the command line.
+//!   [`commands`]: `plan`, `check`, `release`, `healthcheck`.
+//!
+//! # What kube and k8s-openapi do here
+//! kube reads kubeconfigs and what a pod is given, runs credential plugins, makes TLS, and builds every request
+//! (`kube::core::Request`); kube's `Status` and k8s-openapi's types are what is sent and read where nothing is hot.
+//! - Not `kube::runtime`: its watcher hides bookmarks, which tell us that a watch lives; it keeps a `resourceVersion` that the server
+//!   gave up (410); and it holds whole objects. `core::watch` is told of every line.
+//! - Not `kube::Client`: it knows no deadline for a silent peer, retries by itself, reads token files in the midst of a request, and
+//!   its log layer names what it asks for. The transport in [`api`] stands on the same hyper and the same TLS.
+//! - Not k8s-openapi's ConfigMap and Secret where a watch brings them: most of a line is what we do not want (`managedFields`), and a
+//!   value is wanted once, as bytes. `api::json` reads past the rest; the gates hold what that gains.
+//!
+//! # Words
+//! Words of Kubernetes and Unix mean here what they mean there. Ours:
+//!
+//! | word | means |
+//! |---|---|
+//! | aside | on another thread and for a bounded time, because it may hang |
+//! | arrival | the bytes behind a URL, or that there are none |
+//! | claim | that an object wants a file at a path |
+//! | commit | what one call of the engine changes, and tells of |
+//! | contest | a name that is wanted as a file and as a folder |
+//! | debt | what a next process must know of a reaction that is owed |
+//! | delivery | one telling, to all ways, of all that waited |
+//! | discretion | not to repeat what a program says while it may know a Secret |
+//! | foreign | a file that the ledger does not give us |
+//! | former | what ran before this process, and its files |
+//! | fold | to take a batch of events into the store |
+//! | generation | the number of a list; what an older one says does not count |
+//! | hand-over | a path that passes from one object to another without a gap |
+//! | instance | those who share a selection, and a ledger |
+//! | lasting | a file that stays when its object goes, because that said so |
+//! | ledger | the file that says which paths are ours, and whose |
+//! | mailbox | where events wait for the engine, one for each object |
+//! | mark | what a file says of itself where the ledger may be lost |
+//! | named | followed by its name, whatever its labels |
+//! | notice | something that people are told when it begins, once |
+//! | owed | to be told to the application, also after a restart |
+//! | pace | when a reaction that did not work is tried again |
+//! | plan | the steps from what is on disk to what is wanted |
+//! | profile | other defaults and another dialect of settings |
+//! | project | to say which files an object wants |
+//! | reaction | something that tells the application; a way is how |
+//! | resync | to look at what is on disk again |
+//! | roots | FOLDER and the other folders that may be written |
+//! | selection | what makes an object ours: label, kinds, namespaces |
+//! | settled | unchanged for so long that what is missing is gone |
+//! | sibling | another instance that writes into the same FOLDER |
+//! | target | where in FOLDER an object wants its files |
 //!
 //! # Invariants
 //! - No body is kept after its file is written: memory grows with the number of files, not with their size.

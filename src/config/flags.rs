@@ -6,7 +6,7 @@ use crate::config::table::SETTINGS;
 
 pub(crate) use crate::config::profiles::config_controller::translated;
 
-/// Over which heading the [foreign](foreign) ones stand in `--help`.
+/// Over which heading the [foreign] ones stand in `--help`.
 pub(crate) const FOREIGN: &str = "Options of k8s-config-controller";
 
 /// Flags that count with every subcommand, in the order of `--help`, and what that says of them.

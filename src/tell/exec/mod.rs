@@ -213,7 +213,8 @@ fn needs(config: &Config) -> Vec<Need> {
 
 async fn end(api: &ApiServer, settings: &ExecSettings, target: PodTarget) -> (PodTarget, RunEnd, CommandOutput) {
     let mut output = CommandOutput::default();
-    let command = ContainerCommand { namespace: &settings.namespace, pod: &target.pod, container: &target.container, argv: &settings.command };
+    let command =
+        ContainerCommand { namespace: &settings.namespace, pod: &target.pod, container: &target.container, argv: &settings.command };
     let end = timeout(settings.timeout, run(api, command, &mut output)).await;
     (target, end, output)
 }
