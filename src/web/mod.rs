@@ -3,19 +3,6 @@
 //! Owns which servers are asked at all, who gets credentials, how long an answer may take and how large it may be. Follows
 //! redirects itself, for each of them is a new server. Never tries again, never keeps a connection, never logs a body or more of a URL
 //! than its origin, but for the lines that are quoted from k8s-sidecar.
-//!
-//! ```no_run
-//! # async fn example(web: &kube_projector::config::read::web::Web) -> Result<(), kube_projector::web::error::WebError> {
-//! use kube_projector::config::read::web::CredentialOrigins;
-//! use kube_projector::web::{Ask, Client, Question, Reach, Terms};
-//!
-//! let client = Client::new(web)?;
-//! let rules = Terms { reach: Reach::Guarded { allow: None }, credentials: CredentialOrigins::Only(Vec::new()) };
-//! let answer = client.ask(&Ask { url: "http://example.com/a", question: Question::Call { method: "GET", json: None }, rules: &rules }).await?;
-//! assert_eq!(answer.code, 200);
-//! # Ok(())
-//! # }
-//! ```
 
 pub(crate) mod address;
 pub(crate) mod body;
