@@ -7,13 +7,13 @@ mod apply;
 mod attempts;
 mod lasting;
 mod letters;
+mod memory;
 mod notes;
 mod notices;
 pub mod outcome;
 mod place;
 pub(crate) mod preview;
 mod reacting;
-mod room;
 mod turns;
 
 use std::collections::{BTreeSet, HashMap};

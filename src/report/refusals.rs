@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::core::room::give_back;
+use crate::core::memory::give_back;
 
 /// How long whoever refuses is left alone.
 pub(crate) const LEFT_ALONE: Duration = Duration::from_secs(300);

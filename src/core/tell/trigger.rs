@@ -23,8 +23,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::core::digest::Digester;
+use crate::core::memory::give_back;
 use crate::core::object::{Datum, Kind, ObjectEvent, ObjectKey, SourceEvent, SourceId};
-use crate::core::room::give_back;
 use crate::core::tell::cause::Cause;
 use crate::core::tell::told::{Told, ToldState};
 

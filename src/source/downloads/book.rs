@@ -7,11 +7,11 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::config::read::origin::Origin;
+use crate::core::memory::give_back;
 use crate::core::object::remote::RemoteFiles;
 use crate::core::object::{ObjectKey, Payload};
 use crate::core::path::TargetPath;
 use crate::core::retry::Attempts;
-use crate::core::room::give_back;
 use crate::web::Validators;
 use crate::web::address::{Secrecy, quoted};
 use crate::web::error::WebError;

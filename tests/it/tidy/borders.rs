@@ -29,7 +29,7 @@ const ORDER: [&str; 19] = [
 const CORE: [&str; 17] = [
     "backoff",
     "names",
-    "room",
+    "memory",
     "schedule",
     "settle",
     "spread",

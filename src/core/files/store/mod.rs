@@ -5,7 +5,7 @@
 mod contests;
 mod fold;
 pub(crate) mod lasting;
-mod room;
+mod memory;
 mod secrets;
 
 use std::cmp::Ordering;

@@ -42,9 +42,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::digest::Digest;
+use crate::core::memory::give_back;
 use crate::core::object::{ObjectKey, SourceId};
 use crate::core::policy::Batching;
-use crate::core::room::give_back;
 use crate::core::spread::Spread;
 use crate::core::tell::cause::{Cause, Happening};
 use crate::core::tell::queue::delivery::{Delivery, Job};

@@ -36,5 +36,5 @@ impl<F: Fs> Engine<F> {
 }
 
 #[cfg(test)]
-#[path = "room_tests.rs"]
+#[path = "memory_tests.rs"]
 mod tests;

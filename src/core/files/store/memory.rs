@@ -53,5 +53,5 @@ impl Store {
 }
 
 #[cfg(test)]
-#[path = "room_tests.rs"]
+#[path = "memory_tests.rs"]
 mod tests;
