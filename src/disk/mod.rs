@@ -1,4 +1,4 @@
-//! The only module that touches FOLDER: temp file, exact mode, rename; removal; folders of ours; what stands at a path.
+//! The only module that writes files of objects and the ledger: temp file, exact mode, rename; removal; folders of ours; what stands at a path.
 //!
 //! It decides nothing: `core::plan` says what to do, this does it one step at a time and tells how each step ended.
 
@@ -10,7 +10,7 @@ pub mod ledger;
 mod marks;
 pub mod mount;
 pub(crate) mod staging;
-pub(crate) mod told;
+pub mod told;
 
 use std::collections::HashMap;
 use std::io;
@@ -350,13 +350,19 @@ fn temp_beside(name: &str) -> String {
     format!("{RESERVED_PREFIX}{}.tmp", name.strip_prefix(RESERVED_PREFIX).unwrap_or(name))
 }
 
-/// Replaces a file as a whole; it is locked before it gets the name. After a failure what was there is there.
-fn replace<F: Fs>(fs: &mut F, home: &F::Handle, name: &str, bytes: &[u8]) -> io::Result<F::Handle> {
+/// Replaces a file as a whole; the new one is made ready before it gets the name. After a failure what was there is there.
+fn replace<F: Fs>(
+    fs: &mut F,
+    home: &F::Handle,
+    name: &str,
+    bytes: &[u8],
+    ready: impl FnOnce(&mut F, &F::Handle) -> io::Result<()>,
+) -> io::Result<F::Handle> {
     let temp = temp_beside(name);
     // Left by a crash in this very place.
     let _ = fs.unlink(home, &temp);
     let file = fs.create(home, &temp)?;
-    let written = write_all(fs, &file, bytes).and_then(|()| fs.lock(&file)).and_then(|_| fs.sync(&file));
+    let written = write_all(fs, &file, bytes).and_then(|()| ready(fs, &file)).and_then(|()| fs.sync(&file));
     if let Err(error) = written.and_then(|()| fs.rename(home, &temp, name, Replace::Ours)) {
         let _ = fs.unlink(home, &temp);
         return Err(error);

@@ -11,14 +11,14 @@ const LARGEST: u64 = 64 << 20;
 
 /// Where it lies: beside a ledger.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct ToldFile {
+pub struct ToldFile {
     folder: PathBuf,
     name: String,
 }
 
 impl ToldFile {
     /// The place beside this ledger.
-    pub(crate) fn beside(ledger: &Path) -> Self {
+    pub fn beside(ledger: &Path) -> Self {
         let name = ledger.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Self { folder: ledger.parent().map(Path::to_path_buf).unwrap_or_default(), name: format!("{name}.told") }
     }
@@ -32,7 +32,7 @@ impl ToldFile {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub(crate) fn read<F: Fs>(&self, fs: &mut F) -> io::Result<Vec<u8>> {
+    pub fn read<F: Fs>(&self, fs: &mut F) -> io::Result<Vec<u8>> {
         let opened = fs.open_root(&self.folder, None).and_then(|home| fs.open(&home, &self.name));
         let mut bytes = Vec::new();
         match opened {
@@ -45,9 +45,10 @@ impl ToldFile {
     ///
     /// # Errors
     /// When the file system refuses; what was there before is there then.
-    pub(crate) fn replace<F: Fs>(&self, fs: &mut F, bytes: &[u8]) -> io::Result<()> {
+    pub fn replace<F: Fs>(&self, fs: &mut F, bytes: &[u8]) -> io::Result<()> {
         let home = fs.open_root(&self.folder, None)?;
-        replace(fs, &home, &self.name, bytes)?;
+        // Nobody else writes it who may not write the ledger: it needs no lock, which not every file system has.
+        replace(fs, &home, &self.name, bytes, |_, _| Ok(()))?;
         fs.sync(&home)
     }
 }

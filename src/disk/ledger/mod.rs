@@ -246,7 +246,7 @@ impl<F: Fs> LedgerFile<F> {
         let header = LedgerHeader { version: version.max(least), ..self.header.clone() };
         let mut bytes = record::line(&header);
         bytes.extend(lines);
-        let file = replace(fs, &self.home, &self.name, &bytes)?;
+        let file = replace(fs, &self.home, &self.name, &bytes, |fs, file| fs.lock(file).map(drop))?;
         (self.file, self.header, self.length) = (file, header, u64::try_from(bytes.len()).unwrap_or_default());
         (self.live, self.garbage, self.torn) = (kept.owned.len(), 0, false);
         Ok(())

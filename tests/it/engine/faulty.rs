@@ -62,6 +62,8 @@ pub struct Odd {
     pub renumbers: bool,
     /// Names are found whatever the case of their letters, by each spelling with another inode number.
     pub caseless: bool,
+    /// No file can be locked.
+    pub lockless: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -382,6 +384,9 @@ impl Fs for Faulty {
 
     fn lock(&mut self, file: &OwnedFd) -> io::Result<bool> {
         self.control.step("lock")?;
+        if self.control.odd().lockless {
+            return Err(Errno::NOLCK.into());
+        }
         // Other tests start processes: between fork and exec a child holds every descriptor of ours, those of a dead engine too.
         for _ in 0..200 {
             if self.kernel.lock(file)? {

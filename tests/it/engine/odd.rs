@@ -8,21 +8,22 @@ use kube_projector::core::files::plan::Barrier;
 use kube_projector::core::path::Roots;
 use kube_projector::core::policy::Adopt;
 use kube_projector::disk::mount::Lack;
+use kube_projector::disk::told::ToldFile;
 use kube_projector::engine::outcome::{Act, What};
 
 use super::crash::phase;
-use super::faulty::{Modes, Odd};
+use super::faulty::{Control, Faulty, Modes, Odd};
 use super::harness::World;
 use super::scenario::{PHASES, thing, world};
 
-const PLAIN: Odd = Odd { plain: true, modes: None, coarse: false, renumbers: false, caseless: false };
+const PLAIN: Odd = Odd { plain: true, modes: None, coarse: false, renumbers: false, caseless: false, lockless: false };
 const IGNORED: Odd = Odd { plain: false, modes: Some(Modes::Ignored), ..PLAIN };
 const REFUSED: Odd = Odd { plain: false, modes: Some(Modes::Refused), ..PLAIN };
 const COARSE: Odd = Odd { plain: false, coarse: true, ..PLAIN };
 const RENUMBERS: Odd = Odd { plain: false, renumbers: true, ..PLAIN };
 const CASELESS: Odd = Odd { plain: false, caseless: true, ..PLAIN };
 /// As SMB, exFAT and FUSE come, all at once.
-const EVERYTHING: Odd = Odd { plain: true, modes: Some(Modes::Refused), coarse: true, renumbers: true, caseless: true };
+const EVERYTHING: Odd = Odd { plain: true, modes: Some(Modes::Refused), coarse: true, renumbers: true, caseless: true, lockless: false };
 
 /// A world on such a file system, with two files that are there.
 fn on(odd: Odd) -> World {
@@ -244,4 +245,14 @@ fn s9_a_file_system_that_can_do_everything_costs_one_look_once() {
     world.verify();
     world.settle();
     assert_eq!(world.odd, []);
+}
+
+#[test]
+fn what_was_told_of_pods_is_kept_where_nothing_can_be_locked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (place, control) = (ToldFile::beside(&folder.path().join("ledger")), Control::default());
+    control.be(Odd { lockless: true, ..Odd::default() });
+    let mut fs = Faulty::new(&control);
+    place.replace(&mut fs, b"told").unwrap();
+    assert_eq!(place.read(&mut fs).unwrap(), b"told");
 }
