@@ -197,10 +197,10 @@ impl FinalizerWriter {
                 let pause = BACKOFF.spread_after(*failures, random());
                 let pause = failure.retry_after().filter(|_| failure.is_outage()).unwrap_or(pause);
                 debug!(object = %key, %failure, ?pause, "finalizer patch failed, trying again");
-                if failure.is_outage() {
-                    self.paused_until = Some(now + pause);
-                }
-                Some(now + pause)
+                // An outage is everybody's: what waits for its end goes on with the others, whoever of them was told of it last.
+                let is_outage = failure.is_outage();
+                self.paused_until = if is_outage { Some(now + pause) } else { self.paused_until };
+                Some(if is_outage { now } else { now + pause })
             }
         };
         match (newer, again) {

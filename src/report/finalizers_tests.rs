@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::*;
+use crate::api::failure::Failure;
 use crate::api::stub::{Answer, Asked, Stub, server};
 
 const OURS: &str = "kube-projector.dev/x";
@@ -233,4 +234,19 @@ async fn s15_an_object_that_leaves_while_it_is_guarded_is_let_go() {
         let bodies = gone_while_guarded(code).await;
         assert_eq!(bodies.len(), 1, "{code}: {bodies:?}");
     }
+}
+
+#[tokio::test]
+async fn what_failed_in_an_outage_goes_on_when_that_is_over_for_anybody() {
+    let (_, mut writer) = writer(server(|_: &Asked| Answer::json(200, &json!({}))).await.api.clone(), ours(), None);
+    let now = Instant::now();
+    for (name, pause) in [("a", 60), ("b", 1)] {
+        let (key, task) = guard(name);
+        let failure =
+            Failure::Status { code: 503, reason: String::new(), retry_after: Some(Duration::from_secs(pause)), message: "patching".into() };
+        writer.finish(Done { key, task, result: Err(Setback { verb: "patch", failure }) }, now);
+    }
+    assert_eq!(writer.launch(now), Some(now + Duration::from_secs(1)), "nobody is asked before");
+    writer.launch(now + Duration::from_secs(1));
+    assert_eq!(writer.busy.len(), 2, "a goes on with b, though it was told to wait for longer");
 }
