@@ -18,14 +18,16 @@
 //! From what everybody stands on to what stands on everybody: a module uses only what comes before it, in `core` too, and a test
 //! draws this line.
 //! - [`core`]: everything that decides. No tokio, no kube client, no `std::fs`, no clock; a test enforces it.
-//!   - [`core::path`]: which names of files are refused. [`core::object`]: objects and what sources say of them, and how two events
-//!     become one (`merge`). [`core::policy`]: the choices that a user makes.
-//!   - [`core::files`]: which files an object wants (`project`), who keeps a path that several claim (`resolve`), what is claimed and
-//!     owned (`store`), what is to be done (`plan`) and in which order (`order`), what we wrote (`ledger`) and how far that is
-//!     believed (`trust`).
+//!   - Small things that several need: [`core::retry`], `backoff`, `schedule`, `memory` (given back when things go), forms of
+//!     names and numbers, `record` (how a line of ours is checked), `debt` (what a restart must know of what is owed).
+//!   - [`core::policy`]: the choices that a user makes. [`core::path`]: which names of files are refused. [`core::discretion`]: what may
+//!     be repeated of what a program says.
+//!   - [`core::object`]: objects, what sources say of them, and how two events become one (`merge`).
+//!   - [`core::files`]: which files an object wants (`project`), who is first of those that claim a path (`resolve`), what is claimed
+//!     and owned (`store`), who keeps a path now and what is to be done (`plan`), in which order (`order`), what we wrote and what is
+//!     owed (`ledger`), and how far that is believed (`trust`).
 //!   - [`core::watch`]: what a list or watch asks next, and when what it has is not to be believed any more.
-//!   - [`core::tell`]: what is told to the application and when (`queue`), and when again (`pace`). [`core::discretion`]: what may be
-//!     repeated of its answer.
+//!   - [`core::tell`]: what is told to the application and when (`queue`), and when again (`pace`).
 //! - [`aside`]: reads and runs what lies outside FOLDER, and may hang. [`lookup`]: names, likewise. `yaml`: YAML and JSON as a tree.
 //! - [`config`]: environment and flags to a validated `Config`; every problem at once. [`config::table`] has a row for each setting,
 //!   `config::profiles` other defaults and dialects, of which nobody else knows.
@@ -33,13 +35,15 @@
 //! - [`web`]: asks servers other than the API: origins, credentials, redirects, sizes.
 //! - [`api`]: asks the API server: connection, tokens and when they are read again (`token`), what went wrong (`failure`), lists,
 //!   decoding, commands in pods.
-//! - [`source`]: where objects come from. Drives [`core::watch`] against an API server (`cluster`), asks for single objects (`named`),
-//!   reads a folder of manifests, brings what lies behind URLs (`downloads`). All of it goes to the engine by the `mailbox`.
-//! - [`disk`]: the only module that writes into FOLDER, behind [`disk::fs::Fs`] so that any call can be made to fail: whole files by
-//!   rename (`fill`), folders, the ledger's file, marks, what odd file systems cannot do (`mount`).
-//! - [`engine`]: one synchronous call is one commit: fold a batch, plan what it touched, apply the plan (`apply`, `turns`). What
-//!   failed, for a full disk or a missing right, is tried again (`attempts`); what people must know is told once (`notices`).
-//! - [`report`]: what the cluster is told: Events, finalizers, `release`. Never blocks or fails a file.
+//! - [`source`]: where objects come from. Drives [`core::watch`] against an API server (`cluster`), or asks for objects one by one where
+//!   it may not list (`cluster::named`) and where the engine wants bytes again (`fetch`); reads a folder of manifests; brings what lies
+//!   behind URLs (`downloads`). All of it goes to the engine by the `mailbox`.
+//! - [`disk`]: the only module that writes files of objects and the ledger, behind [`disk::fs::Fs`] so that any call can be made to
+//!   fail: whole files by rename (`fill`), folders, the ledger's file, marks, what odd file systems cannot do (`mount`).
+//! - [`engine`]: one synchronous call is one commit: fold a batch, plan what it touched, apply the plan (`apply`), step by step and
+//!   with what follows when a step fails, as on a full disk (`turns`). When that is tried again: `attempts`. What people must know, and
+//!   whether an object needs our finalizer: `notes` and `notices`. That a change is owed to the application: `reacting`.
+//! - [`report`]: what the cluster is told: Events, finalizers as the engine wants them, `release`. Never blocks or fails a file.
 //! - [`tell`]: what the application is told, here, as a child of ours or by a command in other pods, when files changed, or pods and
 //!   Secrets that it depends on. One file for each way; `runner` drives them all. Never blocks a file.
 //! - [`serve`]: `/healthz` and `/readyz`. [`app`]: the wiring of `run`, its one loop, and how it stops. [`cli`]: the command line.
@@ -48,12 +52,14 @@
 //! # What kube and k8s-openapi do here
 //! kube reads kubeconfigs and what a pod is given, runs credential plugins, makes TLS, and builds every request
 //! (`kube::core::Request`); kube's `Status` and k8s-openapi's types are what is sent and read where nothing is hot.
-//! - Not `kube::runtime`: its watcher hides bookmarks, which tell us that a watch lives; it keeps a `resourceVersion` that the server
-//!   gave up (410); and it holds whole objects. `core::watch` is told of every line.
-//! - Not `kube::Client`: it knows no deadline for a silent peer, retries by itself, reads token files in the midst of a request, and
-//!   its log layer names what it asks for. The transport in [`api`] stands on the same hyper and the same TLS.
+//! - Not `kube::runtime`: its watcher hides bookmarks, which tell us that a watch lives, keeps a `resourceVersion` that the server gave
+//!   up (410), and hands over whole typed objects. `core::watch` is told of every line.
+//! - Not `kube::Client`: a file with a token is read in the midst of a request, where a file that hangs stops everybody; what it logs
+//!   names what is asked for; and deadlines, one retry after a 401 and the end of a silent peer would have to be layers of ours in any
+//!   case. The transport in [`api`] is these, on the same hyper and the same TLS.
 //! - Not k8s-openapi's ConfigMap and Secret where a watch brings them: most of a line is what we do not want (`managedFields`), and a
-//!   value is wanted once, as bytes. `api::json` reads past the rest; the gates hold what that gains.
+//!   value is wanted once, as bytes. `api::json` reads past the rest: 14 900 instructions and 1 152 bytes for a changed object of 1 KiB,
+//!   where serde with borrowed fields takes 21 700 and 5 220. The gates hold the whole way to the file.
 //!
 //! # Words
 //! Words of Kubernetes and Unix mean here what they mean there. Ours:
@@ -69,7 +75,7 @@
 //! | delivery | one telling, to all ways, of all that waited |
 //! | discretion | not to repeat what a program says while it may know a Secret |
 //! | foreign | a file that the ledger does not give us |
-//! | former | what ran before this process, and its files |
+//! | former | before this process or before now: a process, a selection, an owner |
 //! | fold | to take a batch of events into the store |
 //! | generation | the number of a list; what an older one says does not count |
 //! | hand-over | a path that passes from one object to another without a gap |
@@ -89,9 +95,9 @@
 //! | resync | to look at what is on disk again |
 //! | roots | FOLDER and the other folders that may be written |
 //! | selection | what makes an object ours: label, kinds, namespaces |
-//! | settled | unchanged for so long that what is missing is gone |
+//! | settled | heard out: every source listed or refused; of manifests, unchanged for so long that what is missing is gone |
 //! | sibling | another instance that writes into the same FOLDER |
-//! | target | where in FOLDER an object wants its files |
+//! | target | where a file goes; of commands and requests, a pod |
 //!
 //! # Invariants
 //! - No body is kept after its file is written: memory grows with the number of files, not with their size.
@@ -100,10 +106,11 @@
 //!   completely or definitely refused; a refused source's files stay.
 //! - Two sources never speak about one object: one that is named has its own, whatever its labels.
 //! - What moves is at its new place before it goes from the old one, unless it is in the way there.
-//! - A file changes by rename in its own folder; below FOLDER no symbolic link is followed.
+//! - A file changes by rename, from its own folder or from STAGING; below FOLDER no symbolic link is followed.
 //! - The cost of a commit follows what changed, never how much there is.
 //! - A file behind a URL keeps its last good bytes until there are others; an answer counts only for the question that is asked now.
-//! - A change is owed to the application, by a record in the ledger, before the first file of it changes, and until it was told.
+//! - A change is owed to the application, by a record in the ledger, before the first file of it changes (where a full disk takes the
+//!   record, as soon as it can), and until it was told.
 //! - Payloads have no `Debug`, `Display` or `Serialize`; nothing can print a value.
 
 pub mod api;
