@@ -1,6 +1,6 @@
-//! Maps that were large once: they are as large for ever, unless somebody makes them smaller.
+//! Maps that were large once are as large for ever, unless somebody makes them smaller; and what costs nothing while they are empty.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 /// So much room is no matter.
@@ -12,6 +12,11 @@ pub(crate) fn give_back<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
     if map.capacity() > KEPT.max(4 * map.len()) {
         map.shrink_to(2 * map.len());
     }
+}
+
+/// Takes a key out of a set that is empty nearly always: looking for it in vain takes a hash of the whole key.
+pub(crate) fn take_out<K: Eq + Hash>(set: &mut HashSet<K>, key: &K) -> bool {
+    !set.is_empty() && set.remove(key)
 }
 
 #[cfg(test)]

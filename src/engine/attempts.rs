@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::core::files::folded::Seen;
 use crate::core::files::store::Store;
+use crate::core::memory::take_out;
 use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
 use crate::core::schedule::Schedule;
@@ -123,7 +124,7 @@ impl Agenda {
         self.overdue.remove(path);
         self.answered(path, store);
         self.degraded = None;
-        let recovers = !self.failing.is_empty() && self.failing.remove(path);
+        let recovers = take_out(&mut self.failing, path);
         if recovers {
             // Whatever kept this file from being right may be over for the others too.
             self.retries.hurry(now + NEXT_COMMIT);
@@ -231,7 +232,7 @@ impl Agenda {
     /// Notes which objects could not be read, and which were since.
     pub(super) fn note_unanswered(&mut self, unanswered: Vec<Arc<ObjectKey>>, seen: &[Seen]) {
         for seen in seen.iter() {
-            self.unanswered.remove(&seen.key);
+            take_out(&mut self.unanswered, &seen.key);
         }
         // One that came after all, in the same batch, is not waited for.
         self.unanswered.extend(unanswered.into_iter().filter(|key| !seen.iter().any(|seen| seen.key == *key)));

@@ -75,7 +75,9 @@ impl Notices {
     pub(super) fn note_outside(&mut self, found: Vec<(Arc<ObjectKey>, u128, Option<Box<str>>)>, notes: &mut Vec<Note>) {
         for (key, uid, folder) in found {
             let Some(folder) = folder else {
-                self.outside.remove(&key);
+                if !self.outside.is_empty() {
+                    self.outside.remove(&key);
+                }
                 continue;
             };
             if self.outside.insert(key.clone(), folder.clone()).as_ref() != Some(&folder) {

@@ -8,6 +8,7 @@ use crate::core::files::project::{self, FileProjection, Projection, Rejection, R
 use crate::core::files::remotes::RemoteState;
 use crate::core::files::store::{Progress, Store};
 use crate::core::files::unpack::{UnpackError, gunzip};
+use crate::core::memory::take_out;
 use crate::core::object::annotations::Said;
 use crate::core::object::remote::Arrival;
 use crate::core::object::{Object, ObjectEvent, ObjectKey, Payload, SourceEvent, SourceId};
@@ -88,7 +89,7 @@ impl Store {
         if skips {
             return self.skip(&key, object, folded);
         }
-        self.skipped.remove(&key);
+        take_out(&mut self.skipped, &key);
         if let Some(former) = &former {
             self.count_live(former.source, -1);
         }
@@ -108,7 +109,7 @@ impl Store {
             folded.overridden.push(key.clone());
         }
         let (wanted, stays) = self.wanted(&key, object, (former.as_ref(), &new), rules, folded);
-        let was_withheld = self.withheld.remove(&key);
+        let was_withheld = take_out(&mut self.withheld, &key);
         if stays {
             self.withheld.insert(key.clone());
         }
@@ -322,8 +323,8 @@ impl Store {
     }
 
     pub(super) fn remove(&mut self, key: &Arc<ObjectKey>, folded: &mut Folded) {
-        self.skipped.remove(key);
-        let was_withheld = self.withheld.remove(key);
+        take_out(&mut self.skipped, key);
+        let was_withheld = take_out(&mut self.withheld, key);
         let Some(live) = self.objects.get_mut(key).and_then(|entry| entry.live.take()) else {
             return;
         };
