@@ -83,3 +83,30 @@ fn only_the_configuration_knows_profiles() {
         assert_eq!(known, Vec::<&str>::new(), "{}", source.shown());
     }
 }
+
+/// The modules that `image/layout.ld` names by what the compiler makes of them: `14kube_projector3api4exec` is `api::exec`.
+fn laid_out(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for mangled in text.split("14kube_projector").skip(1) {
+        let mut rest = mangled;
+        let mut path = Vec::new();
+        while let Some(digits) = rest.find(|character: char| !character.is_ascii_digit()).filter(|digits| *digits > 0) {
+            let (length, name) = rest.split_at(digits);
+            let (name, after) = name.split_at(length.parse().unwrap());
+            path.push(name);
+            rest = after;
+        }
+        found.push(path.join("/"));
+    }
+    found
+}
+
+#[test]
+fn what_is_laid_out_apart_is_where_the_linker_looks_for_it() {
+    let modules = laid_out(&std::fs::read_to_string(source::root().join("image/layout.ld")).unwrap());
+    assert!(modules.len() >= 5, "{modules:?}");
+    for module in modules {
+        let place = source::root().join("src").join(&module);
+        assert!(place.is_dir() || place.with_extension("rs").is_file(), "image/layout.ld: there is no module {module}");
+    }
+}
