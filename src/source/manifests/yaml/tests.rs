@@ -5,16 +5,7 @@ use crate::core::object::selector::Selector;
 use crate::core::object::{Datum, Kind, Namespaces};
 
 use super::*;
-
-fn rules() -> ManifestRules {
-    ManifestRules {
-        selector: Some(Selector::label("rules", None)),
-        objects: Vec::new(),
-        kinds: Kind::ALL.to_vec(),
-        namespaces: Namespaces::All,
-        folder_annotation: "folder".into(),
-    }
-}
+use crate::source::manifests::tests::rules;
 
 /// The objects of a text of which all is taken.
 fn whole(text: &[u8], rules: &ManifestRules) -> Result<Vec<Labelled>, YamlError> {
