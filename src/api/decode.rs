@@ -202,11 +202,11 @@ impl Slim<'_> {
         if kind != Kind::Pod {
             return self.into_object(kind).map(|object| ObjectEvent::Apply(Box::new(object)));
         }
-        Ok(ObjectEvent::Pod(PodState { key: self.key(kind)?, uid: self.uid, ready: self.ready.filter(|_| !self.terminating) }))
+        Ok(ObjectEvent::Pod(Box::new(PodState { key: self.key(kind)?, uid: self.uid, ready: self.ready.filter(|_| !self.terminating) })))
     }
 
     fn deleted(self, kind: Kind) -> Result<ObjectEvent, DecodeError> {
-        Ok(ObjectEvent::Delete { key: self.key(kind)?, uid: self.uid, overrides: false, finalizers: self.finalizers })
+        Ok(ObjectEvent::Delete { key: self.key(kind)?, uid: self.uid, overrides: false, finalizers: self.finalizers.into() })
     }
 
     fn into_object(self, kind: Kind) -> Result<Object, DecodeError> {

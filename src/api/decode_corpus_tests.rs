@@ -163,7 +163,7 @@ fn told(answer: Result<Event, DecodeError>) -> String {
 fn object(revision: u64, event: ObjectEvent) -> String {
     match event {
         ObjectEvent::Apply(object) => format!("applied {}", all_of(&object)),
-        ObjectEvent::Pod(PodState { key, uid, ready }) => format!("applied {key} {uid:x} {revision} {ready:?}"),
+        ObjectEvent::Pod(pod) => format!("applied {} {:x} {revision} {:?}", pod.key, pod.uid, pod.ready),
         ObjectEvent::Delete { key, uid, finalizers, .. } => format!("deleted {key} {uid:x} {revision} {finalizers:?}"),
         _ => panic!("a watch tells of no such event"),
     }

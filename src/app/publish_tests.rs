@@ -37,7 +37,7 @@ fn deleted(kind: Kind, name: &str) -> SourceEvent {
     SourceEvent::of(
         SourceId(0),
         1,
-        ObjectEvent::Delete { key: ObjectKey::new(kind, "n", name), uid: 1, overrides: false, finalizers: Vec::new() },
+        ObjectEvent::Delete { key: ObjectKey::new(kind, "n", name), uid: 1, overrides: false, finalizers: Box::default() },
     )
 }
 

@@ -88,7 +88,7 @@ fn comes(number: u64) -> SourceEvent {
 
 fn goes(number: u64) -> SourceEvent {
     let (key, uid, finalizers) = (key(number), u128::from(number) + 1, vec![OURS.to_owned()]);
-    SourceEvent::of(SOURCE, 0, ObjectEvent::Delete { key, uid, overrides: false, finalizers })
+    SourceEvent::of(SOURCE, 0, ObjectEvent::Delete { key, uid, overrides: false, finalizers: finalizers.into() })
 }
 
 fn tell(engine: &mut Engine<Kernel>, events: impl Iterator<Item = SourceEvent>, now: Duration) -> Vec<Outcome> {
@@ -145,7 +145,7 @@ fn s15_what_was_wished_for_an_object_is_over_once_it_is_gone() {
     let SourceEvent::Object { source, generation, event: ObjectEvent::Delete { key, uid, overrides, .. } } = goes(1) else {
         unreachable!("goes")
     };
-    let gone = SourceEvent::of(source, generation, ObjectEvent::Delete { key: key.clone(), uid, overrides, finalizers: Vec::new() });
+    let gone = SourceEvent::of(source, generation, ObjectEvent::Delete { key: key.clone(), uid, overrides, finalizers: Box::default() });
     let outcomes = tell(&mut engine, [gone].into_iter(), at);
     assert_eq!(outcomes[0].finalizer_tasks, [(key, FinalizerTask::new(FinalizerVerb::Forget, uid, Vec::new()))]);
 }

@@ -47,8 +47,9 @@ pub fn gather(projector: &mut Projector, count: u64) {
     }
     projector.engine.converge(come, projector.now);
     let first = |number| ObjectKey::new(Kind::ConfigMap, "crowd", format!("first-{number}"));
-    let gone =
-        |number| SourceEvent::of(SOURCE, 1, ObjectEvent::Delete { key: first(number), uid: 1, overrides: false, finalizers: Vec::new() });
+    let gone = |number| {
+        SourceEvent::of(SOURCE, 1, ObjectEvent::Delete { key: first(number), uid: 1, overrides: false, finalizers: Box::default() })
+    };
     let outcome = projector.engine.converge((0..count).map(gone).collect(), projector.now);
     assert!(outcome.fetch.len() == usize::try_from(count).unwrap_or_default(), "{} are handed over", outcome.fetch.len());
     edit(projector, 1);

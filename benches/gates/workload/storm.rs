@@ -45,7 +45,7 @@ fn comes(number: u64) -> SourceEvent {
 
 fn goes(number: u64) -> SourceEvent {
     let (key, uid) = (key(number), u128::from(number));
-    SourceEvent::of(SOURCE, 1, ObjectEvent::Delete { key, uid, overrides: false, finalizers: Vec::new() })
+    SourceEvent::of(SOURCE, 1, ObjectEvent::Delete { key, uid, overrides: false, finalizers: Box::default() })
 }
 
 /// So many objects come and go; then nothing happens for a while.

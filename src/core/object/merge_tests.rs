@@ -37,7 +37,9 @@ fn event(what: Kindly, source: SourceId, generation: u32) -> SourceEvent {
         Unread(uid, resource_version) => SourceEvent::of(source, generation, ObjectEvent::Unread { key: key(), uid, resource_version }),
         Keep => SourceEvent::of(source, generation, ObjectEvent::Keep(key())),
         Unanswered => SourceEvent::of(source, generation, ObjectEvent::Unanswered(key())),
-        Delete => SourceEvent::of(source, generation, ObjectEvent::Delete { key: key(), uid: 1, overrides: false, finalizers: Vec::new() }),
+        Delete => {
+            SourceEvent::of(source, generation, ObjectEvent::Delete { key: key(), uid: 1, overrides: false, finalizers: Box::default() })
+        }
     }
 }
 
@@ -159,7 +161,7 @@ fn left(events: Vec<SourceEvent>) -> Option<u128> {
 
 #[test]
 fn s1_the_end_of_two_namesakes_in_one_batch_ends_the_first_too() {
-    let end = |uid| SourceEvent::of(SOURCE, 1, ObjectEvent::Delete { key: key(), uid, overrides: false, finalizers: Vec::new() });
+    let end = |uid| SourceEvent::of(SOURCE, 1, ObjectEvent::Delete { key: key(), uid, overrides: false, finalizers: Box::default() });
     for second in [Apply(2, 7), Unread(2, 7)] {
         assert_eq!(left(vec![end(1), event(second, SOURCE, 1), end(2)]), None);
         assert_eq!(left(vec![end(1), event(second, SOURCE, 1), end(2), end(2)]), None);

@@ -290,7 +290,7 @@ pub enum ObjectEvent {
     /// The object as it is now, with its bytes.
     Apply(Box<Object>),
     /// The pod as it is now. Each state of it counts, not only the last: ready, not ready, ready is news.
-    Pod(PodState),
+    Pod(Box<PodState>),
     /// The object as it was when it was read again on request: counts only while the object is live and not newer.
     Fetched(Box<Object>),
     /// The object exists, but its bytes had to be dropped: it must be read again.
@@ -315,7 +315,7 @@ pub enum ObjectEvent {
         /// A state of this object was merged into its end, so that whatever is known under its name is its predecessor: gone as well.
         overrides: bool,
         /// The last state: its finalizers tell whether it waits for us.
-        finalizers: Vec<String>,
+        finalizers: Box<[String]>,
     },
 }
 

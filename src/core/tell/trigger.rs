@@ -17,7 +17,7 @@
 //! assert!(watched.fold(SourceEvent::ListEnd { source, generation: 1 }) == News::Nothing);
 //! let ready = Some(Ready { address: "10.0.0.1".into(), since: "now".into() });
 //! let pod = PodState { key: key.clone(), uid: 7, ready };
-//! assert!(watched.fold(SourceEvent::of(source, 1, ObjectEvent::Pod(pod))) == News::Happened(Cause::Pods, key));
+//! assert!(watched.fold(SourceEvent::of(source, 1, ObjectEvent::Pod(pod.into()))) == News::Happened(Cause::Pods, key));
 //! ```
 
 use std::collections::{BTreeSet, HashMap};

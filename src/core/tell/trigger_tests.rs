@@ -16,7 +16,7 @@ impl From<Object> for ObjectEvent {
 
 impl From<PodState> for ObjectEvent {
     fn from(pod: PodState) -> Self {
-        Self::Pod(pod)
+        Self::Pod(pod.into())
     }
 }
 
@@ -61,7 +61,7 @@ fn list(watched: &mut Watched, generation: u32, objects: Vec<ObjectEvent>) -> us
 
 fn gone(watched: &mut Watched, event: impl Into<ObjectEvent>) -> News {
     let key = event.into().key().clone();
-    watched.fold(SourceEvent::of(SOURCE, 1, ObjectEvent::Delete { key, uid: 1, overrides: false, finalizers: Vec::new() }))
+    watched.fold(SourceEvent::of(SOURCE, 1, ObjectEvent::Delete { key, uid: 1, overrides: false, finalizers: Box::default() }))
 }
 
 /// How each of these states of one object after the other is taken; the first is the baseline.

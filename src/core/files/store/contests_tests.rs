@@ -56,7 +56,7 @@ fn event(step: &Step, version: u64) -> SourceEvent {
         }
         Step::Drop(name) => SourceEvent::of(SOURCE, 0, ObjectEvent::Unread { key: key(*name), uid: 1, resource_version: version }),
         Step::Delete(name) => {
-            SourceEvent::of(SOURCE, 0, ObjectEvent::Delete { key: key(*name), uid: 0, overrides: false, finalizers: Vec::new() })
+            SourceEvent::of(SOURCE, 0, ObjectEvent::Delete { key: key(*name), uid: 0, overrides: false, finalizers: Box::default() })
         }
         // Nothing was stamped with it: everything is gone.
         Step::List => SourceEvent::ListEnd { source: SOURCE, generation: 9 },

@@ -62,7 +62,7 @@ impl Store {
                 let current = self.object(&key).map_or(uid, Live::uid);
                 if uid == 0 || current == 0 || uid == current || overrides {
                     let key = self.intern(&key);
-                    folded.seen.push(Seen { key: key.clone(), uid, finalizers, fate: Fate::Gone });
+                    folded.seen.push(Seen { key: key.clone(), uid, finalizers: finalizers.into(), fate: Fate::Gone });
                     self.remove(&key, folded);
                 } else {
                     folded.stale += 1;

@@ -44,7 +44,7 @@ fn goes(store: &mut Store, key: &ObjectKey) {
 
 fn gone(key: &ObjectKey) -> SourceEvent {
     let key = key.clone();
-    SourceEvent::of(SOURCE, 1, ObjectEvent::Delete { key, uid: 1, overrides: false, finalizers: Vec::new() })
+    SourceEvent::of(SOURCE, 1, ObjectEvent::Delete { key, uid: 1, overrides: false, finalizers: Box::default() })
 }
 
 fn fold(store: &mut Store, event: SourceEvent) {

@@ -117,7 +117,7 @@ fn a_body_that_was_dropped_and_is_known_is_not_asked_for() {
 
 #[test]
 fn a_deletion_counts_for_its_own_object_only() {
-    let delete = |uid| SourceEvent::of(SOURCE, 1, ObjectEvent::Delete { key: key(), uid, overrides: false, finalizers: Vec::new() });
+    let delete = |uid| SourceEvent::of(SOURCE, 1, ObjectEvent::Delete { key: key(), uid, overrides: false, finalizers: Box::default() });
     check(vec![apply(1, 5), delete(1)], None, 0);
     check(vec![apply(2, 5), delete(1)], Some((2, 5, false)), 0);
     check(vec![dropped(2, 5), delete(1)], Some((2, 5, true)), 1);

@@ -41,7 +41,7 @@ impl World {
         self.send(SourceEvent::of(
             source,
             generation,
-            ObjectEvent::Delete { key: thing.key(), uid: thing.uid, overrides: false, finalizers },
+            ObjectEvent::Delete { key: thing.key(), uid: thing.uid, overrides: false, finalizers: finalizers.into() },
         ));
     }
 
@@ -64,7 +64,7 @@ impl World {
         SourceEvent::of(
             source,
             generation,
-            ObjectEvent::Delete { key: thing.key(), uid: thing.uid, overrides: false, finalizers: Vec::new() },
+            ObjectEvent::Delete { key: thing.key(), uid: thing.uid, overrides: false, finalizers: Box::default() },
         )
     }
 
