@@ -157,7 +157,7 @@ impl Agenda {
         }
     }
 
-    /// Agenda that were due and found nothing left to do are over, and so are those at paths that are nobody's any more.
+    /// Attempts that were due and found nothing left to do are over, and so are those at paths that are nobody's any more.
     pub(super) fn drop_moot(&mut self, touched: &BTreeSet<TargetPath>, store: &Store, now: Duration) {
         if self.retries.is_empty() {
             return;

@@ -1,7 +1,7 @@
 //! Keeps our finalizer on the objects that have files, and takes it off the others.
 //!
 //! State, not events: the latest task per object counts, so this may be slow, retried or refused without harm to the
-//! files. Owns all finalizer patches of a running projector; never decides which object is task.
+//! files. Owns all finalizer patches of a running projector; never decides which object is wanted.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -24,13 +24,13 @@ pub(crate) struct Scope {
     pub(crate) kind: Kind,
     /// The namespace; none for the whole cluster.
     pub(crate) namespace: Option<String>,
-    /// ScopeObjects of them.
+    /// Which of them.
     pub(crate) which: ScopeObjects,
     /// FOLDER_ANNOTATION.
     pub(crate) folder_annotation: String,
 }
 
-/// ScopeObjects objects of a kind and namespace.
+/// Which objects of a kind and namespace.
 #[derive(Clone)]
 pub(crate) enum ScopeObjects {
     /// The one of this name, whatever its labels.

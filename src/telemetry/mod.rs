@@ -43,7 +43,7 @@ const OWN: &str = "kube_projector";
 /// Beginnings of targets whose lines may hold bodies, URLs or names of hosts.
 const QUIET: [&str; 7] = ["kube_client", "kube_runtime", "reqwest", "hyper", "rustls", "tower", "h2"];
 
-/// SidecarFormat of one form to one place.
+/// Lines of one form to one place.
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Why no log could be set up.

@@ -1,7 +1,7 @@
 //! Where log lines wait for a thread of their own to write them, so that nobody who logs ever waits for whoever reads.
 //!
 //! The queue is bounded in lines and bytes. Where it is full, DEBUG and INFO are lost before WARN and ERROR; what is lost is counted,
-//! and told when lines flow again. SidecarFormat keep their order.
+//! and told when lines flow again. Lines keep their order.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// SidecarFormat that wait at most.
+/// Lines that wait at most.
 const LINES_MAX: usize = 2048;
 /// Their bytes.
 const BYTES_MAX: usize = 256 << 10;
@@ -43,11 +43,11 @@ struct OutletShared {
 struct Backlog {
     lines: VecDeque<Waiting>,
     bytes: usize,
-    /// SidecarFormat that were lost and not told of.
+    /// Lines that were lost and not told of.
     lost: u64,
     /// The thread has a line in hand.
     writes: bool,
-    /// SidecarFormat written so far, or failed to be.
+    /// Lines written so far, or failed to be.
     done: u64,
 }
 

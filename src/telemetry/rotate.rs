@@ -1,6 +1,6 @@
 //! A log file, and the older ones beside it: `name.1` is the newest of them.
 //!
-//! SidecarFormat are never split. What fails on the way is tried again with the next line; the line itself goes to the file that is open.
+//! Lines are never split. What fails on the way is tried again with the next line; the line itself goes to the file that is open.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
