@@ -14,6 +14,7 @@
 //! ```
 
 pub(crate) mod context;
+pub mod effective;
 pub(crate) mod flags;
 pub(crate) mod help;
 pub mod problems;

@@ -56,7 +56,9 @@ impl Texts {
             let setting = SETTINGS.iter().find(|setting| setting.flag.is_some_and(|known| known.name == flag));
             match setting {
                 Some(setting) => drop(own.insert(setting.name, GivenText { text, by: flag })),
-                None if flag == dovecot_director::FLAG.name => drop(own.insert("KUBECONFIG", GivenText { text, by: "KUBECONFIG" })),
+                None if flag == dovecot_director::FLAG.name => {
+                    drop(own.insert("KUBECONFIG", GivenText { text, by: dovecot_director::FLAG.name }))
+                }
                 None => {}
             }
         }

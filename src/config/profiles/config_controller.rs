@@ -37,6 +37,8 @@ pub(crate) static PROFILE: Profile = Profile {
 
 /// The name of its program.
 const PROGRAM: &str = "k8s-config-controller";
+/// What gives a setting that its image has built in.
+pub(crate) const IMAGE: &str = "PROFILE=config-controller";
 /// Where its image puts files unless CONFIG_CONTROLLER_CONFIGROOT says otherwise.
 const IMAGE_FOLDER: &str = "/config";
 
@@ -100,7 +102,7 @@ pub(crate) fn take_variables(texts: &mut Texts, given: &BTreeMap<&'static str, S
         }
     }
     if texts.given("FOLDER").is_none() && PROFILE.variables.iter().any(|(theirs, _)| given(theirs).is_some()) {
-        texts.give("FOLDER", "FOLDER", IMAGE_FOLDER);
+        texts.give("FOLDER", IMAGE, IMAGE_FOLDER);
     }
 }
 
