@@ -2,8 +2,10 @@
 
 mod borders;
 mod names;
+mod said;
 mod shape;
 mod source;
+mod troubles;
 
 use self::source::{Source, sources};
 

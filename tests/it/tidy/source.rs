@@ -81,11 +81,13 @@ struct Walk<'a> {
     in_tests: usize,
 }
 
-fn is_for_tests(attributes: &[Attribute]) -> bool {
+/// Whether these say that only tests are built of what they stand at.
+pub fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| attribute.path().is_ident("cfg") && attribute.parse_args::<Ident>().is_ok_and(|name| name == "test"))
 }
 
-fn attributes_of(item: &syn::Item) -> &[Attribute] {
+/// What stands at an item.
+pub fn attributes_of(item: &syn::Item) -> &[Attribute] {
     use syn::Item::{Const, Enum, Fn, Impl, Mod, Static, Struct, Trait, Type, Use};
     match item {
         Const(syn::ItemConst { attrs, .. })
