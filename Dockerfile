@@ -51,7 +51,7 @@ COPY --from=build /out/ /
 ENV PATH=/usr/local/bin:/bin MALLOC_ARENA_MAX=1 GLIBC_TUNABLES=glibc.malloc.tcache_count=0
 # Numeric, so that runAsNonRoot can be checked without a passwd file. Any other uid works as well.
 USER 65534:65534
-HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 CMD ["/kube-projector", "healthcheck"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 CMD ["/kube-projector", "healthcheck", "--or-off"]
 ENTRYPOINT ["/kube-projector"]
 
 FROM base AS with-shell

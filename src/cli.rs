@@ -75,8 +75,14 @@ pub enum Tool {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Ask the health endpoint of the instance on this machine; exit code 0 if it is well
-    Healthcheck,
+    /// Ask the health endpoint of the instance on this machine, and say whether it is well
+    ///
+    /// Exit code 0: well, 1: not well, 3: not checked, because no endpoint is served (LIVENESS=false).
+    Healthcheck {
+        /// Exit code 0, too, where no endpoint is served: for the HEALTHCHECK of an image
+        #[arg(long)]
+        or_off: bool,
+    },
 }
 
 /// Form of what `plan` and `check` print.
@@ -214,7 +220,8 @@ mod tests {
         assert_eq!(tool("plan --output json"), Ok(Tool::Plan { output: OutputFormat::Json }));
         assert_eq!(tool("check"), Ok(Tool::Check { output: OutputFormat::Table }));
         assert_eq!(tool("check --output json"), Ok(Tool::Check { output: OutputFormat::Json }));
-        assert_eq!(tool("healthcheck"), Ok(Tool::Healthcheck));
+        assert_eq!(tool("healthcheck"), Ok(Tool::Healthcheck { or_off: false }));
+        assert_eq!(tool("healthcheck --or-off"), Ok(Tool::Healthcheck { or_off: true }));
         assert_eq!(tool("plan --output yaml"), Err(ErrorKind::InvalidValue));
         assert_eq!(tool("frobnicate"), Err(ErrorKind::UnknownArgument));
     }

@@ -14,10 +14,11 @@ use crate::api::ApiError;
 use crate::api::found::context_namespace;
 use crate::aside::{self, AT_START};
 use crate::cli::Tool;
+use crate::commands::healthcheck::Off;
 use crate::config::context::{program, vars};
 use crate::config::problems::Problems;
 use crate::config::read::release::ReleaseScope;
-use crate::config::{self, Arguments, Config, Context, LogFormat, LogLevel, LogSettings, Looks};
+use crate::config::{self, Arguments, Config, Context, LogSettings, Looks};
 use crate::source::manifests::places::Overlap;
 use crate::telemetry;
 
@@ -71,10 +72,9 @@ pub async fn run(tool: Tool, arguments: &Arguments) -> Result<ExitCode, CommandE
             log(&release.log).await?;
             Ok(release::release(release, dry_run).await?)
         }
-        Tool::Healthcheck => {
-            let address = config::health_address(vars(), &program())?;
-            log(&LogSettings::to_stderr(LogLevel::Warn, LogFormat::Text)).await?;
-            Ok(healthcheck::healthcheck(address).await?)
+        Tool::Healthcheck { or_off } => {
+            let off = if or_off { Off::Well } else { Off::Unknown };
+            Ok(healthcheck::healthcheck(config::health_address(vars(), &program())?, off).await)
         }
     }
 }

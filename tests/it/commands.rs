@@ -216,17 +216,20 @@ fn check_names_bad_settings() {
     assert_eq!((finished.code, problems), (Some(1), 3), "LABEL, FOLDER, METHOD: {}", finished.stdout);
 }
 
-fn healthcheck(port: u16) -> Option<i32> {
-    Projector::builder().env("HEALTH_PORT", &port.to_string()).arg("healthcheck").run().code
+/// The code with which it ends, and the one line that it prints, up to its colon.
+fn healthcheck(port: u16) -> (Option<i32>, String) {
+    let finished = Projector::builder().env("HEALTH_PORT", &port.to_string()).arg("healthcheck").run();
+    assert_eq!((finished.stdout.lines().count(), finished.stderr.as_str()), (1, ""), "{finished:?}");
+    (finished.code, finished.stdout.split(':').next().unwrap().to_owned())
 }
 
 #[test]
 fn healthcheck_tells_well_from_gone() {
     let setup = Setup::new();
     let mut projector = setup.start();
-    assert_eq!(healthcheck(projector.port()), Some(0));
+    assert_eq!(healthcheck(projector.port()), (Some(0), "well".to_owned()));
     projector.terminate();
-    assert_eq!(healthcheck(projector.port()), Some(1));
+    assert_eq!(healthcheck(projector.port()), (Some(1), "not well".to_owned()));
 }
 
 #[test]
@@ -235,10 +238,24 @@ fn healthcheck_tells_an_unwell_one() {
     let projector = started(&setup.projector().env("HEALTH_STALE_AFTER", "1"));
     setup.cluster.server().freeze();
     wait_for("503 after a second without contact", DEADLINE, || projector.health().0 == 503);
-    assert_eq!(healthcheck(projector.port()), Some(1));
+    assert_eq!(healthcheck(projector.port()), (Some(1), "not well".to_owned()));
     setup.cluster.server().thaw();
     wait_for("200 after contact", DEADLINE, || projector.health().0 == 200);
-    assert_eq!(healthcheck(projector.port()), Some(0));
+    assert_eq!(healthcheck(projector.port()), (Some(0), "well".to_owned()));
+}
+
+#[test]
+fn healthcheck_of_what_serves_no_endpoint_checks_nothing_and_says_so() {
+    for (arguments, code) in [(&["healthcheck"][..], 3), (&["healthcheck", "--or-off"], 0)] {
+        let finished = Projector::builder().env("LIVENESS", "false").args(arguments).run();
+        assert_eq!((finished.code, finished.stdout.starts_with("not checked: ")), (Some(code), true), "{finished:?}");
+    }
+    // Neither excuses one that is served and gone, and an image knows nobody's settings.
+    let free = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port().to_string();
+    let finished = Projector::builder().env("HEALTH_PORT", &free).args(&["healthcheck", "--or-off"]).run();
+    assert_eq!((finished.code, finished.stdout.starts_with("not well: asking 127.0.0.1:")), (Some(1), true), "{finished:?}");
+    let dockerfile = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Dockerfile")).unwrap();
+    assert!(dockerfile.contains("CMD [\"/kube-projector\", \"healthcheck\", \"--or-off\"]"));
 }
 
 #[test]
