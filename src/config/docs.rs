@@ -96,7 +96,7 @@ This page is generated from the table in `src/config/table.rs`, as is the end of
 - An empty variable counts as unset, except `LABEL_VALUE`: set but empty, it selects the empty value.
 - Booleans are `true`, `false`, `1`, `0`, `yes` or `no` in any case; anything else is an error.
 - Other words are taken in any case too, but for `ALL` and `cluster`.
-- Times are seconds. Delays, `SOURCE_SETTLE`, `REACT_WINDOW`, `REACT_JITTER` and `KILL_TIMEOUT` may have a fraction.
+- Times are seconds, or numbers with the units d, h, m, s and ms, larger ones first: `90`, `5m`, `1h30m`, `1.5h`, `250ms`. Delays, `SOURCE_SETTLE`, `REACT_WINDOW`, `REACT_JITTER`, `KILL_TIMEOUT`, `REQ_TIMEOUT`, `REQ_ANSWER_TIMEOUT` and `REQ_RETRY_BACKOFF_FACTOR` may have a fraction of a second.
 - A number that is more than its most counts as that, with a warning; what is less than its least, or no number, is an error.
 - Lists have commas between their entries; spaces around entries and repeated entries do not count.
 - Relative paths start at the working directory.

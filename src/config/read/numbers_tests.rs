@@ -30,10 +30,65 @@ fn cut<T>(value: T) -> Number<T> {
 fn whole_numbers_are_plain_digits_of_any_length() {
     let time = Duration::from_secs;
     let huge = "9".repeat(400);
-    check(|text| seconds(text, ANY), &[("0", is(time(0))), ("007", is(time(7))), (&huge, cut(time(100)))], &["", "-1", "+5", "1.5", "10s"]);
+    check(|text| seconds(text, ANY), &[("0", is(time(0))), ("007", is(time(7))), (&huge, cut(time(100)))], &["", "-1", "+5", "1.5"]);
     check(|text| seconds(text, SOME), &[("1", is(time(1))), ("101", cut(time(100)))], &["0", "00", "x", " 1", "1e3", "NaN"]);
     check(|text| count(text, ANY), &[("100", is(100)), ("18446744073709551616", cut(100))], &["", "-0", "1.0", "inf"]);
-    assert_eq!(seconds("x", SOME), Err("a whole number of seconds from 1 to 100, for example 60".into()));
+    assert_eq!(seconds("x", SOME), Err("a whole number of seconds from 1 to 100, for example 60, 5m or 1h30m".into()));
+    assert_eq!(decimal_seconds("x", ANY), Err("a number of seconds from 0 to 100, for example 10, 0.5, 250ms or 1h30m".into()));
+}
+
+/// What is no time, wherever one is taken.
+const NO_TIMES: &[&str] = &[
+    "m", "s", ".s", "1.s", ".5s", "1..5s", "1.5.5s", "5 m", " 5m", "5m ", "-5m", "+5m", "5m-1s", "1h30", "30m1h", "1m1m", "1ms1s", "5M",
+    "5min", "5sec", "1w", "1y", "5us", "5ns", "5µs", "1e3s", "0x5s", "5m,1s", "PT5M", "٥m", "5ｍ", "1s\0",
+];
+
+#[test]
+fn a_time_has_numbers_with_units_larger_ones_first() {
+    const LONG: Bounds = from(0, YEAR);
+    let time = |seconds, milliseconds: u64| is(Duration::from_secs(seconds) + Duration::from_millis(milliseconds));
+    let whole = [
+        ("5m", time(300, 0)),
+        ("1h30m", time(5_400, 0)),
+        ("1.5h", time(5_400, 0)),
+        ("10s", time(10, 0)),
+        ("0s", time(0, 0)),
+        ("0m0s", time(0, 0)),
+        ("007s", time(7, 0)),
+        ("2000ms", time(2, 0)),
+        ("1d2h3m4s", time(93_784, 0)),
+        ("0.5m", time(30, 0)),
+    ];
+    let fractions = [
+        ("250ms", time(0, 250)),
+        ("1s1ms", time(1, 1)),
+        ("1.5s", time(1, 500)),
+        ("0.25s", time(0, 250)),
+        ("0.0000000019s", is(Duration::from_nanos(1))),
+    ];
+    check(|text| seconds(text, LONG), &whole, &[NO_TIMES, &["250ms", "1.5s", "1m1ms"]].concat());
+    check(|text| decimal_seconds(text, LONG), &[&whole[..], &fractions].concat(), NO_TIMES);
+    let bounded = [("100s", is(Duration::from_secs(100))), ("1m41s", cut(Duration::from_secs(100))), ("1h", cut(Duration::from_secs(100)))];
+    let endless = format!("{}d", "9".repeat(400));
+    check(|text| seconds(text, SOME), &[&bounded[..], &[(&endless, cut(Duration::from_secs(100)))]].concat(), &["0s", "999ms"]);
+    check(|text| decimal_seconds(text, SOME), &bounded, &["0s", "999ms", "0.999s"]);
+    // What is counted is no time.
+    check(|text| count(text, SOME), &[], &["5m", "5s"]);
+}
+
+#[test]
+fn every_setting_that_takes_seconds_takes_a_time() {
+    let (mut tried, given) = (0, [("OBJECT", "configmap/n/a"), ("EXEC_LABELS", "a"), ("EXEC_COMMAND", "x"), ("SCRIPT", "/s")]);
+    for setting in SETTINGS.iter().filter(|setting| setting.bounds.is_some() && setting.meaning.contains("econds")) {
+        for (time, same) in [("90s", "90"), ("1m30s", "90"), ("0.5h", "1800")] {
+            let [of_time, of_number] = [time, same].map(|text| read(&[&[(setting.name, text)], &given[..]].concat()));
+            let [of_time, of_number] = [of_time, of_number].map(|config| config.map(|config| Config { warnings: vec![], ..config }));
+            assert_eq!(of_time, of_number, "{}={time}", setting.name);
+            assert!(of_time.is_ok(), "{of_time:?}");
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 3 * 16, "settings that take seconds");
 }
 
 #[test]
@@ -55,11 +110,12 @@ fn decimal_numbers_have_a_fraction_or_an_exponent() {
 
 #[test]
 fn s12_a_number_that_is_too_large_is_cut_with_one_warning_that_names_it() {
-    let config = read(&[("REACT_WINDOW", "9e18"), ("SLEEP_TIME", &"9".repeat(99))]).unwrap();
+    let config = read(&[("REACT_WINDOW", "9e18"), ("SLEEP_TIME", &"9".repeat(99)), ("REACT_JITTER", "25h")]).unwrap();
     assert_eq!((config.timing.batching, config.poll), (Batching::Window(Duration::from_secs(86_400)), Duration::from_secs(31_536_000)));
     let expected = [
         "SLEEP_TIME=999999999999999999999999… is more than 31536000, which is used",
         "REACT_WINDOW=9e18 is more than 86400, which is used",
+        "REACT_JITTER=25h is more than 86400 seconds, which is used",
     ];
     assert_eq!(config.warnings, expected);
     for (name, value) in [("REACT_WINDOW", "NaN"), ("KILL_TIMEOUT", "-1"), ("REQ_TIMEOUT", "inf"), ("SLEEP_TIME", "0")] {
@@ -112,6 +168,9 @@ fn value() -> impl Strategy<Value = String> {
         "inf",
         "1e300",
         "9e18",
+        "1h30m",
+        "0.001ms",
+        "99999999999999999999d",
         "true",
         "ALL",
         "a",
