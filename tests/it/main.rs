@@ -24,6 +24,7 @@ mod exec;
 mod finalizers;
 mod former;
 mod gzip_keys;
+mod handbook;
 mod headers;
 mod manifests;
 mod migration;

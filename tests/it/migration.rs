@@ -59,28 +59,6 @@ fn the_page_names_every_setting() {
     assert_eq!(missing, Vec::<&&str>::new());
 }
 
-#[test]
-fn links_of_the_pages_lead_to_files_and_headings() {
-    [PAGE, "docs/migrating-from-k8s-config-controller.md"].iter().for_each(|page| links_lead_somewhere(page));
-}
-
-fn links_lead_somewhere(page: &str) {
-    let page = shipped(page);
-    let headings: Vec<String> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("## "))
-        .map(|title| title.to_lowercase().replace(' ', "-").replace(|letter: char| !letter.is_alphanumeric() && letter != '-', ""))
-        .collect();
-    let aims = page.split("](").skip(1).filter_map(|rest| rest.split(')').next()).filter(|aim| !aim.starts_with("https://"));
-    let dead: Vec<_> = aims
-        .filter(|aim| match aim.strip_prefix('#') {
-            Some(heading) => !headings.iter().any(|known| known == heading),
-            None => !Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(aim).exists(),
-        })
-        .collect();
-    assert_eq!(dead, Vec::<&str>::new());
-}
-
 /// The files of `examples/k8s-sidecar` with their charts' keys of the image.
 #[test]
 fn values_of_the_examples_name_our_image_where_each_chart_looks_for_it() {
