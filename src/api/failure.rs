@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use kube::core::Status;
 
+use crate::health::overview::WatchTrouble;
 use crate::web::body::retry_after;
 use crate::web::error::with_causes;
 
@@ -71,6 +72,18 @@ impl Failure {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
             Self::Timeout { .. } | Self::Transport(_) | Self::TooLarge { .. } | Self::Decode { .. } | Self::Request(_) => None,
+        }
+    }
+
+    /// What it means for a watch, without a word of the server.
+    pub(crate) const fn trouble(&self) -> WatchTrouble {
+        match self {
+            Self::Status { code: 401, .. } => WatchTrouble::Unauthorized,
+            Self::Status { code: 403, .. } => WatchTrouble::Refused,
+            Self::Status { code, .. } => WatchTrouble::Answered(*code),
+            Self::Timeout { .. } => WatchTrouble::Late,
+            Self::Transport(_) | Self::Request(_) => WatchTrouble::Unreachable,
+            Self::TooLarge { .. } | Self::Decode { .. } => WatchTrouble::Unreadable,
         }
     }
 

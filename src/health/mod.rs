@@ -26,8 +26,10 @@ use tokio::time::Instant;
 
 use crate::core::object::Kind;
 use crate::core::policy::OnReloadFailure;
+use crate::health::overview::WatchTrouble;
 use crate::health::report::{Report, WatchReport};
 
+pub(crate) mod overview;
 pub(crate) mod report;
 
 /// The longest error text that is kept, in characters.
@@ -62,6 +64,13 @@ struct WatchRow {
     name: WatchName,
     deadline: Option<Instant>,
     last_contact: Option<Instant>,
+    last_bookmark: Option<Instant>,
+    /// How often a watch was opened again without a list.
+    restarts: u64,
+    /// When it tries again.
+    retry: Option<Instant>,
+    /// What is wrong, and since when.
+    trouble: Option<(WatchTrouble, Instant)>,
     /// Why single objects of it cannot be read, if they cannot.
     unread: Option<String>,
     /// What is answered of it, but for what follows from the time.
@@ -134,6 +143,8 @@ pub(crate) struct Owed {
 pub(crate) enum Counter {
     /// A list was begun anew.
     Relist,
+    /// A watch was opened again without a list.
+    Restart,
     /// A call or a read failed.
     Error,
     /// A line of a watch was not understood.
@@ -164,7 +175,17 @@ impl Health {
     pub(crate) fn watch(&self, name: WatchName) -> Contact {
         let mut state = self.lock();
         let report = WatchReport::of(&name);
-        state.watches.push(WatchRow { name, deadline: None, last_contact: None, unread: None, report });
+        state.watches.push(WatchRow {
+            name,
+            deadline: None,
+            last_contact: None,
+            last_bookmark: None,
+            restarts: 0,
+            retry: None,
+            trouble: None,
+            unread: None,
+            report,
+        });
         Contact { health: self.clone(), row: state.watches.len() - 1 }
     }
 
@@ -254,11 +275,24 @@ impl Contact {
         self.change(|row| row.last_contact = Some(now));
     }
 
+    /// Says that a bookmark came just now: the watch lives, although there is nothing new.
+    pub(crate) fn bookmarked(&self) {
+        let now = Instant::now();
+        self.change(|row| row.last_bookmark = Some(now));
+    }
+
+    /// Says that it is tried again after this.
+    pub(crate) fn retry_in(&self, pause: Duration) {
+        let due = Instant::now().checked_add(pause);
+        self.change(|row| row.retry = due);
+    }
+
     /// Counts one more.
     pub(crate) fn counted(&self, counter: Counter) {
         self.change(|row| {
             let count = match counter {
                 Counter::Relist => &mut row.report.relists,
+                Counter::Restart => &mut row.restarts,
                 Counter::Error => &mut row.report.errors,
                 Counter::SkippedLine => &mut row.report.skipped_lines,
             };
@@ -271,15 +305,19 @@ impl Contact {
         self.change(|row| row.report.relists = relists);
     }
 
-    /// Notes the last error; the text must not hold values of objects.
-    pub(crate) fn error(&self, text: impl Into<String>) {
-        let text = shortened(text.into());
-        self.change(|row| row.report.last_error = Some(text));
+    /// Notes the last error, and what it is in our own words; the text must not hold values of objects.
+    pub(crate) fn error(&self, trouble: WatchTrouble, text: impl Into<String>) {
+        let (text, now) = (shortened(text.into()), Instant::now());
+        self.change(|row| {
+            row.report.last_error = Some(text);
+            let since = row.trouble.map_or(now, |(_, since)| since);
+            row.trouble = Some((trouble, since));
+        });
     }
 
     /// What went wrong is got over.
     pub(crate) fn recovered(&self) {
-        self.change(|row| row.report.last_error = None);
+        self.change(|row| (row.report.last_error, row.trouble) = (None, None));
     }
 
     /// Says why single objects cannot be read, or that they can; the text must not hold values of objects.

@@ -176,3 +176,26 @@ async fn r13_a_dead_child_is_told_with_its_code_and_its_next_start() {
     health.set_dead_child(None);
     assert_eq!(told(), serde_json::Value::Null);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_shown_of_a_watch_is_never_what_the_other_side_said() {
+    let health = Health::new(Some(Duration::from_secs(60)));
+    let watch = watch_of_secrets(&health);
+    let start = Instant::now();
+    watch.contacted();
+    watch.error(WatchTrouble::Refused, "a canary");
+    watch.retry_in(Duration::from_secs(10));
+    advance(Duration::from_secs(5)).await;
+    watch.error(WatchTrouble::Late, "a canary");
+    watch.bookmarked();
+    watch.counted(Counter::Restart);
+    let shown = health.overview().watches.remove(0);
+    assert!(!format!("{shown:?}").contains("canary"), "{shown:?}");
+    assert_eq!(shown.trouble, Some((WatchTrouble::Late, start)), "since it began, whatever it is now");
+    assert_eq!((shown.last_contact, shown.last_bookmark), (Some(start), Some(start + Duration::from_secs(5))));
+    assert_eq!((shown.restarts, shown.retry, shown.is_stale), (1, Some(start + Duration::from_secs(10)), false));
+    advance(Duration::from_secs(60)).await;
+    watch.recovered();
+    let shown = health.overview().watches.remove(0);
+    assert_eq!((shown.trouble, shown.retry, shown.is_stale), (None, None, true));
+}

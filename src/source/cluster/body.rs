@@ -14,6 +14,7 @@ use crate::api::lines::LineSplitter;
 use crate::api::pages::Splitter;
 use crate::core::object::{ObjectEvent, SourceEvent};
 use crate::core::watch::wire::{Input, Next, Tell, Then, Trouble};
+use crate::health::overview::WatchTrouble;
 use crate::health::{Contact, Counter};
 use crate::source::Request;
 use crate::source::cluster::{ClusterSource, SLACK, trouble_of};
@@ -81,10 +82,13 @@ impl ClusterSource {
     fn event(&mut self, event: Event) -> Next {
         self.contact.contacted();
         let (revision, event) = match event {
-            Event::Bookmark { revision, ends_list } => return self.input(Input::Bookmark { revision, ends_list }),
+            Event::Bookmark { revision, ends_list } => {
+                self.contact.bookmarked();
+                return self.input(Input::Bookmark { revision, ends_list });
+            }
             Event::Error(code) => {
                 self.contact.counted(Counter::Error);
-                self.contact.error(format!("the server ended the watch with {code}"));
+                self.contact.error(WatchTrouble::Answered(code), format!("the server ended the watch with {code}"));
                 return self.input(Input::Failed(trouble_of(code, None, false)));
             }
             Event::Object { revision, event } => (revision, event),
@@ -107,7 +111,7 @@ impl ClusterSource {
                 Err(input) => {
                     if input == Input::Silent {
                         self.failure = Some((None, "a list page took too long".to_owned()));
-                        self.contact.error("a list page took too long");
+                        self.contact.error(WatchTrouble::Late, "a list page took too long");
                     }
                     return self.input(input);
                 }
@@ -154,7 +158,7 @@ async fn chunk(body: &mut ResponseBody, deadline: Instant, contact: &Contact) ->
         Ok(None) => Ok(None),
         Ok(Some(Ok(frame))) => Ok(Some(frame.into_data().unwrap_or_default())),
         Ok(Some(Err(error))) => {
-            contact.error(Failure::from_transport(&error).to_string());
+            contact.error(WatchTrouble::Unreachable, Failure::from_transport(&error).to_string());
             Err(Input::Failed(Trouble::Transport))
         }
     }

@@ -19,6 +19,7 @@ use crate::core::object::SourceEvent;
 use crate::core::retry::{self, Attempts};
 use crate::core::watch::Machine;
 use crate::core::watch::wire::{Call, Input, Next, Tell, Then, Trouble};
+use crate::health::overview::WatchTrouble;
 use crate::health::{Contact, Counter, WatchState};
 use crate::source::Request;
 use crate::source::mailbox::Mailbox;
@@ -43,6 +44,8 @@ pub(crate) struct ClusterSource {
     /// Whether it was told that the object is read by its name.
     reads_by_name: bool,
     attempts: Attempts,
+    /// Whether the last answer was a stream: a watch that follows it goes on where that was.
+    streamed: bool,
     /// Code and text of the last failure.
     failure: Option<(Option<u16>, String)>,
 }
@@ -66,6 +69,7 @@ impl ClusterSource {
             warned: None,
             reads_by_name: false,
             attempts: Attempts::default(),
+            streamed: false,
             failure: None,
         }
     }
@@ -149,6 +153,7 @@ impl ClusterSource {
         if pause > Duration::ZERO && told != Tell::Refused {
             self.contact.state(WatchState::BackingOff);
         }
+        self.contact.retry_in(pause);
         self.contact.expect_within(pause + SLACK);
         sleep(pause).await;
         let input = if self.forget_requests() { Input::Relist } else { Input::Ready };
@@ -176,6 +181,9 @@ impl ClusterSource {
         };
         self.recovered();
         self.contact.state(if matches!(call, Call::Watch { .. }) { WatchState::Watching } else { WatchState::Listing });
+        if std::mem::replace(&mut self.streamed, !matches!(call, Call::Page { .. })) && matches!(call, Call::Watch { .. }) {
+            self.contact.counted(Counter::Restart);
+        }
         self.input(Input::Opened);
         match call {
             Call::Page { .. } => self.page(body).await,
@@ -206,7 +214,7 @@ impl ClusterSource {
     fn garbage(&mut self, error: &str) -> Next {
         self.failure = Some((None, error.to_owned()));
         self.contact.counted(Counter::SkippedLine);
-        self.contact.error(error);
+        self.contact.error(WatchTrouble::Unreadable, error);
         tracing::warn!(kind = %self.scope.kind, namespace = self.scope.shown(), error, "unreadable answer, listing again");
         self.input(Input::Failed(Trouble::Garbage))
     }
@@ -215,7 +223,7 @@ impl ClusterSource {
         let text = failure.to_string();
         self.failure = Some((failure.code(), text.clone()));
         self.contact.counted(Counter::Error);
-        self.contact.error(&*text);
+        self.contact.error(failure.trouble(), &*text);
         if failure.code().is_some() {
             self.contact.contacted();
         }

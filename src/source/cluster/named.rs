@@ -47,7 +47,7 @@ impl ClusterSource {
                 if code.is_some() {
                     self.contact.contacted();
                 }
-                self.contact.error(failure.to_string());
+                self.contact.error(failure.trouble(), failure.to_string());
                 if is_refused {
                     self.contact.state(WatchState::Refused);
                 }

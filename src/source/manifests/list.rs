@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 
 use crate::aside;
 use crate::core::object::{Object, ObjectEvent, ObjectKey, SourceEvent};
+use crate::health::overview::WatchTrouble;
 use crate::health::{Counter, WatchState};
 use crate::source::Request;
 use crate::source::manifests::book::{Evidence, Intake, LookResult};
@@ -174,7 +175,7 @@ impl ManifestSource {
     fn report(&self, path: &Path, failure: &ManifestFailure) {
         warn!(file = %path.display(), error = failure.text, "manifest not taken; the objects it last gave stay");
         self.contact.counted(Counter::Error);
-        self.contact.error(format!("{}: {}", path.display(), failure.text));
+        self.contact.error(WatchTrouble::Manifest, format!("{}: {}", path.display(), failure.text));
     }
 
     /// Answers this request and those that wait behind it; what must be looked at then, if anything.

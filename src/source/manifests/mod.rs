@@ -34,6 +34,7 @@ use tracing::{error, info, warn};
 use crate::aside;
 use crate::core::object::SourceId;
 use crate::core::settle::Settle;
+use crate::health::overview::WatchTrouble;
 use crate::health::{Contact, Counter, WatchState};
 use crate::source::Request;
 use crate::source::mailbox::Mailbox;
@@ -276,7 +277,7 @@ impl ManifestSource {
                 }
                 self.contact.state(WatchState::BackingOff);
                 self.contact.counted(Counter::Error);
-                self.contact.error(text);
+                self.contact.error(WatchTrouble::Folder, text);
                 Ok(false)
             }
         }
