@@ -46,6 +46,7 @@
 //! - [`report`]: what the cluster is told: Events, finalizers as the engine wants them, `release`. Never blocks or fails a file.
 //! - [`tell`]: what the application is told, here, as a child of ours or by a command in other pods, when files changed, or pods and
 //!   Secrets that it depends on. One file for each way; `runner` drives them all. Never blocks a file.
+//! - [`status`]: what people see of all this: the page and its JSON, on an address of this machine, and what is kept for them.
 //! - [`serve`]: `/healthz` and `/readyz`. [`app`]: the wiring of `run`, its one loop, and how it stops. [`cli`]: the command line.
 //!   [`commands`]: `plan`, `check`, `release`, `healthcheck`.
 //!
@@ -127,6 +128,7 @@ pub mod lookup;
 pub mod report;
 pub mod serve;
 pub mod source;
+pub(crate) mod status;
 pub mod telemetry;
 pub mod tell;
 pub mod web;

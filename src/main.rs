@@ -30,7 +30,7 @@ async fn run(cli: Cli) -> Result<ExitCode, CommandError> {
         config = commands::settings(&arguments, Looks::ToAct) => config?,
         () = shutdown.asked() => return Ok(ExitCode::SUCCESS),
     };
-    Ok(app::run(config, shutdown).await?)
+    Ok(app::run(config, arguments, shutdown).await?)
 }
 
 fn fail(text: &str, code: u8) -> ExitCode {

@@ -150,7 +150,7 @@ async fn a_watch_without_contact_is_told_as_lost() {
     let health = Health::new(Some(Duration::ZERO));
     let address = served_as(Answers::Plain, &health).await;
     health.set_readiness(Readiness::Ready);
-    let watch = health.watch(WatchName { kind: None, namespace: None });
+    let watch = health.watch(WatchName { kind: None, namespace: None, name: None });
     watch.contacted();
     assert_eq!(ask(address, "GET", "/healthz").await, answer(503, "NOT LIVE (K8s contact lost)"));
     watch.expect_within(Duration::ZERO);

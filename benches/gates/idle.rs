@@ -79,7 +79,7 @@ async fn hour() -> [u64; 3] {
     let server = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(serve(listener, Arc::clone(&seen)));
     std::fs::write(&home, crate::support::api::kubeconfig(&server, "", "token").to_string()).expect("a kubeconfig");
-    let program = app::run(config(&home, &target), Shutdown::on_signals().expect("signal handlers"));
+    let program = app::run(config(&home, &target), Arguments::default(), Shutdown::on_signals().expect("signal handlers"));
     let clock = async {
         while std::fs::read_dir(&target).map_or(0, Iterator::count) <= usize::try_from(2 * OBJECTS).unwrap_or_default() {
             settle().await;

@@ -127,7 +127,7 @@ impl Projector {
             annotations: true,
             tells_outside: false,
         };
-        let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers: None, adds_finalizers: false, reacts: false };
+        let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers: None, adds_finalizers: false, reacts: false, shows: false };
         let place = Place {
             folder: folder.to_owned(),
             name: ".kube-projector.gates.ledger".into(),

@@ -27,7 +27,7 @@ use crate::api::metadata;
 use crate::app::engine::{EngineLoop, LoopEnd, Servers};
 use crate::app::publish::Publisher;
 use crate::app::shutdown::Shutdown;
-use crate::config::{Config, LedgerPlace, Method, ObjectSource, Wording};
+use crate::config::{Arguments, Config, LedgerPlace, Method, ObjectSource, Wording};
 use crate::core::backoff::random;
 use crate::core::files::project::Rules;
 use crate::core::files::store::Store;
@@ -42,6 +42,9 @@ use crate::health::Health;
 use crate::report::farewell::Home;
 use crate::report::{events, finalizers, sweep};
 use crate::serve;
+use crate::status;
+use crate::status::board::{Board, Facts};
+use crate::status::desk::Desk;
 use crate::tell::child;
 use crate::web;
 
@@ -56,7 +59,7 @@ const FAREWELL: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// What a person must correct: no usable API server, FOLDER that cannot be made. Everything else is waited for.
-pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitCode> {
+pub async fn run(config: Config, arguments: Arguments, mut shutdown: Shutdown) -> anyhow::Result<ExitCode> {
     let health = Health::new(config.health.and_then(|health| health.stale_after));
     let opened = tokio::select! {
         opened = open(&config) => opened,
@@ -78,6 +81,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
         let manner = serve::Manner { answers: listen.answers, wording: config.wording };
         tasks.spawn("that serves health", serve::serve(address, manner, health.clone()));
     }
+    let desk = show(&config, &arguments, &health, &mut tasks);
     let (stop, stopped) = watch::channel(false);
     let status = api.as_ref().map(|api| Status::start(&config, api, &stopped, &mut tasks));
     let events = status.as_ref().and_then(|status| status.events.clone());
@@ -87,7 +91,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
     }
     let publisher = Publisher::new(&config, events, status.as_ref().and_then(|status| status.finalizers.clone()));
     let pod = api.as_ref().and_then(ApiServer::pod).map(|pod| pod.uid);
-    let servers = Servers { api: api.clone(), web, child: child.as_ref().map(child::Child::handle) };
+    let servers = Servers { api: api.clone(), web, child: child.as_ref().map(child::Child::handle), desk };
     let engine = EngineLoop::new(&config, pod, servers, health.clone(), publisher)?;
     let ended = engine.run(&config, &mut shutdown, &mut tasks).await;
     if shutdown.was_asked() && config.wording == Wording::Sidecar {
@@ -122,6 +126,14 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<ExitC
             code.map_or(ExitCode::FAILURE, ExitCode::from)
         }
     })
+}
+
+/// Serves the status page, if it is wanted. Where it is not, nothing is kept for it.
+fn show(config: &Config, arguments: &Arguments, health: &Health, tasks: &mut Tasks) -> Option<Desk> {
+    let address = config.status?;
+    let (board, desk) = Board::new(Facts::new(config, arguments, settings(config).rules.roots), health.clone());
+    tasks.spawn("that serves the status page", status::server::serve(address, board));
+    Some(desk)
 }
 
 /// The servers that are asked. None of them is reached by that.
@@ -171,7 +183,7 @@ pub(crate) fn settings(config: &Config) -> Settings {
         terminating_is_gone: config.finalizers.is_some(),
     };
     let (finalizers, adds_finalizers) = (config.finalizers.clone(), config.method != Method::List);
-    Settings { rules, adopt: config.ownership.adopt, finalizers, adds_finalizers, reacts: false }
+    Settings { rules, adopt: config.ownership.adopt, finalizers, adds_finalizers, reacts: false, shows: config.status.is_some() }
 }
 
 /// What the engine of this run begins with: it knows its sources, and nothing of them.

@@ -6,12 +6,13 @@ use crate::config::{Config, Method};
 use crate::core::backoff::random;
 use crate::core::spread::Spread;
 use crate::health::Health;
+use crate::status::board::Board;
 use crate::tell::herald::Herald;
-use crate::tell::runner::{self, Grouping, Runner, Setup};
+use crate::tell::runner::{self, Grouping, Runner, Setup, Telling, Witness};
 use crate::tell::{self, Means};
 
 /// Starts what follows a change, if anything does.
-pub(crate) fn start(config: &Config, means: &Means<'_>, health: &Health) -> Option<Runner> {
+pub(crate) fn start(config: &Config, means: &Means<'_>, health: &Health, board: Option<&Board>) -> Option<Runner> {
     let reactions = tell::reactions(config, means);
     if reactions.is_empty() {
         return None;
@@ -29,6 +30,7 @@ pub(crate) fn start(config: &Config, means: &Means<'_>, health: &Health) -> Opti
         wall: runner::wall(),
         health: Some(health.clone()),
         herald: means.events.clone().zip(means.api.and_then(ApiServer::pod)).and_then(|(events, pod)| Herald::new(events, pod)),
+        witness: board.cloned().map(|board| Box::new(move |telling: &Telling<'_>| board.tell(telling)) as Witness),
     };
     Some(runner::start(reactions, setup))
 }

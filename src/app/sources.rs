@@ -148,7 +148,7 @@ impl Sources {
         let (mut relist, mut tasks, mut scopes) = (Vec::new(), JoinSet::new(), Vec::new());
         let except: Arc<[ObjectKey]> = config.objects.as_slice().into();
         for (id, Followed { kind, namespace, name }) in (0..).zip(followed(config)) {
-            let contact = health.watch(WatchName { kind: Some(kind), namespace: namespace.clone() });
+            let contact = health.watch(WatchName { kind: Some(kind), namespace: namespace.clone(), name: name.clone() });
             let which = match (name, &config.selector) {
                 (Some(name), _) => ScopeObjects::Named(name),
                 (None, Some(selector)) => ScopeObjects::Labelled { selector: selector.clone(), except: except.clone() },
@@ -179,7 +179,7 @@ impl Sources {
         let stale_after = config.health.as_ref().and_then(|health| health.stale_after);
         let rescan = rescan(config.method, stale_after);
         let mode = manifests::Cadence { once: method == Method::List, rescan, settle: config.source_settle };
-        let contact = health.watch(WatchName { kind: None, namespace: None });
+        let contact = health.watch(WatchName { kind: None, namespace: None, name: None });
         let (sender, requests) = mpsc::channel(REQUESTS);
         let mailbox = mailbox.clone();
         let (tally, found) = watch::channel(manifests::Tally::default());

@@ -64,7 +64,7 @@ pub(crate) fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &
     let mailbox = Mailbox::default();
     let mut relist = BTreeMap::new();
     for scope in [pods_scope, secrets_scope].into_iter().flatten() {
-        let contact = health.watch(WatchName { kind: Some(scope.kind), namespace: scope.namespace.clone() });
+        let contact = health.watch(WatchName { kind: Some(scope.kind), namespace: scope.namespace.clone(), name: None });
         let (sender, requests) = mpsc::channel(1);
         relist.insert(scope.id, sender);
         let channels = Channels { mailbox: mailbox.clone(), requests, contact };

@@ -142,6 +142,8 @@ pub struct Config {
     pub(crate) watch_client_timeout: Duration,
     /// The health endpoint; `None`: not served.
     pub health: Option<HealthSettings>,
+    /// Where the status page is served; `None`: not at all, and nothing is kept for it.
+    pub(crate) status: Option<SocketAddr>,
     /// Whether outcomes are told as Events. Never with manifests.
     pub(crate) event_logging: bool,
     /// Finalizers; `None`: none are added or removed. Never with manifests. Whether METHOD adds them is for the engine to say.
@@ -288,8 +290,7 @@ fn read_config(reader: &mut SettingsReader<'_>, arguments: &Arguments) -> Option
     let (watch_server_timeout, watch_client_timeout) = watch_timeouts?;
     let (web, urls, reactions, (wants_finalizers, event_logging)) = (web?, urls?, reactions?, cluster_writes?);
     let names = finalizer_names(set, || default_finalizer(selector.as_ref(), &places.namespaces, &objects))?;
-    let profile = reader.texts.profile;
-    set.PROFILE.value()?;
+    let (profile, status, ()) = (reader.texts.profile, set.STATUS_ADDR.optional()?, set.PROFILE.value()?);
     Some(Config {
         selector,
         objects,
@@ -322,6 +323,7 @@ fn read_config(reader: &mut SettingsReader<'_>, arguments: &Arguments) -> Option
         watch_server_timeout,
         watch_client_timeout,
         health: health?,
+        status,
         event_logging,
         finalizers: (wants_finalizers && reader.projects()).then_some(names),
         log: log?,

@@ -190,6 +190,7 @@ mod tests {
         ("HEALTHCHECK_PORT", "65536"),
         ("HEALTH_HOST", "localhost"),
         ("HEALTH_STALE_AFTER", "1.5"),
+        ("STATUS_ADDR", "0.0.0.0:9090"),
         ("FINALIZERS", "y"),
         ("FINALIZER_NAME", "mine"),
         ("FINALIZER_FORMER", "orphan"),

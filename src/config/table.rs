@@ -1,7 +1,7 @@
 //! The one table of settings. A row says name and type, how a text becomes a value, what holds without one, what it means, and which flag
 //! says the same. The fields of [`SettingValues`], `--help`, `docs/configuration.md`, flags and the test of bad values come from it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::config::read::origin::Origin;
 use crate::config::read::parse::{self, MethodName};
 use crate::config::read::reload::Environment;
 use crate::config::read::web::{self, CredentialOrigins, Encoding, Redacted, SecretHeader};
-use crate::config::read::{SettingsReader, child, exec, headers, log, objects, origin, paths, reload, triggers};
+use crate::config::read::{SettingsReader, child, exec, headers, log, objects, origin, paths, reload, status, triggers};
 use crate::config::setting::Fallback::{Described, Required, Unset, Value};
 use crate::config::setting::{Flag, Heading, Setting, Takes};
 use crate::core::discretion::ReactOutput;
@@ -310,6 +310,8 @@ settings! {
             "IP address that the health endpoint listens on.";
         HEALTH_STALE_AFTER: Duration = Number(numbers::seconds, from(0, YEAR)), Value("0"),
             "Seconds without contact to the API server after which /healthz answers 503. 0: never, so that an outage of the API restarts no pod.";
+        STATUS_ADDR: SocketAddr = Text(status::loopback), Unset,
+            "Loopback address and port, such as 127.0.0.1:9090, on which the status page is served, with what it shows as JSON at /status. From elsewhere: kubectl port-forward or ssh -L.";
     }
     Cluster {
         FINALIZERS: bool = BOOLEAN, Value("true"),

@@ -86,6 +86,7 @@ pub(crate) fn default_config() -> Config {
         watch_server_timeout: Duration::from_secs(600),
         watch_client_timeout: Duration::from_secs(660),
         health: Some(HealthSettings { host: None, port: 8080, stale_after: None, answers: Answers::Detailed }),
+        status: None,
         event_logging: false,
         finalizers: Some(Finalizers { name: "kube-projector.dev/ad0fb7c4".into(), former: vec![] }),
         log: LogSettings::to_stderr(LogLevel::Info, LogFormat::Json),
@@ -157,6 +158,7 @@ fn everything_about_watches_health_and_log_can_be_set() {
         ("HEALTH_PORT", "9000"),
         ("HEALTH_HOST", "::1"),
         ("HEALTH_STALE_AFTER", "90"),
+        ("STATUS_ADDR", "[::1]:9090"),
         ("LOG_LEVEL", "Warning"),
         ("LOG_FORMAT", "text"),
         ("DEBUG", "1"),
@@ -167,6 +169,7 @@ fn everything_about_watches_health_and_log_can_be_set() {
         watch_server_timeout: Duration::from_secs(60),
         watch_client_timeout: Duration::from_secs(70),
         health: Some(HealthSettings { host, port: 9000, stale_after: Some(Duration::from_secs(90)), answers: Answers::Detailed }),
+        status: Some("[::1]:9090".parse().unwrap()),
         log: LogSettings::to_stderr(LogLevel::Warn, LogFormat::Text),
         ..default_config()
     };

@@ -38,7 +38,7 @@ fn engine() -> (TempDir, Engine<Kernel>) {
         tells_outside: true,
     };
     let finalizers = Some(Finalizers { name: OURS.to_owned(), former: Vec::new() });
-    let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers, adds_finalizers: true, reacts: false };
+    let settings = Settings { rules, adopt: Adopt::Overwrite, finalizers, adds_finalizers: true, reacts: false, shows: false };
     let place = Place {
         folder: folder.path().to_owned(),
         name: ".kube-projector.a.ledger".into(),

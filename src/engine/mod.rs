@@ -14,6 +14,7 @@ pub mod outcome;
 mod place;
 pub(crate) mod preview;
 mod reacting;
+pub(crate) mod shown;
 mod turns;
 
 use std::collections::{BTreeSet, HashMap};
@@ -253,6 +254,9 @@ impl<F: Fs> Engine<F> {
             outcome.unheld = unheld(&mut self.disk.fs, &self.place, &roots).unwrap_or_default();
         }
         outcome.ready = self.ready;
+        if self.settings.shows {
+            outcome.looked_at = shown::looked_at(&folded.touched, &outcome);
+        }
         self.make_room(went, &outcome, now);
         outcome.wake = self.wake(now);
         outcome

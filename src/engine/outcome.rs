@@ -29,6 +29,8 @@ pub struct Settings {
     pub adds_finalizers: bool,
     /// Whether the application is told of changes: they are noted in the ledger then, and in [`Outcome::differences`].
     pub reacts: bool,
+    /// Whether somebody looks: [`Outcome::looked_at`] is kept then.
+    pub shows: bool,
 }
 
 /// What one commit did, and what is wanted of others.
@@ -50,6 +52,8 @@ pub struct Outcome {
     pub(crate) answered: Vec<Arc<ObjectKey>>,
     /// What people must know.
     pub notes: Vec<Note>,
+    /// Paths at which anything may be otherwise now; only where [`Settings::shows`], and of very many only some.
+    pub(crate) looked_at: Vec<TargetPath>,
     /// Objects that came without any key, for the log.
     pub(crate) empty: Vec<Arc<ObjectKey>>,
     /// Objects that came with a folder of their own, for the log.

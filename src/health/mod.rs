@@ -102,6 +102,8 @@ pub(crate) struct WatchName {
     pub(crate) kind: Option<Kind>,
     /// The namespace, unless it is all.
     pub(crate) namespace: Option<String>,
+    /// The name, if it is one object.
+    pub(crate) name: Option<String>,
 }
 
 /// What a watch is doing.

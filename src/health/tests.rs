@@ -7,7 +7,7 @@ use tokio::time::advance;
 use super::*;
 
 fn watch_of_secrets(health: &Health) -> Contact {
-    health.watch(WatchName { kind: Some(Kind::Secret), namespace: Some("n".into()) })
+    health.watch(WatchName { kind: Some(Kind::Secret), namespace: Some("n".into()), name: None })
 }
 
 #[tokio::test(start_paused = true)]
@@ -109,14 +109,14 @@ async fn the_body_tells_everything_as_json() {
     let health = Health::new(None);
     let engine = health.looped("engine");
     let watch = watch_of_secrets(&health);
-    let _manifests = health.watch(WatchName { kind: None, namespace: None });
+    let _manifests = health.watch(WatchName { kind: None, namespace: None, name: None });
     engine.expect_within(Duration::from_secs(1));
     watch.state(WatchState::BackingOff);
     watch.counted(Counter::Relist);
     watch.counted(Counter::Error);
     watch.counted(Counter::Error);
     watch.counted(Counter::SkippedLine);
-    watch.error("ä".repeat(400));
+    watch.error(WatchTrouble::Late, "ä".repeat(400));
     watch.objects(7);
     watch.contacted();
     health.set_files(12);

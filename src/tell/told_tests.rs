@@ -177,6 +177,7 @@ impl Bench {
             wall: WALL + self.clock.began.elapsed(),
             health: Some(self.health.clone()),
             herald: None,
+            witness: None,
         };
         let reactions = [Box::new(request) as Box<dyn Reaction>].into_iter().chain(others);
         let runner = start(reactions.collect(), setup);

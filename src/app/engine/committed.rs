@@ -27,6 +27,9 @@ impl EngineLoop {
             let (differences, listed) = (&*outcome.differences, &*outcome.listed);
             runner.tell(&Commit { downloading, differences, listed, downloaded, is_ready: outcome.ready && !self.ready });
         }
+        if let Some(desk) = &self.desk {
+            desk.committed(outcome, engine);
+        }
         self.health.set_files(engine.files());
         self.health.set_stuck(engine.stuck_paths());
         if (outcome.ready || self.ready)

@@ -26,6 +26,8 @@ use crate::engine::Engine;
 use crate::engine::outcome::Settings;
 use crate::health::{Beat, Health};
 use crate::source::mailbox::Mailbox;
+use crate::status::board::Board;
+use crate::status::desk::{Desk, StatusAsk};
 use crate::tell::runner::Runner;
 use crate::tell::{Means, child};
 use crate::web::Client;
@@ -43,6 +45,14 @@ pub(crate) const LOOK: Duration = Duration::from_secs(60);
 async fn told(runner: Option<&mut Runner>) -> Wakeup {
     let Some(runner) = runner else { return std::future::pending().await };
     if runner.settled_or_ended().await { Wakeup::Told } else { Wakeup::LoopEnd("the task that tells the application ended early".into()) }
+}
+
+/// Resolves when somebody looks.
+async fn asked(desk: Option<&mut Desk>) -> StatusAsk {
+    match desk {
+        Some(desk) => desk.asked().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// How the loop ended.
@@ -64,6 +74,8 @@ enum Wakeup {
     Told,
     /// The beat that others look for.
     Look,
+    /// Somebody looks.
+    Asked(StatusAsk),
     /// A source has ended, as it should.
     Listed,
     /// A task has ended that should not.
@@ -88,6 +100,8 @@ pub(crate) struct EngineLoop {
     web: Option<Client>,
     runner: Option<Runner>,
     child: Option<child::ChildHandle>,
+    /// Where people look, if they do.
+    desk: Option<Desk>,
     mailbox: Mailbox,
     started: Instant,
     ready: bool,
@@ -107,6 +121,8 @@ pub(crate) struct Servers {
     pub(crate) web: Option<Client>,
     /// The application, where it is a child of ours: started, and told of changes.
     pub(crate) child: Option<child::ChildHandle>,
+    /// Where people look, if they do.
+    pub(crate) desk: Option<Desk>,
 }
 
 impl EngineLoop {
@@ -122,7 +138,7 @@ impl EngineLoop {
         publisher: Publisher,
     ) -> std::io::Result<Self> {
         let beat = health.looped(if config.projects() { "engine" } else { "triggers" });
-        let Servers { api, web, child } = servers;
+        let Servers { api, web, child, desk } = servers;
         Ok(Self {
             executor: Executor::start()?,
             settings: settings(config),
@@ -135,6 +151,7 @@ impl EngineLoop {
             discretion: Discretion::new(config.react_output),
             runner: None,
             child,
+            desk,
             web,
             mailbox: Mailbox::default(),
             started: Instant::now(),
@@ -168,6 +185,10 @@ impl EngineLoop {
                 }
                 Wakeup::LoopEnd(why) => return LoopEnd::Failed(why),
                 Wakeup::Listed if !once => return LoopEnd::Failed("a source ended early".into()),
+                Wakeup::Asked(ask) => {
+                    self.answer(ask);
+                    continue;
+                }
                 Wakeup::Look | Wakeup::Listed => None,
                 Wakeup::Arrived | Wakeup::Due => {
                     let batch = self.mailbox.take();
@@ -205,7 +226,8 @@ impl EngineLoop {
     async fn begin(&mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Result<Sources, LoopEnd> {
         let (client, api, child) = (self.web.as_ref(), self.api.as_ref(), self.child.as_ref());
         let (events, health, discretion) = (self.publisher.events(), &self.health, &self.discretion);
-        self.runner = reactions::start(config, &Means { client, api, events, child, discretion }, health);
+        self.runner =
+            reactions::start(config, &Means { client, api, events, child, discretion }, health, self.desk.as_ref().map(Desk::board));
         self.settings.reacts = self.runner.as_ref().is_some_and(Runner::heeds_files);
         if config.child.as_ref().is_some_and(|child| child.start == ChildStart::Now) {
             self.start_child();
@@ -291,6 +313,7 @@ impl EngineLoop {
             () = sleep_until(wake.unwrap_or(far)), if wake.is_some() => Wakeup::Due,
             () = sleep_until(resync.unwrap_or(far)), if resync.is_some() => Wakeup::Resync,
             input = told(self.runner.as_mut()) => input,
+            ask = asked(self.desk.as_mut()) => Wakeup::Asked(ask),
             () = sleep_until(look) => Wakeup::Look,
         }
     }
@@ -303,6 +326,7 @@ impl EngineLoop {
     ) -> Option<T> {
         let mut engine = self.engine.take()?;
         self.beat.waiting();
+        self.shown(|board| board.busy(true));
         let mut task = self.executor.run(move || {
             let done = work(&mut engine);
             (engine, done)
@@ -313,7 +337,22 @@ impl EngineLoop {
         };
         let (engine, done) = done.ok()?;
         self.engine = Some(engine);
+        self.shown(|board| board.busy(false));
         Some(done)
+    }
+
+    /// Answers whoever looks, between two commits.
+    fn answer(&self, ask: StatusAsk) {
+        if let (Some(desk), Some(engine)) = (&self.desk, &self.engine) {
+            desk.answer(ask, engine);
+        }
+    }
+
+    /// Tells whoever looks.
+    fn shown(&self, tell: impl FnOnce(&Board)) {
+        if let Some(desk) = &self.desk {
+            tell(desk.board());
+        }
     }
 
     /// A commit did not come back: the disk hangs while we stop, or its thread died.

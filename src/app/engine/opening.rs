@@ -20,6 +20,7 @@ use crate::disk::mount::CANNOT_SPARE;
 use crate::disk::staging;
 use crate::engine::{Engine, Start};
 use crate::health::Readiness;
+use crate::status::board::Board;
 
 type Opening = Result<(Engine<Kernel>, Start), NotOpened>;
 
@@ -79,6 +80,7 @@ impl EngineLoop {
                         runner.continues();
                     }
                     self.engine = Some(engine);
+                    self.shown(Board::opened);
                     if standby.is_some() {
                         // A disk that hangs is noticed by the next commit.
                         let _ = self.on_disk(shutdown, Engine::owe).await;
@@ -91,6 +93,7 @@ impl EngineLoop {
             if config.method == Method::List && !held {
                 return Err(LoopEnd::Failed(error));
             }
+            self.shown(|board| board.not_opened(held));
             if error != told {
                 match held {
                     true => tracing::warn!(why = error, folder = %config.folder.display(), "not started yet, reading along"),

@@ -15,6 +15,7 @@ pub(crate) mod parse;
 pub(crate) mod paths;
 pub(crate) mod release;
 pub(crate) mod reload;
+pub(crate) mod status;
 pub(crate) mod triggers;
 pub(crate) mod web;
 

@@ -95,6 +95,12 @@ impl Remotes {
         self.claims.values().flatten().all(|claim| claim.state == RemoteState::Known)
     }
 
+    /// Files whose bytes could not be had so far, each with its object. Looks at all.
+    pub(crate) fn failed(&self) -> impl Iterator<Item = (&TargetPath, &Arc<ObjectKey>)> {
+        let failed = |claim: &&RemoteClaim| claim.state == RemoteState::Failed;
+        self.claims.iter().flat_map(move |(key, claims)| claims.iter().filter(failed).map(move |claim| (&claim.path, key)))
+    }
+
     /// Gives back room that only what is gone took.
     pub(super) fn tidy(&mut self) {
         self.claims.shrink_to_fit();

@@ -95,7 +95,7 @@ mod tests {
             folder_annotation: String::new(),
         };
         let (mailbox, (_relist, requests)) = (Mailbox::default(), mpsc::channel(1));
-        let contact = Health::new(None).watch(WatchName { kind: None, namespace: None });
+        let contact = Health::new(None).watch(WatchName { kind: None, namespace: None, name: None });
         let day = Duration::from_secs(86_400);
         let options =
             WatchOptions { after: After::Watch, server_timeout: day, client_timeout: day, give_up: None, poll: Duration::from_millis(1) };

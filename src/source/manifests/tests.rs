@@ -53,7 +53,7 @@ pub(super) fn given(path: &Path) -> ManifestOptions {
 }
 
 pub(super) fn contact() -> Contact {
-    Health::new(None).watch(WatchName { kind: None, namespace: None })
+    Health::new(None).watch(WatchName { kind: None, namespace: None, name: None })
 }
 
 impl Rig {

@@ -23,11 +23,12 @@ use crate::core::policy::Batching;
 use crate::core::spread::Spread;
 use crate::core::tell::cause::Cause;
 use crate::core::tell::difference::Difference;
+use crate::core::tell::pace::{FaultKind, Followup};
 use crate::core::tell::queue::{BatchKey, Changed, JobQueue};
 use crate::health::{Health, Owed};
 use crate::tell::Reaction;
 use crate::tell::herald::Herald;
-use crate::tell::runner::task::Task;
+use crate::tell::runner::task::{Observers, Task};
 
 /// The time since 1970, as [`Setup::wall`] wants it.
 pub(crate) fn wall() -> Duration {
@@ -52,6 +53,35 @@ pub(crate) struct Setup {
     pub(crate) health: Option<Health>,
     /// Tells of them on our own pod, where there is one.
     pub(crate) herald: Option<Herald>,
+    /// Is told how each attempt goes.
+    pub(crate) witness: Option<Witness>,
+}
+
+/// Whoever looks on. It must not wait.
+pub(crate) type Witness = Box<dyn Fn(&Telling<'_>) + Send>;
+
+/// How it goes with telling the application in one way.
+#[derive(Clone, Copy)]
+pub(crate) struct Telling<'a> {
+    /// Which way.
+    pub(crate) reaction: &'static str,
+    /// Files that it is about, in order.
+    pub(crate) paths: &'a [String],
+    /// Attempts so far.
+    pub(crate) attempts: u64,
+    /// How it goes.
+    pub(crate) state: TellingState,
+}
+
+/// See [`Telling`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TellingState {
+    /// An attempt is under way.
+    Begins,
+    /// The application has found out by itself.
+    Knows,
+    /// An attempt ended: what was wrong, if anything was, and what follows.
+    Ended(Option<FaultKind>, Followup),
 }
 
 /// What a change belongs to after the initial pass.
@@ -125,7 +155,7 @@ const FORMER: &str = "a former process did not tell it, it waits for its turn";
 
 /// Starts the runner.
 pub(crate) fn start(reactions: Vec<Box<dyn Reaction>>, setup: Setup) -> Runner {
-    let Setup { batching, grouping, groups, roots, spread, wall, health, herald } = setup;
+    let Setup { batching, grouping, groups, roots, spread, wall, health, herald, witness } = setup;
     let of_files = reactions.iter().filter(|reaction| reaction.heeds(Cause::Files)).map(|reaction| reaction.name()).collect();
     let mut queue = JobQueue::new(batching);
     queue.spread_by(spread);
@@ -133,7 +163,8 @@ pub(crate) fn start(reactions: Vec<Box<dyn Reaction>>, setup: Setup) -> Runner {
     let (put, settled, delivered) = (Notify::new(), Notify::new(), Notify::new());
     let shared = Arc::new(RunnerShared { state: Mutex::new(state), put, settled, delivered, started: Instant::now(), wall });
     let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(Task::new(shared.clone(), reactions, stopped, (health.clone(), herald)).run().boxed());
+    let task =
+        tokio::spawn(Task::new(shared.clone(), reactions, stopped, Observers { health: health.clone(), herald, witness }).run().boxed());
     Runner { shared, grouping, groups, roots, health, of_files, stop, task }
 }
 

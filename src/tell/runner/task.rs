@@ -15,7 +15,7 @@ use crate::health::{Health, Owed};
 use crate::tell::Reaction;
 use crate::tell::herald::Herald;
 use crate::tell::pending::Pending;
-use crate::tell::runner::RunnerShared;
+use crate::tell::runner::{RunnerShared, Telling, TellingState, Witness};
 
 /// How often it is looked whether somebody who could not be told has found out by itself.
 const LOOK: Duration = Duration::from_secs(5);
@@ -31,8 +31,14 @@ pub(super) struct Task {
     stopped: watch::Receiver<bool>,
     /// Since when a former process owed what is told first.
     since: Option<Duration>,
-    health: Option<Health>,
-    herald: Option<Herald>,
+    observers: Observers,
+}
+
+/// Whoever is told how it goes.
+pub(super) struct Observers {
+    pub(super) health: Option<Health>,
+    pub(super) herald: Option<Herald>,
+    pub(super) witness: Option<Witness>,
 }
 
 /// A reaction, and how it goes with it.
@@ -54,10 +60,10 @@ impl Task {
         shared: Arc<RunnerShared>,
         reactions: Vec<Box<dyn Reaction>>,
         stopped: watch::Receiver<bool>,
-        (health, herald): (Option<Health>, Option<Herald>),
+        observers: Observers,
     ) -> Self {
         let teller = |reaction| Teller { reaction, pace: Pace::default(), pending: None, failing: None };
-        Self { shared, tellers: reactions.into_iter().map(teller).collect(), stopped, since: None, health, herald }
+        Self { shared, tellers: reactions.into_iter().map(teller).collect(), stopped, since: None, observers }
     }
 
     pub(super) async fn run(mut self) {
@@ -171,7 +177,9 @@ impl Task {
             if teller.reaction.knows(enough) {
                 teller.pace.told();
                 (teller.pending, teller.failing) = (None, None);
-                self.herald.iter_mut().for_each(|herald| herald.tell_known(teller.reaction.name()));
+                let reaction = teller.reaction.name();
+                self.observers.herald.iter_mut().for_each(|herald| herald.tell_known(reaction));
+                self.show(Telling { reaction, paths: &job.paths, attempts: 0, state: TellingState::Knows });
                 self.tell_failing();
                 continue;
             }
@@ -181,6 +189,7 @@ impl Task {
             teller.pending.iter_mut().for_each(Pending::begins);
             let (is_remembered, debt) = (teller.reaction.is_remembered(), teller.debt_if_unanswered(self.shared.wall()));
             self.tell_owed(job);
+            self.begins(at, job);
             self.shared.state().under_way = debt;
             let began = Instant::now();
             self.fire(at, job).await;
@@ -199,9 +208,10 @@ impl Task {
         let fired = reaction.fire(&job.paths).await;
         let (name, now) = (reaction.name(), self.shared.wall());
         let followup = pending.judge(&fired, reaction.as_ref(), job, (pace, now));
+        let (fault, attempts) = (fired.as_ref().err().map(|fault| fault.kind), pending.tries);
         let (why, owed_for) = (fired.err().map(|fault| fault.why), now.saturating_sub(pending.since));
-        self.herald.iter_mut().for_each(|herald| herald.tell(name, followup, why.as_deref().unwrap_or_default(), owed_for));
-        if let Some(health) = self.health.as_ref().filter(|_| reaction.is_remembered()) {
+        self.observers.herald.iter_mut().for_each(|herald| herald.tell(name, followup, why.as_deref().unwrap_or_default(), owed_for));
+        if let Some(health) = self.observers.health.as_ref().filter(|_| reaction.is_remembered()) {
             let unanswered = why.as_ref().filter(|_| followup == Followup::Enough);
             health.set_unanswered(unanswered.map(|why| format!("{name}: told, never answered: {why}")));
         }
@@ -211,7 +221,23 @@ impl Task {
             Followup::Slow { .. } => *failing = why.map(|why| format!("{name}: {why}")),
             Followup::Quick => {}
         }
+        self.show(Telling { reaction: name, paths: &job.paths, attempts, state: TellingState::Ended(fault, followup) });
         self.tell_failing();
+    }
+
+    fn show(&self, telling: Telling<'_>) {
+        if let Some(witness) = &self.observers.witness {
+            witness(&telling);
+        }
+    }
+
+    /// Shows that an attempt begins.
+    fn begins(&self, at: usize, job: &Job) {
+        let Some((reaction, pending)) = self.tellers.get(at).and_then(|teller| Some((teller.reaction.name(), teller.pending.as_ref()?)))
+        else {
+            return;
+        };
+        self.show(Telling { reaction, paths: &job.paths, attempts: pending.tries, state: TellingState::Begins });
     }
 
     /// Notes what everybody was told of who heeds it, for whoever follows what is no change of a file. Who gave up was not told.
@@ -230,7 +256,7 @@ impl Task {
 
     /// Tells health what is owed.
     fn tell_owed(&self, job: &Job) {
-        let Some(health) = &self.health else { return };
+        let Some(health) = &self.observers.health else { return };
         let owed = self.pending().map(|(Teller { reaction, .. }, Pending { tries, since, why, .. })| {
             let (since, why) = (self.shared.past(*since), why.clone());
             Owed { reaction: reaction.name(), files: job.paths.len(), since, attempts: *tries, why }
@@ -254,7 +280,7 @@ impl Task {
 
     /// Tells health which reaction failed, if any did.
     fn tell_failing(&self) {
-        if let Some(health) = &self.health {
+        if let Some(health) = &self.observers.health {
             health.set_reload_failure(self.tellers.iter().find_map(|teller| teller.failing.clone()));
         }
     }

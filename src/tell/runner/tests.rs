@@ -129,7 +129,17 @@ impl Bench {
 
     fn start_with(self, grouping: Grouping, groups: Vec<SourceId>) -> (Runner, Log) {
         let (roots, spread) = (Roots::new("/folder", []), self.spread);
-        let setup = Setup { batching: Batching::Each, grouping, groups, roots, spread, wall: WALL, health: self.health, herald: None };
+        let setup = Setup {
+            batching: Batching::Each,
+            grouping,
+            groups,
+            roots,
+            spread,
+            wall: WALL,
+            health: self.health,
+            herald: None,
+            witness: None,
+        };
         (start(self.fakes, setup), self.log)
     }
 }

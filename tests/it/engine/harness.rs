@@ -193,7 +193,7 @@ impl World {
         let scopes = SOURCES.map(|(_, kind)| SourceScope { kind: Some(kind), namespace: None, name: None });
         let store = engine::store(scopes, Precedence::Oldest, (1, u64::from(self.starts))).keeping(self.kept.clone());
         let finalizers = self.guards.then(|| Finalizers { name: FINALIZER.to_owned(), former: Vec::new() });
-        let settings = Settings { rules, adopt: self.adopt, finalizers, adds_finalizers: true, reacts: self.reacts };
+        let settings = Settings { rules, adopt: self.adopt, finalizers, adds_finalizers: true, reacts: self.reacts, shows: false };
         match Engine::open(disk, place, settings, store) {
             Ok((_, start)) if start.unkeepable => Err("ADOPT cannot be kept".into()),
             opened => opened.map(|(engine, _)| engine).map_err(|error| error.to_string()),

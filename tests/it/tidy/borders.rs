@@ -3,7 +3,7 @@
 use crate::tidy::source::{Source, root, sources};
 
 /// From what everybody stands on to what stands on everybody.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "core",
     "aside",
     "lookup",
@@ -18,6 +18,7 @@ const ORDER: [&str; 19] = [
     "engine",
     "report",
     "tell",
+    "status",
     "serve",
     "app",
     "cli",

@@ -3,6 +3,7 @@
 //! Memory grows with the number of files, not with their size. It never touches the disk.
 
 mod contests;
+mod counts;
 mod fold;
 pub(crate) mod lasting;
 mod memory;
