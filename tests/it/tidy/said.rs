@@ -8,8 +8,9 @@ use syn::{Attribute, Expr, Fields, Ident, LitStr};
 
 use crate::tidy::source::{Source, attributes_of, is_for_tests};
 
-/// Where a text is met: a log line, the reason of an Event, a word or text of the health endpoints, why something is so.
-pub const KINDS: [&str; 5] = ["WARN", "ERROR", "Event", "Health", "Reason"];
+/// Where a text is met: a log line, the reason of an Event, a word or text of the health endpoints, why something is so, a kind of problem
+/// on the status page, the name of an alert.
+pub const KINDS: [&str; 7] = ["WARN", "ERROR", "Event", "Health", "Reason", "Problem", "Alert"];
 /// What log lines say whose whole text is a variable, and who writes those texts.
 pub const VARIABLE: [(&str, &str); 2] = [("warning", "Reader::warn and `warnings` in src/config"), ("words", "`fn exhausted` in src/tell")];
 /// Types whose texts are the `why` of a log line, a reason on the status page or what readiness waits for.
@@ -135,6 +136,18 @@ impl Walk<'_> {
         }
     }
 
+    /// The kinds of problems that a macro declares: `Name: "one", "several", "what to do";`.
+    fn problems(&mut self, tokens: TokenStream) {
+        let tokens: Vec<_> = tokens.into_iter().collect();
+        for pair in tokens.windows(2) {
+            if let [TokenTree::Ident(name), TokenTree::Punct(colon)] = pair
+                && colon.as_char() == ':'
+            {
+                self.note("Problem", &snake(&name.to_string()), name.span().start().line);
+            }
+        }
+    }
+
     /// A warning about settings.
     fn warning<'a>(&mut self, arguments: impl IntoIterator<Item = &'a Expr>, line: usize) {
         let found = strings(arguments, self.constants);
@@ -222,6 +235,9 @@ impl<'ast> Visit<'ast> for Walk<'_> {
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
         if let Some(name) = call.path.segments.last() {
             self.line(&name.ident, call.tokens.clone());
+            if name.ident == "kinds" && self.is_in("src/status") {
+                self.problems(call.tokens.clone());
+            }
             if name.ident == "format" && self.is_in("src/health/report.rs") && self.functions.last().is_some_and(|name| name == "report") {
                 first_string(call.tokens.clone()).iter().for_each(|text| self.note("Health", text, name.ident.span().start().line));
             }
@@ -326,4 +342,10 @@ pub fn texts(sources: &[Source]) -> (Texts, Vec<String>) {
         (texts, unreadable) = (walk.texts, walk.unreadable);
     }
     (texts, unreadable)
+}
+
+/// The alerts in a file of rules.
+pub fn alerts(shown: &str, rules: &str) -> Texts {
+    let names = rules.lines().enumerate().filter_map(|(at, line)| Some((at + 1, line.trim_start().strip_prefix("- alert: ")?)));
+    names.map(|(line, name)| (("Alert", name.to_owned()), format!("{shown}:{line}"))).collect()
 }

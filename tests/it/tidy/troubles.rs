@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::tidy::said::{KINDS, Texts, VARIABLE, texts};
+use crate::tidy::said::{KINDS, Texts, VARIABLE, alerts, texts};
 use crate::tidy::source::{Source, root, sources};
 
 const PAGE: &str = "docs/troubleshooting.md";
+const ALERTS: &str = "examples/monitoring/alerts.yaml";
 
 /// The code span at the beginning of a text, and what is behind it.
 fn span(text: &str) -> Option<(&str, &str)> {
@@ -46,7 +47,8 @@ fn wrong(page: &str, texts: &Texts, unreadable: &[String]) -> Vec<String> {
 
 #[test]
 fn the_page_of_troubles_names_what_the_source_says_and_nothing_else() {
-    let (texts, unreadable) = texts(&sources(&["src"]));
+    let (mut texts, unreadable) = texts(&sources(&["src"]));
+    texts.extend(alerts(ALERTS, &std::fs::read_to_string(root().join(ALERTS)).unwrap()));
     let wrong = wrong(&std::fs::read_to_string(root().join(PAGE)).unwrap_or_default(), &texts, &unreadable);
     assert!(
         wrong.is_empty(),
@@ -88,6 +90,7 @@ fn the_check_of_troubles_finds_what_it_looks_for() {
                #[derive(Serialize)] enum State { ElevenUp, #[serde(rename = "twelve")] No } struct Other { no: u8 }"#,
         ),
         source("src/f.rs", r#"enum PathError { #[error("thirteen {0}")] A } fn a() { set(Readiness::Waiting("fourteen".to_owned())) }"#),
+        source("src/status/h.rs", r#"kinds! { FifteenUp: "no", "no", "no"; }"#),
         source("src/g_tests.rs", r#"fn a() { warn!("no"); }"#),
     ];
     let (texts, unreadable) = texts(&sources);
@@ -101,6 +104,7 @@ fn the_check_of_troubles_finds_what_it_looks_for() {
         "- Health `nine`",
         "- Health `ten …`",
         "- Health `twelve`",
+        "- Problem `fifteen_up`",
         "- Reason `thirteen …`",
         "- WARN `five`",
         "- WARN `` one … of `b` ``",
@@ -112,6 +116,8 @@ fn the_check_of_troubles_finds_what_it_looks_for() {
     assert_eq!(sorted(&found), expected.iter().map(|line| (*line).to_owned()).collect());
     assert_eq!(unreadable, ["src/a.rs:5: warn!", "src/config/b.rs:1: a warning about settings"]);
 
+    let rules = "groups:\n- rules:\n  - alert: Sixteen\n    expr: no\n";
+    assert_eq!(alerts("a.yaml", rules), Texts::from([(("Alert", "Sixteen".to_owned()), "a.yaml:3".to_owned())]));
     let whole = format!("# Page\n{}\n  Said.\n- Other `text`\n", found.join("\n  Means.\n"));
     assert_eq!(wrong(&whole, &texts, &[]), [""; 0]);
     let joined = whole.replace("- WARN `five`", "").replace("- Event `Eight`", "- Event `Eight`, WARN `five`");
