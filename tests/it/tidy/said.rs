@@ -14,7 +14,7 @@ pub const KINDS: [&str; 7] = ["WARN", "ERROR", "Event", "Health", "Reason", "Pro
 /// What log lines say whose whole text is a variable, and who writes those texts.
 pub const VARIABLE: [(&str, &str); 2] = [("warning", "Reader::warn and `warnings` in src/config"), ("words", "`fn exhausted` in src/tell")];
 /// Types whose texts are the `why` of a log line, a reason on the status page or what readiness waits for.
-const REASONS: [&str; 6] = ["PathError", "LedgerError", "Barrier", "Lack", "ApiError", "Failure"];
+const REASONS: [&str; 7] = ["PathError", "LedgerError", "Barrier", "Lack", "ApiError", "Failure", "WatchTrouble"];
 
 /// Texts, each with its kind, and where the source has it.
 pub type Texts = BTreeMap<(&'static str, String), String>;
