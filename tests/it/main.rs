@@ -1,6 +1,7 @@
 //! Everything that speaks to an API server: the in-process one by default, a real one when PROJECTOR_TEST_CLUSTER names a kubeconfig.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails where it unwraps, and tells its counts")]
 
+mod browser;
 mod change;
 mod common;
 mod examples;
