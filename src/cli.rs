@@ -83,6 +83,17 @@ pub enum Tool {
         #[arg(long)]
         or_off: bool,
     },
+    /// Say what the status page of the instance on this machine shows
+    ///
+    /// Asks STATUS_ADDR. Exit code 0: all is well, 1: something is not, or nobody answers.
+    Status {
+        /// Look again and again
+        #[arg(long)]
+        watch: bool,
+        /// Form of the answer
+        #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORM")]
+        output: OutputFormat,
+    },
 }
 
 /// Form of what `plan` and `check` print.
@@ -222,6 +233,8 @@ mod tests {
         assert_eq!(tool("check --output json"), Ok(Tool::Check { output: OutputFormat::Json }));
         assert_eq!(tool("healthcheck"), Ok(Tool::Healthcheck { or_off: false }));
         assert_eq!(tool("healthcheck --or-off"), Ok(Tool::Healthcheck { or_off: true }));
+        assert_eq!(tool("status"), Ok(Tool::Status { watch: false, output: OutputFormat::Table }));
+        assert_eq!(tool("status --watch --output json"), Ok(Tool::Status { watch: true, output: OutputFormat::Json }));
         assert_eq!(tool("plan --output yaml"), Err(ErrorKind::InvalidValue));
         assert_eq!(tool("frobnicate"), Err(ErrorKind::UnknownArgument));
     }

@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod healthcheck;
 pub(crate) mod plan;
 pub(crate) mod release;
+pub(crate) mod status;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ use crate::api::found::context_namespace;
 use crate::aside::{self, AT_START};
 use crate::cli::Tool;
 use crate::commands::healthcheck::Off;
+use crate::commands::status::StatusView;
 use crate::config::context::{program, vars};
 use crate::config::problems::Problems;
 use crate::config::read::release::ReleaseScope;
@@ -75,6 +77,9 @@ pub async fn run(tool: Tool, arguments: &Arguments) -> Result<ExitCode, CommandE
         Tool::Healthcheck { or_off } => {
             let off = if or_off { Off::Well } else { Off::Unknown };
             Ok(healthcheck::healthcheck(config::health_address(vars(), &program())?, off).await)
+        }
+        Tool::Status { watch, output } => {
+            Ok(status::status(config::status_address(vars(), &program())?, StatusView::new(output, watch)).await)
         }
     }
 }

@@ -258,6 +258,23 @@ pub fn health_address(vars: impl Iterator<Item = (String, String)>, program: &st
     reader.finish(health.map(|health| health.map(|health| health.reachable())))
 }
 
+/// Where `status` asks.
+///
+/// # Errors
+/// STATUS_ADDR is not set, or cannot be used. Port 0 is one: nobody knows which it became.
+pub(crate) fn status_address(vars: impl Iterator<Item = (String, String)>, program: &str) -> Result<SocketAddr, Problems> {
+    let (texts, context) = (Texts::gather(vars, &[], program), Context::default());
+    let mut reader = SettingsReader::new(&texts, &context);
+    let set = SettingValues::read(&mut reader, |setting| setting.name == "STATUS_ADDR");
+    let address = set.STATUS_ADDR.optional();
+    match address {
+        Some(None) => reader.note("STATUS_ADDR", "it is not set, here or for run: without it there is no status page to ask"),
+        Some(Some(address)) if address.port() == 0 => reader.note("STATUS_ADDR", "status has to know the port, 0 means any free one"),
+        Some(Some(_)) | None => {}
+    }
+    reader.finish(address.flatten())
+}
+
 /// Eight hexadecimal digits that stand for these parts, the same in every release and on every machine. No part may hold a NUL.
 pub(crate) fn selection_hash(parts: &[&str]) -> String {
     let hash = SipHasher13::new_with_keys(0, 0).hash(parts.join("\0").as_bytes());

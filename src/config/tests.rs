@@ -301,3 +301,15 @@ fn what_is_not_utf8_is_no_setting() {
     let problems = Config::from_vars(as_text(vars.into_iter()), &Arguments::default(), &context()).map_err(lines);
     assert_eq!(problems, Err(vec!["FOLDER=\"/rules\u{fffd}\": expected text in UTF-8".to_owned()]));
 }
+
+#[test]
+fn whoever_asks_the_status_page_has_to_know_where_it_is() {
+    let address = |vars: &[(&str, &str)]| {
+        let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        status_address(vars, "").map(|address| address.to_string()).map_err(|problems| problems.to_string())
+    };
+    assert_eq!(address(&[("STATUS_ADDR", "localhost:81"), ("HEALTH_PORT", "x")]), Ok("127.0.0.1:81".into()));
+    for vars in [&[][..], &[("STATUS_ADDR", "127.0.0.1:0")], &[("STATUS_ADDR", "0.0.0.0:81")]] {
+        assert!(address(vars).is_err_and(|problems| problems.contains("STATUS_ADDR")), "{vars:?}");
+    }
+}

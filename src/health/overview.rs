@@ -5,7 +5,7 @@ use std::fmt;
 use tokio::time::Instant;
 
 use crate::core::object::Kind;
-use crate::health::{DeadChild, Health, HealthState, Owed, Readiness, WatchName, WatchRow, WatchState};
+use crate::health::{Contact, DeadChild, Health, HealthState, Owed, Readiness, WatchName, WatchRow, WatchState};
 
 /// What is wrong with a watch, whatever the other side said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,7 +38,7 @@ impl fmt::Display for WatchTrouble {
             Self::Answered(code) => return write!(f, "the API server answers {code}"),
             Self::Unreadable => "the API server answers something that cannot be read",
             Self::Folder => "the folder of manifests cannot be read",
-            Self::Manifest => "a manifest cannot be used; the objects it last gave stay",
+            Self::Manifest => "a manifest, or a part of one, cannot be used; the objects it last gave stay",
         })
     }
 }
@@ -123,6 +123,17 @@ impl HealthState {
             owed: self.owed.clone(),
             dead_child: self.dead_child,
         }
+    }
+}
+
+impl Contact {
+    /// Says what is wrong beside what is told as an error, or that nothing is.
+    pub(crate) fn troubled(&self, trouble: Option<WatchTrouble>) {
+        let now = Instant::now();
+        self.change(|row| {
+            let since = row.trouble.map_or(now, |(_, since)| since);
+            row.trouble = trouble.map(|trouble| (trouble, since));
+        });
     }
 }
 

@@ -216,9 +216,10 @@ impl PageQuery {
         if self.words.is_empty() {
             return true;
         }
-        let object = row.object.as_ref().map(|key| format!("{} {}/{}", key.kind, key.namespace, key.name)).unwrap_or_default();
-        let text = format!("{} {object}", board.show(&row.path)).to_lowercase();
-        self.words.iter().all(|word| text.contains(word))
+        // FOLDER's own name would match every row: only a word that begins as a whole path does is looked for there.
+        let (path, whole) = (row.path.as_str().to_lowercase(), board.show(&row.path).to_lowercase());
+        let object = row.object.as_ref().map(|key| key.to_string().to_lowercase()).unwrap_or_default();
+        self.words.iter().all(|word| path.contains(word) || object.contains(word) || (word.starts_with('/') && whole.starts_with(word)))
     }
 
     fn compare(&self, one: &FileRow, other: &FileRow) -> Ordering {

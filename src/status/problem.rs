@@ -62,6 +62,8 @@ kinds! {
         "Look at the API server and the way to it: nothing has been heard for longer than HEALTH_STALE_AFTER.";
     Conflict: "path conflict", "path conflicts",
         "Rename a key, give an object another folder, or set UNIQUE_FILENAMES=true, so that each path has one object.";
+    ManifestRejected: "source with manifests that cannot be used", "sources with manifests that cannot be used",
+        "Correct the manifests that the log names: until then what they last gave stays.";
     Rejected: "rejected key or object", "rejected keys or objects",
         "Correct the key, the value or the annotation that the reason names.";
     Blocked: "blocked file", "blocked files",
@@ -195,6 +197,9 @@ impl StatusProblem {
             return Some(numbered(Self::new(ProblemKind::WatchRefused, shown, reason).since(since)));
         }
         let (trouble, began) = watch.trouble?;
+        if trouble == WatchTrouble::Manifest {
+            return Some(numbered(Self::new(ProblemKind::ManifestRejected, shown, trouble.to_string()).since(since)));
+        }
         // A watch that is too old is listed again, as a matter of course.
         if trouble == WatchTrouble::Answered(410) {
             return None;

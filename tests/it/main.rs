@@ -44,5 +44,6 @@ mod sidecar_urls;
 mod signal;
 mod standby;
 mod starts;
+mod status;
 mod tell;
 mod words;

@@ -76,7 +76,9 @@ impl ManifestSource {
             warn!(file = %path.display(), files, "the manifest is empty, and stays so: its files go");
         }
         let tally = self.book.tally();
-        self.tally.send_replace(Tally { not_taken: tally.not_taken + self.misnamed.len(), ..tally });
+        let not_taken = tally.not_taken + self.misnamed.len();
+        self.tally.send_replace(Tally { not_taken, ..tally });
+        self.contact.troubled((not_taken > 0).then_some(WatchTrouble::Manifest));
         match evidence {
             Evidence::Absence => self.mailbox.push(SourceEvent::ListEnd { source: SOURCE, generation }),
             Evidence::Unknown => self.mailbox.push(SourceEvent::Refused { source: SOURCE }),
