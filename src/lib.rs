@@ -31,7 +31,7 @@
 //! - [`aside`]: reads and runs what lies outside FOLDER, and may hang. [`lookup`]: names, likewise. `yaml`: YAML and JSON as a tree.
 //! - [`config`]: environment and flags to a validated `Config`; every problem at once. [`config::table`] has a row for each setting,
 //!   `config::profiles` other defaults and dialects, of which nobody else knows.
-//! - [`telemetry`]: the log. [`health`]: what loops and watches say of themselves, and what follows for a probe.
+//! - [`telemetry`]: the log. `metrics`: what is counted, its names, and how it is shown. [`health`]: what loops and watches say of themselves, and what follows for a probe.
 //! - [`web`]: asks servers other than the API: origins, credentials, redirects, sizes.
 //! - [`api`]: asks the API server: connection, tokens and when they are read again (`token`), what went wrong (`failure`), lists,
 //!   decoding, commands in pods.
@@ -47,7 +47,7 @@
 //! - [`tell`]: what the application is told, here, as a child of ours or by a command in other pods, when files changed, or pods and
 //!   Secrets that it depends on. One file for each way; `runner` drives them all. Never blocks a file.
 //! - [`status`]: what people see of all this: the page and its JSON, on an address of this machine, and what is kept for them.
-//! - [`serve`]: `/healthz` and `/readyz`. [`app`]: the wiring of `run`, its one loop, and how it stops. [`cli`]: the command line.
+//! - [`serve`]: `/healthz`, `/readyz` and `/metrics`. [`app`]: the wiring of `run`, its one loop, and how it stops. [`cli`]: the command line.
 //!   [`commands`]: `plan`, `check`, `release`, `healthcheck`.
 //!
 //! # What kube and k8s-openapi do here
@@ -125,6 +125,7 @@ pub mod disk;
 pub mod engine;
 pub mod health;
 pub mod lookup;
+pub(crate) mod metrics;
 pub mod report;
 pub mod serve;
 pub mod source;

@@ -1,5 +1,5 @@
 //! The health endpoints: `/healthz` (liveness) and `/readyz` (readiness), both with the same JSON body, unless `/healthz` is asked to
-//! answer as k8s-sidecar does.
+//! answer as k8s-sidecar does; and `/metrics`, in every profile, unless METRICS says otherwise.
 //!
 //! Never fatal and never in the way: a port that is taken is reported and tried again, connections are few and short.
 
@@ -7,10 +7,11 @@ use std::borrow::Cow;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use axum::extract::State;
-use axum::http::{Method, StatusCode, Uri};
+use axum::extract::{FromRef, State};
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use axum::routing::get;
 use axum::serve::Listener;
 use axum::{Json, Router};
@@ -20,12 +21,14 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, error, info};
 
 use crate::config::{Answers, Wording};
 use crate::health::Health;
 use crate::health::report::{Liveness, Report};
+use crate::metrics::Metrics;
+use crate::metrics::scrape::Exposition;
 
 /// Time between attempts to get a port that is taken.
 const RETRY: Duration = Duration::from_secs(10);
@@ -52,10 +55,25 @@ pub(crate) struct Manner {
     pub(crate) wording: Wording,
 }
 
+/// What the endpoints tell of.
+#[derive(Clone)]
+pub(crate) struct Endpoints {
+    /// How loops and watches are.
+    pub(crate) health: Health,
+    /// What was counted, if anything is.
+    pub(crate) metrics: Metrics,
+}
+
+impl FromRef<Endpoints> for Health {
+    fn from_ref(endpoints: &Endpoints) -> Self {
+        endpoints.health.clone()
+    }
+}
+
 /// Serves the endpoints, for ever. Where that ends open connections are dropped, not waited for.
-pub(crate) async fn serve(address: Address, manner: Manner, health: Health) {
+pub(crate) async fn serve(address: Address, manner: Manner, endpoints: Endpoints) {
     let listener = bind_at_last(address, manner.wording).await;
-    serve_on(listener, manner.answers, health).await;
+    serve_on(listener, manner.answers, endpoints).await;
 }
 
 /// Listens at `address`: on IPv6 and IPv4 at once where no host is given, on IPv4 alone where there is no IPv6.
@@ -96,8 +114,8 @@ async fn bind_at_last(address: Address, wording: Wording) -> TcpListener {
 }
 
 /// Serves the endpoints on `listener`, for ever.
-pub(crate) async fn serve_on(mut listener: TcpListener, answers: Answers, health: Health) {
-    let (service, permits) = (TowerToHyperService::new(router(answers, health)), Arc::new(Semaphore::new(CONNECTIONS)));
+pub(crate) async fn serve_on(mut listener: TcpListener, answers: Answers, endpoints: Endpoints) {
+    let (service, permits) = (TowerToHyperService::new(router(answers, endpoints)), Arc::new(Semaphore::new(CONNECTIONS)));
     let mut connections = JoinSet::new();
     loop {
         // It is never closed.
@@ -115,14 +133,23 @@ pub(crate) async fn serve_on(mut listener: TcpListener, answers: Answers, health
 }
 
 /// The endpoints. Detailed, other paths are 404, other methods 405; HEAD is GET without the body.
-/// Plain, all but `/readyz` follows k8s-sidecar: other paths are 404, a query makes another path, other methods are 501.
-pub(crate) fn router(answers: Answers, health: Health) -> Router {
-    let readiness = Router::new().route("/readyz", get(ready));
-    match answers {
-        Answers::Detailed => readiness.route("/healthz", get(alive)),
-        Answers::Plain => readiness.fallback(plain),
+/// Plain, all but `/readyz` and `/metrics` follows k8s-sidecar: other paths are 404, a query makes another path, other methods are 501.
+pub(crate) fn router(answers: Answers, endpoints: Endpoints) -> Router {
+    let mut router = Router::new().route("/readyz", get(ready));
+    if endpoints.metrics.is_on() {
+        router = router.route("/metrics", get(metrics));
     }
-    .with_state(health)
+    match answers {
+        Answers::Detailed => router.route("/healthz", get(alive)),
+        Answers::Plain => router.fallback(plain),
+    }
+    .with_state(endpoints)
+}
+
+async fn metrics(State(endpoints): State<Endpoints>, headers: HeaderMap) -> Result<([(HeaderName, &'static str); 1], String), StatusCode> {
+    let form = Exposition::wanted(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()));
+    let written = endpoints.metrics.exposition(form, endpoints.health.figures(Instant::now(), SystemTime::now()));
+    written.map(|text| ([(CONTENT_TYPE, form.content_type())], text)).ok_or(StatusCode::NOT_FOUND)
 }
 
 async fn plain(State(health): State<Health>, method: Method, uri: Uri) -> (StatusCode, Cow<'static, str>) {

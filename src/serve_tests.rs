@@ -24,8 +24,12 @@ async fn served(health: &Health) -> SocketAddr {
 async fn served_as(answers: Answers, health: &Health) -> SocketAddr {
     let listener = bind(Address { host: Some(Ipv4Addr::LOCALHOST.into()), port: 0 }).await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve_on(listener, answers, health.clone()));
+    tokio::spawn(serve_on(listener, answers, endpoints(health)));
     address
+}
+
+fn endpoints(health: &Health) -> Endpoints {
+    Endpoints { health: health.clone(), metrics: Metrics::on() }
 }
 
 /// Status and body of the answer.
@@ -36,8 +40,13 @@ async fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
 
 /// Head and body of the answer.
 async fn exchange(address: SocketAddr, method: &str, path: &str) -> (String, String) {
+    exchange_with(address, method, path, "").await
+}
+
+/// The same with more lines of headers.
+async fn exchange_with(address: SocketAddr, method: &str, path: &str, more: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{more}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     timeout(Duration::from_secs(10), stream.read_to_string(&mut answer)).await.expect("the answer ends").unwrap();
@@ -87,7 +96,7 @@ async fn connections_that_say_nothing_do_not_keep_probes_out() {
 async fn without_a_host_both_protocols_are_served() {
     let listener = bind(Address { host: None, port: 0 }).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    tokio::spawn(serve_on(listener, Answers::Detailed, Health::new(None)));
+    tokio::spawn(serve_on(listener, Answers::Detailed, endpoints(&Health::new(None))));
     assert_eq!(ask((Ipv4Addr::LOCALHOST, port).into(), "GET", "/healthz").await.0, 200);
 }
 
@@ -98,7 +107,7 @@ async fn a_port_that_is_taken_is_an_error_and_served_once_it_is_free() {
     let wanted = Address { host: Some(address.ip()), port: address.port() };
     assert_eq!(bind(wanted).await.err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
     drop(taken);
-    let serving = tokio::spawn(serve(wanted, OWN, Health::new(None)));
+    let serving = tokio::spawn(serve(wanted, OWN, endpoints(&Health::new(None))));
     let connected = async {
         while TcpStream::connect(address).await.is_err() {
             tokio::task::yield_now().await;
@@ -196,4 +205,33 @@ fn the_start_is_told_in_the_words_of_the_sidecar() {
         port = listener.local_addr().unwrap().port();
     });
     assert!(log.ends_with(&format!("level=INFO msg=\"Starting health server on port {port}\"\n")), "{log}");
+}
+
+#[tokio::test]
+async fn metrics_are_served_in_the_form_that_is_asked_for_however_health_is_answered() {
+    let health = Health::new(None);
+    for answers in [Answers::Detailed, Answers::Plain] {
+        let address = served_as(answers, &health).await;
+        let (head, body) = exchange(address, "GET", "/metrics").await;
+        assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
+        assert!(body.contains("# TYPE projector_file_writes_total counter\nprojector_file_writes_total 0\n"), "{body}");
+        // What Prometheus sends.
+        let accept = "accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1\r\n";
+        let (head, body) = exchange_with(address, "GET", "/metrics", accept).await;
+        assert!(head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"), "{head}");
+        assert!(body.contains("# TYPE projector_file_writes counter\n") && body.ends_with("\n# EOF\n"), "{body}");
+        assert_eq!(ask(address, "HEAD", "/metrics").await, answer(200, ""));
+        assert_eq!(ask(address, "POST", "/metrics").await.0, 405);
+    }
+}
+
+#[tokio::test]
+async fn metrics_that_are_not_wanted_are_another_path() {
+    let health = Health::new(None);
+    for (answers, body) in [(Answers::Detailed, ""), (Answers::Plain, "Not Found")] {
+        let listener = bind(Address { host: Some(Ipv4Addr::LOCALHOST.into()), port: 0 }).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve_on(listener, answers, Endpoints { metrics: Metrics::default(), ..endpoints(&health) }));
+        assert_eq!(ask(address, "GET", "/metrics").await, answer(404, body));
+    }
 }

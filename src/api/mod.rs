@@ -19,6 +19,7 @@ mod plugin;
 pub(crate) mod pod;
 mod route;
 pub(crate) mod token;
+mod verb;
 
 #[cfg(test)]
 pub(crate) mod stub;
@@ -48,6 +49,7 @@ use crate::api::token::TokenFile;
 use crate::config::Verify;
 use crate::core::backoff::{Backoff, random};
 use crate::core::object::Kind;
+use crate::metrics::Metrics;
 
 /// The body of a response: read it frame by frame.
 pub(crate) type ResponseBody = hyper::body::Incoming;
@@ -134,6 +136,7 @@ pub(crate) struct ApiServer {
     credentials: Option<TokenSource>,
     url: Arc<str>,
     context: Option<Arc<str>>,
+    metrics: Metrics,
 }
 
 /// Where credentials come from that change under us.
@@ -172,7 +175,19 @@ impl ApiServer {
             source => ApiError::Client { url: url.clone(), source },
         })?;
         let credentials = credentials.or_else(|| plugin.map(|plugin| TokenSource::Plugin(Arc::new(plugin))));
-        Ok(Self { connection: Arc::new(connection), credentials, url: url.into(), context: context.map(Into::into) })
+        Ok(Self {
+            connection: Arc::new(connection),
+            credentials,
+            url: url.into(),
+            context: context.map(Into::into),
+            metrics: Metrics::default(),
+        })
+    }
+
+    /// The same server, whose answers are counted.
+    #[must_use]
+    pub(crate) fn counted(self, metrics: &Metrics) -> Self {
+        Self { metrics: metrics.clone(), ..self }
     }
 
     /// Where the server is: scheme, host and port, never credentials.
@@ -281,7 +296,13 @@ impl ApiServer {
     }
 
     async fn exchange(&self, request: Request<Vec<u8>>) -> Result<Response<ResponseBody>, Failure> {
-        self.connection.transport().await.oneshot(request.map(Body::from)).await.map_err(|error| Failure::from_transport(error.as_ref()))
+        // The one place through which all requests go. Whoever gives up waiting drops this, which counts as no answer.
+        let mut asking = self.metrics.asks(verb::verb_of(&request));
+        let answer = self.connection.transport().await.oneshot(request.map(Body::from)).await;
+        if let Ok(response) = &answer {
+            asking.answered(response.status().as_u16());
+        }
+        answer.map_err(|error| Failure::from_transport(error.as_ref()))
     }
 }
 

@@ -39,6 +39,7 @@ use crate::disk::ledger::Place;
 use crate::engine::outcome::Settings;
 use crate::engine::preview::Preview;
 use crate::health::Health;
+use crate::metrics::Metrics;
 use crate::report::farewell::Home;
 use crate::report::{events, finalizers, sweep};
 use crate::serve;
@@ -61,11 +62,13 @@ const FAREWELL: Duration = Duration::from_secs(20);
 /// What a person must correct: no usable API server, FOLDER that cannot be made. Everything else is waited for.
 pub async fn run(config: Config, arguments: Arguments, mut shutdown: Shutdown) -> anyhow::Result<ExitCode> {
     let health = Health::new(config.health.and_then(|health| health.stale_after));
+    let metrics = Metrics::new(config.health.is_some_and(|health| health.metrics));
     let opened = tokio::select! {
         opened = open(&config) => opened,
         () = shutdown.asked() => return Ok(ExitCode::SUCCESS),
     };
     let (api, web) = opened?;
+    let api = api.map(|api| api.counted(&metrics));
     tokio::select! {
         apart = sources::apart(&config) => apart?,
         () = shutdown.asked() => return Ok(ExitCode::SUCCESS),
@@ -76,11 +79,7 @@ pub async fn run(config: Config, arguments: Arguments, mut shutdown: Shutdown) -
     if reaper::is_needed() {
         tasks.spawn("that waits for orphans", reaper::reap());
     }
-    if let Some(listen) = config.health {
-        let address = serve::Address { host: listen.host, port: listen.port };
-        let manner = serve::Manner { answers: listen.answers, wording: config.wording };
-        tasks.spawn("that serves health", serve::serve(address, manner, health.clone()));
-    }
+    serve_health(&config, serve::Endpoints { health: health.clone(), metrics: metrics.clone() }, &mut tasks);
     let desk = show(&config, &arguments, &health, &mut tasks);
     let (stop, stopped) = watch::channel(false);
     let status = api.as_ref().map(|api| Status::start(&config, api, &stopped, &mut tasks));
@@ -92,7 +91,7 @@ pub async fn run(config: Config, arguments: Arguments, mut shutdown: Shutdown) -
     let publisher = Publisher::new(&config, events, status.as_ref().and_then(|status| status.finalizers.clone()));
     let pod = api.as_ref().and_then(ApiServer::pod).map(|pod| pod.uid);
     let servers = Servers { api: api.clone(), web, child: child.as_ref().map(child::Child::handle), desk };
-    let engine = EngineLoop::new(&config, pod, servers, health.clone(), publisher)?;
+    let engine = EngineLoop::new(&config, pod, servers, (health.clone(), metrics), publisher)?;
     let ended = engine.run(&config, &mut shutdown, &mut tasks).await;
     if shutdown.was_asked() && config.wording == Wording::Sidecar {
         tracing::info!("Subprocess exiting gracefully");
@@ -134,6 +133,15 @@ fn show(config: &Config, arguments: &Arguments, health: &Health, tasks: &mut Tas
     let (board, desk) = Board::new(Facts::new(config, arguments, settings(config).rules.roots), health.clone());
     tasks.spawn("that serves the status page", status::server::serve(address, board));
     Some(desk)
+}
+
+/// Serves the health endpoints, where they are wanted.
+fn serve_health(config: &Config, endpoints: serve::Endpoints, tasks: &mut Tasks) {
+    if let Some(listen) = config.health {
+        let address = serve::Address { host: listen.host, port: listen.port };
+        let manner = serve::Manner { answers: listen.answers, wording: config.wording };
+        tasks.spawn("that serves health", serve::serve(address, manner, endpoints));
+    }
 }
 
 /// The servers that are asked. None of them is reached by that.

@@ -17,6 +17,7 @@ use crate::core::files::store::Store;
 use crate::core::object::{ObjectKey, SourceId, Wanted};
 use crate::engine::outcome::Outcome;
 use crate::health::{Contact, Health, WatchName};
+use crate::metrics::Metrics;
 use crate::source::Request;
 use crate::source::cluster::ClusterSource;
 use crate::source::downloads::{self, DownloadRequest, Downloader};
@@ -114,7 +115,13 @@ impl Sources {
 
     /// From now on what keys name by their URLs is fetched too.
     #[must_use]
-    pub(crate) fn with_downloads(mut self, config: &Config, client: Client, mailbox: &Mailbox, discretion: Discretion) -> Self {
+    pub(crate) fn with_downloads(
+        mut self,
+        config: &Config,
+        client: Client,
+        mailbox: &Mailbox,
+        (discretion, metrics): (Discretion, Metrics),
+    ) -> Self {
         let downloader = Downloader {
             client,
             settings: config.downloads.clone(),
@@ -122,6 +129,7 @@ impl Sources {
             wording: config.wording,
             mailbox: mailbox.clone(),
             discretion,
+            metrics,
         };
         let (orders, wanted) = mpsc::unbounded_channel();
         self.helpers.spawn(downloads::download(downloader, wanted).boxed());

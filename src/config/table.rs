@@ -312,6 +312,8 @@ settings! {
             "Seconds without contact to the API server after which /healthz answers 503. 0: never, so that an outage of the API restarts no pod.";
         STATUS_ADDR: SocketAddr = Text(status::loopback), Unset,
             "Loopback address and port, such as 127.0.0.1:9090, on which the status page is served, with what it shows as JSON at /status. From elsewhere: kubectl port-forward or ssh -L.";
+        METRICS: bool = BOOLEAN, Value("true"),
+            "Whether /metrics is served beside /healthz. With LIVENESS=false it is not.";
     }
     Cluster {
         FINALIZERS: bool = BOOLEAN, Value("true"),

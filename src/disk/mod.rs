@@ -2,6 +2,7 @@
 //!
 //! It decides nothing: `core::plan` says what to do, this does it one step at a time and tells how each step ended.
 
+pub(crate) mod class;
 mod fill;
 mod folders;
 pub mod fs;

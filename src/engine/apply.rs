@@ -46,7 +46,7 @@ impl<F: Fs> Engine<F> {
             recorded = self.record_ours(&own, writes(&order), &folders, owes.clone());
         }
         self.owing(owes, recorded.is_err());
-        work.refused = recorded.err().map(|error| error.to_string());
+        work.refused = recorded.err().map(|error| Refusal::of(&error));
         match &work.refused {
             None => self.mark_taken(&own),
             Some(error) => self.not_recorded(&own, error, work.outcome, now),

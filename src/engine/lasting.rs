@@ -12,6 +12,7 @@ use crate::core::path::TargetPath;
 use crate::disk::fs::Fs;
 use crate::engine::Engine;
 use crate::engine::outcome::Outcome;
+use crate::engine::turns::Refusal;
 
 /// Gives a store what a ledger says, as far as `takes` wants it. Whether the ledger says of files that they stay which nobody heeds:
 /// OBJECT_ANNOTATIONS=false.
@@ -49,7 +50,7 @@ impl<F: Fs> Engine<F> {
     }
 
     /// What the ledger did not take although the file is right is tried again, as files are.
-    pub(super) fn not_recorded(&mut self, own: &[(TargetPath, Arc<ObjectKey>)], error: &str, outcome: &mut Outcome, now: Duration) {
+    pub(super) fn not_recorded(&mut self, own: &[(TargetPath, Arc<ObjectKey>)], error: &Refusal, outcome: &mut Outcome, now: Duration) {
         own.iter().for_each(|(path, _)| self.failed(path, error, outcome, now));
     }
 

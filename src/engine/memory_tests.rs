@@ -103,7 +103,7 @@ fn tell(engine: &mut Engine<Kernel>, events: impl Iterator<Item = SourceEvent>, 
 /// What every book has room for.
 fn room(engine: &Engine<Kernel>) -> [usize; 7] {
     let Engine { releasing, notices, attempts, .. } = engine;
-    let Notices { conflicts, blocked, rejected, outside } = notices;
+    let Notices { conflicts, blocked, rejected, rejections: _, outside } = notices;
     let Agenda { failing, unanswered, .. } = attempts;
     let (keys, paths) = ([releasing.capacity(), outside.capacity(), rejected.capacity()], [conflicts.capacity(), blocked.capacity()]);
     [keys[0], keys[1], keys[2], paths[0], paths[1], failing.capacity(), unanswered.capacity()]

@@ -15,6 +15,7 @@ mod place;
 pub(crate) mod preview;
 mod reacting;
 pub(crate) mod shown;
+mod standing;
 mod turns;
 
 use std::collections::{BTreeSet, HashMap};
@@ -38,6 +39,7 @@ use crate::disk::ledger::{LedgerError, LedgerFile, Opened, Place};
 use crate::engine::attempts::Agenda;
 use crate::engine::notices::Notices;
 use crate::engine::outcome::{Outcome, Settings};
+use crate::engine::turns::Refusal;
 
 /// What could not be cleaned up is tried again after this.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -291,8 +293,7 @@ impl<F: Fs> Engine<F> {
                             Ok(theirs) if theirs.contains(&path) => seen = OnDisk::Obstacle(Obstacle::Sibling),
                             Ok(_) => {}
                             Err(error) => {
-                                let error = error.to_string();
-                                self.failed(&path, &error, outcome, now);
+                                self.failed(&path, &Refusal::of(error), outcome, now);
                                 continue;
                             }
                         }
@@ -302,7 +303,7 @@ impl<F: Fs> Engine<F> {
                     }
                     self.store.saw(&path, seen);
                 }
-                Err(error) => self.failed(&path, &error.to_string(), outcome, now),
+                Err(error) => self.failed(&path, &Refusal::of(&error), outcome, now),
             }
         }
     }

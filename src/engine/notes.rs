@@ -13,6 +13,7 @@ use crate::disk::fs::Fs;
 use crate::disk::ledger::beside::sibling_paths;
 use crate::engine::Engine;
 use crate::engine::outcome::{Act, Note, Outcome, What};
+use crate::engine::turns::Refusal;
 
 impl<F: Fs> Engine<F> {
     pub(super) fn note(&self, key: &Arc<ObjectKey>, what: What, outcome: &mut Outcome) {
@@ -74,11 +75,12 @@ impl<F: Fs> Engine<F> {
     }
 
     /// A file could not be made right: it is tried again, and told once.
-    pub(super) fn failed(&mut self, path: &TargetPath, error: &str, outcome: &mut Outcome, now: Duration) {
+    pub(super) fn failed(&mut self, path: &TargetPath, refusal: &Refusal, outcome: &mut Outcome, now: Duration) {
+        outcome.errors.push(refusal.class);
         if self.attempts.failed(path, now)
             && let Some(key) = self.concerned(path)
         {
-            self.note(&key, What::Failed { path: path.clone(), error: error.to_owned() }, outcome);
+            self.note(&key, What::Failed { path: path.clone(), error: refusal.error.clone() }, outcome);
         }
     }
 

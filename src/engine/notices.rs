@@ -16,6 +16,8 @@ pub(super) struct Notices {
     pub(super) conflicts: HashMap<TargetPath, Conflict>,
     pub(super) blocked: HashMap<TargetPath, Blocked>,
     pub(super) rejected: HashMap<Arc<ObjectKey>, Vec<Rejection>>,
+    /// How many rejections these are.
+    pub(super) rejections: usize,
     /// Objects whose files lie outside of FOLDER.
     pub(super) outside: HashMap<Arc<ObjectKey>, Box<str>>,
 }
@@ -60,11 +62,12 @@ impl Notices {
         for (key, uid, rejections) in found {
             if rejections.is_empty() {
                 if !self.rejected.is_empty() {
-                    self.rejected.remove(&key);
+                    self.rejections -= self.rejected.remove(&key).map_or(0, |known| known.len());
                 }
                 continue;
             }
             let known = self.rejected.insert(key.clone(), rejections.clone()).unwrap_or_default();
+            self.rejections = self.rejections + rejections.len() - known.len();
             let known: HashMap<_, _> = known.into_iter().map(|rejection| (rejection.key, rejection.why)).collect();
             let new = rejections.into_iter().filter(|rejection| known.get(&rejection.key) != Some(&rejection.why));
             notes.extend(new.map(|rejection| Note { key: key.clone(), uid, what: What::Rejected(rejection) }));
@@ -153,7 +156,13 @@ mod tests {
         let (large, broken) = (rejection(PathError::TooLarge(1)), rejection(PathError::NotGzip));
         assert_eq!(reject(vec![large.clone()]), [What::Rejected(large.clone())]);
         assert_eq!((reject(vec![large.clone()]), reject(vec![broken.clone()])), (vec![], vec![What::Rejected(broken)]));
-        assert_eq!((reject(vec![]), reject(vec![large.clone()])), (vec![], vec![What::Rejected(large)]));
+        assert_eq!((reject(vec![]), reject(vec![large.clone()])), (vec![], vec![What::Rejected(large.clone())]));
+        let mut rejections = |name: &str, rejected: usize| {
+            let rejections = (0..rejected).map(|at| Rejection { key: Some(at.to_string().into()), why: PathError::NotGzip }).collect();
+            told(&mut notices, |notices, _, notes| notices.note_rejections(vec![(key(name), 7, rejections)], notes));
+            notices.rejections
+        };
+        assert_eq!([rejections("a", 0), rejections("a", 3), rejections("b", 2), rejections("a", 1), rejections("b", 0)], [0, 3, 5, 3, 1]);
         let mut lie = |folder: Option<&str>| {
             told(&mut notices, |notices, _, notes| notices.note_outside(vec![(key("a"), 7, folder.map(Into::into))], notes)).len()
         };

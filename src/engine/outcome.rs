@@ -15,6 +15,7 @@ use crate::core::policy::Adopt;
 use crate::core::tell::difference::Difference;
 use crate::disk::ledger::beside::Unheld;
 use crate::disk::mount::OddMount;
+use crate::metrics::labels::FileErrorClass;
 
 /// The settings that the engine follows.
 #[derive(Clone, Debug)]
@@ -54,6 +55,8 @@ pub struct Outcome {
     pub notes: Vec<Note>,
     /// Paths at which anything may be otherwise now; only where [`Settings::shows`], and of very many only some.
     pub(crate) looked_at: Vec<TargetPath>,
+    /// What the file system said, once for each attempt at a file that failed.
+    pub(crate) errors: Vec<FileErrorClass>,
     /// Objects that came without any key, for the log.
     pub(crate) empty: Vec<Arc<ObjectKey>>,
     /// Objects that came with a folder of their own, for the log.

@@ -39,7 +39,7 @@ impl<F: Fs> Engine<F> {
         if !self.ledger.is_in_place(&mut self.disk.fs, &self.place) {
             self.ledger_lost = true;
             let roots = self.disk.roots().clone();
-            let Ok((ledger, opened)) = LedgerFile::open(&mut self.disk.fs, &self.place, &roots) else {
+            let Ok((mut ledger, opened)) = LedgerFile::open(&mut self.disk.fs, &self.place, &roots) else {
                 return replaced;
             };
             if replaced {
@@ -63,6 +63,7 @@ impl<F: Fs> Engine<F> {
             self.reacting.finished |= opened.contents.finished;
             self.disk.sweep("", &opened.ids);
             self.disk.identify(ledger.id());
+            ledger.continues(self.ledger.work());
             self.ledger = ledger;
         }
         if self.former_selection.is_none() {

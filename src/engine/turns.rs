@@ -12,10 +12,12 @@ use crate::core::files::plan::Write;
 use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
 use crate::core::policy::Durability;
+use crate::disk::class::class_of;
 use crate::disk::fs::Fs;
 use crate::disk::{WriteError, lacks_room};
 use crate::engine::Engine;
 use crate::engine::outcome::{Act, Change, Outcome};
+use crate::metrics::labels::FileErrorClass;
 
 /// What the steps of one commit share.
 pub(super) struct CommitWork<'a> {
@@ -23,7 +25,7 @@ pub(super) struct CommitWork<'a> {
     pub(super) outcome: &'a mut Outcome,
     pub(super) now: Duration,
     /// Why the ledger does not take what would be ours, if so.
-    pub(super) refused: Option<String>,
+    pub(super) refused: Option<Refusal>,
     /// Folders that could not be made.
     pub(super) unmade: BTreeMap<String, Refusal>,
     /// Files that were removed.
@@ -35,14 +37,21 @@ pub(super) struct CommitWork<'a> {
 /// Why something could not be made.
 #[derive(Clone)]
 pub(super) struct Refusal {
-    error: String,
+    /// For people.
+    pub(super) error: String,
+    /// What it is counted as.
+    pub(super) class: FileErrorClass,
     /// Whether it could be, were there room.
     lacks_room: bool,
 }
 
 impl Refusal {
     pub(super) fn of(error: &std::io::Error) -> Self {
-        Self { error: error.to_string(), lacks_room: lacks_room(error) }
+        Self { error: error.to_string(), class: class_of(error), lacks_room: lacks_room(error) }
+    }
+
+    fn of_write(error: &WriteError) -> Self {
+        Self { error: error.to_string(), class: error.class(), lacks_room: false }
     }
 }
 
@@ -51,7 +60,7 @@ impl Refusal {
 struct Tried {
     failed: Vec<TargetPath>,
     /// There was no room for these; nobody was told yet.
-    short: Vec<(Write, String)>,
+    short: Vec<(Write, Refusal)>,
 }
 
 /// A turn whose writes lack room.
@@ -118,7 +127,7 @@ impl<F: Fs> Engine<F> {
         let short: Vec<Write> = std::mem::take(&mut tried.short).into_iter().map(|(write, _)| write).collect();
         let folders = self.missing_folders(short.iter());
         match self.record_ours(&[], short.iter(), &folders, None) {
-            Err(error) => work.refused = work.refused.take().or_else(|| Some(error.to_string())),
+            Err(error) => work.refused = work.refused.take().or_else(|| Some(Refusal::of(&error))),
             Ok(()) => {
                 folders.iter().for_each(|folder| drop(work.unmade.remove(folder)));
                 let unmade = self.make_folders(&folders);
@@ -146,13 +155,13 @@ impl<F: Fs> Engine<F> {
             let Some(file) = work.bodies.take(&write.path, &write.owner) else {
                 continue;
             };
-            if let Some(Refusal { error, lacks_room }) = self.refusal(&write, work) {
-                match lacks_room {
+            if let Some(refusal) = self.refusal(&write, work) {
+                match refusal.lacks_room {
                     true => {
                         work.bodies.put(&write.path, &write.owner, file);
-                        tried.short.push((write, error));
+                        tried.short.push((write, refusal));
                     }
-                    false => self.give_up(&write, &error, tried, work),
+                    false => self.give_up(&write, &refusal, tried, work),
                 }
                 continue;
             }
@@ -163,14 +172,14 @@ impl<F: Fs> Engine<F> {
                 Ok(()) => {}
                 Err(WriteError::Io(error)) if lacks_room(&error) => {
                     work.bodies.put(&write.path, &write.owner, file);
-                    tried.short.push((write, error.to_string()));
+                    tried.short.push((write, Refusal::of(&error)));
                 }
                 Err(WriteError::InPlace(error)) => {
-                    self.failed(&write.path, &error.to_string(), work.outcome, work.now);
+                    self.failed(&write.path, &Refusal::of(&error), work.outcome, work.now);
                     self.store.saw(&write.path, OnDisk::Unknown);
                 }
                 Err(error) => {
-                    self.give_up(&write, &error.to_string(), tried, work);
+                    self.give_up(&write, &Refusal::of_write(&error), tried, work);
                     if matches!(error, WriteError::Appeared) {
                         self.attempts.look_again(write.path, work.now);
                     }
@@ -182,13 +191,13 @@ impl<F: Fs> Engine<F> {
     /// What keeps a file from being written before it is tried.
     fn refusal(&self, write: &Write, work: &CommitWork<'_>) -> Option<Refusal> {
         if let Some(error) = work.refused.as_ref().filter(|_| self.owner_of(&write.path) != Some(&write.owner)) {
-            return Some(Refusal { error: error.clone(), lacks_room: false });
+            return Some(Refusal { lacks_room: false, ..error.clone() });
         }
         // Looking for a folder in vain is not free, and nearly all can be made.
         if work.unmade.is_empty() { None } else { work.unmade.get(write.path.folder()).cloned() }
     }
 
-    fn give_up(&mut self, write: &Write, error: &str, tried: &mut Tried, work: &mut CommitWork<'_>) {
+    fn give_up(&mut self, write: &Write, error: &Refusal, tried: &mut Tried, work: &mut CommitWork<'_>) {
         self.failed(&write.path, error, work.outcome, work.now);
         self.not_written(&write.path, write.replace);
         tried.failed.push(write.path.clone());
@@ -210,7 +219,7 @@ impl<F: Fs> Engine<F> {
                     work.outcome.changes.push(Change { path: path.clone(), object, act: Act::Removed { because, was_there } });
                     work.gone.push(path);
                 }
-                Err(error) => self.failed(&path, &error.to_string(), work.outcome, work.now),
+                Err(error) => self.failed(&path, &Refusal::of(&error), work.outcome, work.now),
             }
         }
     }

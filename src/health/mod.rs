@@ -29,6 +29,7 @@ use crate::core::policy::OnReloadFailure;
 use crate::health::overview::WatchTrouble;
 use crate::health::report::{Report, WatchReport};
 
+mod figures;
 pub(crate) mod overview;
 pub(crate) mod report;
 
@@ -65,7 +66,7 @@ struct WatchRow {
     deadline: Option<Instant>,
     last_contact: Option<Instant>,
     last_bookmark: Option<Instant>,
-    /// How often a watch was opened again without a list.
+    /// How often it broke off.
     restarts: u64,
     /// When it tries again.
     retry: Option<Instant>,
@@ -145,12 +146,12 @@ pub(crate) struct Owed {
 pub(crate) enum Counter {
     /// A list was begun anew.
     Relist,
-    /// A watch was opened again without a list.
-    Restart,
     /// A call or a read failed.
     Error,
     /// A line of a watch was not understood.
     SkippedLine,
+    /// A watch that was open broke off.
+    Restart,
 }
 
 impl Health {

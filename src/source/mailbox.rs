@@ -5,11 +5,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
 use crate::core::object::merge::merge;
 use crate::core::object::{ObjectKey, SourceEvent};
+use crate::source::read_times::ReadTimes;
 
 /// Bytes of payload that may wait for the engine.
 const BUDGET_BYTES: usize = 512 << 10;
@@ -24,6 +26,8 @@ pub struct Mailbox(Arc<MailboxState>);
 
 #[derive(Default)]
 struct MailboxState {
+    /// Whether it is noted when events were read.
+    notes_times: bool,
     /// A mutex, because sources and the engine's thread share it; held for a few moves of memory only.
     queue: Mutex<WaitingEvents>,
     arrived: Notify,
@@ -38,13 +42,29 @@ struct WaitingEvents {
     /// How many events were taken so far.
     taken: usize,
     bytes: usize,
+    times: ReadTimes,
 }
 
 impl Mailbox {
-    /// Puts an event in. Never waits.
+    /// One that notes when events were read, for [`Self::take_read`].
+    pub(crate) fn with_times() -> Self {
+        Self(Arc::new(MailboxState { notes_times: true, ..MailboxState::default() }))
+    }
+
+    /// Puts an event in that was read just now. Never waits.
     pub fn push(&self, event: SourceEvent) {
-        self.queue().push(event);
+        self.put(event, self.now());
+    }
+
+    /// Puts an event in that was read then, as [`Self::now`] said. Never waits.
+    pub(crate) fn put(&self, event: SourceEvent, read: Option<Instant>) {
+        self.queue().push(event, read);
         self.0.arrived.notify_one();
+    }
+
+    /// The time, if it is noted.
+    pub(crate) fn now(&self) -> Option<Instant> {
+        self.0.notes_times.then(Instant::now)
     }
 
     /// Returns when `bytes` fit, or nothing is waiting.
@@ -95,6 +115,18 @@ impl Mailbox {
         batch
     }
 
+    /// As [`Self::take`], and when the first of them was read.
+    pub(crate) fn take_read(&self) -> (Vec<SourceEvent>, Option<Instant>) {
+        let mut queue = self.queue();
+        let batch = queue.take(BATCH_EVENTS);
+        let until = queue.taken;
+        // Times of what was taken before may be left.
+        let read = if batch.is_empty() { None } else { queue.times.take(until) };
+        drop(queue);
+        self.0.drained.notify_waiters();
+        (batch, read)
+    }
+
     fn queue(&self) -> MutexGuard<'_, WaitingEvents> {
         // Nothing panics while it is held.
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -106,12 +138,12 @@ impl WaitingEvents {
         self.events.is_empty() || self.bytes.saturating_add(bytes) <= BUDGET_BYTES
     }
 
-    fn push(&mut self, event: SourceEvent) {
+    fn push(&mut self, event: SourceEvent, read: Option<Instant>) {
         let Some(key) = event.key() else {
             // Nothing merges across the border of a list, nor across what arrived for a state of an object.
             self.last.clear();
             self.bytes += event.payload_bytes();
-            self.events.push_back(event);
+            self.append(event, read);
             return;
         };
         let waiting = self.last.get(key).and_then(|at| at.checked_sub(self.taken)).and_then(|at| self.events.get_mut(at));
@@ -134,6 +166,14 @@ impl WaitingEvents {
         self.bytes += event.payload_bytes();
         if let Some(key) = event.key() {
             self.last.insert(key.clone(), self.taken + self.events.len());
+        }
+        self.append(event, read);
+    }
+
+    /// One that merges into another waits as long as that does.
+    fn append(&mut self, event: SourceEvent, read: Option<Instant>) {
+        if let Some(read) = read {
+            self.times.note(self.taken, self.taken + self.events.len(), read);
         }
         self.events.push_back(event);
     }
@@ -161,6 +201,8 @@ impl WaitingEvents {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::core::object::pod::PodState;
     use crate::core::object::{Datum, Kind, Object, ObjectEvent, SourceId};
@@ -233,6 +275,27 @@ mod tests {
         check(vec![apply("a", 1, 1), apply("b", 2, 1), apply("a", 3, 1)], &["apply a 3", "apply b 2"]);
         check(vec![apply("a", 1, 1), delete("a")], &["delete a"]);
         check(vec![delete("a"), apply("a", 2, 1)], &["apply a 2"]);
+    }
+
+    #[test]
+    fn a_batch_tells_when_the_first_of_it_was_read() {
+        let (mailbox, base) = (Mailbox::with_times(), Instant::now());
+        let at = |seconds| base + Duration::from_secs(seconds);
+        let put = |name: &str, revision, seconds| mailbox.put(apply(name, revision, 1), Some(at(seconds)));
+        put("a", 1, 0);
+        put("b", 2, 5);
+        put("a", 3, 9);
+        assert_eq!(mailbox.take_read().1, Some(at(0)), "what merges waits as long as what it merges into");
+        assert_eq!(mailbox.take_read().1, None);
+        put("a", 4, 20);
+        assert_eq!(mailbox.take_read().1, Some(at(20)));
+    }
+
+    #[test]
+    fn no_time_is_noted_where_nobody_asks() {
+        let mailbox = Mailbox::default();
+        mailbox.push(apply("a", 1, 1));
+        assert_eq!((mailbox.now(), mailbox.take_read().1), (None, None));
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub(crate) mod downloads;
 pub(crate) mod fetch;
 pub mod mailbox;
 pub mod manifests;
+mod read_times;
 pub(crate) mod scope;
 
 /// What the engine asks of a source. Answered by ordinary events, or not at all where the source has nothing to say.

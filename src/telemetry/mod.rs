@@ -108,6 +108,11 @@ pub fn last_words(text: &str) {
     }
 }
 
+/// How many lines were lost so far, of all outputs.
+pub(crate) fn lost_lines() -> u64 {
+    OUTLETS.get().into_iter().flatten().map(Outlet::lost_lines).sum()
+}
+
 fn outlet(target: &LogTarget) -> Result<Outlet, LogError> {
     let outlet = match target {
         LogTarget::Stderr => Outlet::start(io::stderr(), lost),

@@ -45,6 +45,8 @@ struct Backlog {
     bytes: usize,
     /// Lines that were lost and not told of.
     lost: u64,
+    /// Lines that were lost, ever.
+    lost_ever: u64,
     /// The thread has a line in hand.
     writes: bool,
     /// Lines written so far, or failed to be.
@@ -92,6 +94,11 @@ impl Outlet {
                 return;
             }
         }
+    }
+
+    /// How many lines were lost so far.
+    pub(crate) fn lost_lines(&self) -> u64 {
+        self.0.state().lost_ever
     }
 
     fn put(&self, text: &[u8], is_grave: bool) {
@@ -161,7 +168,7 @@ impl Backlog {
             self.make_room(text.len());
         }
         if !self.has_room(text.len()) {
-            self.lost += 1;
+            self.lose(1);
             return;
         }
         self.bytes += text.len();
@@ -185,7 +192,12 @@ impl Backlog {
             !goes
         });
         self.bytes = self.lines.iter().map(|line| line.text.len()).sum();
-        self.lost += u64::try_from(before - self.lines.len()).unwrap_or_default();
+        self.lose(u64::try_from(before - self.lines.len()).unwrap_or_default());
+    }
+
+    fn lose(&mut self, lines: u64) {
+        self.lost += lines;
+        self.lost_ever += lines;
     }
 }
 
@@ -240,6 +252,7 @@ mod tests {
         let all: Vec<_> = (0..=kept).map(|_| written.recv_timeout(Duration::from_secs(20)).unwrap()).collect();
         let newest = format!("light {}", LINES_MAX - 1);
         assert_eq!([&all[0], &all[kept - 1], &all[kept]], ["first", &newest, "grave"], "in order");
+        assert_eq!(outlet.lost_lines(), lost, "counted also once it was told");
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::core::retry::Retry;
 use crate::core::spread::Spread;
 use crate::core::tell::difference::Difference;
 use crate::health::Health;
+use crate::metrics::Metrics;
 use crate::tell::Reaction;
 use crate::tell::http::{AskUrl, Asker};
 use crate::tell::runner::{Commit, Grouping, Runner, Setup, start};
@@ -176,6 +177,7 @@ impl Bench {
             spread,
             wall: WALL + self.clock.began.elapsed(),
             health: Some(self.health.clone()),
+            metrics: Metrics::default(),
             herald: None,
             witness: None,
         };

@@ -28,6 +28,7 @@ mod gzip_keys;
 mod handbook;
 mod headers;
 mod manifests;
+mod metrics;
 mod migration;
 mod named;
 mod own_annotations;

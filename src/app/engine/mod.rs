@@ -25,6 +25,7 @@ use crate::disk::ledger::Place;
 use crate::engine::Engine;
 use crate::engine::outcome::Settings;
 use crate::health::{Beat, Health};
+use crate::metrics::{FileWork, Metrics};
 use crate::source::mailbox::Mailbox;
 use crate::status::board::Board;
 use crate::status::desk::{Desk, StatusAsk};
@@ -92,6 +93,7 @@ pub(crate) struct EngineLoop {
     engine: Option<Engine<Kernel>>,
     api: Option<ApiServer>,
     health: Health,
+    metrics: Metrics,
     beat: Beat,
     publisher: Publisher,
     /// What may be repeated of what others say.
@@ -134,7 +136,7 @@ impl EngineLoop {
         config: &Config,
         pod: Option<String>,
         servers: Servers,
-        health: Health,
+        (health, metrics): (Health, Metrics),
         publisher: Publisher,
     ) -> std::io::Result<Self> {
         let beat = health.looped(if config.projects() { "engine" } else { "triggers" });
@@ -147,13 +149,14 @@ impl EngineLoop {
             api,
             health,
             beat,
+            mailbox: if metrics.is_on() { Mailbox::with_times() } else { Mailbox::default() },
+            metrics,
             publisher,
             discretion: Discretion::new(config.react_output),
             runner: None,
             child,
             desk,
             web,
-            mailbox: Mailbox::default(),
             started: Instant::now(),
             ready: false,
             in_sync: false,
@@ -174,6 +177,7 @@ impl EngineLoop {
         loop {
             let input = self.next_input((wake, resync), shutdown, tasks, &mut sources).await;
             let now = self.started.elapsed();
+            let mut read = None;
             let outcome = match input {
                 Wakeup::Stop(ended) => {
                     self.stop_reactions(shutdown).await;
@@ -191,7 +195,8 @@ impl EngineLoop {
                 }
                 Wakeup::Look | Wakeup::Listed => None,
                 Wakeup::Arrived | Wakeup::Due => {
-                    let batch = self.mailbox.take();
+                    let (batch, first) = self.mailbox.take_read();
+                    read = first;
                     Some(self.on_disk(shutdown, move |engine| engine.converge(batch, now)).await)
                 }
                 Wakeup::Resync => {
@@ -203,6 +208,7 @@ impl EngineLoop {
                 let Some(outcome) = outcome else {
                     return self.interrupted(shutdown);
                 };
+                self.metrics.committed(&FileWork { delay: read.map(|read| read.elapsed()), ..outcome.work() });
                 wake = outcome.wake.map(|wake| self.started + wake);
                 if config.timing.on_start && outcome.ready && !self.ready {
                     self.owe_start(shutdown).await;
@@ -226,8 +232,8 @@ impl EngineLoop {
     async fn begin(&mut self, config: &Config, shutdown: &mut Shutdown, tasks: &mut Tasks) -> Result<Sources, LoopEnd> {
         let (client, api, child) = (self.web.as_ref(), self.api.as_ref(), self.child.as_ref());
         let (events, health, discretion) = (self.publisher.events(), &self.health, &self.discretion);
-        self.runner =
-            reactions::start(config, &Means { client, api, events, child, discretion }, health, self.desk.as_ref().map(Desk::board));
+        let board = self.desk.as_ref().map(Desk::board);
+        self.runner = reactions::start(config, &Means { client, api, events, child, discretion }, (health, &self.metrics), board);
         self.settings.reacts = self.runner.as_ref().is_some_and(Runner::heeds_files);
         if config.child.as_ref().is_some_and(|child| child.start == ChildStart::Now) {
             self.start_child();
@@ -237,7 +243,7 @@ impl EngineLoop {
             self.open(config, shutdown, tasks).await?;
             sources = Sources::start(config, self.api.clone(), &self.mailbox, &self.health, config.method);
             if let Some(client) = self.web.take().filter(|_| config.urls != Urls::Plain) {
-                sources = sources.with_downloads(config, client, &self.mailbox, self.discretion.clone());
+                sources = sources.with_downloads(config, client, &self.mailbox, (self.discretion.clone(), self.metrics.clone()));
             }
         } else {
             let Some(runner) = &mut self.runner else {
@@ -336,6 +342,7 @@ impl EngineLoop {
             () = shutdown.asked() => timeout(STOP_WITHIN, task).await.ok()?,
         };
         let (engine, done) = done.ok()?;
+        self.metrics.stands(&engine.standing());
         self.engine = Some(engine);
         self.shown(|board| board.busy(false));
         Some(done)

@@ -79,6 +79,7 @@ impl EngineLoop {
                     if let Some(runner) = self.runner.as_ref().filter(|_| start.continues) {
                         runner.continues();
                     }
+                    self.metrics.stands(&engine.standing());
                     self.engine = Some(engine);
                     self.shown(Board::opened);
                     if standby.is_some() {

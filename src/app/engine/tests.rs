@@ -16,8 +16,8 @@ fn engine(folder: &std::path::Path) -> (EngineLoop, Config) {
     let vars = vars.into_iter().chain([("LABEL".to_owned(), "x".to_owned())]);
     let config = Config::from_vars(vars, &Arguments::default(), &Context { current_dir: "/".into(), ..Context::default() }).unwrap();
     let publisher = Publisher::new(&config, None, None);
-    let engine =
-        EngineLoop::new(&config, None, Servers { api: None, web: None, child: None, desk: None }, Health::new(None), publisher).unwrap();
+    let servers = Servers { api: None, web: None, child: None, desk: None };
+    let engine = EngineLoop::new(&config, None, servers, (Health::new(None), Metrics::default()), publisher).unwrap();
     let engine = EngineLoop { executor: Executor(Box::new(|work| work())), ..engine };
     (engine, config)
 }

@@ -24,6 +24,8 @@ pub struct HealthSettings {
     pub(crate) stale_after: Option<Duration>,
     /// How `/healthz` answers.
     pub(crate) answers: Answers,
+    /// Whether `/metrics` is served too.
+    pub(crate) metrics: bool,
 }
 
 impl HealthSettings {
@@ -71,7 +73,8 @@ impl SettingsReader<'_> {
             _ => {}
         }
         let stale_after = numbers::never_if_zero(set.HEALTH_STALE_AFTER.value()?);
-        let health = HealthSettings { host: host.flatten(), port, stale_after, answers: self.texts.profile.answers };
+        let (answers, metrics) = (self.texts.profile.answers, set.METRICS.value()?);
+        let health = HealthSettings { host: host.flatten(), port, stale_after, answers, metrics };
         set.LIVENESS.value().map(|liveness| liveness.then_some(health))
     }
 

@@ -353,6 +353,11 @@ impl PathEntry {
         }
     }
 
+    /// The length of the file that is there, or was when it was looked at last.
+    pub(crate) const fn length(&self) -> u32 {
+        self.disk.length
+    }
+
     /// Whether a regular file is there.
     pub(crate) const fn is_file(&self) -> bool {
         matches!(self.disk.kind, PackedKind::File)
@@ -370,6 +375,9 @@ impl PathEntry {
 
     /// Notes what is there now.
     pub(crate) const fn set_disk(&mut self, seen: OnDisk) {
+        if matches!(seen, OnDisk::Absent | OnDisk::Obstacle(_)) {
+            self.disk.length = 0;
+        }
         self.disk.kind = match seen {
             OnDisk::Unknown => PackedKind::Unknown,
             OnDisk::Absent => PackedKind::Absent,
@@ -383,12 +391,5 @@ impl PathEntry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[cfg(target_pointer_width = "64")]
-    fn what_there_is_as_many_of_as_files_and_objects_is_packed() {
-        assert_eq!((size_of::<PathEntry>(), size_of::<ObjectEntry>()), (56, 88));
-    }
-}
+#[path = "entry_tests.rs"]
+mod tests;

@@ -82,6 +82,16 @@ pub(crate) struct LedgerFile<F: Fs> {
     torn: bool,
     live: usize,
     garbage: usize,
+    work: LedgerWork,
+}
+
+/// What was written to a ledger so far.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct LedgerWork {
+    /// How often records were appended.
+    pub(crate) appends: u64,
+    /// Bytes, appended or written anew.
+    pub(crate) bytes: u64,
 }
 
 /// What was found when the ledger was opened.
@@ -134,7 +144,7 @@ impl<F: Fs> LedgerFile<F> {
         let found = if bytes.is_empty() { marks::recover(fs, place, roots, &mut contents) } else { Recovered::default() };
         let (name, length) = (place.name.clone(), u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let (header, live, garbage) = (contents.header.clone(), contents.owned.len(), contents.garbage);
-        let mut file = Self { home, file, name, header, length, torn: false, live, garbage };
+        let mut file = Self { home, file, name, header, length, torn: false, live, garbage, work: LedgerWork::default() };
         // Left by a crash in a compaction.
         let _ = fs.unlink(&file.home, &temp_beside(&place.name));
         let ids = vec![contents.header.id.clone()];
@@ -186,7 +196,9 @@ impl<F: Fs> LedgerFile<F> {
             self.torn = fs.truncate(&self.file, self.length).is_err();
             return Err(error);
         }
-        self.length += u64::try_from(bytes.len()).unwrap_or_default();
+        let written = u64::try_from(bytes.len()).unwrap_or_default();
+        self.length += written;
+        self.work = LedgerWork { appends: self.work.appends + 1, bytes: self.work.bytes + written };
         for record in records {
             match record {
                 Record::Own(..) | Record::Keep(..) => self.live += 1,
@@ -197,6 +209,16 @@ impl<F: Fs> LedgerFile<F> {
             }
         }
         Ok(())
+    }
+
+    /// What was written to it, and to those before it.
+    pub(crate) const fn work(&self) -> LedgerWork {
+        self.work
+    }
+
+    /// It takes the place of one to which so much was written.
+    pub(crate) const fn continues(&mut self, former: LedgerWork) {
+        self.work = LedgerWork { appends: self.work.appends + former.appends, bytes: self.work.bytes + former.bytes };
     }
 
     /// The device that it lies on.
@@ -249,6 +271,7 @@ impl<F: Fs> LedgerFile<F> {
         let file = replace(fs, &self.home, &self.name, &bytes, |fs, file| fs.lock(file).map(drop))?;
         (self.file, self.header, self.length) = (file, header, u64::try_from(bytes.len()).unwrap_or_default());
         (self.live, self.garbage, self.torn) = (kept.owned.len(), 0, false);
+        self.work.bytes += self.length;
         Ok(())
     }
 }

@@ -48,13 +48,16 @@ impl ClusterSource {
             loop {
                 let next = match lines.next(&mut chunk) {
                     Ok(None) => break,
-                    Ok(Some(line)) => match self.reader.line(line) {
-                        Ok(event) => {
-                            self.pause(line.len()).await;
-                            self.event(event)
+                    Ok(Some(line)) => {
+                        let read = self.mailbox.now();
+                        match self.reader.line(line) {
+                            Ok(event) => {
+                                self.pause(line.len()).await;
+                                self.event(event, read)
+                            }
+                            Err(error) => return self.garbage(&error.to_string()),
                         }
-                        Err(error) => return self.garbage(&error.to_string()),
-                    },
+                    }
                     Err(error) => return self.garbage(&error.to_string()),
                 };
                 if next.then != Then::Read || next.tell == Tell::ListEnd && self.options.after != After::Watch {
@@ -78,8 +81,8 @@ impl ClusterSource {
         }
     }
 
-    /// Feeds one event to the machine and passes the object on if it says so.
-    fn event(&mut self, event: Event) -> Next {
+    /// Feeds one event, read then, to the machine and passes the object on if it says so.
+    fn event(&mut self, event: Event, read: Option<std::time::Instant>) -> Next {
         self.contact.contacted();
         let (revision, event) = match event {
             Event::Bookmark { revision, ends_list } => {
@@ -95,7 +98,7 @@ impl ClusterSource {
         };
         let next = self.input(Input::Object { revision });
         if next.tell == Tell::Object && self.scope.takes(event.key()) {
-            self.mailbox.push(SourceEvent::of(self.scope.id, self.machine.generation(), event));
+            self.mailbox.put(SourceEvent::of(self.scope.id, self.machine.generation(), event), read);
         }
         next
     }
@@ -116,6 +119,7 @@ impl ClusterSource {
                     return self.input(input);
                 }
             };
+            let read_at = self.mailbox.now();
             bytes += u64::try_from(chunk.len()).unwrap_or_default();
             let mut found = Vec::new();
             let read = splitter.feed(&chunk, |item| {
@@ -130,7 +134,7 @@ impl ClusterSource {
                 self.mailbox.has_room(event.payload_bytes()).await;
                 // The server is not to blame for a slow disk.
                 deadline += began.elapsed();
-                self.mailbox.push(event);
+                self.mailbox.put(event, read_at);
             }
             if let Err(error) = read {
                 return self.garbage(&error);

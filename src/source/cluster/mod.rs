@@ -44,8 +44,6 @@ pub(crate) struct ClusterSource {
     /// Whether it was told that the object is read by its name.
     reads_by_name: bool,
     attempts: Attempts,
-    /// Whether the last answer was a stream: a watch that follows it goes on where that was.
-    streamed: bool,
     /// Code and text of the last failure.
     failure: Option<(Option<u16>, String)>,
 }
@@ -69,7 +67,6 @@ impl ClusterSource {
             warned: None,
             reads_by_name: false,
             attempts: Attempts::default(),
-            streamed: false,
             failure: None,
         }
     }
@@ -181,13 +178,18 @@ impl ClusterSource {
         };
         self.recovered();
         self.contact.state(if matches!(call, Call::Watch { .. }) { WatchState::Watching } else { WatchState::Listing });
-        if std::mem::replace(&mut self.streamed, !matches!(call, Call::Page { .. })) && matches!(call, Call::Watch { .. }) {
-            self.contact.counted(Counter::Restart);
-        }
         self.input(Input::Opened);
         match call {
             Call::Page { .. } => self.page(body).await,
-            Call::StreamList | Call::Watch { .. } => self.stream(body).await,
+            Call::StreamList | Call::Watch { .. } => {
+                let failures = self.machine.counts().failures;
+                let next = self.stream(body).await;
+                // The end that the server, or we, set for it is no failure.
+                if self.machine.counts().failures > failures {
+                    self.contact.counted(Counter::Restart);
+                }
+                next
+            }
         }
     }
 

@@ -22,6 +22,8 @@ use crate::core::object::remote::{Arrival, RemoteFiles};
 use crate::core::object::{ObjectKey, SourceEvent};
 use crate::core::path::TargetPath;
 use crate::core::retry::Retry;
+use crate::metrics::Metrics;
+use crate::metrics::labels::DownloadResult;
 use crate::source::downloads::attempt::{Attempt, Brought};
 use crate::source::downloads::book::{Book, Name};
 use crate::source::mailbox::Mailbox;
@@ -57,6 +59,8 @@ pub(crate) struct Downloader {
     pub(crate) mailbox: Mailbox,
     /// What may be repeated of answers.
     pub(crate) discretion: Discretion,
+    /// Where attempts are counted.
+    pub(crate) metrics: Metrics,
 }
 
 /// One attempt that has ended.
@@ -89,13 +93,14 @@ struct Downloading {
     attempt: Arc<Attempt>,
     settings: Downloads,
     retry: Retry,
+    metrics: Metrics,
     book: Book,
     attempts: JoinSet<DownloadEnd>,
 }
 
 impl Downloading {
     fn new(downloader: Downloader) -> Self {
-        let Downloader { client, settings, retry, wording, mailbox, discretion } = downloader;
+        let Downloader { client, settings, retry, wording, mailbox, discretion, metrics } = downloader;
         let Downloads { bytes_max, credential_origins, allow, .. } = settings.clone();
         let rules = Terms { reach: Reach::Guarded { allow }, credentials: credential_origins };
         Self {
@@ -111,6 +116,7 @@ impl Downloading {
             settings,
             // A server that is not there costs the file no more attempts than one that is unwell.
             retry: Retry { connect: retry.connect.min(retry.total), ..retry },
+            metrics,
             book: Book::default(),
             attempts: JoinSet::new(),
         }
@@ -138,6 +144,11 @@ impl Downloading {
     }
 
     fn ended(&mut self, name: &Name, serial: u64, result: Result<Brought, WebError>) {
+        self.metrics.downloaded(match &result {
+            Ok(Brought::Body(_)) => DownloadResult::Fetched,
+            Ok(Brought::Unchanged) => DownloadResult::Unchanged,
+            Err(_) => DownloadResult::Failed,
+        });
         let Some(file) = self.book.ended(name, serial) else { return };
         let (key, path) = name;
         let now = Instant::now();

@@ -66,6 +66,7 @@ fn bench(settings: Settings) -> Bench {
         wording: settings.wording,
         discretion: Discretion::default(),
         mailbox: mailbox.clone(),
+        metrics: Metrics::default(),
     };
     Bench { mailbox, orders, task: tokio::spawn(download(downloader, receiver)) }
 }

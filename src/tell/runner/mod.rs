@@ -26,6 +26,7 @@ use crate::core::tell::difference::Difference;
 use crate::core::tell::pace::{FaultKind, Followup};
 use crate::core::tell::queue::{BatchKey, Changed, JobQueue};
 use crate::health::{Health, Owed};
+use crate::metrics::Metrics;
 use crate::tell::Reaction;
 use crate::tell::herald::Herald;
 use crate::tell::runner::task::{Observers, Task};
@@ -51,6 +52,8 @@ pub(crate) struct Setup {
     pub(crate) wall: Duration,
     /// Is told which reactions fail.
     pub(crate) health: Option<Health>,
+    /// Counts attempts.
+    pub(crate) metrics: Metrics,
     /// Tells of them on our own pod, where there is one.
     pub(crate) herald: Option<Herald>,
     /// Is told how each attempt goes.
@@ -155,7 +158,7 @@ const FORMER: &str = "a former process did not tell it, it waits for its turn";
 
 /// Starts the runner.
 pub(crate) fn start(reactions: Vec<Box<dyn Reaction>>, setup: Setup) -> Runner {
-    let Setup { batching, grouping, groups, roots, spread, wall, health, herald, witness } = setup;
+    let Setup { batching, grouping, groups, roots, spread, wall, health, metrics, herald, witness } = setup;
     let of_files = reactions.iter().filter(|reaction| reaction.heeds(Cause::Files)).map(|reaction| reaction.name()).collect();
     let mut queue = JobQueue::new(batching);
     queue.spread_by(spread);
@@ -163,8 +166,9 @@ pub(crate) fn start(reactions: Vec<Box<dyn Reaction>>, setup: Setup) -> Runner {
     let (put, settled, delivered) = (Notify::new(), Notify::new(), Notify::new());
     let shared = Arc::new(RunnerShared { state: Mutex::new(state), put, settled, delivered, started: Instant::now(), wall });
     let (stop, stopped) = watch::channel(false);
-    let task =
-        tokio::spawn(Task::new(shared.clone(), reactions, stopped, Observers { health: health.clone(), herald, witness }).run().boxed());
+    let task = tokio::spawn(
+        Task::new(shared.clone(), reactions, stopped, Observers { health: health.clone(), metrics, herald, witness }).run().boxed(),
+    );
     Runner { shared, grouping, groups, roots, health, of_files, stop, task }
 }
 

@@ -1,7 +1,7 @@
 //! The one task that fires the reactions.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -12,6 +12,8 @@ use crate::core::tell::pace::{FaultKind, Followup, Pace};
 use crate::core::tell::queue::Todo;
 use crate::core::tell::queue::delivery::Job;
 use crate::health::{Health, Owed};
+use crate::metrics::labels::ReactionKind;
+use crate::metrics::{AttemptEnd, Metrics};
 use crate::tell::Reaction;
 use crate::tell::herald::Herald;
 use crate::tell::pending::Pending;
@@ -37,6 +39,7 @@ pub(super) struct Task {
 /// Whoever is told how it goes.
 pub(super) struct Observers {
     pub(super) health: Option<Health>,
+    pub(super) metrics: Metrics,
     pub(super) herald: Option<Herald>,
     pub(super) witness: Option<Witness>,
 }
@@ -178,7 +181,7 @@ impl Task {
                 teller.pace.told();
                 (teller.pending, teller.failing) = (None, None);
                 let reaction = teller.reaction.name();
-                self.observers.herald.iter_mut().for_each(|herald| herald.tell_known(reaction));
+                self.observers.known(reaction);
                 self.show(Telling { reaction, paths: &job.paths, attempts: 0, state: TellingState::Knows });
                 self.tell_failing();
                 continue;
@@ -209,6 +212,7 @@ impl Task {
         let (name, now) = (reaction.name(), self.shared.wall());
         let followup = pending.judge(&fired, reaction.as_ref(), job, (pace, now));
         let (fault, attempts) = (fired.as_ref().err().map(|fault| fault.kind), pending.tries);
+        self.observers.tried(name, fault);
         let (why, owed_for) = (fired.err().map(|fault| fault.why), now.saturating_sub(pending.since));
         self.observers.herald.iter_mut().for_each(|herald| herald.tell(name, followup, why.as_deref().unwrap_or_default(), owed_for));
         if let Some(health) = self.observers.health.as_ref().filter(|_| reaction.is_remembered()) {
@@ -328,6 +332,25 @@ impl Task {
         }
         self.shared.state().exhausted = false;
         Ok(())
+    }
+}
+
+impl Observers {
+    /// An attempt has ended.
+    fn tried(&self, name: &str, fault: Option<FaultKind>) {
+        let Some(kind) = ReactionKind::named(name) else { return };
+        let end = match fault {
+            None => AttemptEnd::Told,
+            Some(FaultKind::Unanswered) => AttemptEnd::Unanswered,
+            Some(_) => AttemptEnd::Failed,
+        };
+        self.metrics.attempted(kind, end, SystemTime::now());
+    }
+
+    /// What it was to tell is known by now.
+    fn known(&mut self, name: &'static str) {
+        self.herald.iter_mut().for_each(|herald| herald.tell_known(name));
+        ReactionKind::named(name).into_iter().for_each(|kind| self.metrics.known(kind));
     }
 }
 

@@ -137,6 +137,7 @@ impl Bench {
             spread,
             wall: WALL,
             health: self.health,
+            metrics: Metrics::default(),
             herald: None,
             witness: None,
         };

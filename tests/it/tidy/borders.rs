@@ -3,13 +3,14 @@
 use crate::tidy::source::{Source, root, sources};
 
 /// From what everybody stands on to what stands on everybody.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "core",
     "aside",
     "lookup",
     "yaml",
     "config",
     "telemetry",
+    "metrics",
     "health",
     "web",
     "api",

@@ -8,6 +8,7 @@ mod fold;
 pub(crate) mod lasting;
 mod memory;
 mod secrets;
+mod seen;
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -16,10 +17,11 @@ use std::sync::atomic::{self, AtomicU64};
 
 use crate::core::digest::Digester;
 use crate::core::discretion::Secrets;
-use crate::core::files::entry::{Content, Live, ObjectEntry, OnDisk, PathEntry};
+use crate::core::files::entry::{Content, Live, ObjectEntry, PathEntry};
 use crate::core::files::remotes::Remotes;
 use crate::core::files::resolve::rank;
 use crate::core::files::store::contests::Contests;
+use crate::core::files::store::seen::owned_bytes;
 use crate::core::object::{Kind, ObjectKey, SourceId};
 use crate::core::path::TargetPath;
 use crate::core::policy::Precedence;
@@ -84,6 +86,8 @@ pub struct Store {
     digester: Digester,
     order: Precedence,
     owned: usize,
+    /// Bytes of the files that are known to stand at owned paths.
+    bytes: u64,
     /// Objects that have lost the last path that was theirs, since this was asked for last.
     idle: Vec<Arc<ObjectKey>>,
     /// Objects whose files stay when they are deleted.
@@ -120,6 +124,7 @@ impl Store {
             digester,
             order,
             owned: 0,
+            bytes: 0,
             idle: Vec::new(),
             kept: HashSet::new(),
             skipped: HashSet::new(),
@@ -249,6 +254,11 @@ impl Store {
         self.owned
     }
 
+    /// How many objects live.
+    pub(crate) fn objects(&self) -> usize {
+        self.sources.iter().map(|source| source.live).sum()
+    }
+
     /// How many paths the ledger gives to this object.
     pub(crate) fn owned_by(&self, key: &ObjectKey) -> u32 {
         self.objects.get(key).map_or(0, |entry| entry.owned)
@@ -294,19 +304,6 @@ impl Store {
         &self.remotes
     }
 
-    /// Notes what stands at a path now.
-    pub(crate) fn saw(&mut self, path: &TargetPath, disk: OnDisk) {
-        if let Some(entry) = self.paths.get_mut(path) {
-            entry.set_disk(disk);
-        }
-        self.clear_former(path);
-    }
-
-    /// Forgets what stands on disk everywhere: FOLDER was replaced under us.
-    pub(crate) fn forget_disk(&mut self) {
-        self.paths.values_mut().for_each(|entry| entry.set_disk(OnDisk::Unknown));
-    }
-
     /// Notes whom the ledger gives a path to.
     pub(crate) fn own(&mut self, path: &TargetPath, owner: &ObjectKey) {
         self.note_secret(path, owner);
@@ -314,7 +311,10 @@ impl Store {
         let owner = self.intern(owner);
         self.object_entry(&owner).owned += 1;
         self.owned += 1;
-        self.path_entry(path).owner = Some(owner);
+        let entry = self.path_entry(path);
+        entry.owner = Some(owner);
+        let bytes = owned_bytes(entry);
+        self.bytes += bytes;
         for folder in path.ancestors() {
             self.count_beneath(folder, |beneath| beneath.owned += 1);
         }
@@ -339,7 +339,9 @@ impl Store {
 
     fn release(&mut self, path: &TargetPath) {
         let Some(entry) = self.paths.get_mut(path) else { return };
+        let bytes = owned_bytes(entry);
         let (former, lasts) = (entry.owner.take(), entry.lasts());
+        self.bytes -= bytes;
         entry.set_lasts(false);
         self.drop_path_if_idle(path);
         let Some(former) = former else { return };
