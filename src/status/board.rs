@@ -33,6 +33,8 @@ pub(crate) struct Facts {
     pub(super) manifests: Option<String>,
     /// Whether labels select.
     pub(super) selects: bool,
+    /// What selects, in the words of the log.
+    pub(super) selection: String,
     objects: Vec<ObjectKey>,
 }
 
@@ -44,7 +46,7 @@ impl Facts {
             ObjectSource::Cluster { .. } => None,
         };
         let (order, selects, objects) = (config.ownership.conflict, config.selector.is_some(), config.objects.clone());
-        Self { arguments: arguments.clone(), roots, order, manifests, selects, objects }
+        Self { arguments: arguments.clone(), roots, order, manifests, selects, selection: config.selection(), objects }
     }
 }
 
@@ -102,12 +104,12 @@ pub(super) struct BoardState {
 }
 
 /// How far the engine has come.
-#[derive(Clone, Copy)]
 pub(super) enum EngineOpening {
     Begins,
-    /// It could not be opened, since then; another instance may have the ledger.
+    /// It could not be opened, since then, and why; another instance may have the ledger.
     Waits {
         held: bool,
+        why: String,
         since: WallTime,
     },
     Open,
@@ -131,12 +133,14 @@ impl Board {
         (board.clone(), Desk::new(board, asked))
     }
 
-    /// Says that FOLDER or the ledger cannot be opened; `held`: another instance has it.
-    pub(crate) fn not_opened(&self, held: bool) {
+    /// Says that FOLDER or the ledger cannot be opened, and why; `held`: another instance has it.
+    pub(crate) fn not_opened(&self, held: bool, why: &str) {
         let mut state = self.state();
-        if !matches!(state.opening, EngineOpening::Waits { held: before, .. } if before == held) {
-            state.opening = EngineOpening::Waits { held, since: WallTime::now() };
-        }
+        let since = match state.opening {
+            EngineOpening::Waits { held: before, since, .. } if before == held => since,
+            _ => WallTime::now(),
+        };
+        state.opening = EngineOpening::Waits { held, why: why.to_owned(), since };
     }
 
     /// Says that the engine is there, and can be asked.

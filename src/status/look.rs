@@ -89,14 +89,14 @@ impl Board {
         let clock = self.clock();
         let state = self.state();
         let mut problems = state.problems.clone();
-        match state.opening {
-            EngineOpening::Waits { held: true, since } => {
+        match &state.opening {
+            EngineOpening::Waits { held: true, since, .. } => {
                 let reason = "another instance holds the ledger: this one reads along, and takes over when that ends";
-                problems.push(StatusProblem::new(ProblemKind::NotStarted, "FOLDER", reason).since(Some(since)).mild());
+                problems.push(StatusProblem::new(ProblemKind::NotStarted, "FOLDER", reason).since(Some(*since)).mild());
             }
-            EngineOpening::Waits { held: false, since } => {
-                let reason = "FOLDER or the ledger cannot be opened; it is tried again by itself";
-                problems.push(StatusProblem::new(ProblemKind::NotStarted, "FOLDER", reason).since(Some(since)));
+            EngineOpening::Waits { held: false, why, since } => {
+                let reason = format!("it cannot be opened: {why}; it is tried again by itself");
+                problems.push(StatusProblem::new(ProblemKind::NotStarted, "FOLDER", reason).since(Some(*since)));
             }
             EngineOpening::Begins | EngineOpening::Open => {}
         }
@@ -114,7 +114,8 @@ impl Board {
             problems.push(StatusProblem::new(ProblemKind::HeldBack, "selection", reason).mild());
         }
         if *selects_nothing && self.0.facts.selects {
-            problems.push(StatusProblem::new(ProblemKind::NothingSelected, "selection", "no object matches LABEL").mild());
+            let reason = format!("no object matches {}", self.0.facts.selection);
+            problems.push(StatusProblem::new(ProblemKind::NothingSelected, "selection", reason).mild());
         }
         for key in missing {
             let reason = "there is no such object, or it may not be read";

@@ -27,6 +27,7 @@ mod former;
 mod gzip_keys;
 mod handbook;
 mod headers;
+mod leads;
 mod manifests;
 mod metrics;
 mod migration;

@@ -49,11 +49,8 @@ impl EngineLoop {
         self.health.set_readiness(Readiness::Ready);
         let Some(engine) = &self.engine else { return };
         let is_labelled = |key: &ObjectKey| !config.objects.contains(key);
-        if let Some(selector) = &config.selector
-            && !engine.store().refused()
-            && !engine.store().live().any(|(key, _)| is_labelled(key))
-        {
-            tracing::warn!(%selector, "no object matches: is LABEL right?");
+        if config.selector.is_some() && !engine.store().refused() && !engine.store().live().any(|(key, _)| is_labelled(key)) {
+            tracing::warn!(selection = config.selection(), "no object matches: are LABEL, NAMESPACE and RESOURCE right?");
         }
         for key in config.objects.iter().filter(|key| engine.store().object(key).is_none()) {
             tracing::warn!(object = %key, "there is no such object, or it may not be read: its files come with it");
@@ -71,6 +68,9 @@ impl EngineLoop {
         self.in_sync = !is_amiss;
         let (objects, files, amiss) = (engine.store().live().count(), engine.files(), engine.amiss());
         match self.in_sync {
+            true if self.api.is_some() && engine.store().refused() => {
+                tracing::warn!(objects, files, "in sync, but for what may not be listed: files of that stay as they are");
+            }
             true => sources.in_sync(objects, files),
             false => tracing::warn!(objects, files, amiss, "not in sync yet: wanted files are missing or not as they should be"),
         }

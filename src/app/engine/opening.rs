@@ -94,7 +94,7 @@ impl EngineLoop {
             if config.method == Method::List && !held {
                 return Err(LoopEnd::Failed(error));
             }
-            self.shown(|board| board.not_opened(held));
+            self.shown(|board| board.not_opened(held, &error));
             if error != told {
                 match held {
                     true => tracing::warn!(why = error, folder = %config.folder.display(), "not started yet, reading along"),
