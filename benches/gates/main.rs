@@ -45,8 +45,9 @@ fn gates(wanted: Option<String>) -> ExitCode {
 }
 
 /// The binary that cargo built for this run, with the release profile. Features that only tests need are in it as well: it is
-/// never smaller than the one that is shipped with the same linking.
+/// never smaller than the one that is shipped with the same linking. Before there were metrics and a status page it had 7 809 680 bytes;
+/// they may cost half a megabyte.
 fn binary(report: &mut Report) {
     let length = std::fs::metadata(env!("CARGO_BIN_EXE_kube-projector")).map(|meta| meta.len());
-    report.at_most("binary bytes", length.expect("cargo built the binary"), 7_800_000.0);
+    report.at_most("binary bytes", length.expect("cargo built the binary"), 8_309_680.0);
 }
