@@ -8,12 +8,10 @@
 
   const BAD = new Set(['failed', 'blocked', 'conflict', 'held', 'pending']);
   const RANK = ['failed', 'blocked', 'conflict', 'held', 'pending', 'leaving', 'kept', 'ok'];
+  // Where the word alone would not be understood.
   const KINDS = {
     conflict: 'path conflict', rejected: 'not projected', blocked: 'in the way', failed: 'write failed', held: 'old file stays',
-    unread: 'cannot be read', held_back: 'held back', nothing_selected: 'nothing selected', watch_refused: 'watch refused',
-    watch_failing: 'watch failing', watch_stale: 'watch stale', stuck: 'loop stuck', reload_failed: 'reload failed',
-    reload_owed: 'reload owed', reload_unanswered: 'reload unanswered', child_dead: 'child ended', not_started: 'not started',
-    disk_silent: 'disk silent', starting: 'starting', download: 'download',
+    unread: 'cannot be read', undownloaded: 'download failed', child_dead: 'application ended', stuck: 'loop stuck',
   };
   // What a column is called, what stands in it, and by what it is sorted; `by` is what the server calls that.
   const COLUMNS = [
@@ -25,6 +23,9 @@
     { key: 'changed', title: 'Since', text: (row) => moment(row.since), order: (row) => row.since ?? '' },
     { key: 'why', title: 'Why', text: (row) => row.why ?? '', order: (row) => row.why ?? '' },
   ];
+
+  // The mark in the browser's tab.
+  const MARKS = { well: '#1f8a4c', warn: '#c98a00', bad: '#c9302a', still: '#808890' };
 
   const $ = (id) => document.getElementById(id);
   const two = (number) => String(number).padStart(2, '0');
@@ -107,7 +108,8 @@
   let paged = false;
   let folder = '';
   let total = 0;
-  const view = { query: '', bad: false, sort: 'path', down: false, offset: 0 };
+  // By their state the worst are first, and what is well stands in the order of its paths.
+  const view = { query: '', bad: false, sort: 'state', down: false, offset: 0 };
 
   const shorter = (path) => (folder && path.startsWith(folder) ? path.slice(folder.length) : path);
 
@@ -298,6 +300,7 @@
         draw(row);
       });
       place();
+      say($('news'), $('shown').textContent);
     } catch {
       // The stream tells of a server that is away.
     }
@@ -328,19 +331,23 @@
     $('next').disabled = view.offset + PAGE >= count;
   }
 
-  function look(byUser) {
-    needles = view.query.toLowerCase().split(/\s+/).filter(Boolean);
+  function titles() {
     COLUMNS.forEach((column, index) => {
       const cell = $('titles').children[index];
       if (column.key === view.sort) cell.setAttribute('aria-sort', view.down ? 'descending' : 'ascending');
       else cell.removeAttribute('aria-sort');
+      cell.firstChild.disabled = paged && !column.by;
     });
+  }
+
+  function look(byUser) {
+    needles = view.query.toLowerCase().split(/\s+/).filter(Boolean);
+    titles();
     if (paged) ask();
     else if (!loading) place();
-    if (byUser) {
-      if (!paged) say($('news'), $('shown').textContent);
-      written();
-    }
+    if (!byUser) return;
+    if (!paged) say($('news'), $('shown').textContent);
+    written();
   }
 
   let writing = null;
@@ -351,7 +358,7 @@
       const state = new URLSearchParams();
       if (view.query) state.set('q', view.query);
       if (view.bad) state.set('bad', '1');
-      if (view.sort !== 'path' || view.down) state.set('sort', (view.down ? '-' : '') + view.sort);
+      if (view.sort !== 'state' || view.down) state.set('sort', (view.down ? '-' : '') + view.sort);
       const text = state.toString();
       history.replaceState(null, '', text ? `#${text}` : location.pathname);
     }, 150);
@@ -359,11 +366,11 @@
 
   function fromUrl() {
     const state = new URLSearchParams(location.hash.slice(1));
-    const sort = state.get('sort') ?? 'path';
+    const sort = state.get('sort') ?? 'state';
     view.query = state.get('q') ?? '';
     view.bad = state.get('bad') === '1';
     view.down = sort.startsWith('-');
-    view.sort = COLUMNS.find((column) => column.key === sort.replace('-', ''))?.key ?? 'path';
+    view.sort = COLUMNS.find((column) => column.key === sort.replace('-', ''))?.key ?? 'state';
     view.offset = 0;
     $('query').value = view.query;
     $('bad').checked = view.bad;
@@ -384,8 +391,9 @@
     verdict = news.verdict ?? verdict;
     problems = news.problems ?? problems;
     counts = news.counts ?? counts;
-    const state = !verdict.ok ? 'bad' : problems.length > 0 ? 'warn' : 'well';
-    if (document.body.dataset.state !== state) document.body.dataset.state = state;
+    const tone = !verdict.ok ? 'bad' : problems.length > 0 ? 'warn' : 'well';
+    if (document.body.dataset.state !== tone) document.body.dataset.state = tone;
+    mark();
     say($('sentence'), verdict.sentence);
     const all = news.problems_total ?? problems.length;
     document.title = `${all ? `(${all}) ` : ''}${folder.slice(0, -1) || 'status'} – kube-projector`;
@@ -397,6 +405,13 @@
     keyed($('problems'), problems, (problem) => problem.id, problemNode, fillProblem);
     show($('more-problems'), all > problems.length);
     say($('more-problems'), `And ${figure(all - problems.length)} more, which “Only what is not well” shows with their files.`);
+  }
+
+  function mark() {
+    const tone = state === 'live' || state === 'connecting' ? document.body.dataset.state : 'still';
+    const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7" fill="${MARKS[tone] ?? MARKS.still}"/></svg>`;
+    const href = `data:image/svg+xml,${encodeURIComponent(svg)}`;
+    if ($('icon').href !== href) $('icon').href = href;
   }
 
   function problemNode() {
@@ -506,7 +521,7 @@
       say(tr.children[1], setting.value ?? '–');
       tr.children[1].className = setting.value === null || setting.masked ? 'soft' : 'mono';
       if (setting.masked) say(tr.children[1], 'set, not shown');
-      say(tr.children[2], words(setting.origin));
+      say(tr.children[2], [words(setting.origin), setting.by !== setting.name && setting.by].filter(Boolean).join(' '));
     };
     keyed($('made'), made, (setting) => setting.name, row, fill);
     keyed($('defaults'), rest, (setting) => setting.name, () => { const tr = row(); tr.lastChild.remove(); return tr; }, (tr, setting) => {
@@ -529,6 +544,7 @@
     }
     paged = all.files.paged;
     total = all.files.total;
+    titles();
     const setting = all.settings.find(({ name }) => name === 'FOLDER')?.value;
     folder = setting ? setting.replace(/\/*$/, '/') : '';
     const owner = all.files.owner;
@@ -605,6 +621,7 @@
     show($('lost'), state === 'lost');
     say($('lost-why'), why);
     say($('news'), state === 'lost' ? why : $('lamp').textContent);
+    mark();
     tick();
   }
 

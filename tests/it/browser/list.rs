@@ -46,7 +46,7 @@ fn a_search_finds_paths_and_objects_and_stands_in_the_address() {
 fn titles_sort_and_say_so() {
     let look = Look::at(few());
     let sorted = "[...document.querySelectorAll('#titles [aria-sort]')].map((cell) => [cell.textContent, cell.getAttribute('aria-sort')])";
-    look.shows(sorted, json!([["File", "ascending"]]));
+    look.shows(sorted, json!([["State", "ascending"]]));
     look.sort("Size");
     look.shows(PATHS, json!(["token", "rules/latency.yaml", "rules/errors.yaml"]));
     look.sort("Size");
@@ -62,13 +62,13 @@ fn titles_sort_and_say_so() {
 #[ignore = "needs Chromium: .ci/run browser"]
 fn an_address_leads_to_what_it_was_taken_from() {
     let look = Look::at(few());
-    look.open("#q=yaml&sort=-size");
-    look.shows(PATHS, json!(["rules/errors.yaml", "rules/latency.yaml"]));
+    look.open("#q=yaml&sort=size");
+    look.shows(PATHS, json!(["rules/latency.yaml", "rules/errors.yaml"]));
     look.shows("[query.value, bad.checked]", json!(["yaml", false]));
     look.run("location.hash = '#bad=1'");
     look.shows("[query.value, bad.checked, document.querySelectorAll('#blocks tr').length]", json!(["", true, 0]));
     look.run("history.back()");
-    look.shows(PATHS, json!(["rules/errors.yaml", "rules/latency.yaml"]));
+    look.shows(PATHS, json!(["rules/latency.yaml", "rules/errors.yaml"]));
     look.browser.said_nothing();
 }
 
@@ -140,14 +140,21 @@ fn more_than_twenty_thousand_come_in_pages() {
     look.run("next.click()");
     look.shows(page, json!([1000, "010-00.yaml", "1\u{202f}001 to 2\u{202f}000 of 20\u{202f}100"]));
     look.sort("File");
+    look.sort("File");
     look.shows("document.querySelector('#blocks .path')?.textContent", json!("200-99.yaml"));
     look.search("bulk-9 077");
     look.shows(PATHS, json!([]));
     look.search("bulk-77 077-00");
     look.shows(PATHS, json!(["077-00.yaml"]));
     let longer = "y".repeat(5000);
-    look.setup.cluster.set_data("bulk-77", &[("077-00.yaml", &longer)]);
+    look.setup.cluster.set_data("bulk-77", &[("077-00.yaml", &longer), ("077-00-too.yaml", "")]);
     look.browser.shows("document.querySelector('#blocks .size')?.textContent", &json!("5\u{202f}000 B"));
+    look.shows(PATHS, json!(["077-00.yaml", "077-00-too.yaml"]));
+    // The server cannot sort by what it does not keep.
+    look.shows(
+        "[...document.querySelectorAll('#titles button')].filter((button) => button.disabled).map((button) => button.textContent)",
+        json!(["Since", "Why"]),
+    );
     look.browser.said_nothing();
 }
 

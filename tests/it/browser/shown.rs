@@ -34,6 +34,10 @@ fn a_page_shows_what_status_tells() {
         "[...document.querySelectorAll('#made tr')].find((tr) => tr.cells[0].textContent === 'FOLDER').cells[1].textContent",
         json!(folder),
     );
+    look.shows(
+        "[...document.querySelectorAll('#made tr')].find((tr) => tr.cells[0].textContent === 'REQ_PASSWORD').cells[1].textContent",
+        json!("set, not shown"),
+    );
     let page = look.browser.value("document.documentElement.textContent");
     assert_no_leak("the page", page.as_str().unwrap(), &["canary-of-bytes", "canary-of-settings"]);
     look.browser.said_nothing();
@@ -84,11 +88,12 @@ fn files_come_and_go_where_they_belong() {
 #[ignore = "needs Chromium: .ci/run browser"]
 fn what_is_wrong_comes_first_with_its_reason_and_what_to_do() {
     let setup = Setup::in_process();
-    setup.cluster.configmap("first", &[("same.yaml", "1"), ("fine.yaml", "1")]).create();
+    setup.cluster.configmap("first", &[("same.yaml", "1"), ("good.yaml", "1"), ("fine.yaml", "1")]).create();
     let look = Look::at(setup);
     look.shows(STATE, json!("well"));
     look.setup.cluster.configmap("second", &[("same.yaml", "2")]).create();
     look.shows(STATE, json!("bad"));
+    look.shows("[document.title.startsWith('(1) /'), decodeURIComponent(icon.href).includes('#c9302a')]", json!([true, true]));
     let said = |part: &str| format!("document.querySelector('#problems {part}').textContent");
     look.shows(&said(".tag"), json!("path conflict"));
     for (part, words) in [(".subject span", "same.yaml"), (".reason", "second"), (".advice", "What to do:"), (".since", "ago")] {
@@ -97,6 +102,7 @@ fn what_is_wrong_comes_first_with_its_reason_and_what_to_do() {
     }
     let before = "problems.getBoundingClientRect().top < blocks.getBoundingClientRect().top && sentence.getBoundingClientRect().top < problems.getBoundingClientRect().top";
     look.shows(before, json!(true));
+    look.shows(PATHS, json!(["same.yaml", "fine.yaml", "good.yaml"]));
     look.run("bad.click()");
     look.shows(PATHS, json!(["same.yaml"]));
     look.run("document.querySelector('#problems a').click()");
@@ -119,6 +125,7 @@ fn a_page_says_that_it_is_disconnected_and_comes_back_with_the_rows_it_has() {
     look.projector.kill9();
     look.shows(LINK, json!("lost"));
     look.shows("lost.hidden", json!(false));
+    look.shows("decodeURIComponent(icon.href).includes('#808890')", json!(true));
     look.shows("/^Disconnected.*What you see is as of/.test(document.getElementById('lost-why').textContent)", json!(true));
     look.shows("/^data [1-9]\\d* s old$/.test(age.textContent)", json!(true));
     look.setup.cluster.set_data("a", &[("a.yaml", "1"), ("b.yaml", "changed meanwhile")]);
