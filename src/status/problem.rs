@@ -79,7 +79,8 @@ kinds! {
     ChildDead: "application that does not run", "applications that do not run",
         "Look at the application's own output: it ended, and is started again by itself.";
     ReloadFailed: "failing reload", "failing reloads",
-        "Look at the application: the log has its answer under `the application answered`, `the script failed` or `the command failed in the pod`.";
+        "See whether the application runs and can be reached: the log says why it was not told, and what it said under \
+         `the application answered`, `the script failed` or `the command failed in the pod`.";
     ReloadOwed: "reload that is owed", "reloads that are owed",
         "Nothing, if it goes by itself: the application was not told of the last change yet, and is told again.";
     ReloadUnanswered: "unanswered reload", "unanswered reloads",
