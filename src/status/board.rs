@@ -10,6 +10,7 @@ use crate::config::{Arguments, Config, ObjectSource};
 use crate::core::object::ObjectKey;
 use crate::core::path::{Roots, TargetPath};
 use crate::core::policy::Precedence;
+use crate::core::tell::pace::Followup;
 use crate::engine::outcome::Outcome;
 use crate::engine::shown::Amiss;
 use crate::health::Health;
@@ -119,6 +120,8 @@ pub(super) enum EngineOpening {
 pub(super) struct FailingWay {
     pub(super) state: ToldWord,
     pub(super) why: &'static str,
+    /// Whether it is tried again at once.
+    pub(super) is_quick: bool,
     pub(super) attempts: u64,
     pub(super) since: WallTime,
 }
@@ -162,9 +165,10 @@ impl Board {
         match (told, telling.state) {
             (ToldWord::Waiting, _) => {}
             (ToldWord::Told, _) => drop(state.failing.remove(telling.reaction)),
-            (_, TellingState::Ended(fault, _)) => {
+            (_, TellingState::Ended(fault, followup)) => {
                 let since = state.failing.get(telling.reaction).map_or(now, |way| way.since);
-                let way = FailingWay { state: told, why: reason(telling.reaction, fault), attempts: telling.attempts, since };
+                let (why, is_quick) = (reason(telling.reaction, fault), followup == Followup::Quick);
+                let way = FailingWay { state: told, why, is_quick, attempts: telling.attempts, since };
                 state.failing.insert(telling.reaction, way);
             }
             (_, TellingState::Begins | TellingState::Knows) => {}

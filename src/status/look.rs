@@ -76,7 +76,8 @@ impl Board {
             }
             (true, false) => "Starting: not everything was listed and written yet.".to_owned(),
             (true, true) if problems.is_empty() => {
-                format!("All is well: {} of {} are as they should be.", plural(files, "file"), plural(objects, "object"))
+                let are = if files == 1 { "is as it should be" } else { "are as they should be" };
+                format!("All is well: {} of {} {are}.", plural(files, "file"), plural(objects, "object"))
             }
             (true, true) => format!("All is well, but look at this: {}.", counted(mild)),
         };
@@ -196,11 +197,13 @@ impl Board {
 
 impl FailingWay {
     fn problem(&self, reaction: &'static str) -> StatusProblem {
-        let Self { state, why, attempts, since } = self;
+        let Self { state, why, is_quick, attempts, since } = self;
         let reason = format!("{why} ({})", plural(usize::try_from(*attempts).unwrap_or(usize::MAX), "attempt"));
         let problem = |kind| StatusProblem::new(kind, reaction, reason).since(Some(*since));
         match state {
             ToldWord::Unanswered => problem(ProblemKind::ReloadUnanswered).mild(),
+            // Whoever is not there yet comes soon, or it is tried slowly after that.
+            ToldWord::Failed if *is_quick => problem(ProblemKind::ReloadFailed).mild(),
             ToldWord::Failed | ToldWord::GivenUp | ToldWord::Waiting | ToldWord::Told => problem(ProblemKind::ReloadFailed),
         }
     }

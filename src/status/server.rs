@@ -39,6 +39,8 @@ const RETRY: Duration = Duration::from_secs(10);
 const CONNECTIONS: usize = 16;
 /// How long a connection may live that is no stream.
 const LIFETIME: Duration = Duration::from_secs(30);
+/// And so much longer, if it is in the midst of an answer.
+const GRACE: Duration = Duration::from_secs(10);
 /// What is kept of an answer that nobody reads.
 const BUFFER: usize = 64 << 10;
 
@@ -93,8 +95,13 @@ pub(super) async fn serve_on(mut listener: TcpListener, board: Board) {
                 let mut builder = http1::Builder::new();
                 builder.timer(TokioTimer::new()).header_read_timeout(LIFETIME).max_buf_size(BUFFER);
                 let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(connection), service));
-                // Whoever dawdles or breaks off is not waited for. A stream lasts.
-                if timeout(LIFETIME, &mut served).await.is_err() && streams.load(Ordering::Relaxed) {
+                // Whoever dawdles or breaks off is not waited for; what is under way by then may end. A stream lasts.
+                let mut has_ended = timeout(LIFETIME, &mut served).await.is_ok();
+                if !has_ended && !streams.load(Ordering::Relaxed) {
+                    served.as_mut().graceful_shutdown();
+                    has_ended = timeout(GRACE, &mut served).await.is_ok();
+                }
+                if !has_ended && streams.load(Ordering::Relaxed) {
                     let _ = served.await;
                 }
                 drop(permit);
