@@ -12,6 +12,7 @@ use crate::core::memory::take_out;
 use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
 use crate::core::schedule::Schedule;
+use crate::metrics::labels::FileErrorClass;
 
 /// The former owner's file stays at most this long while the new owner's bytes are fetched.
 const HAND_OVER_MAX: Duration = Duration::from_secs(30);
@@ -66,8 +67,8 @@ impl Effort {
 #[derive(Default)]
 pub(super) struct Agenda {
     retries: Schedule<TargetPath, Effort>,
-    /// Paths that could not be made right.
-    pub(super) failing: HashSet<TargetPath>,
+    /// Paths that could not be made right, and what the file system said last.
+    pub(super) failing: HashMap<TargetPath, FileErrorClass>,
     /// The last write failed: attempts go one by one until one works, the next one not before this time.
     degraded: Option<Duration>,
     handing_over: Schedule<TargetPath>,
@@ -109,12 +110,12 @@ impl Agenda {
     }
 
     /// A path could not be made right: it is tried again. Whether that is news.
-    pub(super) fn failed(&mut self, path: &TargetPath, now: Duration) -> bool {
+    pub(super) fn failed(&mut self, path: &TargetPath, class: FileErrorClass, now: Duration) -> bool {
         self.degraded.get_or_insert(now);
         let times = self.at(path).times();
         let due = now + Duration::from_secs(1 << times.min(5)).min(RETRY_MAX);
         self.retries.set(path.clone(), due, Effort::Change(times + 1));
-        self.failing.insert(path.clone())
+        self.failing.insert(path.clone(), class).is_none()
     }
 
     /// A path is right: whatever was wrong with it is over. Whether anything was.
@@ -124,7 +125,8 @@ impl Agenda {
         self.overdue.remove(path);
         self.answered(path, store);
         self.degraded = None;
-        let recovers = take_out(&mut self.failing, path);
+        // Looking for a path in vain is not free, and nearly none fails.
+        let recovers = !self.failing.is_empty() && self.failing.remove(path).is_some();
         if recovers {
             // Whatever kept this file from being right may be over for the others too.
             self.retries.hurry(now + NEXT_COMMIT);

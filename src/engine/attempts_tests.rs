@@ -30,7 +30,7 @@ fn due(attempts: &mut Agenda, now: Duration) -> Vec<String> {
 #[test]
 fn waits_grow_with_failures_up_to_a_bound_and_a_failure_is_news_once() {
     let mut attempts = Agenda::default();
-    let mut fail = |at: Duration| (attempts.failed(&path("a"), at), attempts.next().map(|due| (due - at).as_secs()));
+    let mut fail = |at: Duration| (attempts.failed(&path("a"), FileErrorClass::Other, at), attempts.next().map(|due| (due - at).as_secs()));
     let found: Vec<_> = (0..7).map(|_| fail(NOW)).collect();
     let waits = [1, 2, 4, 8, 16, 30, 30].map(Some);
     assert_eq!(found, waits.into_iter().enumerate().map(|(at, wait)| (at == 0, wait)).collect::<Vec<_>>());
@@ -39,7 +39,7 @@ fn waits_grow_with_failures_up_to_a_bound_and_a_failure_is_news_once() {
 #[test]
 fn while_writes_fail_one_path_is_tried_at_a_time_until_one_works() {
     let (mut attempts, store) = (Agenda::default(), owning(&["a", "b"]));
-    assert!(attempts.failed(&path("a"), NOW) && attempts.failed(&path("b"), NOW));
+    assert!(attempts.failed(&path("a"), FileErrorClass::Other, NOW) && attempts.failed(&path("b"), FileErrorClass::Other, NOW));
     let later = NOW + Duration::from_secs(5);
     assert_eq!(due(&mut attempts, later), ["a"]);
     assert_eq!((due(&mut attempts, later).len(), attempts.next()), (0, Some(later + APART)));
@@ -66,7 +66,7 @@ fn bytes_that_do_not_come_are_waited_for_a_few_times() {
     };
     assert_eq!([(); 5].map(|()| waits(&mut attempts)), [true, true, true, false, false]);
     let mut failed = Agenda::default();
-    failed.failed(&path("a"), NOW);
+    failed.failed(&path("a"), FileErrorClass::Other, NOW);
     assert!(failed.are_made(&store) && !waits(&mut failed), "a write was tried");
 }
 

@@ -184,13 +184,13 @@ impl<F: Fs> Engine<F> {
     /// How many such files there are, or objects whose files are not known. Costs as much as there are.
     pub(crate) fn amiss(&self) -> usize {
         let (failing, blocked) = (&self.attempts.failing, &self.notices.blocked);
-        let others = self.attempts.count(|path| failing.contains(path) || blocked.contains_key(path));
+        let others = self.attempts.count(|path| failing.contains_key(path) || blocked.contains_key(path));
         failing.len() + blocked.len() + self.held.len() + others
     }
 
     /// Some of them, for people.
     pub(crate) fn stuck_paths(&self) -> Vec<String> {
-        let paths = self.attempts.failing.iter().chain(self.notices.blocked.keys()).chain(self.held.paths());
+        let paths = self.attempts.failing.keys().chain(self.notices.blocked.keys()).chain(self.held.paths());
         let paths = paths.map(|path| self.disk.roots().show(path.as_str()));
         paths.chain(self.attempts.unanswered.iter().map(|key| format!("{key} (could not be read)"))).take(STUCK_NAMED).collect()
     }
@@ -267,8 +267,8 @@ impl<F: Fs> Engine<F> {
     fn plan(&self, folded: &Folded, settled: bool) -> Plan {
         let at_hand = |path: &TargetPath, key: &Arc<ObjectKey>| folded.bodies.has(path, key);
         // What the lists leave over is known now only: a file that failed meanwhile may take the place of any of it.
-        let lost: Vec<TargetPath> = if settled { self.attempts.failing.iter().cloned().collect() } else { Vec::new() };
-        let in_vain = |path: &TargetPath| !settled && (self.attempts.failing.contains(path) || self.notices.blocked.contains_key(path));
+        let lost: Vec<TargetPath> = if settled { self.attempts.failing.keys().cloned().collect() } else { Vec::new() };
+        let in_vain = |path: &TargetPath| !settled && (self.attempts.failing.contains_key(path) || self.notices.blocked.contains_key(path));
         let (touched, adopt) = (&folded.touched, self.settings.adopt);
         plan::plan(&Batch { touched, at_hand: &at_hand, adopt, held: &self.held, in_vain: &in_vain, lost: &lost }, &self.store)
     }

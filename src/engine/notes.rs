@@ -77,7 +77,7 @@ impl<F: Fs> Engine<F> {
     /// A file could not be made right: it is tried again, and told once.
     pub(super) fn failed(&mut self, path: &TargetPath, refusal: &Refusal, outcome: &mut Outcome, now: Duration) {
         outcome.errors.push(refusal.class);
-        if self.attempts.failed(path, now)
+        if self.attempts.failed(path, refusal.class, now)
             && let Some(key) = self.concerned(path)
         {
             self.note(&key, What::Failed { path: path.clone(), error: refusal.error.clone() }, outcome);

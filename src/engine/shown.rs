@@ -12,6 +12,7 @@ use crate::core::path::TargetPath;
 use crate::disk::fs::Fs;
 use crate::engine::Engine;
 use crate::engine::outcome::{Outcome, What};
+use crate::metrics::labels::FileErrorClass;
 
 /// More paths of one commit than this are not told one by one.
 pub(crate) const LOOKED_AT_MAX: usize = 1000;
@@ -33,7 +34,7 @@ pub(crate) struct FileRow {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum FileState {
     /// It could not be written or removed, and is tried again.
-    Failed,
+    Failed(FileErrorClass),
     /// Something is in the way.
     Blocked(Barrier),
     /// Several objects want it.
@@ -69,7 +70,7 @@ pub(crate) enum Amiss {
     Conflict { path: TargetPath, winner: Arc<ObjectKey>, losers: Vec<Arc<ObjectKey>> },
     Rejected { object: Arc<ObjectKey>, rejection: Rejection },
     Blocked { path: TargetPath, owner: Arc<ObjectKey>, by: Barrier },
-    Failed { path: TargetPath, object: Option<Arc<ObjectKey>> },
+    Failed { path: TargetPath, object: Option<Arc<ObjectKey>>, class: FileErrorClass },
     Held { path: TargetPath, awaits: TargetPath },
     Unread(Arc<ObjectKey>),
     Undownloaded { path: TargetPath, object: Option<Arc<ObjectKey>> },
@@ -98,8 +99,8 @@ impl<F: Fs> Engine<F> {
             OnDisk::File(stamp) => Some((stamp.content.mode, stamp.content.length)),
             OnDisk::Unknown | OnDisk::Absent | OnDisk::Obstacle(_) => None,
         };
-        let state = if self.attempts.failing.contains(path) {
-            FileState::Failed
+        let state = if let Some(class) = self.attempts.failing.get(path) {
+            FileState::Failed(*class)
         } else if let Some(blocked) = self.notices.blocked.get(path) {
             FileState::Blocked(blocked.by)
         } else if conflict.is_some() {
@@ -155,7 +156,7 @@ impl<F: Fs> Engine<F> {
         });
         found.extend(conflicts.take(most));
         let failing = self.attempts.failing.iter();
-        found.extend(failing.map(|path| Amiss::Failed { path: path.clone(), object: concerned(path) }).take(most));
+        found.extend(failing.map(|(path, class)| Amiss::Failed { path: path.clone(), object: concerned(path), class: *class }).take(most));
         let blocked = notices.blocked.values();
         found.extend(blocked.map(|at| Amiss::Blocked { path: at.path.clone(), owner: at.owner.clone(), by: at.by }).take(most));
         let awaits = |path: &TargetPath| self.held.awaited(path).first().cloned();

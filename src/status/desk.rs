@@ -73,7 +73,7 @@ impl Desk {
         let store = engine.store();
         let facts = EngineFacts {
             amiss_total,
-            objects: store.live_count(),
+            objects: store.objects(),
             files: engine.files(),
             is_ready: outcome.ready,
             holds_back: store.holds_back() && store.settled(),

@@ -12,7 +12,7 @@ use crate::engine::shown::{Awaited, FileRow, FileState};
 use crate::status::board::Board;
 use crate::status::desk::StatusAsk;
 use crate::status::document::{WallTime, json};
-use crate::status::problem::ProblemKind;
+use crate::status::problem::{ProblemKind, refusal};
 
 /// What the parts of a row are.
 pub(super) const COLUMNS: [&str; 9] = ["path", "kind", "namespace", "name", "mode", "size", "state", "why", "since"];
@@ -61,7 +61,7 @@ impl<'a> ShownRow<'a> {
 /// The word of a state.
 const fn word(state: FileState) -> &'static str {
     match state {
-        FileState::Failed => "failed",
+        FileState::Failed(_) => "failed",
         FileState::Blocked(_) => "blocked",
         FileState::Conflict => "conflict",
         FileState::Held => "held",
@@ -75,7 +75,7 @@ const fn word(state: FileState) -> &'static str {
 /// How bad a state is: the worst first.
 const fn badness(state: FileState) -> u8 {
     match state {
-        FileState::Failed => 0,
+        FileState::Failed(_) => 0,
         FileState::Blocked(_) => 1,
         FileState::Conflict => 2,
         FileState::Held => 3,
@@ -93,7 +93,7 @@ const fn is_bad(state: FileState) -> bool {
 
 const fn problem_of(state: FileState) -> Option<ProblemKind> {
     match state {
-        FileState::Failed => Some(ProblemKind::Failed),
+        FileState::Failed(_) => Some(ProblemKind::Failed),
         FileState::Blocked(_) => Some(ProblemKind::Blocked),
         FileState::Conflict => Some(ProblemKind::Conflict),
         FileState::Held => Some(ProblemKind::Held),
@@ -104,7 +104,7 @@ const fn problem_of(state: FileState) -> Option<ProblemKind> {
 
 fn why(row: &FileRow) -> String {
     match row.state {
-        FileState::Failed => "the file system refuses it; it is tried again".to_owned(),
+        FileState::Failed(class) => format!("{}; it is tried again", refusal(class)),
         FileState::Blocked(by) => by.to_string(),
         FileState::Conflict => row.other.as_ref().map(|other| format!("{other} wants this path, too")).unwrap_or_default(),
         FileState::Held => "it stays until its object's new file can be written".to_owned(),

@@ -8,6 +8,7 @@ use crate::core::policy::Precedence;
 use crate::engine::shown::Amiss;
 use crate::health::WatchState;
 use crate::health::overview::{WatchOverview, WatchTrouble};
+use crate::metrics::labels::FileErrorClass;
 use crate::status::document::WallTime;
 
 /// Whether somebody must act.
@@ -161,9 +162,8 @@ impl StatusProblem {
                 };
                 Self::at(ProblemKind::Blocked, show(path), reason).of(Some(owner.to_string()))
             }
-            Amiss::Failed { path, object } => {
-                let reason = "the file system refuses it";
-                Self::at(ProblemKind::Failed, show(path), reason).of(object.as_ref().map(ToString::to_string))
+            Amiss::Failed { path, object, class } => {
+                Self::at(ProblemKind::Failed, show(path), refusal(*class)).of(object.as_ref().map(ToString::to_string))
             }
             Amiss::Held { path, awaits } => {
                 Self::at(ProblemKind::Held, show(path), format!("{} could not be written, which takes its place", show(awaits)))
@@ -207,6 +207,17 @@ impl StatusProblem {
         }
         let problem = numbered(Self::new(ProblemKind::WatchFailing, shown, trouble.to_string()).since(since));
         Some(if began.elapsed() < MOMENT { problem.mild() } else { problem })
+    }
+}
+
+/// Why the file system does not do it.
+pub(super) const fn refusal(class: FileErrorClass) -> &'static str {
+    match class {
+        FileErrorClass::NoSpace => "there is no space left, or no quota",
+        FileErrorClass::ReadOnly => "the file system is read-only",
+        FileErrorClass::Denied => "permission denied",
+        FileErrorClass::InTheWay => "something else stands there",
+        FileErrorClass::Other => "the file system cannot do it; the log has its answer",
     }
 }
 

@@ -199,3 +199,19 @@ fn a_selection_that_matches_nothing_and_a_refused_watch_are_named() {
     assert!(status["verdict"]["sentence"].as_str().unwrap().contains("1 empty selection"), "{status:#}");
     assert!(status["problems"][0]["todo"].as_str().unwrap().contains("LABEL"), "{status:#}");
 }
+
+#[test]
+fn a_file_that_cannot_be_written_says_why_until_it_can() {
+    let setup = Setup::new();
+    let shown = Shown::start(&setup.projector());
+    // A link where a folder is to be is never followed, whoever we are.
+    std::os::unix::fs::symlink("elsewhere", setup.path("sub")).unwrap();
+    setup.cluster.configmap("a", &[("key", "value")]).target("sub/deeper").create();
+    let status = shown.wait("the file among the problems", "/status", |status| kinds(status) == ["failed"]);
+    let problem = &status["problems"][0];
+    assert!(problem["path"].as_str().unwrap().ends_with("/sub/deeper/key"), "{problem:#}");
+    let state = row(&status, "/key").map(|row| (row[6].as_str().unwrap().to_owned(), row[7].as_str().unwrap().to_owned()));
+    assert_eq!(state, Some(("failed".to_owned(), format!("{}; it is tried again", problem["reason"].as_str().unwrap()))), "{status:#}");
+    std::fs::remove_file(setup.path("sub")).unwrap();
+    shown.wait("all is well", "/status", |status| kinds(status).is_empty() && status["counts"]["files"] == 1);
+}

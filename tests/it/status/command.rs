@@ -17,11 +17,7 @@ fn the_command_says_what_the_page_says_and_ends_with_0_or_1() {
     let shown = Shown::start(&setup.projector());
     shown.wait("one file", "/status", |status| status["counts"]["files"] == 1);
     let well = ask(shown.port, &[]);
-    assert_eq!(
-        (well.code, well.stdout.lines().next()),
-        (Some(0), Some("All is well: 1 file of 1 object are as they should be.")),
-        "{well:?}"
-    );
+    assert_eq!((well.code, well.stdout.lines().next()), (Some(0), Some("All is well: 1 file of 1 object is as it should be.")), "{well:?}");
     assert!(!well.stdout.contains('\x1b'), "colours are for terminals: {well:?}");
     let json = ask(shown.port, &["--output", "json"]);
     let answer: Value = serde_json::from_str(&json.stdout).unwrap();
