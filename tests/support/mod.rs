@@ -66,6 +66,7 @@
 
 pub mod api;
 pub mod cluster;
+pub mod full;
 pub mod http;
 pub mod leak;
 pub mod projector;
@@ -80,6 +81,7 @@ pub use api::requests::{Counts, Request};
 pub use api::route::Verb;
 pub use api::{ApiServer, Options, PROJECTOR_TOKEN};
 pub use cluster::{Account, Cluster, Draft};
+pub use full::{cases, every, times};
 pub use leak::assert_no_leak;
 pub use projector::{Finished, Projector, free_port};
 pub(crate) use tree::{

@@ -162,7 +162,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::support::cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_was_the_objects_when_it_went_stays_as_long_as_it_is_named(steps in vec(a_step(), 1..40)) {

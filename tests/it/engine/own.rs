@@ -152,7 +152,7 @@ fn take(world: &mut World, step: &Step) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::support::cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_objects_say_of_their_files_holds_through_any_history(steps in vec(a_step(), 1..40)) {

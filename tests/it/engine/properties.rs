@@ -140,8 +140,7 @@ fn end(world: &mut World) {
 }
 
 proptest! {
-    // PROPTEST_CASES changes the number of cases.
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::support::cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn p1_p4_p5_any_history_ends_in_the_files_that_the_live_objects_want(steps in vec(a_step(), 1..60)) {
@@ -257,7 +256,7 @@ fn take_beside(world: &mut World, step: Beside) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::support::cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn p1_p4_p5_files_behind_urls_end_as_their_servers_have_them(steps in vec(beside(), 1..60)) {

@@ -10,7 +10,7 @@ use super::crash::phase;
 use super::faulty::{Fault, Modes, Odd};
 use super::harness::World;
 use super::scenario::{PHASES, start, thing, world};
-use crate::support::{temps, tree_with_dots};
+use crate::support::{every, temps, tree_with_dots};
 
 /// What a lister met.
 #[derive(Default)]
@@ -116,7 +116,7 @@ fn f21_a_death_at_any_call_leaves_nothing_in_staging_that_the_next_start_does_no
         (0..PHASES).for_each(|number| phase(&mut world, number, |_| {}));
         world.control.calls()
     };
-    for at in (0..calls).step_by(5) {
+    for at in every(calls, 2) {
         let mut world = world();
         let beside = beside(&mut world, true);
         world.control.set(Fault::Dies { at });

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use super::load::{Talk, version_in};
 use super::place::Place;
 use super::process::Daemon;
-use super::{Files, Program, Told, two_hundred_edits};
+use super::{Files, Program, Told, many_edits};
 use crate::support::projector::free_port;
 
 struct Dovecot {
@@ -98,9 +98,9 @@ fn by_a_script() {
 
 #[test]
 #[ignore = "needs Dovecot: the stage programs of .ci/run"]
-fn two_hundred_edits_by_a_script_cost_no_request() {
+fn many_edits_by_a_script_cost_no_request() {
     let place = Place::new();
     let dovecot = Dovecot::new(&place);
     let script = dovecot.script(&place);
-    two_hundred_edits(Told::beside(&dovecot, &place, &[("SCRIPT", &script)]), "by a script");
+    many_edits(Told::beside(&dovecot, &place, &[("SCRIPT", &script)]), "by a script");
 }

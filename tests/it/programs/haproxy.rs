@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use super::load::http_version;
 use super::place::Place;
 use super::process::Daemon;
-use super::{Files, Program, Told, two_hundred_edits};
+use super::{Files, Program, Told, many_edits};
 use crate::support::projector::free_port;
 
 struct Haproxy {
@@ -90,9 +90,9 @@ fn by_a_script() {
 
 #[test]
 #[ignore = "needs HAProxy: the stage programs of .ci/run"]
-fn two_hundred_edits_by_a_signal_cost_no_request() {
+fn many_edits_by_a_signal_cost_no_request() {
     let place = Place::new();
     let haproxy = Haproxy::new(&place);
     let settings = [("SIGNAL_PIDFILE", &*haproxy.pid), ("SIGNAL", "USR2")];
-    two_hundred_edits(Told::beside(&haproxy, &place, &settings), "by a signal");
+    many_edits(Told::beside(&haproxy, &place, &settings), "by a signal");
 }

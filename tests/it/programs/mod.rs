@@ -14,13 +14,13 @@ mod prometheus;
 use serde_json::Value;
 
 use crate::support::projector::Builder;
-use crate::support::{DEADLINE, Projector, wait_until};
+use crate::support::{DEADLINE, Projector, times, wait_until};
 
 use load::Count;
 use place::Place;
 use process::{Daemon, Group};
 
-/// How often a program is told of an edit while it is asked all the time.
+/// How often a program is told of an edit while it is asked all the time, in full.
 const EDITS: usize = 200;
 
 /// Files of FOLDER with their contents.
@@ -138,29 +138,29 @@ impl<'a> Told<'a> {
     }
 }
 
-/// Two hundred edits that we tell of, and as many reloads that the program is asked for without us, both while it is asked all the time,
+/// Many edits that we tell of, and as many reloads that the program is asked for without us, both while it is asked all the time,
 /// by one connection for each request and without a second try.
-fn two_hundred_edits(mut told: Told<'_>, way: &str) {
-    let (program, place) = (told.program, told.place);
-    let with_us = load::on(program, || (2..2 + EDITS).for_each(|version| told.edit(version)));
+fn many_edits(mut told: Told<'_>, way: &str) {
+    let (program, place, edits) = (told.program, told.place, times(EDITS));
+    let with_us = load::on(program, || (2..2 + edits).for_each(|version| told.edit(version)));
     told.is_content();
     assert_eq!(told.projector.terminate().code(), Some(0));
     drop(told);
-    let without_us = by_itself(program, place);
-    println!("programs: {} {way}: {with_us} with us, {without_us} by itself, in {EDITS} reloads each", program.name());
+    let without_us = by_itself(program, place, edits);
+    println!("programs: {} {way}: {with_us} with us, {without_us} by itself, in {edits} reloads each", program.name());
     for count in [&with_us, &without_us] {
-        assert!(count.requests >= EDITS, "asked too little to tell: {count}");
+        assert!(count.requests >= edits, "asked too little to tell: {count}");
     }
     assert!(with_us.failed() <= without_us.failed(), "{with_us} with us, {without_us} by itself");
 }
 
 /// The program without us: what its own reloads cost.
-fn by_itself(program: &dyn Program, place: &Place) -> Count {
+fn by_itself(program: &dyn Program, place: &Place, edits: usize) -> Count {
     place.write(&program.files(1));
     let daemon = Daemon::start(&program.command(), place);
     answers(program, 1);
     load::on(program, || {
-        for version in 2..2 + EDITS {
+        for version in 2..2 + edits {
             place.write(&program.files(version));
             program.tell(&daemon);
             answers(program, version);

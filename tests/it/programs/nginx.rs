@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use super::load::http_version;
 use super::place::Place;
 use super::process::Daemon;
-use super::{Files, Program, Told, two_hundred_edits};
+use super::{Files, Program, Told, many_edits};
 use crate::support::projector::free_port;
 
 struct Nginx {
@@ -90,7 +90,7 @@ fn by_a_script() {
 
 #[test]
 #[ignore = "needs nginx: the stage programs of .ci/run"]
-fn two_hundred_edits_as_a_child_cost_no_request() {
+fn many_edits_as_a_child_cost_no_request() {
     let place = Place::new();
-    two_hundred_edits(Told::child(&Nginx::new(&place), &place, &[]), "as a child");
+    many_edits(Told::child(&Nginx::new(&place), &place, &[]), "as a child");
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use super::load::{Talk, http_version};
 use super::place::Place;
 use super::process::Daemon;
-use super::{Files, Program, Told, two_hundred_edits};
+use super::{Files, Program, Told, many_edits};
 use crate::support::projector::free_port;
 
 struct Prometheus {
@@ -109,10 +109,10 @@ fn by_a_script() {
 
 #[test]
 #[ignore = "needs Prometheus: the stage programs of .ci/run"]
-fn two_hundred_edits_by_a_request_cost_no_request() {
+fn many_edits_by_a_request_cost_no_request() {
     let place = Place::new();
     let prometheus = Prometheus::new(&place);
     let url = prometheus.reload();
     let settings = [("REQ_URL", &*url), ("REQ_METHOD", "POST"), ("REQ_SKIP_INIT", "true")];
-    two_hundred_edits(Told::beside(&prometheus, &place, &settings), "by a request");
+    many_edits(Told::beside(&prometheus, &place, &settings), "by a request");
 }
