@@ -31,6 +31,7 @@ mod leads;
 mod manifests;
 mod metrics;
 mod migration;
+mod monitoring;
 mod named;
 mod own_annotations;
 mod programs;

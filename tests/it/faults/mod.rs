@@ -12,7 +12,7 @@ mod overload;
 mod process;
 mod refusals;
 mod server;
-mod stuck;
+pub mod stuck;
 mod watch;
 
 use std::path::Path;

@@ -7,8 +7,8 @@ mod dovecot;
 mod haproxy;
 mod load;
 mod nginx;
-mod place;
-mod process;
+pub mod place;
+pub mod process;
 mod prometheus;
 
 use serde_json::Value;

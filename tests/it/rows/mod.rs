@@ -10,7 +10,7 @@ mod inject;
 mod kill;
 mod lost;
 mod marks;
-mod mount;
+pub mod mount;
 mod owner;
 mod trust;
 
