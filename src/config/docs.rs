@@ -64,7 +64,7 @@ Values are read as kiwigrid/k8s-sidecar reads them:
 - `DEFAULT_FILE_MODE` takes any number of octal digits.
 - `UNIQUE_FILENAMES` gives `namespace_NAMESPACE.KIND_NAME.KEY`.
 - `FOLDER_ANNOTATION`, set but empty, is an annotation that nothing carries.
-- A `HEALTH_PORT` or `HEALTH_HOST` that cannot be read costs the health endpoint, not the files.
+- A `HEALTH_PORT` or `HEALTH_HOST` that cannot be read costs the health endpoint, not the files, be the port a Service's or not.
 - `LOG_LEVEL` is one of Python's: CRITICAL, ERROR, WARNING, INFO, DEBUG, NOTSET. `LOG_FORMAT` can be `LOGFMT`, too.
 - An object whose files lie outside of `FOLDER` is told of once.
 - METHOD=LIST ends with exit code 1 when the API server refuses, or cannot be reached within `REQ_RETRY_CONNECT` retries; with 0 though a file cannot be written.
@@ -100,7 +100,8 @@ This page is generated from the table in `src/config/table.rs`, as is the end of
 - A number that is more than its most counts as that, with a warning; what is less than its least, or no number, is an error.
 - Lists have commas between their entries; spaces around entries and repeated entries do not count.
 - Relative paths start at the working directory.
-- Variables that are not listed here are ignored.
+- Variables that are not listed here are ignored; one whose name is nearly that of a setting is told of in a warning, as is a setting that does nothing as things are set.
+- A `HEALTH_PORT` or `HEALTHCHECK_PORT` such as `tcp://10.0.0.1:80` comes from a Service of that name and is ignored, with a warning.
 - All problems are reported at once, one line each, and the program ends with exit code 2 before it asks the API server for anything.
 
 `LABEL` is not needed with `OBJECT`; neither `LABEL` nor `FOLDER` where nothing of `LABEL`, `FOLDER`, `OBJECT`, `RESOURCE_NAME` and `SOURCE` is set and pods or Secrets are watched (`WATCH_PODS_LABELS`, `WATCH_SECRET_TYPE`).

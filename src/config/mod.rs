@@ -17,6 +17,7 @@ pub(crate) mod context;
 pub mod effective;
 pub(crate) mod flags;
 pub(crate) mod help;
+pub(crate) mod nearly;
 pub mod problems;
 pub(crate) mod profiles;
 pub mod read;
@@ -45,6 +46,7 @@ use crate::config::read::child::ChildSettings;
 use crate::config::read::exec::{AskedPods, ExecSettings};
 use crate::config::read::files::{FileSettings, OwnershipSettings};
 use crate::config::read::health::HealthSettings;
+use crate::config::read::idle::warn_of_idle;
 pub use crate::config::read::log::{LogFormat, LogLevel, LogSettings};
 use crate::config::read::objects::{self, default_finalizer};
 use crate::config::read::reload::{ReloadRequest, ScriptSettings, SignalSettings, Timing};
@@ -224,7 +226,9 @@ impl Config {
         let mut reader = SettingsReader::new(&texts, context);
         let config = read_config(&mut reader, arguments);
         let config = config.map(|config| Self { warnings: std::mem::take(&mut reader.warnings), ..config });
-        reader.finish(config)
+        let mut config = reader.finish(config)?;
+        warn_of_idle(&mut config, &texts, context.looks);
+        Ok(config)
     }
 
     /// Whether anything is projected. If not, all that is said of objects and files means nothing.

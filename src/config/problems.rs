@@ -186,7 +186,7 @@ mod tests {
         ("SKIP_TLS_VERIFY", "on"),
         ("DISABLE_X509_STRICT_VERIFICATION", "on"),
         ("LIVENESS", "maybe"),
-        ("HEALTH_PORT", "tcp://10.0.0.1:80"),
+        ("HEALTH_PORT", "http://10.0.0.1:80"),
         ("HEALTHCHECK_PORT", "65536"),
         ("HEALTH_HOST", "localhost"),
         ("HEALTH_STALE_AFTER", "1.5"),
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn s7_no_problem_shows_more_of_a_url_than_its_origin() {
-        for name in ["URL_ALLOW", "URL_CREDENTIAL_ORIGINS", "HEALTH_PORT", "LOG_LEVEL", "NAMESPACE"] {
+        for name in ["URL_ALLOW", "URL_CREDENTIAL_ORIGINS", "DEFAULT_FILE_MODE", "LOG_LEVEL", "NAMESPACE"] {
             for url in ["tcp://u:canary@h", "tcp://h/canary", "tcp://h?canary", "a,tcp://h#canary"] {
                 let problems = read(&[(name, url)]).unwrap_err();
                 assert_eq!(problems.iter().filter(|line| line.contains("canary")).count(), 0, "{problems:?}");

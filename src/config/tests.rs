@@ -107,7 +107,8 @@ fn every_default_value_means_the_same_as_no_value() {
     for setting in SETTINGS {
         if let Fallback::Value(value) = setting.default {
             // VERBOSE and DEBUG move the level while LOG_LEVEL is unset, so its default is all that counts here.
-            assert_eq!(read(&[(setting.name, value)]), Ok(default_config()), "{}={value}", setting.name);
+            let config = read(&[(setting.name, value)]).map(|config| Config { warnings: vec![], ..config });
+            assert_eq!(config, Ok(default_config()), "{}={value}", setting.name);
         }
     }
 }
@@ -144,6 +145,7 @@ fn everything_about_objects_can_be_set() {
         source_settle: Duration::from_millis(500),
         event_logging: true,
         finalizers: Some(Finalizers { name: "a.dev/new".into(), former: vec!["a.dev/old".into()] }),
+        warnings: vec!["SOURCE_SETTLE has no effect while SOURCE is no folder".to_owned()],
         ..default_config()
     };
     assert_eq!(read(&vars), Ok(expected));
@@ -178,6 +180,7 @@ fn everything_about_watches_health_and_log_can_be_set() {
         }),
         status: Some("[::1]:9090".parse().unwrap()),
         log: LogSettings::to_stderr(LogLevel::Warn, LogFormat::Text),
+        warnings: vec!["DEBUG has no effect with LOG_LEVEL".to_owned()],
         ..default_config()
     };
     assert_eq!(read(&vars), Ok(expected));
@@ -223,6 +226,51 @@ fn health_port_beats_its_alias_and_says_so() {
     assert_eq!(ports(&[("HEALTHCHECK_PORT", "1"), ("HEALTH_PORT", "1")]), Ok((Some(1), 0)));
     assert_eq!(ports(&[("HEALTHCHECK_PORT", "1"), ("HEALTH_PORT", "2")]), Ok((Some(2), 1)));
     assert_eq!(ports(&[("LIVENESS", "no")]), Ok((None, 0)));
+}
+
+#[test]
+fn a_port_that_kubernetes_gives_for_a_service_is_ignored_and_told() {
+    let health = |name: &str, value: &str, profile: &str| {
+        let config = read(&[("PROFILE", profile), (name, value)]).unwrap();
+        (config.health.map(|health| health.port), config.warnings)
+    };
+    for (name, service) in [("HEALTH_PORT", "health"), ("HEALTHCHECK_PORT", "healthcheck")] {
+        for value in ["tcp://10.0.0.1:80", "udp://[fd00::1]:53", "sctp://10.0.0.1:9"] {
+            let (port, warnings) = health(name, value, "default");
+            assert_eq!((port, warnings.len()), (Some(8080), 1), "{name}={value}");
+            assert!(
+                warnings[0]
+                    .starts_with(&format!("{name} is ignored: it is what Kubernetes gives every pod for a Service named {service} "))
+            );
+            assert!(!warnings[0].contains("://"), "{warnings:?}");
+        }
+    }
+    // The other name counts as if there were none, also for whoever asks.
+    let vars = [("HEALTH_PORT", "tcp://10.0.0.1:80"), ("HEALTHCHECK_PORT", "9000")];
+    assert_eq!(read(&vars).unwrap().health.map(|health| health.port), Some(9000));
+    assert_eq!(health_address(owned(&vars), "").map(|address| address.unwrap().port()).map_err(lines), Ok(9000));
+    // k8s-sidecar serves nothing then.
+    assert_eq!(health("HEALTH_PORT", "tcp://10.0.0.1:80", "k8s-sidecar").0, None);
+    assert_eq!(health("HEALTHCHECK_PORT", "tcp://10.0.0.1:80", "k8s-sidecar").0, Some(8080));
+    for value in ["tcp", "http://10.0.0.1:80", "tcp:80", " tcp://10.0.0.1:80"] {
+        assert!(read(&[("HEALTH_PORT", value)]).is_err(), "{value}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_nearly_a_setting_is_told_without_its_value() {
+    let vars = [
+        ("LABLE", "canary"),
+        ("REQ_URI", "http://canary"),
+        ("NAMESPACES", "canary"),
+        ("NODE_NAME", "canary"),
+        ("LABEL_SERVICE_HOST", "10.0.0.1"),
+        ("FOLDR_PORT", "tcp://10.0.0.1:80"),
+        ("DOVECOT_NAMESPACE", "canary"),
+    ];
+    let told = |(name, meant)| format!("{name} is no setting and has no effect: did you mean {meant}?");
+    let expected = [("LABLE", "LABEL"), ("NAMESPACES", "NAMESPACE"), ("REQ_URI", "REQ_URL")].map(told);
+    assert_eq!(read(&vars), Ok(Config { warnings: expected.to_vec(), ..default_config() }));
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! Settings as they were given: text by name, from the environment and from flags, before anything is understood.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
+use crate::config::nearly;
 use crate::config::profiles::{self, Dialect, Profile, config_controller, dovecot_director};
 use crate::config::table::{self, SETTINGS};
+
+/// Ports of ours whose variables pods get for a Service, too, and its name.
+const PORTS: [(&str, &str); 2] = [("HEALTH_PORT", "health"), ("HEALTHCHECK_PORT", "healthcheck")];
 
 /// What the command line says.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -44,12 +48,12 @@ impl Texts {
     ///
     /// Names count in upper case only; of a name that occurs twice the first counts, as with `getenv`.
     pub(crate) fn gather(vars: impl Iterator<Item = (String, String)>, flags: &[(&'static str, String)], program: &str) -> Self {
-        let (mut own, mut foreign) = (BTreeMap::new(), BTreeMap::new());
+        let (mut own, mut foreign, mut slips) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         for (name, text) in vars {
             match (table::find(&name), profiles::variable(&name)) {
                 (Some(setting), _) => drop(own.entry(setting.name).or_insert(GivenText { text, by: setting.name })),
                 (None, Some(theirs)) => drop(foreign.entry(theirs).or_insert(text)),
-                (None, None) => {}
+                (None, None) => slips.extend(nearly::meant(&name).map(|meant| (name, meant))),
             }
         }
         for (flag, text) in flags.iter().cloned() {
@@ -71,6 +75,10 @@ impl Texts {
         let profile = profile.unwrap_or(&profiles::default::PROFILE);
         own.retain(|name, given| !given.text.is_empty() || profile.empty_counts.contains(name));
         let mut texts = Self { texts: own, profile, missing: Vec::new(), configmap: None, warnings: Vec::new() };
+        for (name, meant) in slips {
+            texts.warnings.push(format!("{name} is no setting and has no effect: did you mean {meant}?"));
+        }
+        texts.leave_out_services();
         config_controller::take_flags(&mut texts, flags);
         match profile.dialect {
             Dialect::Controller => config_controller::take_variables(&mut texts, &foreign),
@@ -78,6 +86,20 @@ impl Texts {
             Dialect::Own | Dialect::Sidecar => {}
         }
         texts
+    }
+
+    /// Leaves out what nobody set but Kubernetes. k8s-sidecar serves no health endpoint with such a port, and might be in the way of
+    /// another container if it served one elsewhere: that is for its dialect to say.
+    fn leave_out_services(&mut self) {
+        let is_left = |name: &str| name == "HEALTH_PORT" && self.profile.dialect == Dialect::Sidecar;
+        for (name, service) in PORTS.into_iter().filter(|(name, _)| !is_left(name)) {
+            if self.text(name).is_some_and(is_of_service) {
+                self.texts.remove(name);
+                self.warnings.push(format!(
+                    "{name} is ignored: it is what Kubernetes gives every pod for a Service named {service} (enableServiceLinks: false ends that)"
+                ));
+            }
+        }
     }
 
     /// What was given for a setting.
@@ -94,6 +116,11 @@ impl Texts {
     pub(crate) fn give(&mut self, setting: &'static str, by: &'static str, text: &str) {
         self.texts.insert(setting, GivenText { text: text.to_owned(), by });
     }
+}
+
+/// Whether it is what NAME_PORT holds for a Service: `tcp://10.0.0.1:80`.
+fn is_of_service(text: &str) -> bool {
+    ["tcp://", "udp://", "sctp://"].iter().any(|scheme| text.starts_with(scheme))
 }
 
 #[cfg(test)]

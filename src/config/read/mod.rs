@@ -6,6 +6,7 @@ pub(crate) mod files;
 pub(crate) mod form;
 pub(crate) mod headers;
 pub(crate) mod health;
+pub(crate) mod idle;
 pub(crate) mod log;
 pub(crate) mod log_config;
 pub(crate) mod numbers;

@@ -284,7 +284,8 @@ pub(crate) mod tests {
         };
         let credential_origins = CredentialOrigins::Only(vec![at("b")]);
         let downloads = Downloads { bytes_max: 5, refresh: None, credential_origins, allow: Some(vec![at("a")]) };
-        let expected = Config { urls: Urls::Follow { empty_at_first_failure: false }, downloads, web, ..default_config() };
+        let warnings = vec!["REQ_ANSWER_TIMEOUT has no effect without REQ_URL".to_owned()];
+        let expected = Config { urls: Urls::Follow { empty_at_first_failure: false }, downloads, web, warnings, ..default_config() };
         assert_eq!(read(&vars), Ok(expected));
     }
 }
