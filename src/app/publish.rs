@@ -67,6 +67,7 @@ impl Publisher {
         }
         if let Some(first) = outcome.unmarked.first() {
             warn!(
+                folder = self.roots.show(""),
                 files = outcome.unmarked.len(),
                 example = self.roots.show(first.as_str()),
                 "the ledger is new, and the file system of FOLDER keeps no marks: files that we do not know stay, also if they were ours"

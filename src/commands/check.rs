@@ -1,5 +1,6 @@
 //! `check`: settings, folder, what is told of changes, and permissions; each finding on a line of its own.
 
+use std::error::Error as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -15,6 +16,7 @@ use crate::config::{Config, Method, ObjectSource};
 use crate::core::object::ObjectKey;
 use crate::source::manifests;
 use crate::tell::{self, Diagnostic, Level, WAYS};
+use crate::web::error::with_causes;
 
 /// What was found so far. A table is printed line by line, JSON at the end.
 struct Findings {
@@ -91,7 +93,7 @@ pub async fn check(config: Config, output: OutputFormat) -> ExitCode {
                 permissions(&config, &api, &mut findings).await;
                 reactions(&config, Some(&api), &mut findings).await;
             }
-            Err(error) => findings.problem(format!("API server: {:#}", anyhow::Error::new(error))),
+            Err(error) => findings.problem(format!("API server: {}", with_causes(error.to_string(), error.source()))),
         },
     }
     findings.end()
@@ -117,7 +119,12 @@ fn source(config: &Config, path: &Path, findings: &mut Findings) {
 
 /// Tries a file in FOLDER, or in the nearest parent that exists, as FOLDER is made when it is missing.
 fn folder(config: &Config, findings: &mut Findings) {
-    written("FOLDER", config.folder.ancestors().find(|folder| folder.exists()).unwrap_or(&config.folder), findings);
+    let existing = config.folder.ancestors().find(|folder| folder.exists()).unwrap_or(&config.folder);
+    let setting = match existing == config.folder {
+        true => "FOLDER".to_owned(),
+        false => format!("FOLDER={} is to be made", config.folder.display()),
+    };
+    written(&setting, existing, findings);
 }
 
 /// Whether a folder that a setting names can be written.

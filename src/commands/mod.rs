@@ -23,6 +23,7 @@ use crate::config::read::release::ReleaseScope;
 use crate::config::{self, Arguments, Config, Context, LogSettings, Looks};
 use crate::source::manifests::places::Overlap;
 use crate::telemetry;
+use crate::web::error::with_causes;
 
 /// Why a command ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +32,7 @@ pub enum CommandError {
     #[error(transparent)]
     Settings(#[from] Problems),
     /// By the world.
-    #[error("{0:#}")]
+    #[error("{}", with_causes(.0.to_string(), .0.source()))]
     Run(#[from] anyhow::Error),
 }
 

@@ -135,7 +135,7 @@ impl<F: Fs> Disk<F> {
         let of_folder = self.in_folder("", |fs, folder| fs.mount(folder)).ok();
         if mount.is_some() && of_folder.is_some() && mount != of_folder {
             staging.off = true;
-            return staging.tell("it lies on another mount than FOLDER".to_owned());
+            return staging.tell(format!("it lies on another mount than FOLDER={}", self.roots.show("")));
         }
         staging.handle = Some(handle);
     }

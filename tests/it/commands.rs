@@ -145,6 +145,37 @@ fn check_names_a_folder_that_cannot_be_one() {
 }
 
 #[test]
+fn every_error_about_folder_has_its_path() {
+    let setup = Setup::in_process();
+    setup.foreign("file", "x");
+    let folder = setup.path("file").join("below");
+    let named = format!("FOLDER={}", folder.display());
+    let list = setup.projector().folder(&folder).env("METHOD", "LIST").run();
+    assert_eq!((list.code, list.stderr.contains(&format!("{named}: "))), (Some(1), true), "{}", list.stderr);
+    let check = setup.projector().folder(&folder).arg("check").run();
+    assert_eq!((check.code, check.stdout.contains(&named)), (Some(1), true), "{}", check.stdout);
+    let waiting = setup.projector().folder(&folder).start();
+    waiting.wait_output("not started yet, trying again");
+    wait_for("the path in /readyz", DEADLINE, || waiting.ready().1["waiting_for"].as_str().is_some_and(|what| what.starts_with(&named)));
+    let staging = setup.path("staging");
+    let staged = setup.projector().env("STAGING", &staging.display().to_string()).run();
+    let expected = format!("lies in FOLDER={}: ", setup.folder().display());
+    assert_eq!((staged.code, staged.stderr.contains(&expected)), (Some(2), true), "{}", staged.stderr);
+}
+
+#[test]
+fn what_is_missing_to_find_an_api_server_is_told_once() {
+    let setup = Setup::in_process();
+    let nowhere = setup.projector().without("KUBECONFIG").env("HOME", &setup.beside("home").display().to_string()).run();
+    assert_eq!((nowhere.code, nowhere.stderr.matches("environment variable not found").count()), (Some(2), 1), "{}", nowhere.stderr);
+    let missing = setup.beside("missing");
+    for command in [&["run"][..], &["plan"], &["check"]] {
+        let finished = setup.projector().kubeconfig(&missing).args(command).run();
+        assert_eq!(format!("{}{}", finished.stdout, finished.stderr).matches("No such file").count(), 1, "{finished:?}");
+    }
+}
+
+#[test]
 fn c6_a_plan_that_could_not_see_everything_says_why_and_ends_with_1() {
     let setup = Setup::new();
     let account = setup.cluster.restricted(&[("", "configmaps", &["get", "list", "watch", "patch"])]);

@@ -35,11 +35,13 @@ impl EngineLoop {
     /// STAGING that lies in FOLDER, through links, would show what it is to hide.
     async fn check_staging(&self, config: &Config, shutdown: &mut Shutdown) -> Result<(), LoopEnd> {
         let Some(staging) = config.ownership.staging.clone() else { return Ok(()) };
-        let folder = config.folder.clone();
+        let (folder, [shown, within]) = (config.folder.clone(), [&staging, &config.folder].map(|path| path.display().to_string()));
         let looking = self.executor.run(move || staging::lies_in(&folder, &staging));
         tokio::select! {
             looked = looking => match looked.unwrap_or(false) {
-                true => Err(LoopEnd::Settings("STAGING lies in FOLDER: expected a folder outside of it, on the same mount".to_owned())),
+                true => Err(LoopEnd::Settings(format!(
+                    "STAGING={shown} lies in FOLDER={within}: expected a folder outside of it, on the same mount"
+                ))),
                 false => Ok(()),
             },
             () = shutdown.asked() => Err(LoopEnd::Done),
@@ -125,9 +127,10 @@ impl EngineLoop {
         let (durability, folder_mode) = (config.files.durability, u16::try_from(config.files.folder_mode).unwrap_or(0o755));
         let staging = config.ownership.staging.clone();
         let kernel = if apart { Kernel::default() } else { Kernel::with_names() };
+        let folder = config.folder.display().to_string();
         self.executor.run(move || {
             let mut disk = Disk::open(kernel, settings.rules.roots.clone(), folder_mode, durability)
-                .map_err(|error| NotOpened { held: false, error: format!("FOLDER: {error}") })?;
+                .map_err(|error| NotOpened { held: false, error: format!("FOLDER={folder}: {error}") })?;
             staging.iter().for_each(|staging| disk.stage_in(staging));
             let opened = Engine::open(disk, place, settings, store);
             opened.map_err(|error| NotOpened { held: matches!(error, LedgerError::Held { .. }), error: error.to_string() })

@@ -97,8 +97,12 @@ impl SettingsReader<'_> {
         let Some(OwnershipSettings { ledger, staging, .. }) = ownership else { return };
         let folder = set.FOLDER.value().filter(|_| self.projects());
         if let (Some(folder), Some(staging)) = (folder, staging) {
-            if staging.starts_with(folder) {
-                self.note("STAGING", "lies in FOLDER: expected the absolute path of a folder outside of it, on the same mount");
+            if staging.starts_with(&folder) {
+                let folder = folder.display();
+                self.note(
+                    "STAGING",
+                    &format!("lies in FOLDER={folder}: expected the absolute path of a folder outside of it, on the same mount"),
+                );
             }
             if matches!(ledger, LedgerPlace::Default | LedgerPlace::Name(_)) {
                 self.warn("STAGING keeps temporary files out of FOLDER, but the ledger lies there: LEDGER moves it");

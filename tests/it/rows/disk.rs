@@ -123,7 +123,7 @@ fn f21_what_lies_on_another_mount_than_staging_is_made_beside_its_place() {
     projector.wait_ready();
     cluster.set_data("here", &[("a", "2")]);
     wait_tree(&mount.path().join("rules"), &tree! { "a" => "2", "sub/b" => "1" });
-    projector.wait_output("it lies on another mount than FOLDER");
+    projector.wait_output(&format!("it lies on another mount than FOLDER={}", mount.path().join("rules").display()));
     drop(projector);
     mount.unbind();
 }
