@@ -4,8 +4,11 @@
 
 use std::ffi::OsString;
 
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, ValueEnum};
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory as _, FromArgMatches, Parser, ValueEnum};
 
+use crate::config::nearly::distance;
 use crate::config::setting::{Flag, Takes};
 use crate::config::{Arguments, flags, help};
 
@@ -94,9 +97,15 @@ pub enum Tool {
         #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORM")]
         output: OutputFormat,
     },
+    /// Print name and version, and as JSON what it was built for
+    Version {
+        /// Form of the answer
+        #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORM")]
+        output: OutputFormat,
+    },
 }
 
-/// Form of what `plan` and `check` print.
+/// Form of what `plan`, `check` and `version` print.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OutputFormat {
     /// For people.
@@ -113,7 +122,7 @@ impl Cli {
 
     fn try_read(arguments: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
         let (arguments, others) = flags::translated(arguments);
-        let mut cli = Self::try_parse_from(arguments)?;
+        let mut cli = Self::try_parse_from(&arguments).map_err(|error| with_hint(error, &arguments))?;
         cli.flags.0.extend(others);
         Ok(cli)
     }
@@ -163,6 +172,25 @@ impl FromArgMatches for FlagValues {
     }
 }
 
+/// The error, with what was perhaps meant by a word that stands where a subcommand does: one of ours, or a program to run.
+fn with_hint(mut error: clap::Error, arguments: &[OsString]) -> clap::Error {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return error };
+    let subcommands: Vec<String> = Cli::command().get_subcommands().map(|known| known.get_name().to_owned()).collect();
+    let before = arguments.iter().skip(1).take_while(|argument| argument.as_os_str() != word.as_str());
+    let chosen = before.filter_map(|argument| subcommands.iter().find(|known| argument.as_os_str() == known.as_str())).next();
+    let hint = match chosen.map(String::as_str) {
+        _ if error.kind() != ErrorKind::UnknownArgument || word.starts_with('-') => return error,
+        None => {
+            let near = subcommands.iter().find(|known| distance(word.as_bytes(), known.as_bytes()) == 1);
+            near.map_or_else(|| format!("did you mean `run -- {word}`?"), |known| format!("did you mean `{known}`?"))
+        }
+        Some("run") => format!("did you mean `run -- {word}`?"),
+        Some(_) => return error,
+    };
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(hint)]));
+    error
+}
+
 fn argument(flag: Flag, help: String) -> Arg {
     let argument = Arg::new(flag.name).help(help);
     let argument = match (flag.name.strip_prefix("--"), flag.name.strip_prefix('-').and_then(|name| name.chars().next())) {
@@ -179,9 +207,6 @@ fn argument(flag: Flag, help: String) -> Arg {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use clap::CommandFactory;
-    use clap::error::ErrorKind;
 
     use super::*;
     use crate::config::table::SETTINGS;
@@ -235,8 +260,36 @@ mod tests {
         assert_eq!(tool("healthcheck --or-off"), Ok(Tool::Healthcheck { or_off: true }));
         assert_eq!(tool("status"), Ok(Tool::Status { watch: false, output: OutputFormat::Table }));
         assert_eq!(tool("status --watch --output json"), Ok(Tool::Status { watch: true, output: OutputFormat::Json }));
+        assert_eq!(tool("version"), Ok(Tool::Version { output: OutputFormat::Table }));
+        assert_eq!(tool("version --output json"), Ok(Tool::Version { output: OutputFormat::Json }));
         assert_eq!(tool("plan --output yaml"), Err(ErrorKind::InvalidValue));
         assert_eq!(tool("frobnicate"), Err(ErrorKind::UnknownArgument));
+    }
+
+    #[test]
+    fn a_word_where_a_subcommand_stands_gets_a_hint() {
+        let hint = |line: &str| {
+            let words = std::iter::once("kube-projector").chain(line.split_whitespace()).map(OsString::from);
+            let text = Cli::try_read(words).unwrap_err().to_string();
+            text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).map(str::to_owned)
+        };
+        let cases = [
+            ("nginx", Some("did you mean `run -- nginx`?")),
+            ("nginx -g daemon", Some("did you mean `run -- nginx`?")),
+            ("--label a --folder b /usr/sbin/nginx", Some("did you mean `run -- /usr/sbin/nginx`?")),
+            ("run nginx -c x", Some("did you mean `run -- nginx`?")),
+            ("run --label a nginx", Some("did you mean `run -- nginx`?")),
+            ("nginx -- plan", Some("did you mean `run -- nginx`?")),
+            ("chekc", Some("did you mean `check`?")),
+            ("chek --output json", Some("did you mean `check`?")),
+            ("heathcheck", Some("did you mean `healthcheck`?")),
+            ("rnu -- nginx", Some("did you mean `run`?")),
+            ("plan nginx", None),
+            ("healthcheck nginx", None),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(hint(line).as_deref(), expected, "{line}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub(crate) mod plan;
 pub(crate) mod release;
 pub(crate) mod status;
 
+use std::env::consts::{ARCH, OS};
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -14,7 +15,7 @@ use anyhow::Context as _;
 use crate::api::ApiError;
 use crate::api::found::context_namespace;
 use crate::aside::{self, AT_START};
-use crate::cli::Tool;
+use crate::cli::{OutputFormat, Tool};
 use crate::commands::healthcheck::Off;
 use crate::commands::status::StatusView;
 use crate::config::context::{program, vars};
@@ -82,6 +83,19 @@ pub async fn run(tool: Tool, arguments: &Arguments) -> Result<ExitCode, CommandE
         Tool::Status { watch, output } => {
             Ok(status::status(config::status_address(vars(), &program())?, StatusView::new(output, watch)).await)
         }
+        Tool::Version { output } => {
+            say(&version(output));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Name and version; for programs also for which system and processor.
+fn version(output: OutputFormat) -> String {
+    let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    match output {
+        OutputFormat::Table => format!("{name} {version}"),
+        OutputFormat::Json => serde_json::json!({ "name": name, "version": version, "os": OS, "arch": ARCH }).to_string(),
     }
 }
 

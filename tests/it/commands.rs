@@ -290,6 +290,27 @@ fn healthcheck_of_what_serves_no_endpoint_checks_nothing_and_says_so() {
 }
 
 #[test]
+fn version_is_a_line_or_json() {
+    let version = env!("CARGO_PKG_VERSION");
+    let said = |arguments: &[&str]| {
+        let finished = Projector::builder().env("METHOD", "FOO").args(arguments).run();
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+        finished.stdout
+    };
+    assert_eq!(said(&["version"]), format!("kube-projector {version}\n"));
+    assert_eq!(said(&["version"]), said(&["--version"]));
+    let json: Value = serde_json::from_str(&said(&["version", "--output", "json"])).unwrap();
+    let expected = serde_json::json!({ "name": "kube-projector", "version": version, "os": "linux", "arch": std::env::consts::ARCH });
+    assert_eq!(json, expected);
+}
+
+#[test]
+fn a_program_where_a_subcommand_stands_is_refused_with_what_was_meant() {
+    let finished = Projector::builder().args(&["nginx", "-g", "daemon off;"]).run();
+    assert_eq!((finished.code, finished.stderr.contains("did you mean `run -- nginx`?")), (Some(2), true), "{finished:?}");
+}
+
+#[test]
 fn taken_health_port_is_reported_and_does_not_stop_the_files() {
     let setup = Setup::new();
     let taken = TcpListener::bind(("0.0.0.0", 0)).unwrap();
