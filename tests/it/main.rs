@@ -34,6 +34,7 @@ mod migration;
 mod monitoring;
 mod named;
 mod own_annotations;
+mod pages;
 mod programs;
 mod rbac;
 mod reloading;
