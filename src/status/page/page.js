@@ -24,9 +24,6 @@
     { key: 'why', title: 'Why', text: (row) => row.why ?? '', order: (row) => row.why ?? '' },
   ];
 
-  // The mark in the browser's tab.
-  const MARKS = { well: '#1f8a4c', warn: '#c98a00', bad: '#c9302a', still: '#808890' };
-
   const $ = (id) => document.getElementById(id);
   const two = (number) => String(number).padStart(2, '0');
   const words = (word) => String(word ?? '').replaceAll('_', ' ');
@@ -287,7 +284,11 @@
     if (view.bad) question.set('only', 'bad');
     try {
       const answer = await fetch(`/files?${question}`);
-      if (!answer.ok || number !== asked || !paged) return;
+      if (number !== asked || !paged) return;
+      if (!answer.ok) {
+        askSoon();
+        return;
+      }
       const page = await answer.json();
       matching = page.matching;
       total = page.total;
@@ -393,7 +394,6 @@
     counts = news.counts ?? counts;
     const tone = !verdict.ok ? 'bad' : problems.length > 0 ? 'warn' : 'well';
     if (document.body.dataset.state !== tone) document.body.dataset.state = tone;
-    mark();
     say($('sentence'), verdict.sentence);
     const all = news.problems_total ?? problems.length;
     document.title = `${all ? `(${all}) ` : ''}${folder.slice(0, -1) || 'status'} – kube-projector`;
@@ -405,13 +405,6 @@
     keyed($('problems'), problems, (problem) => problem.id, problemNode, fillProblem);
     show($('more-problems'), all > problems.length);
     say($('more-problems'), `And ${figure(all - problems.length)} more, which “Only what is not well” shows with their files.`);
-  }
-
-  function mark() {
-    const tone = state === 'live' || state === 'connecting' ? document.body.dataset.state : 'still';
-    const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7" fill="${MARKS[tone] ?? MARKS.still}"/></svg>`;
-    const href = `data:image/svg+xml,${encodeURIComponent(svg)}`;
-    if ($('icon').href !== href) $('icon').href = href;
   }
 
   function problemNode() {
@@ -621,7 +614,6 @@
     show($('lost'), state === 'lost');
     say($('lost-why'), why);
     say($('news'), state === 'lost' ? why : $('lamp').textContent);
-    mark();
     tick();
   }
 
