@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::core::object::Kind;
 use crate::core::policy::OnReloadFailure;
-use crate::health::{Health, Readiness, WatchName};
+use crate::health::{Health, Readiness, WatchName, WatchState};
 use crate::metrics::labels::{Label, ReactionKind, Resource};
 use crate::metrics::scrape::HealthFigures;
 
@@ -20,6 +20,7 @@ impl Health {
         for row in &state.watches {
             let Some(of) = figures.watches.get_mut(resource(&row.name).index()) else { continue };
             of.watches += 1;
+            of.refused += u64::from(row.report.state == WatchState::Refused);
             of.contact = oldest(of.contact, row.last_contact);
             of.bookmark = oldest(of.bookmark, row.last_bookmark);
             of.relists += row.report.relists;
@@ -80,12 +81,13 @@ mod tests {
         assert_eq!(contact(), None, "one was never answered");
         third.contacted();
         secrets.counted(Counter::Relist);
+        secrets.state(WatchState::Refused);
         let figures = health.figures(Instant::now(), wall);
         let of = figures.watches[Resource::ConfigMaps.index()];
-        assert_eq!((of.watches, of.relists, of.restarts), (3, 3, 3));
+        assert_eq!((of.watches, of.refused, of.relists, of.restarts), (3, 0, 3, 3));
         assert_eq!((of.contact, of.bookmark), (Some(wall - Duration::from_secs(10)), Some(wall - Duration::from_secs(10))));
         let of = figures.watches[Resource::Secrets.index()];
-        assert_eq!((of.watches, of.relists, of.contact), (1, 1, None), "it was never answered");
+        assert_eq!((of.watches, of.refused, of.relists, of.contact), (1, 1, 1, None), "it was never answered");
         assert_eq!(figures.watches[Resource::Manifests.index()], Default::default());
     }
 

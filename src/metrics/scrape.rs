@@ -33,6 +33,8 @@ pub(crate) struct HealthFigures {
 pub(crate) struct WatchFigures {
     /// How many there are.
     pub(crate) watches: u64,
+    /// How many of them may not list.
+    pub(crate) refused: u64,
     /// The oldest of their last contacts, if all had one.
     pub(crate) contact: Option<SystemTime>,
     /// The oldest of their last bookmarks.

@@ -20,7 +20,7 @@ fn busy() -> (Metrics, HealthFigures) {
     metrics.attempted(ReactionKind::Signal, AttemptEnd::Unanswered, told);
     metrics.downloaded(DownloadResult::Unchanged);
     let mut health = HealthFigures { is_ready: true, ..HealthFigures::default() };
-    health.watches[0] = WatchFigures { watches: 2, contact: Some(told), bookmark: Some(told), relists: 1, restarts: 4 };
+    health.watches[0] = WatchFigures { watches: 2, refused: 1, contact: Some(told), bookmark: Some(told), relists: 1, restarts: 4 };
     health.owed_since[ReactionKind::Signal.index()] = Some(told);
     (metrics, health)
 }
@@ -117,6 +117,7 @@ fn numbers_are_those_that_were_counted() {
         "projector_file_delay_seconds_bucket{le=\"0.005\"} 3",
         "projector_file_delay_seconds_count 3",
         "projector_watches{resource=\"configmaps\"} 2",
+        "projector_watches_refused{resource=\"configmaps\"} 1",
         "projector_watch_oldest_contact_timestamp_seconds{resource=\"configmaps\"} 1.5",
         "projector_watch_restarts_total{resource=\"configmaps\"} 4",
         "projector_api_requests_total{verb=\"watch\",code=\"200\"} 1",

@@ -81,6 +81,8 @@ metrics! {
         "Time from reading an event to the end of the commit that renamed the files which follow from it, one observation for each file written; never less than it took, and without waits for another attempt";
     "projector_watches", Gauge(|scrape| of_watches(scrape, |of| Some(SampleNumber::Whole(of.watches)))), RESOURCE,
         "Watches that there are";
+    "projector_watches_refused", Gauge(|scrape| of_watches(scrape, |of| Some(SampleNumber::Whole(of.refused)))), RESOURCE,
+        "Watches that may not list; one whose objects may be read by their names is none of them";
     "projector_watch_oldest_contact_timestamp_seconds", Gauge(|scrape| of_watches(scrape, |of| of.contact.map(time))), RESOURCE,
         "When the watch that heard nothing for longest was last answered, whatever the answer; not there while one of them never was";
     "projector_watch_oldest_bookmark_timestamp_seconds", Gauge(|scrape| of_watches(scrape, |of| of.bookmark.map(time))), RESOURCE,

@@ -8,6 +8,7 @@ use crate::support::*;
 
 /// All of them.
 pub const BROKEN: &[Instance] = &[
+    Instance { name: "not-started", alerts: &["KubeProjectorNotStarted"], live: not_started },
     Instance { name: "stale", alerts: &["KubeProjectorWatchStale"], live: stale },
     Instance { name: "never-heard", alerts: &["KubeProjectorWatchStale"], live: never_heard },
     Instance { name: "refused", alerts: &["KubeProjectorWatchRefused"], live: refused },
@@ -20,6 +21,13 @@ pub const BROKEN: &[Instance] = &[
     Instance { name: "restarting", alerts: &["KubeProjectorRestarting"], live: restarting },
     Instance { name: "lost", alerts: &["KubeProjectorLogLinesLost"], live: lost },
 ];
+
+/// Its folder is on a file system that is read-only.
+fn not_started(stand: &Stand<'_>) {
+    let (setup, mount) = (Setup::in_process(), Mount::tmpfs("ro"));
+    let _projector = stand.launch(setup.projector().folder(&mount.path()));
+    stand.stay();
+}
 
 /// The API server never answers again.
 fn stale(stand: &Stand<'_>) {

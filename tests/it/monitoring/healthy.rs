@@ -19,6 +19,7 @@ pub const HEALTHY: &[Instance] = &[
     Instance { name: "never-reloading", alerts: &[], live: never_reloading },
     Instance { name: "away", alerts: &[], live: away },
     Instance { name: "busy", alerts: &[], live: busy },
+    Instance { name: "by-name", alerts: &[], live: by_name },
     Instance { name: "rejecting", alerts: &[], live: rejecting },
 ];
 
@@ -68,6 +69,17 @@ fn rejecting(stand: &Stand<'_>) {
     setup.cluster.configmap("a", &[("rules", ""), ("packed.gz", "not packed")]).create();
     let _projector = stand.start(setup.projector().env("GZIP_KEYS", "true"));
     stand.wait("projector_rejections", |rejections| rejections == 1.0);
+    stand.stay();
+}
+
+/// It may read its object by name, and nothing else: it asks for a list first, each time, and is refused.
+fn by_name(stand: &Stand<'_>) {
+    let setup = Setup::in_process();
+    setup.cluster.configmap("a", &[("rules", "")]).create();
+    let account = setup.cluster.restricted(&[("", "configmaps", &["get"])]);
+    let object = format!("configmap/{}/a", setup.cluster.namespace());
+    let builder = setup.projector().kubeconfig(&account.kubeconfig).without("LABEL").without("NAMESPACE").env("OBJECT", &object);
+    let _projector = stand.start(builder.env("FINALIZERS", "false").env("SLEEP_TIME", "1"));
     stand.stay();
 }
 
