@@ -8,13 +8,19 @@ use crate::metrics::labels::Verb;
 pub(super) fn verb_of<T>(request: &Request<T>) -> Verb {
     let uri = request.uri();
     match *request.method() {
-        _ if uri.path().ends_with("/exec") => Verb::Connect,
+        _ if is_exec(uri.path()) => Verb::Connect,
         Method::POST => Verb::Create,
         Method::PATCH => Verb::Patch,
         _ if uri.query().unwrap_or_default().split('&').any(|part| part.starts_with("watch=")) => Verb::Watch,
         _ if is_collection(uri.path()) => Verb::List,
         _ => Verb::Get,
     }
+}
+
+/// Whether a path leads to commands in a pod; any object may be called `exec`.
+fn is_exec(path: &str) -> bool {
+    let mut parts = path.rsplit('/');
+    parts.next() == Some("exec") && parts.nth(1) == Some("pods") && parts.nth(1) == Some("namespaces")
 }
 
 /// Whether a path leads to all objects of a kind, in one namespace or in all.
@@ -44,6 +50,10 @@ mod tests {
             ("GET", "/apis/events.k8s.io/v1/events", Verb::List),
             ("GET", "/api/v1/namespaces/n/pods/p/exec?command=ls", Verb::Connect),
             ("POST", "/api/v1/namespaces/n/pods/p/exec?command=ls", Verb::Connect),
+            ("GET", "/api/v1/namespaces/n/configmaps/exec", Verb::Get),
+            ("GET", "/api/v1/namespaces/n/pods/exec", Verb::Get),
+            ("PATCH", "/api/v1/namespaces/n/secrets/exec", Verb::Patch),
+            ("GET", "/api/v1/namespaces/pods/configmaps/exec", Verb::Get),
             ("POST", "/apis/events.k8s.io/v1/namespaces/n/events", Verb::Create),
             ("PATCH", "/api/v1/namespaces/n/configmaps/c", Verb::Patch),
             ("GET", "/version", Verb::Get),
