@@ -13,6 +13,8 @@ use crate::commands::say;
 
 /// An answer must come within this.
 const WITHIN: Duration = Duration::from_secs(3);
+/// The most that is read of an answer: a report has a few hundred bytes for each watch.
+const ANSWER_BYTES_MAX: u64 = 4 << 20;
 /// The code for "nobody can be asked".
 const NOT_CHECKED: u8 = 3;
 
@@ -56,7 +58,7 @@ async fn ask(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
     let mut answer = Vec::new();
-    stream.take(64 << 10).read_to_end(&mut answer).await?;
+    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
