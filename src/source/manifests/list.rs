@@ -86,7 +86,9 @@ impl ManifestSource {
         }
         self.due = waits_since.map(|since| self.settle.due(since, open));
         self.contact.objects(self.book.objects());
-        self.contact.counted(Counter::Relist);
+        if generation > 1 {
+            self.contact.counted(Counter::Relist);
+        }
         self.contact.contacted();
         self.contact.state(WatchState::Watching);
         debug!(generation, objects = self.book.objects(), ?evidence, "manifests listed");
