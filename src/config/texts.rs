@@ -76,7 +76,7 @@ impl Texts {
         own.retain(|name, given| !given.text.is_empty() || profile.empty_counts.contains(name));
         let mut texts = Self { texts: own, profile, missing: Vec::new(), configmap: None, warnings: Vec::new() };
         for (name, meant) in slips {
-            texts.warnings.push(format!("{name} is no setting and has no effect: did you mean {meant}?"));
+            texts.warnings.push(format!("{name} is no setting: did you mean {meant}?"));
         }
         texts.leave_out_services();
         config_controller::take_flags(&mut texts, flags);
