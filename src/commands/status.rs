@@ -52,7 +52,7 @@ pub(crate) async fn status(address: SocketAddr, view: StatusView) -> ExitCode {
     let mut printed = None;
     loop {
         let (text, well) = match look(address, view.output).await {
-            Ok(status) => (shown(&status, view), status["verdict"]["ok"] == true),
+            Ok(status) => (shown(&status, view), status["verdict"]["ok"] == true && status["verdict"]["ready"] == true),
             Err(why) => (view.paint("31", &format!("not known: {why}")), false),
         };
         if printed.as_ref() != Some(&text) {

@@ -86,6 +86,7 @@ pub(super) struct BoardShared {
     asks: mpsc::Sender<StatusAsk>,
     deltas: broadcast::Sender<Delta>,
     streams: Arc<Semaphore>,
+    pages: Semaphore,
 }
 
 /// What was told last.
@@ -132,7 +133,7 @@ impl Board {
         let (asks, asked) = mpsc::channel(ASKS);
         let (deltas, _) = broadcast::channel(DELTAS);
         let (state, streams) = (Mutex::new(BoardState::new()), Arc::new(Semaphore::new(STREAMS)));
-        let board = Self(Arc::new(BoardShared { facts, health, state, asks, deltas, streams }));
+        let board = Self(Arc::new(BoardShared { facts, health, state, asks, deltas, streams, pages: Semaphore::new(1) }));
         (board.clone(), Desk::new(board, asked))
     }
 
@@ -185,10 +186,10 @@ impl Board {
         if amiss.is_empty() && state.problems.is_empty() {
             return;
         }
-        let mut before = std::mem::take(&mut state.since);
+        let before = std::mem::take(&mut state.since);
         state.problems = amiss.iter().map(|amiss| StatusProblem::amiss(amiss, &facts.roots, facts.order)).collect();
         let since: HashMap<String, WallTime> =
-            state.problems.iter().map(|problem| before.remove_entry(&problem.id).unwrap_or((problem.id.clone(), now))).collect();
+            state.problems.iter().map(|problem| (problem.id.clone(), before.get(&problem.id).copied().unwrap_or(now))).collect();
         for problem in &mut state.problems {
             problem.since = since.get(&problem.id).copied();
         }
@@ -239,6 +240,22 @@ impl Board {
     /// Whether there is an engine to ask.
     pub(super) fn has_engine(&self) -> bool {
         matches!(self.state().opening, EngineOpening::Open)
+    }
+
+    /// Whether it would answer now.
+    pub(super) fn answers(&self) -> bool {
+        let state = self.state();
+        matches!(state.opening, EngineOpening::Open) && state.busy.is_none()
+    }
+
+    /// How many files there were after the last commit.
+    pub(super) fn files(&self) -> usize {
+        self.state().engine.files
+    }
+
+    /// A turn for whoever looks at all rows at once.
+    pub(super) fn pages(&self) -> &Semaphore {
+        &self.0.pages
     }
 
     /// Asks it. Waits for room.

@@ -52,6 +52,11 @@ impl Desk {
         }
     }
 
+    /// A question that waits, if one does.
+    pub(crate) fn waiting(&mut self) -> Option<StatusAsk> {
+        self.asks.try_recv().ok()
+    }
+
     /// Answers.
     pub(crate) fn answer<F: Fs>(&self, ask: StatusAsk, engine: &Engine<F>) {
         // Who asked may have gone.

@@ -21,6 +21,8 @@ use crate::status::timeline::ToldWord;
 const PROBLEMS: usize = 200;
 /// A commit that takes longer than this is shown.
 const SILENCE: Duration = Duration::from_secs(10);
+/// One that takes longer than this is no slow one any more.
+const HANGS: Duration = Duration::from_secs(60);
 /// What a former process owed counts as a problem only when it has waited for so long.
 const OWED: Duration = Duration::from_secs(10);
 
@@ -102,8 +104,9 @@ impl Board {
             EngineOpening::Begins | EngineOpening::Open => {}
         }
         if let Some(began) = state.busy.filter(|began| overview.now.saturating_duration_since(*began) > SILENCE) {
-            let reason = "a call to the file system has not returned yet: no file can be written meanwhile";
-            problems.push(StatusProblem::new(ProblemKind::DiskSilent, "FOLDER", reason).since(Some(clock.time(began))));
+            let reason = "what was begun has not ended yet: the file system is slow, or a call to it does not return";
+            let problem = StatusProblem::new(ProblemKind::DiskSilent, "FOLDER", reason).since(Some(clock.time(began)));
+            problems.push(if overview.now.saturating_duration_since(began) > HANGS { problem } else { problem.mild() });
         }
         let EngineFacts { is_ready, holds_back, selects_nothing, missing, .. } = &state.engine;
         if !is_ready && matches!(state.opening, EngineOpening::Open) {

@@ -255,6 +255,8 @@ async fn status(board: &Board) -> Response<StatusBody> {
 async fn files_page(board: &Board, query: &str) -> Response<StatusBody> {
     const NO_ENGINE: &str = "the files are not known now: FOLDER is not open yet, or the disk does not answer";
 
+    // All rows are held for a page of them: not once for each who asks.
+    let _turn = board.pages().acquire().await;
     let Some((_, paths)) = files::paths(board, usize::MAX).await else {
         return failure(StatusCode::SERVICE_UNAVAILABLE, NO_ENGINE);
     };

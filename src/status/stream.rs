@@ -33,6 +33,8 @@ struct Subscriber {
     board: Board,
     events: mpsc::Sender<Bytes>,
     summary: u64,
+    /// Whether there were too many rows for one page.
+    paged: bool,
     watches: HashMap<usize, u64>,
     timeline: u64,
     heard: Instant,
@@ -40,7 +42,7 @@ struct Subscriber {
 
 /// Sends events until the reader is gone. The permit is kept as long.
 pub(super) async fn stream(board: Board, events: mpsc::Sender<Bytes>, permit: OwnedSemaphorePermit) {
-    let mut follower = Subscriber { board, events, summary: 0, watches: HashMap::new(), timeline: 0, heard: Instant::now() };
+    let mut follower = Subscriber { board, events, summary: 0, paged: false, watches: HashMap::new(), timeline: 0, heard: Instant::now() };
     // Gone is the only end.
     let _ = follower.run().await;
     drop(permit);
@@ -52,33 +54,36 @@ impl Subscriber {
         loop {
             // Before the first row is looked at: what changes meanwhile is told afterwards.
             let mut deltas = self.board.follow();
-            self.begin().await?;
-            self.follow(&mut deltas).await?;
+            let complete = self.begin().await?;
+            self.follow(&mut deltas, complete).await?;
         }
     }
 
-    /// Sends everything.
-    async fn begin(&mut self) -> Result<(), Gone> {
+    /// Sends everything. Whether that was all.
+    async fn begin(&mut self) -> Result<bool, Gone> {
         let paths = files::paths(&self.board, ROWS_MAX).await;
-        let complete = paths.is_some();
+        let mut complete = paths.is_some();
         let (total, paths) = paths.unwrap_or_default();
         let document = self.board.document(self.board.files_part(total, complete, total > ROWS_MAX));
+        self.paged = total > ROWS_MAX;
         (self.summary, self.timeline) = (fingerprint(&json(&document.summary)), self.board.timeline(u64::MAX).1);
         self.watches = document.watches.iter().map(|row| (row.id, fingerprint(&json(row)))).collect();
         self.event("begin", &json(&document)).await?;
         for paths in paths.chunks(BLOCK) {
-            // Whoever does not get a block hears of those rows when they change, or begins anew.
-            let rows = files::block(&self.board, paths).await.unwrap_or_default();
+            let Some(rows) = files::block(&self.board, paths).await else {
+                complete = false;
+                break;
+            };
             self.event("rows", &files::delta(&self.board, &rows, &[])).await?;
         }
-        self.event("complete", &json!({ "total": total }).to_string()).await
+        self.event("complete", &json!({ "total": total, "complete": complete }).to_string()).await?;
+        Ok(complete)
     }
 
-    /// Sends what is otherwise, until too much was missed.
-    async fn follow(&mut self, deltas: &mut Receiver<Delta>) -> Result<(), Gone> {
+    /// Sends what is otherwise, until too much was missed. Where rows are missing from the beginning, that is until they can be had.
+    async fn follow(&mut self, deltas: &mut Receiver<Delta>, complete: bool) -> Result<(), Gone> {
         let mut looks = interval_at(Instant::now() + LOOK, LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let waited = !self.board.has_engine();
         loop {
             let events = self.events.clone();
             tokio::select! {
@@ -88,8 +93,9 @@ impl Subscriber {
                     Ok(Delta::Anew) | Err(RecvError::Lagged(_) | RecvError::Closed) => return Ok(()),
                 },
                 _ = looks.tick() => {
-                    // There were no rows to show until now.
-                    if waited && self.board.has_engine() {
+                    // They can be had by now, or there are too many for one page.
+                    let outgrown = !self.paged && self.board.files() > ROWS_MAX;
+                    if (complete && outgrown) || (!complete && self.board.answers()) {
                         return Ok(());
                     }
                     self.look().await?;

@@ -8,11 +8,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::config::{Arguments, Config, Context};
+use crate::core::files::plan::Because;
+use crate::core::object::ObjectKey;
 use crate::core::path::Roots;
 use crate::core::tell::pace::{FaultKind, Followup};
+use crate::engine::outcome::{Act, Change, Outcome};
+use crate::engine::shown::Amiss;
 use crate::health::{Health, WatchName, WatchState};
-use crate::status::board::{Board, Facts, STREAMS};
+use crate::status::board::{Board, EngineFacts, Facts, STREAMS};
 use crate::status::desk::Desk;
+use crate::status::document::{WallTime, json};
+use crate::status::timeline::Timeline;
 use crate::tell::runner::{Telling, TellingState};
 
 /// Anything must come within this.
@@ -169,4 +175,62 @@ async fn what_is_wrong_is_told_with_reason_time_and_what_to_do() {
     telling(TellingState::Ended(None, Followup::Told));
     health.set_readiness(crate::health::Readiness::Ready);
     assert_eq!(sentence(), "All is well: 0 files of 0 objects are as they should be.");
+}
+
+#[test]
+fn an_attempt_tells_of_what_had_changed_when_it_began() {
+    let roots = Roots::new("/f", []);
+    let (path, paths) = (roots.file("/f", "a").unwrap(), ["/f/a".to_owned()]);
+    let written = Act::Written { bytes: 1, because: Because::Content, encoded: false };
+    let change = || Outcome { changes: vec![Change { path: path.clone(), object: None, act: written }], ..Outcome::default() };
+    let mut timeline = Timeline::default();
+    let tell = |timeline: &mut Timeline, state| {
+        timeline.tell(&Telling { reaction: "request", paths: &paths, attempts: 1, state }, WallTime::now());
+    };
+    timeline.commit(&change(), &roots, WallTime::now());
+    tell(&mut timeline, TellingState::Begins);
+    timeline.commit(&change(), &roots, WallTime::now());
+    tell(&mut timeline, TellingState::Ended(None, Followup::Told));
+    let told = |timeline: &Timeline| timeline.since(0).iter().map(|entry| json(entry).matches("told\":[{").count()).collect::<Vec<_>>();
+    assert_eq!(told(&timeline), [0, 1], "the newest first: it came while the other was told");
+    tell(&mut timeline, TellingState::Begins);
+    tell(&mut timeline, TellingState::Ended(Some(FaultKind::Answered(None)), Followup::Slow { first: true }));
+    let newest = json(&timeline.since(0)[0]);
+    assert!(newest.contains("failed"), "{newest}");
+}
+
+#[tokio::test]
+async fn a_problem_keeps_its_beginning_where_two_objects_have_it() {
+    let (board, _desk) = board(&Health::new(None));
+    let path = Roots::new("/f", []).file("/f", "a").unwrap();
+    let object = |name: &str| Some(std::sync::Arc::new(ObjectKey::new(crate::core::object::Kind::Secret, "n", name)));
+    let amiss = [object("one"), object("other")].map(|object| Amiss::Undownloaded { path: path.clone(), object });
+    let since = || {
+        board.commit(&Outcome::default(), &amiss, EngineFacts::default());
+        let problems = json(&board.summary().problems);
+        problems.match_indices("\"since\":\"").map(|(at, _)| problems[at..at + 35].to_owned()).take(2).collect::<Vec<_>>()
+    };
+    let (first, now) = (since(), json(&WallTime::now()));
+    while json(&WallTime::now()) == now {}
+    assert_eq!(since(), first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_who_could_not_have_the_rows_begins_anew() {
+    let (board, _desk) = board(&Health::new(None));
+    // It is open, and does not answer.
+    board.opened();
+    let address = served(&board).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let (mut read, mut buffer) = (String::new(), [0; 4096]);
+    let both = async {
+        while read.matches("event: begin").count() < 2 {
+            let length = stream.read(&mut buffer).await.unwrap();
+            assert_ne!(length, 0, "it goes on");
+            read.push_str(&String::from_utf8_lossy(&buffer[..length]));
+        }
+    };
+    timeout(4 * DEADLINE, both).await.expect("a second beginning");
+    assert!(read.contains(r#"{"complete":false,"total":0}"#), "{read}");
 }

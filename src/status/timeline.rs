@@ -172,6 +172,8 @@ impl Timeline {
                 // An attempt that failed is told of until the next one ended.
                 Some(known) if state == ToldWord::Waiting => known.attempts = telling.attempts,
                 Some(known) => *known = record,
+                // An attempt tells what had changed when it began, and nothing that came meanwhile.
+                None if matches!(telling.state, TellingState::Ended(..)) => continue,
                 None => entry.told.push(record),
             }
             self.revision += 1;

@@ -218,6 +218,10 @@ impl EngineLoop {
                     self.publisher.verified(&outcome, engine.store());
                 }
                 self.note_reacted(shutdown).await;
+                // News goes before whoever looks, and may not end: one gets an answer after each commit.
+                if let Some(ask) = self.desk.as_mut().and_then(Desk::waiting) {
+                    self.answer(ask);
+                }
             }
             // Nothing that we wait for will come.
             let is_given_up = || self.engine.as_ref().is_some_and(|engine| !engine.store().settled());

@@ -54,6 +54,7 @@ impl EngineLoop {
         let mut told = String::new();
         let mut standby = None;
         loop {
+            self.shown(|board| board.busy(true));
             let mut opening = self.try_open(config);
             let opened = tokio::select! {
                 opened = &mut opening => opened,
@@ -63,6 +64,7 @@ impl EngineLoop {
                     return Err(LoopEnd::Done);
                 }
             };
+            self.shown(|board| board.busy(false));
             let NotOpened { held, error } = match opened {
                 Ok(Ok((_, start))) if start.unkeepable => {
                     return Err(LoopEnd::Settings(format!("FOLDER={}: {CANNOT_SPARE}", config.folder.display())));

@@ -257,6 +257,8 @@
   }
 
   function onComplete(news) {
+    // Rows that cannot be had now are sent when they can: what is shown stays until then.
+    if (!news.complete) return;
     loading = false;
     total = news.total;
     if (paged) {
@@ -402,7 +404,7 @@
     say($('count-problems'), figure(all));
     show($('readings'), true);
     show($('troubles'), problems.length > 0);
-    keyed($('problems'), problems, (problem) => problem.id, problemNode, fillProblem);
+    keyed($('problems'), problems, (problem) => `${problem.id} ${problem.object}`, problemNode, fillProblem);
     show($('more-problems'), all > problems.length);
     say($('more-problems'), `And ${figure(all - problems.length)} more, which “Only what is not well” shows with their files.`);
   }
@@ -512,8 +514,10 @@
     const fill = (tr, setting) => {
       say(tr.children[0], setting.name);
       say(tr.children[1], setting.value ?? '–');
-      tr.children[1].className = setting.value === null || setting.masked ? 'soft' : 'mono';
-      if (setting.masked) say(tr.children[1], 'set, not shown');
+      // Of a URL the origin is shown.
+      const hidden = setting.masked && setting.value === '***';
+      tr.children[1].className = setting.value === null || hidden ? 'soft' : 'mono';
+      if (hidden) say(tr.children[1], 'set, not shown');
       say(tr.children[2], [words(setting.origin), setting.by !== setting.name && setting.by].filter(Boolean).join(' '));
     };
     keyed($('made'), made, (setting) => setting.name, row, fill);
@@ -531,12 +535,14 @@
     loading = true;
     started = Date.parse(all.started);
     columns = all.files.columns;
-    if (paged !== all.files.paged) {
-      rows.clear();
-      place();
+    if (all.files.complete) {
+      if (paged !== all.files.paged) {
+        rows.clear();
+        place();
+      }
+      paged = all.files.paged;
+      total = all.files.total;
     }
-    paged = all.files.paged;
-    total = all.files.total;
     titles();
     const setting = all.settings.find(({ name }) => name === 'FOLDER')?.value;
     folder = setting ? setting.replace(/\/*$/, '/') : '';
