@@ -110,21 +110,24 @@ impl Mailbox {
 
     /// Takes what is waiting, up to one batch of so many events.
     pub fn take_at_most(&self, events: usize) -> Vec<SourceEvent> {
-        let batch = self.queue().take(events.min(BATCH_EVENTS));
-        self.0.drained.notify_waiters();
-        batch
+        self.drain(|queue| queue.take(events.min(BATCH_EVENTS)))
     }
 
     /// As [`Self::take`], and when the first of them was read.
     pub(crate) fn take_read(&self) -> (Vec<SourceEvent>, Option<Instant>) {
-        let mut queue = self.queue();
-        let batch = queue.take(BATCH_EVENTS);
-        let until = queue.taken;
-        // Times of what was taken before may be left.
-        let read = if batch.is_empty() { None } else { queue.times.take(until) };
-        drop(queue);
+        self.drain(|queue| {
+            let batch = queue.take(BATCH_EVENTS);
+            // Times of what was taken before may be left.
+            let read = if batch.is_empty() { None } else { queue.times.take(queue.taken) };
+            (batch, read)
+        })
+    }
+
+    /// Takes something out, and tells those who wait for room once the lock is given back.
+    fn drain<T>(&self, take: impl FnOnce(&mut WaitingEvents) -> T) -> T {
+        let taken = take(&mut self.queue());
         self.0.drained.notify_waiters();
-        (batch, read)
+        taken
     }
 
     fn queue(&self) -> MutexGuard<'_, WaitingEvents> {
