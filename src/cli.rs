@@ -7,8 +7,8 @@ use std::ffi::OsString;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory as _, FromArgMatches, Parser, ValueEnum};
+use strsim::osa_distance;
 
-use crate::config::nearly::distance;
 use crate::config::setting::{Flag, Takes};
 use crate::config::{Arguments, flags, help};
 
@@ -181,7 +181,7 @@ fn with_hint(mut error: clap::Error, arguments: &[OsString]) -> clap::Error {
     let hint = match chosen.map(String::as_str) {
         _ if error.kind() != ErrorKind::UnknownArgument || word.starts_with('-') => return error,
         None => {
-            let near = subcommands.iter().find(|known| distance(word.as_bytes(), known.as_bytes()) == 1);
+            let near = subcommands.iter().find(|known| osa_distance(word.as_str(), known.as_str()) == 1);
             near.map_or_else(|| format!("did you mean `run -- {word}`?"), |known| format!("did you mean `{known}`?"))
         }
         Some("run") => format!("did you mean `run -- {word}`?"),

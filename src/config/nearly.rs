@@ -6,6 +6,8 @@
 //! HEALT_PORT -            a Service named healt gives every pod one of this name
 //! ```
 
+use strsim::osa_distance;
+
 use crate::config::table::SETTINGS;
 
 /// Names of so many letters may have two slips.
@@ -19,7 +21,7 @@ pub(crate) fn meant(name: &str) -> Option<&'static str> {
     }
     let slips = |setting: &str| if setting.len() >= LONG { 2 } else { 1 };
     let distances = SETTINGS.iter().map(|setting| setting.name).filter(|setting| setting.len().abs_diff(name.len()) <= slips(setting));
-    let near = distances.map(|setting| (distance(name.as_bytes(), setting.as_bytes()), setting));
+    let near = distances.map(|setting| (osa_distance(name, setting), setting));
     near.filter(|(distance, setting)| (1..=slips(setting)).contains(distance))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, setting)| setting)
@@ -36,52 +38,9 @@ fn is_of_service(name: &str) -> bool {
     name.ends_with("_SERVICE_HOST") || is_service_port || name.ends_with("_PORT") || name.match_indices("_PORT_").any(has_port)
 }
 
-/// How many slips make one of the other, where no letter slips twice.
-pub(crate) fn distance(one: &[u8], other: &[u8]) -> usize {
-    // A row for each letter of one, and before it that of the letter before; the first stand for nothing at all.
-    let (mut before_last, mut last): (Vec<usize>, Vec<usize>) = (Vec::new(), (0..=other.len()).collect());
-    let mut previous = None;
-    for (row, letter) in one.iter().enumerate() {
-        let mut cells = vec![row + 1];
-        for (column, against) in other.iter().enumerate() {
-            let cell = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX - 1);
-            let same = cell(&last, column) + usize::from(letter != against);
-            let mut least = same.min(cell(&last, column + 1) + 1).min(cell(&cells, column) + 1);
-            let changed_places = column.checked_sub(1).filter(|at| previous == Some(against) && other.get(*at) == Some(letter));
-            if let Some(at) = changed_places {
-                least = least.min(cell(&before_last, at) + 1);
-            }
-            cells.push(least);
-        }
-        before_last = std::mem::replace(&mut last, cells);
-        previous = Some(letter);
-    }
-    last.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_slip_is_a_letter_more_less_or_other_or_two_that_changed_places() {
-        let cases = [
-            ("LABEL", "LABEL", 0),
-            ("LABE", "LABEL", 1),
-            ("LABELS", "LABEL", 1),
-            ("LABAL", "LABEL", 1),
-            ("LABLE", "LABEL", 1),
-            ("ALBEL", "LABEL", 1),
-            ("LBAE", "LABEL", 2),
-            ("BALEL", "LABEL", 2),
-            ("", "AB", 2),
-            ("AB", "", 2),
-            ("CA", "ABC", 3),
-        ];
-        for (one, other, expected) in cases {
-            assert_eq!(distance(one.as_bytes(), other.as_bytes()), expected, "{one} {other}");
-        }
-    }
 
     #[test]
     fn one_slip_is_a_hint_and_two_are_in_long_names() {
@@ -133,7 +92,7 @@ mod tests {
                     let is_known = SETTINGS.iter().any(|known| known.name == name);
                     if !is_known && !is_of_service(&name) {
                         let meant = meant(&name).unwrap_or_else(|| panic!("{name}"));
-                        assert_eq!(distance(name.as_bytes(), meant.as_bytes()), 1, "{name} {meant} {setting}");
+                        assert_eq!(osa_distance(&name, meant), 1, "{name} {meant} {setting}");
                     }
                 }
             }
