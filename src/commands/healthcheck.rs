@@ -5,10 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
+use crate::commands::asking::{LocalAnswer, LocalRequest};
 use crate::commands::say;
 
 /// An answer must come within this.
@@ -36,13 +34,9 @@ pub(crate) async fn healthcheck(address: Option<SocketAddr>, off: Off) -> ExitCo
             Off::Unknown => ExitCode::from(NOT_CHECKED),
         };
     };
-    let asked = timeout(WITHIN, ask(address)).await;
-    let verdict = match asked {
-        Ok(Ok(answer)) => verdict(&answer),
-        Ok(Err(error)) => Err(format!("asking {address}: {error} (does it run, with this HEALTH_HOST and HEALTH_PORT?)")),
-        Err(_) => Err(format!("no answer from {address} within {} s", WITHIN.as_secs())),
-    };
-    match verdict {
+    let settings = "HEALTH_HOST and HEALTH_PORT";
+    let asked = LocalRequest { address, path: "/healthz", within: WITHIN, most: ANSWER_BYTES_MAX, settings };
+    match asked.send().await.and_then(|answer| verdict(&answer)) {
         Ok(how) => {
             say(&format!("well: {how}"));
             ExitCode::SUCCESS
@@ -54,28 +48,17 @@ pub(crate) async fn healthcheck(address: Option<SocketAddr>, off: Off) -> ExitCo
     }
 }
 
-async fn ask(address: SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
-}
-
 /// How it is, if it is well, or why it is not.
-fn verdict(answer: &str) -> Result<String, String> {
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
-    let status = head.lines().next().unwrap_or_default().strip_prefix("HTTP/1.1 ");
-    let words = match serde_json::from_str::<Value>(body) {
+fn verdict(answer: &LocalAnswer) -> Result<String, String> {
+    let words = match serde_json::from_str::<Value>(&answer.body) {
         Ok(report @ Value::Object(_)) => words(&report),
         // As k8s-sidecar says it, or somebody else whose port this is.
-        _ => shortened(body.trim()),
+        _ => shortened(answer.body.trim()),
     };
-    match status {
-        Some(status) if status.starts_with("200 ") => Ok(words),
-        Some(status) if words.is_empty() => Err(format!("the answer is {status}")),
-        Some(_) => Err(words),
-        None => Err("what answers does not speak HTTP/1.1".to_owned()),
+    match (answer.is_ok(), words.is_empty()) {
+        (true, _) => Ok(words),
+        (false, true) => Err(format!("the answer is {}", answer.status)),
+        (false, false) => Err(words),
     }
 }
 
@@ -108,10 +91,6 @@ fn shortened(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn answer(status: &str, body: &str) -> String {
-        format!("HTTP/1.1 {status}\r\ncontent-type: x\r\n\r\n{body}")
-    }
-
     #[test]
     fn an_answer_is_said_in_words() {
         let ready = r#"{"status":"ok","version":"1","ready":true,"loops":[],"watches":[],"files":12,"stuck":[]}"#;
@@ -131,14 +110,8 @@ mod tests {
             ("500 Oh", "<p>\n<p>", Err("<p>")),
         ];
         for (status, body, expected) in cases {
-            assert_eq!(verdict(&answer(status, body)), expected.map(str::to_owned).map_err(str::to_owned), "{status} {body}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_answer_is_not_well() {
-        for answer in ["", "SSH-2.0-x\r\n", "HTTP/2 200 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n"] {
-            assert!(verdict(answer).is_err(), "{answer:?}");
+            let answer = LocalAnswer { status: status.to_owned(), body: body.to_owned() };
+            assert_eq!(verdict(&answer), expected.map(str::to_owned).map_err(str::to_owned), "{status} {body}");
         }
     }
 }

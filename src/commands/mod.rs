@@ -1,5 +1,6 @@
 //! The subcommands: each asks or looks, prints, and ends. What all of them and `run` begin with is here, too.
 
+pub(crate) mod asking;
 pub(crate) mod check;
 pub(crate) mod healthcheck;
 pub(crate) mod plan;

@@ -6,11 +6,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::cli::OutputFormat;
+use crate::commands::asking::LocalRequest;
 use crate::commands::say;
 
 /// An answer must come within this: the engine may be in the midst of a commit.
@@ -73,22 +72,9 @@ pub(crate) async fn status(address: SocketAddr, view: StatusView) -> ExitCode {
 /// What is answered. The rows of files are for programs.
 async fn look(address: SocketAddr, output: OutputFormat) -> Result<Value, String> {
     let path = if output == OutputFormat::Json { "/status" } else { "/status?files=no" };
-    let asked = timeout(WITHIN, ask(address, path)).await.map_err(|_| format!("no answer from {address} within {} s", WITHIN.as_secs()))?;
-    let answer = asked.map_err(|error| format!("asking {address}: {error} (does it run, with this STATUS_ADDR?)"))?;
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let is_ok = head.split(' ').nth(1) == Some("200");
-    let status = serde_json::from_str::<Value>(body).ok().filter(|status| is_ok && status["verdict"].is_object());
+    let answer = LocalRequest { address, path, within: WITHIN, most: LONGEST, settings: "STATUS_ADDR" }.send().await?;
+    let status = serde_json::from_str::<Value>(&answer.body).ok().filter(|status| answer.is_ok() && status["verdict"].is_object());
     status.ok_or_else(|| format!("what answers at {address} is not a status page of ours"))
-}
-
-async fn ask(address: SocketAddr, path: &str) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(address).await?;
-    // By this protocol an answer ends with its connection.
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.take(LONGEST).read_to_end(&mut answer).await?;
-    Ok(answer)
 }
 
 fn shown(status: &Value, view: StatusView) -> String {
