@@ -289,7 +289,9 @@ fn r10_a_pod_that_refuses_who_we_are_is_spared_while_the_others_are_told_and_ask
     bench.all_answer(&Answer::ok(""));
     put(&token, "two\n");
     projector.wait_output("told the application");
-    assert_eq!(bench.asked()[0], before + 1);
+    // The files that showed us to have caught up are told of with the rest, or after it.
+    let asked = bench.asked()[0] - before;
+    assert!((1..=2).contains(&asked), "{asked}");
 }
 
 #[test]
