@@ -109,7 +109,7 @@ This page is generated from the table in `src/config/table.rs`, as is the end of
 `healthcheck` reads only the settings of the health endpoint.
 ";
 
-fn cell(default: Fallback) -> String {
+pub(super) fn cell(default: Fallback) -> String {
     match default {
         Fallback::Required => "required".to_owned(),
         Fallback::Value(value) => format!("`{value}`"),

@@ -26,6 +26,8 @@ pub(crate) mod table;
 pub(crate) mod texts;
 
 #[cfg(test)]
+mod charts;
+#[cfg(test)]
 mod config_controller_tests;
 #[cfg(test)]
 mod docs;

@@ -20,6 +20,12 @@ pub(crate) struct Setting {
     /// A text that it refuses.
     #[cfg(test)]
     pub(crate) refused: fn() -> &'static str,
+    /// Whether it takes a text.
+    #[cfg(test)]
+    pub(crate) takes: fn(&str) -> bool,
+    /// The words that it takes, if only such.
+    #[cfg(test)]
+    pub(crate) words: fn() -> Vec<&'static str>,
 }
 
 /// What holds while a variable is unset.

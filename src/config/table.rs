@@ -8,6 +8,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::config::LedgerPlace;
+#[cfg(test)]
+use crate::config::profiles::Dialect;
 use crate::config::profiles::{self, sidecar};
 use crate::config::read::child::{ChildStart, RestartPolicy};
 use crate::config::read::form::ValueForm::{self, Number, Path, PerDialect, Text, Words};
@@ -57,6 +59,10 @@ macro_rules! settings {
                 bounds: FORM.bounds(),
                 #[cfg(test)]
                 refused: || FORM.refused(),
+                #[cfg(test)]
+                takes: |text| FORM.read(text, Dialect::Own, std::path::Path::new("/")).is_ok(),
+                #[cfg(test)]
+                words: || FORM.words(),
             }
         },)*)*];
 

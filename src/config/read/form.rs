@@ -42,6 +42,15 @@ impl<T: Clone> ValueForm<T> {
         }
     }
 
+    /// The words that are accepted, if only such.
+    #[cfg(test)]
+    pub(crate) fn words(&self) -> Vec<&'static str> {
+        match self {
+            Self::Words(words) => words.iter().map(|(word, _)| *word).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// A text that is not accepted.
     #[cfg(test)]
     pub(crate) fn refused(&self) -> &'static str {
