@@ -26,7 +26,7 @@ pub(crate) mod table;
 pub(crate) mod texts;
 
 #[cfg(test)]
-mod charts;
+mod charts_tests;
 #[cfg(test)]
 mod config_controller_tests;
 #[cfg(test)]
