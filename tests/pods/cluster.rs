@@ -52,6 +52,11 @@ impl Cluster {
         }
     }
 
+    /// Where its kubeconfig is.
+    pub fn kubeconfig(&self) -> &str {
+        &self.kubeconfig
+    }
+
     /// Runs kubectl once, or again for as long as the API server cannot be reached: a test beside this one may be killing it.
     pub fn try_kubectl(&self, arguments: &[&str], stdin: &str) -> Finished {
         until("the API server to answer kubectl", PATIENCE, || {

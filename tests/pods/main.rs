@@ -12,6 +12,7 @@
 //! | `PROJECTOR_TEST_IMAGE_WITH_SHELL` | the image of the target `k8s-sidecar-with-shell`, already on the node | `localhost/kube-projector:ci-with-shell` |
 //! | `PROJECTOR_TEST_IMAGE_OF_PROGRAMS` | an image with nginx, HAProxy, Prometheus and busybox's applets, already on the node; see `.ci/run` | `localhost/programs:ci` |
 //! | `PROJECTOR_TEST_BUSYBOX` | an image with busybox's applets, already on the node | `localhost/busybox:1` |
+//! | `PROJECTOR_TEST_HELM` | programs of Helm, with commas between them | required by the tests of charts |
 //! | `PROJECTOR_TEST_ROUNDS` | how often the test with hundreds of objects deletes its namespace | 1 |
 //!
 //! `cargo test --test pods -- --ignored --test-threads=2` runs them all.
@@ -21,6 +22,7 @@ mod pod;
 mod wait;
 
 mod asked;
+mod charts;
 mod dovecot;
 mod examples;
 mod exec;
