@@ -39,7 +39,8 @@
 //!   it may not list (`cluster::named`) and where the engine wants bytes again (`fetch`); reads a folder of manifests; brings what lies
 //!   behind URLs (`downloads`). All of it goes to the engine by the `mailbox`.
 //! - [`disk`]: the only module that writes files of objects and the ledger, behind [`disk::fs::Fs`] so that any call can be made to
-//!   fail: whole files by rename (`fill`), folders, the ledger's file, marks, what odd file systems cannot do (`mount`).
+//!   fail: whole files by rename (`fill`), folders, the ledger's file, marks, what odd file systems cannot do (`mount`). With DRY_RUN what
+//!   would be lies over what is there (`dry`), and nobody above notices.
 //! - [`engine`]: one synchronous call is one commit: fold a batch, plan what it touched, apply the plan (`apply`), step by step and
 //!   with what follows when a step fails, as on a full disk (`turns`). When that is tried again: `attempts`. What people must know, and
 //!   whether an object needs our finalizer: `notes` and `notices`. That a change is owed to the application: `reacting`.

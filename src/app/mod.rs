@@ -12,21 +12,21 @@ pub(crate) mod sources;
 mod standby;
 pub(crate) mod told;
 mod triggers;
+mod writers;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use futures::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::api::ApiServer;
 use crate::api::metadata;
 use crate::app::engine::{EngineLoop, LoopEnd, Servers};
 use crate::app::publish::Publisher;
 use crate::app::shutdown::Shutdown;
+use crate::app::writers::Writers;
 use crate::config::{Arguments, Config, LedgerPlace, Method, ObjectSource, Wording};
 use crate::core::backoff::random;
 use crate::core::files::project::Rules;
@@ -34,14 +34,14 @@ use crate::core::files::store::Store;
 use crate::core::object::ObjectKey;
 use crate::core::path::Roots;
 use crate::disk::Disk;
+use crate::disk::dry::{Overlay, RunFs};
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::Place;
 use crate::engine::outcome::Settings;
 use crate::engine::preview::Preview;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::report::farewell::Home;
-use crate::report::{events, finalizers, sweep};
+use crate::report::{finalizers, sweep};
 use crate::serve;
 use crate::status;
 use crate::status::board::{Board, Facts};
@@ -49,19 +49,12 @@ use crate::status::desk::Desk;
 use crate::tell::child;
 use crate::web;
 
-/// Objects that wait for us to go are released within this when we are asked to stop.
-const DRAIN: Duration = Duration::from_secs(2);
-/// We ask for this long at most whether our own namespace is being deleted.
-const ASK_HOME: Duration = Duration::from_secs(1);
-/// And release everything of ours in it for this long at most, within the 30 seconds that a pod gets by default.
-const FAREWELL: Duration = Duration::from_secs(20);
-
 /// Runs until asked to stop, or until the one list of METHOD=LIST is on disk.
 ///
 /// # Errors
 /// What a person must correct: no usable API server, FOLDER that cannot be made. Everything else is waited for.
 pub async fn run(config: Config, arguments: Arguments, mut shutdown: Shutdown) -> anyhow::Result<ExitCode> {
-    let health = Health::new(config.health.and_then(|health| health.stale_after));
+    let health = health(&config);
     let metrics = Metrics::new(config.health.is_some_and(|health| health.metrics));
     let opened = tokio::select! {
         opened = open(&config) => opened,
@@ -74,7 +67,6 @@ pub async fn run(config: Config, arguments: Arguments, mut shutdown: Shutdown) -
         () = shutdown.asked() => return Ok(ExitCode::SUCCESS),
     }
     greet(&config, api.as_ref().map(|api| (api.url(), api.context())));
-    health.set_on_reload_failure(config.on_reload_failure);
     let mut tasks = Tasks::default();
     if reaper::is_needed() {
         tasks.spawn("that waits for orphans", reaper::reap());
@@ -82,7 +74,10 @@ pub async fn run(config: Config, arguments: Arguments, mut shutdown: Shutdown) -
     serve_health(&config, serve::Endpoints { health: health.clone(), metrics: metrics.clone() }, &mut tasks);
     let desk = show(&config, &arguments, &health, &mut tasks);
     let (stop, stopped) = watch::channel(false);
-    let status = api.as_ref().map(|api| Status::start(&config, api, &stopped, &mut tasks));
+    let status = api.as_ref().map(|api| match config.dry_run {
+        true => Writers::would(&config, &stopped, &mut tasks),
+        false => Writers::start(&config, api, &stopped, &mut tasks),
+    });
     let events = status.as_ref().and_then(|status| status.events.clone());
     let child = config.child.clone().map(|settings| child::own(settings, health.clone())).transpose()?;
     if let Some(child) = &child {
@@ -127,6 +122,16 @@ pub async fn run(config: Config, arguments: Arguments, mut shutdown: Shutdown) -
     })
 }
 
+/// What the loops tell of themselves, as settings want it shown.
+fn health(config: &Config) -> Health {
+    let health = Health::new(config.health.and_then(|health| health.stale_after));
+    health.set_on_reload_failure(config.on_reload_failure);
+    if config.dry_run {
+        health.set_dry_run();
+    }
+    health
+}
+
 /// Serves the status page, if it is wanted. Where it is not, nothing is kept for it.
 fn show(config: &Config, arguments: &Arguments, health: &Health, tasks: &mut Tasks) -> Option<Desk> {
     let address = config.status?;
@@ -161,6 +166,9 @@ async fn open(config: &Config) -> anyhow::Result<(Option<ApiServer>, Option<web:
 fn greet(config: &Config, server: Option<(&str, Option<&str>)>) {
     let (folder, version) = (config.folder.display(), env!("CARGO_PKG_VERSION"));
     let (url, context) = (server.map(|(url, _)| url).unwrap_or_default(), server.and_then(|(_, context)| context));
+    if config.dry_run {
+        tracing::info!("a dry run: nothing is changed, and nobody is told; what would be done is said instead");
+    }
     match config.projects() {
         true => tracing::info!(version, selection = config.selection(), %folder, server = url, context, "starting"),
         false => tracing::info!(version, server = url, context, "starting, nothing is projected"),
@@ -200,9 +208,9 @@ fn store(config: &Config) -> Store {
 }
 
 /// What a commit would do, for whoever only looks, over what the ledger says. `held` tells whether one is in use. Blocking.
-pub(crate) fn preview(config: &Config, place: Place, held: impl Fn((u64, u64)) -> bool) -> Preview<Kernel> {
+pub(crate) fn preview(config: &Config, place: Place, held: impl Fn((u64, u64)) -> bool) -> Preview<RunFs> {
     let settings = settings(config);
-    Preview::new(Disk::for_looking(Kernel::default(), settings.rules.roots.clone()), store(config), settings, place, held)
+    Preview::new(Disk::for_looking(Overlay::through(Kernel::default()), settings.rules.roots.clone()), store(config), settings, place, held)
 }
 
 /// The folder that holds our ledger, and its name there.
@@ -281,100 +289,6 @@ async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static s
     name
 }
 
-/// Runs something to its end, or until everything stops.
-async fn until_stopped(run: impl Future<Output = ()>, mut stopped: watch::Receiver<bool>) {
-    tokio::select! {
-        () = run => {}
-        _ = stopped.wait_for(|stop| *stop) => {}
-    }
-}
-
-/// The writers that tell the cluster what became of its objects.
-struct Status {
-    events: Option<events::EventSender>,
-    finalizers: Option<finalizers::FinalizerSender>,
-    home: Option<(ApiServer, Home)>,
-}
-
-impl Status {
-    fn start(config: &Config, api: &ApiServer, stopped: &watch::Receiver<bool>, tasks: &mut Tasks) -> Self {
-        let events = config.event_logging.then(|| {
-            let (sender, mut writer) = events::writer(api.clone(), events::instance_name(&hostname()));
-            let stopped = stopped.clone();
-            let run = async move {
-                until_stopped(writer.run(), stopped).await;
-                writer.drain(DRAIN).await;
-            };
-            tasks.writers.spawn(named("that writes Events", run).boxed());
-            sender
-        });
-        let finalizers = config.finalizers.clone().map(|ours| {
-            let (sender, mut writer) = finalizers::writer(api.clone(), ours, events.clone());
-            let stopped = stopped.clone();
-            let run = async move {
-                until_stopped(writer.run(), stopped).await;
-                writer.drain(DRAIN).await;
-            };
-            tasks.writers.spawn(named("that writes finalizers", run).boxed());
-            sender
-        });
-        let home = config
-            .guarded_home()
-            .zip(config.finalizers.as_ref())
-            .map(|(namespace, ours)| (api.clone(), Home { namespace: namespace.to_owned(), kinds: config.places().0, which: ours.into() }));
-        Self { events, finalizers, home }
-    }
-
-    /// Waits for the drains, and where our own namespace is being deleted releases everything of ours in it; a second signal ends
-    /// the wait.
-    async fn end(self, shutdown: &mut Shutdown, writers: &mut JoinSet<&'static str>) {
-        let Self { home, .. } = self;
-        let drained = async {
-            // A task that panicked has nothing left to drain.
-            while writers.join_next().await.is_some() {}
-        };
-        let home = home.filter(|_| shutdown.was_asked());
-        let ended = async {
-            // Guarding ends first: it would put back what is taken off.
-            let (_, dying) = tokio::join!(timeout(DRAIN + Duration::from_millis(200), drained), dying(home));
-            if let Some((api, home)) = dying {
-                farewell(&api, &home).await;
-            }
-        };
-        tokio::select! {
-            () = ended => {}
-            () = shutdown.insisted() => {}
-        }
-    }
-}
-
-/// Our own namespace, if it is being deleted.
-async fn dying(home: Option<(ApiServer, Home)>) -> Option<(ApiServer, Home)> {
-    let (api, home) = home?;
-    let why = match timeout(ASK_HOME, home.is_terminating(&api)).await {
-        Ok(Ok(terminating)) => return terminating.then_some((api, home)),
-        Ok(Err(failure)) if failure.code() == Some(403) => "may not get it: grant the verb, see rbac/*/finalizers.yaml".to_owned(),
-        Ok(Err(failure)) => failure.to_string(),
-        Err(_) => "no answer".to_owned(),
-    };
-    tracing::warn!(
-        namespace = home.namespace,
-        why,
-        "stopped without knowing whether our own namespace is being deleted: if it is, objects with our finalizer in it need `release`"
-    );
-    None
-}
-
-async fn farewell(api: &ApiServer, home: &Home) {
-    match timeout(FAREWELL, home.release(api)).await {
-        Ok(objects) => tracing::info!(namespace = home.namespace, objects, "our own namespace is being deleted: finalizers removed"),
-        Err(_) => tracing::warn!(
-            namespace = home.namespace,
-            "our own namespace is being deleted, and not every finalizer could be removed in time: run `release`"
-        ),
-    }
-}
-
 /// Starts the sweep for objects that lost the label while nobody watched.
 pub(crate) fn sweep(config: &Config, api: &ApiServer, sender: finalizers::FinalizerSender, tasks: &mut Tasks) {
     let Some(ours) = config.finalizers.clone() else { return };
@@ -387,8 +301,4 @@ pub(crate) fn sweep(config: &Config, api: &ApiServer, sender: finalizers::Finali
         sweep::sweep(&api, &collections, followed, &ours, &sender).await;
         std::future::pending::<()>().await;
     });
-}
-
-fn hostname() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "kube-projector".to_owned(), |name| name.trim().to_owned())
 }

@@ -27,13 +27,20 @@ pub(crate) struct Publisher {
     finalizers: Option<FinalizerSender>,
     wording: Wording,
     order: Precedence,
+    /// Nothing was done: it is told as what would be.
+    dry: bool,
 }
 
 impl Publisher {
     /// A publisher that tells these.
     pub(crate) fn new(config: &Config, events: Option<EventSender>, finalizers: Option<FinalizerSender>) -> Self {
         let roots = super::settings(config).rules.roots;
-        Self { roots, events, finalizers, wording: config.wording, order: config.ownership.conflict }
+        Self { roots, events, finalizers, wording: config.wording, order: config.ownership.conflict, dry: config.dry_run }
+    }
+
+    /// Whether what is told is what would be.
+    pub(crate) const fn is_dry(&self) -> bool {
+        self.dry
     }
 
     /// Where Events go, if anywhere.
@@ -132,6 +139,8 @@ impl Publisher {
         let path = self.roots.show(change.path.as_str());
         let object = || change.object.as_ref().map(ToString::to_string).unwrap_or_default();
         match (self.wording, change.act) {
+            (_, Act::Written { bytes, .. }) if self.dry => info!(path, bytes, object = object(), "would write file"),
+            (_, Act::Removed { because, .. }) if self.dry => info!(path, object = object(), %because, "would remove file"),
             (Wording::Own, Act::Written { bytes, .. }) => info!(path, bytes, object = object(), "file written"),
             (Wording::Own, Act::Removed { because, .. }) => info!(path, object = object(), %because, "file removed"),
             (Wording::Sidecar, Act::Written { encoded: true, .. }) => info!("Writing {path} (binary)"),
@@ -172,6 +181,7 @@ impl Publisher {
                 let reason = if *by == Barrier::Foreign { &reason::FOREIGN_FILE_KEPT } else { &reason::WRITE_FAILED };
                 (reason, format!("{}: {by}", show(path)))
             }
+            What::Replaced(path) if self.dry => return warn!(object = %key, path = show(path), "would replace foreign file (ADOPT)"),
             What::Replaced(path) => {
                 warn!(object = %key, path = show(path), "foreign file replaced (ADOPT)");
                 (&reason::FOREIGN_FILE_REPLACED, show(path))

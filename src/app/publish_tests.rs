@@ -8,6 +8,7 @@ use crate::config::{Context, LogFormat, LogLevel};
 use crate::core::object::{Datum, Kind, Object, ObjectEvent, ObjectKey, SourceEvent, SourceId};
 use crate::core::policy::Precedence;
 use crate::disk::Disk;
+use crate::disk::dry::{Overlay, RunFs};
 use crate::disk::fs::Kernel;
 use crate::disk::ledger::LedgerError;
 use crate::engine::{self, Engine};
@@ -42,10 +43,10 @@ fn deleted(kind: Kind, name: &str) -> SourceEvent {
 }
 
 /// An engine on `config`'s folder, listed.
-fn engine(config: &Config) -> Engine<Kernel> {
+fn engine(config: &Config) -> Engine<RunFs> {
     let open = || {
         let settings = crate::app::settings(config);
-        let disk = Disk::open(Kernel::default(), settings.rules.roots.clone(), 0o755, config.files.durability).unwrap();
+        let disk = Disk::open(Overlay::through(Kernel::default()), settings.rules.roots.clone(), 0o755, config.files.durability).unwrap();
         let store = engine::store(crate::app::followed::scopes(config), config.ownership.conflict, (1, 2));
         Engine::open(disk, crate::app::place(config, None), settings, store)
     };

@@ -137,6 +137,15 @@ impl Sources {
         self
     }
 
+    /// From now on it is said what would be fetched.
+    #[must_use]
+    pub(crate) fn with_would_be_downloads(mut self, mailbox: &Mailbox) -> Self {
+        let (orders, wanted) = mpsc::unbounded_channel();
+        self.helpers.spawn(downloads::would_download(mailbox.clone(), wanted).boxed());
+        self.orders = Some(orders);
+        self
+    }
+
     /// Orders what lies behind URLs.
     pub(crate) fn order(&self, outcome: &Outcome) {
         let Some(orders) = &self.orders else { return };

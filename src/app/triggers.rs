@@ -44,6 +44,8 @@ struct Follower {
     on_start: bool,
     /// What was told outlives us.
     keeper: Option<Keeper>,
+    /// Nothing runs: what would is said.
+    dry: bool,
 }
 
 /// Starts the watches that are asked for. They go on whatever METHOD says.
@@ -91,6 +93,7 @@ pub(crate) fn start(config: &Config, api: &ApiServer, runner: &Runner, health: &
         exec: exec.clone(),
         on_start: config.triggers.start,
         keeper: told::place(config).map(Keeper::new),
+        dry: config.dry_run,
     };
     tasks.spawn("that tells of pods and Secrets", follower.follow());
 }
@@ -100,6 +103,9 @@ impl Follower {
         if let Some(keeper) = &self.keeper {
             let told = keeper.read(&self.exec).await;
             self.watched = self.watched.after(told);
+        }
+        if self.dry {
+            self.keeper = None;
         }
         loop {
             // Every arm is cancel-safe.
@@ -124,7 +130,12 @@ impl Follower {
     fn happened(&mut self, cause: Cause, keys: &[ObjectKey]) {
         let delay = if cause == Cause::Pods { self.pods_delay } else { self.secrets_delay };
         let names: Vec<String> = keys.iter().map(ObjectKey::to_string).collect();
-        names.iter().for_each(|object| tracing::debug!(object, ?delay, "worth telling of"));
+        for object in &names {
+            match self.dry {
+                true => tracing::info!(object, ?delay, "would run the command because of this"),
+                false => tracing::debug!(object, ?delay, "worth telling of"),
+            }
+        }
         let number = self.occasions.all_happened(cause, &names, delay);
         keys.iter().for_each(|key| self.watched.expect(key, number));
     }

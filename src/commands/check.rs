@@ -4,6 +4,8 @@ use std::error::Error as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
 use crate::api::ApiServer;
 use crate::api::access::{Need, check as access};
 use crate::app::followed::{Followed, followed, manifest_rules};
@@ -71,6 +73,9 @@ pub async fn check(config: Config, output: OutputFormat) -> ExitCode {
     let mut findings = Findings::new(output);
     let selection = if config.projects() { config.selection() } else { "nothing is projected".to_owned() };
     findings.ok(format!("settings: {selection}"));
+    if config.dry_run {
+        findings.ok("DRY_RUN: nothing is changed, and nobody is told; what is found out is what would be needed otherwise".to_owned());
+    }
     for warning in &config.warnings {
         findings.note(Level::Warning, format!("settings: {warning}"));
     }
@@ -78,9 +83,11 @@ pub async fn check(config: Config, output: OutputFormat) -> ExitCode {
         folder(&config, &mut findings);
     }
     if let Some(folder) = told::place(&config).and_then(|place| place.path().parent().map(Path::to_path_buf)) {
-        written("LEDGER", &folder, &mut findings);
+        written("LEDGER", &folder, &config, &mut findings);
     }
-    reactions(&config, None, &mut findings).await;
+    if !config.dry_run {
+        reactions(&config, None, &mut findings).await;
+    }
     match &config.source {
         ObjectSource::Manifests(path) => {
             source(&config, path, &mut findings);
@@ -124,11 +131,18 @@ fn folder(config: &Config, findings: &mut Findings) {
         true => "FOLDER".to_owned(),
         false => format!("FOLDER={} is to be made", config.folder.display()),
     };
-    written(&setting, existing, findings);
+    written(&setting, existing, config, findings);
 }
 
-/// Whether a folder that a setting names can be written.
-fn written(setting: &str, existing: &Path, findings: &mut Findings) {
+/// Whether a folder that a setting names can be written. Where nothing is to be changed the kernel is asked, which does not try.
+fn written(setting: &str, existing: &Path, config: &Config, findings: &mut Findings) {
+    if config.dry_run {
+        match accessat(CWD, existing, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
+            Ok(()) => findings.ok(format!("{setting}: {} could be written", existing.display())),
+            Err(error) => findings.note(Level::Warning, format!("{setting}: {} could not be written: {error}", existing.display())),
+        }
+        return;
+    }
     let probe = existing.join(format!("{}check.{:x}.tmp", crate::core::path::RESERVED_PREFIX, crate::core::backoff::random()));
     match std::fs::File::create_new(&probe) {
         Ok(_) => {

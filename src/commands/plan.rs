@@ -14,7 +14,8 @@ use crate::commands::say;
 use crate::config::{Config, Method, ObjectSource};
 use crate::core::files::entry::Replace;
 use crate::core::path::TargetPath;
-use crate::disk::fs::Kernel;
+use crate::disk::dry::RunFs;
+use crate::disk::locks;
 use crate::engine::preview::Preview;
 use crate::health::Health;
 use crate::source::mailbox::Mailbox;
@@ -48,7 +49,7 @@ pub async fn plan(config: Config, output: OutputFormat) -> anyhow::Result<ExitCo
         ObjectSource::Manifests(_) => None,
     };
     let place = place(&config, api.as_ref().and_then(ApiServer::pod).map(|pod| pod.uid));
-    let mut preview = app::preview(&config, place, held);
+    let mut preview = app::preview(&config, place, locks::held);
     let (mailbox, health) = (Mailbox::default(), Health::new(None));
     let mut sources = Sources::start(&config, api, &mailbox, &health, Method::List);
     let deadline = Instant::now() + WITHIN;
@@ -88,7 +89,7 @@ pub async fn plan(config: Config, output: OutputFormat) -> anyhow::Result<ExitCo
     })
 }
 
-fn rows(preview: &mut Preview<Kernel>, config: &Config) -> Vec<Row> {
+fn rows(preview: &mut Preview<RunFs>, config: &Config) -> Vec<Row> {
     let plan = preview.plan();
     let roots = settings(config).rules.roots;
     let owner =
@@ -141,15 +142,4 @@ fn lines(rows: &[Row]) {
     for row in rows {
         say(&format!("{:<8}  {:<path$}  {:<object$}  {}", row.action, row.path, row.object, row.why));
     }
-}
-
-/// Whether a lock of flock(2) is held on this file, as the kernel lists locks. No lock is taken to find out.
-fn held((_, inode): (u64, u64)) -> bool {
-    // Unreadable: take it as held, so that nothing of a sibling is planned away.
-    std::fs::read_to_string("/proc/locks").map_or(true, |locks| {
-        locks.lines().any(|lock| {
-            lock.contains("FLOCK")
-                && lock.split_whitespace().any(|word| word.rsplit_once(':').is_some_and(|(_, found)| found == inode.to_string()))
-        })
-    })
 }

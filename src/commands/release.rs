@@ -16,7 +16,8 @@ use crate::report::release::{ReleaseMode, release as strip};
 pub async fn release(settings: Release, dry_run: bool) -> anyhow::Result<ExitCode> {
     let api = ApiServer::connect(settings.kubeconfig.as_deref(), settings.verify).await?;
     let which = FinalizerSelector { names: settings.names.clone(), whole_domain: settings.scope == ReleaseScope::Domain };
-    let mode = if dry_run { ReleaseMode::DryRun } else { ReleaseMode::Apply };
+    let told_only = dry_run || settings.dry_run;
+    let mode = if told_only { ReleaseMode::DryRun } else { ReleaseMode::Apply };
     let released = strip(&api, &Collection::all(&settings.kinds, &settings.namespaces), &which, mode).await;
     for (object, error) in &released.failed {
         say(&format!("FAILED    {object}: {error}"));
@@ -25,11 +26,16 @@ pub async fn release(settings: Release, dry_run: bool) -> anyhow::Result<ExitCod
         let namespace = scope.namespace.as_deref().unwrap_or("all namespaces");
         say(&format!("UNLISTED  {} in {namespace}: {failure}", scope.kind.plural()));
     }
-    let done = if dry_run { "would be released" } else { "released" };
-    let listed = if dry_run { &released.found } else { &released.released };
+    let done = if told_only { "would be released" } else { "released" };
+    let listed = if told_only { &released.found } else { &released.released };
     for object in listed {
         say(&format!("{done}  {object}"));
     }
     say(&format!("{} of {} objects {done}", listed.len(), released.found.len()));
-    Ok(if released.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    // Whoever asks for a release, and does not mean this one to be dry, waits for what it does.
+    let is_left = settings.dry_run && !dry_run && !released.found.is_empty();
+    if is_left {
+        say("DRY_RUN=true: nothing was released");
+    }
+    Ok(if released.is_complete() && !is_left { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

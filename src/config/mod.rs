@@ -152,6 +152,8 @@ pub struct Config {
     pub(crate) event_logging: bool,
     /// Finalizers; `None`: none are added or removed. Never with manifests. Whether METHOD adds them is for the engine to say.
     pub(crate) finalizers: Option<Finalizers>,
+    /// Whether nothing is changed and nobody is told: what would be done is logged.
+    pub(crate) dry_run: bool,
     /// What is logged.
     pub log: LogSettings,
     /// Whose words are used for it.
@@ -295,8 +297,7 @@ fn read_config(reader: &mut SettingsReader<'_>, arguments: &Arguments) -> Option
     reader.places_are_apart(set, ownership.as_ref());
     let (watch_timeouts, web) = (reader.watch_timeouts(set), reader.web(set));
     let resync = set.RESYNC.value().map_or(set.WATCH_SERVER_TIMEOUT.value(), numbers::never_if_zero);
-    let urls = reader.urls(set, resync, web.as_ref());
-    let reactions = reader.reactions(set);
+    let (urls, reactions) = (reader.urls(set, resync, web.as_ref()), reader.reactions(set));
     let (exec, asked_pods) = reader.exec(set, places.as_ref().map(|places| &places.source), web.as_ref()).unzip();
     let triggers = reader.triggers(set, method.map(|(method, _)| method));
     let child = reader.child(set, &arguments.child, method.map(|(method, _)| method));
@@ -349,6 +350,7 @@ fn read_config(reader: &mut SettingsReader<'_>, arguments: &Arguments) -> Option
         status,
         event_logging,
         finalizers: (wants_finalizers && reader.projects()).then_some(names),
+        dry_run: set.DRY_RUN.value()?,
         log: log?,
         wording: profile.wording,
         source: places.source,

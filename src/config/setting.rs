@@ -84,14 +84,26 @@ pub(crate) enum Heading {
     Health,
     /// What is written to the cluster.
     Cluster,
+    /// One instance at a time, and one that changes nothing.
+    Running,
     /// What is logged.
     Log,
 }
 
 impl Heading {
     /// All groups in the order in which they are documented.
-    pub(crate) const ALL: [Self; 9] =
-        [Self::Objects, Self::Files, Self::Ownership, Self::Web, Self::Reactions, Self::Watches, Self::Health, Self::Cluster, Self::Log];
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Objects,
+        Self::Files,
+        Self::Ownership,
+        Self::Web,
+        Self::Reactions,
+        Self::Watches,
+        Self::Health,
+        Self::Cluster,
+        Self::Running,
+        Self::Log,
+    ];
 
     /// The heading.
     pub(crate) const fn title(self) -> &'static str {
@@ -104,6 +116,7 @@ impl Heading {
             Self::Watches => "Watches",
             Self::Health => "Health",
             Self::Cluster => "Finalizers and Events",
+            Self::Running => "Exactly one, and dry",
             Self::Log => "Log",
         }
     }

@@ -331,6 +331,10 @@ settings! {
         EVENT_LOGGING: bool = BOOLEAN, Value("false"),
             "Whether outcomes are told as Kubernetes Events on objects and on our pod.";
     }
+    Running {
+        DRY_RUN: bool = BOOLEAN, Value("false"),
+            "Whether nothing is changed, here or in the cluster, and nobody is told or asked anything but the API server for objects: what would be done is logged instead. Not with a command after --.";
+    }
     Log {
         LOG_LEVEL: LogLevel = PerDialect(log::level, sidecar::level), Value("info"),
             "error, warn, info, debug or trace.";

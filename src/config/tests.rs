@@ -89,6 +89,7 @@ pub(crate) fn default_config() -> Config {
         status: None,
         event_logging: false,
         finalizers: Some(Finalizers { name: "kube-projector.dev/ad0fb7c4".into(), former: vec![] }),
+        dry_run: false,
         log: LogSettings::to_stderr(LogLevel::Info, LogFormat::Json),
         wording: Wording::Own,
         source: ObjectSource::Cluster { kubeconfig: None },

@@ -3,11 +3,13 @@
 //! It decides nothing: `core::plan` says what to do, this does it one step at a time and tells how each step ended.
 
 pub(crate) mod class;
+pub mod dry;
 mod fill;
 mod folders;
 pub mod fs;
 mod guard;
 pub mod ledger;
+pub(crate) mod locks;
 mod marks;
 pub mod mount;
 pub(crate) mod staging;

@@ -16,7 +16,7 @@ impl Health {
         let at = |then: Instant| wall.checked_sub(now.saturating_duration_since(then)).unwrap_or(wall);
         let oldest = |known: Option<SystemTime>, then: Option<Instant>| known.into_iter().chain(then.map(at)).min();
         let state = self.lock();
-        let mut figures = HealthFigures { is_ready: state.is_ready(), ..HealthFigures::default() };
+        let mut figures = HealthFigures { is_ready: state.is_ready(), is_dry: state.report.dry_run, ..HealthFigures::default() };
         for row in &state.watches {
             let Some(of) = figures.watches.get_mut(resource(&row.name).index()) else { continue };
             of.watches += 1;

@@ -47,6 +47,8 @@ impl fmt::Display for WatchTrouble {
 pub(crate) struct Overview {
     /// When it was looked.
     pub(crate) now: Instant,
+    /// Whether all of it is what would be.
+    pub(crate) is_dry: bool,
     /// When we started.
     pub(crate) started: Instant,
     /// Whether `/readyz` answers 200.
@@ -85,6 +87,11 @@ pub(crate) struct WatchOverview {
 }
 
 impl Health {
+    /// Says that nothing is changed and nobody is told: all that is reported is what would be.
+    pub(crate) fn set_dry_run(&self) {
+        self.lock().report.dry_run = true;
+    }
+
     /// How everything is now, without a word of others.
     pub(crate) fn overview(&self) -> Overview {
         let now = Instant::now();
@@ -115,6 +122,7 @@ impl HealthState {
         };
         Overview {
             now,
+            is_dry: self.report.dry_run,
             started: self.started,
             is_ready: self.report(now).is_ready(),
             is_synced: self.readiness == Readiness::Ready,

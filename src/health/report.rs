@@ -10,6 +10,9 @@ use crate::health::{DeadChild, HealthState, Owed, Readiness, WatchName, WatchSta
 /// The body of `/healthz` and `/readyz`.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
 pub struct Report {
+    /// What is reported is what would be: nothing is changed, and nobody is told.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) dry_run: bool,
     status: Liveness,
     /// What fails liveness, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]

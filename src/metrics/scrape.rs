@@ -22,6 +22,8 @@ use crate::telemetry;
 pub(crate) struct HealthFigures {
     /// Whether `/readyz` answers 200.
     pub(crate) is_ready: bool,
+    /// Whether all figures are of what would be.
+    pub(crate) is_dry: bool,
     /// By [`Resource`].
     pub(crate) watches: [WatchFigures; Resource::ALL.len()],
     /// Since when the application is to be told, by [`ReactionKind`].

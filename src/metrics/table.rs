@@ -59,6 +59,8 @@ metrics! {
         "The version that runs";
     "projector_ready", Gauge(|scrape| one(u64::from(scrape.health.is_ready))), &[],
         "Whether consumers may rely on the files, as /readyz answers: 1 or 0";
+    "projector_dry_run", Gauge(|scrape| one(u64::from(scrape.health.is_dry))), &[],
+        "Whether nothing is changed and nobody is told (DRY_RUN), so that all figures are of what would be: 1 or 0";
     "projector_objects", Gauge(|scrape| one(get(&scrape.tallies.objects))), &[],
         "Objects that are projected now";
     "projector_files", Gauge(|scrape| one(get(&scrape.tallies.files))), &[],

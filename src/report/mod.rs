@@ -14,3 +14,4 @@ pub(crate) mod release;
 pub(crate) mod series;
 pub(crate) mod settle;
 pub(crate) mod sweep;
+pub(crate) mod would;

@@ -72,6 +72,7 @@ impl WallClock {
 /// The whole answer. The rows come last, so that they can be sent bit by bit.
 #[derive(Serialize)]
 pub(super) struct StatusDocument {
+    pub(super) dry_run: bool,
     pub(super) version: &'static str,
     pub(super) time: WallTime,
     pub(super) started: WallTime,

@@ -26,11 +26,15 @@ const HANGS: Duration = Duration::from_secs(60);
 /// What a former process owed counts as a problem only when it has waited for so long.
 const OWED: Duration = Duration::from_secs(10);
 
+/// What stands before all else where nothing is done.
+const DRY: &str = "A dry run: nothing is changed, and nobody is told. What follows is what would be.";
+
 impl Board {
     /// Everything but the rows.
     pub(super) fn document(&self, files: FilesPart) -> StatusDocument {
         let overview = self.0.health.overview();
         StatusDocument {
+            dry_run: overview.is_dry,
             version: env!("CARGO_PKG_VERSION"),
             time: WallTime::now(),
             started: self.clock().time(overview.started),
@@ -83,6 +87,7 @@ impl Board {
             }
             (true, true) => format!("All is well, but look at this: {}.", counted(mild)),
         };
+        let sentence = if overview.is_dry { format!("{DRY} {sentence}") } else { sentence };
         problems.truncate(PROBLEMS);
         let verdict = StatusVerdict { ok, ready: overview.is_ready, sentence };
         StatusSummary { verdict, problems, problems_total, counts: StatusCounts { objects, files, bad } }

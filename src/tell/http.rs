@@ -27,7 +27,7 @@ use crate::web::error::WebError;
 use crate::web::{Answer, Ask, Client, Question, Reach, Terms, tell};
 
 /// REQ_URL.
-pub(super) const WAY: Way = Way { needs, check, ..Way::new(|config| config.request.is_some(), from_config) };
+pub(super) const WAY: Way = Way { needs, check, ..Way::new(|config| config.request.is_some(), from_config, whom) };
 
 /// A connection must come about within this, or within REQ_TIMEOUT if that is shorter.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -130,6 +130,14 @@ fn from_config(config: &Config, means: &Means<'_>) -> Option<Box<dyn Reaction>> 
         (Some(pods), Some(api)) => Box::new(AskPods::new(asker, pods.clone(), api.clone(), retry)),
         _ => Box::new(AskUrl::new(asker, retry)),
     })
+}
+
+fn whom(config: &Config) -> String {
+    match (&config.request, &config.asked_pods) {
+        (Some(call), Some(pods)) => format!("{} of pods by {} in {}", call.method, pods.labels, pods.namespace),
+        (Some(call), None) => format!("{} of {}", call.method, shown(&call.url.0)),
+        (None, _) => String::new(),
+    }
 }
 
 /// Who may run commands in pods is asked whether we may list them already.

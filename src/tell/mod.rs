@@ -2,6 +2,7 @@
 //!
 //! They never block the files, readiness or removal. One [`runner`] drives them all, in order, from a queue that merges what waits.
 
+mod dry;
 mod group;
 pub(crate) mod herald;
 mod pending;
@@ -31,6 +32,7 @@ use crate::core::tell::cause::Cause;
 use crate::core::tell::pace::{FaultKind, Fingerprint};
 use crate::core::tell::queue::FileChange;
 use crate::report::events::EventSender;
+use crate::tell::dry::WouldTell;
 use crate::web::Client;
 
 /// What the log says of what is tried again at the slow pace.
@@ -66,6 +68,8 @@ pub(crate) struct Way {
     is_set: fn(&Config) -> bool,
     /// The reaction that settings ask for, if there are the means.
     from_config: fn(&Config, &Means<'_>) -> Option<Box<dyn Reaction>>,
+    /// Whom it would tell, as a dry run says it.
+    whom: fn(&Config) -> String,
     /// The permissions that it takes.
     pub(crate) needs: fn(&Config) -> Vec<Need>,
     /// What `check` finds out about it, which tells nobody anything: what needs no API server, or else what needs it.
@@ -104,7 +108,12 @@ pub(crate) enum Level {
 
 /// The reactions that settings ask for and that there are means for, in the order in which the application is told.
 pub(crate) fn reactions(config: &Config, means: &Means<'_>) -> Vec<Box<dyn Reaction>> {
-    WAYS.iter().filter(|way| (way.is_set)(config)).filter_map(|way| (way.from_config)(config, means)).collect()
+    let ways = WAYS.iter().filter(|way| (way.is_set)(config));
+    let made = ways.filter_map(|way| {
+        let reaction = (way.from_config)(config, means)?;
+        Some(if config.dry_run { Box::new(WouldTell::new(reaction, (way.whom)(config))) } else { reaction })
+    });
+    made.collect()
 }
 
 /// Whether settings ask for any reaction.
@@ -114,8 +123,12 @@ pub fn is_set(config: &Config) -> bool {
 
 impl Way {
     /// One that takes no permissions, and of which `check` has nothing to say.
-    const fn new(is_set: fn(&Config) -> bool, from_config: fn(&Config, &Means<'_>) -> Option<Box<dyn Reaction>>) -> Self {
-        Self { is_set, from_config, needs: |_| Vec::new(), check: |_, _| ready(None).boxed() }
+    const fn new(
+        is_set: fn(&Config) -> bool,
+        from_config: fn(&Config, &Means<'_>) -> Option<Box<dyn Reaction>>,
+        whom: fn(&Config) -> String,
+    ) -> Self {
+        Self { is_set, from_config, whom, needs: |_| Vec::new(), check: |_, _| ready(None).boxed() }
     }
 }
 

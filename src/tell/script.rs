@@ -50,7 +50,7 @@ const LINGER: Duration = Duration::from_millis(500);
 const GONE: Duration = Duration::from_secs(1);
 
 /// SCRIPT.
-pub(super) const WAY: Way = Way { check, ..Way::new(|config| config.script.is_some(), from_config) };
+pub(super) const WAY: Way = Way { check, ..Way::new(|config| config.script.is_some(), from_config, whom) };
 
 /// See the module's header.
 pub(crate) struct RunScript {
@@ -223,6 +223,10 @@ impl Reaction for RunScript {
             fired
         })
     }
+}
+
+fn whom(config: &Config) -> String {
+    config.script.as_ref().map(|script| script.path.display().to_string()).unwrap_or_default()
 }
 
 fn from_config(config: &Config, means: &Means<'_>) -> Option<Box<dyn Reaction>> {

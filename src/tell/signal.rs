@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, geteuid, pidfd_open, pidfd_send_signal};
 
 use crate::aside::{self, Look, WITHIN};
+use crate::config::Config;
 use crate::config::read::reload::{SignalSettings, SignalTarget, signal_name};
 use crate::core::retry::RetryReason;
 use crate::core::tell::pace::FaultKind;
@@ -25,7 +26,7 @@ use crate::tell::{Fault, Fired, Reaction, Way};
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
 /// SIGNAL_PROCESS, SIGNAL_PIDFILE.
-pub(super) const WAY: Way = Way::new(|config| config.signal.is_some(), |config, _| Some(Box::new(Signal::new(config.signal.clone()?))));
+pub(super) const WAY: Way = Way::new(|config| config.signal.is_some(), |config, _| Some(Box::new(Signal::new(config.signal.clone()?))), whom);
 
 /// See the module's header.
 #[derive(Clone)]
@@ -33,6 +34,15 @@ pub(crate) struct Signal {
     settings: SignalSettings,
     proc: PathBuf,
     look: Look<Result<(), Fault>>,
+}
+
+fn whom(config: &Config) -> String {
+    let Some(SignalSettings { signal, target }) = &config.signal else { return String::new() };
+    let (signal, target) = (signal_name(*signal), match target {
+        SignalTarget::Process(name) => format!("the process {name}"),
+        SignalTarget::Pidfile(file) => format!("the process of {}", file.display()),
+    });
+    format!("{signal} to {target}")
 }
 
 /// A process, held.

@@ -20,6 +20,7 @@ mod commands;
 mod config_controller;
 mod conflict;
 mod dovecot;
+mod dry;
 mod engine;
 mod exec;
 mod finalizers;

@@ -24,6 +24,7 @@ mod wait;
 mod asked;
 mod charts;
 mod dovecot;
+mod dry;
 mod examples;
 mod exec;
 mod farewell;

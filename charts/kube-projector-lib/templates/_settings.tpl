@@ -109,6 +109,7 @@ FINALIZERS: {type: boolean}
 FINALIZER_NAME: {type: text}
 FINALIZER_FORMER: {type: text}
 EVENT_LOGGING: {type: boolean}
+DRY_RUN: {type: boolean}
 LOG_LEVEL: {type: text}
 LOG_FORMAT: {type: text}
 LOG_TZ: {type: text}

@@ -71,6 +71,7 @@ impl EngineLoop {
             true if self.api.is_some() && engine.store().refused() => {
                 tracing::warn!(objects, files, "in sync, but for what may not be listed: files of that stay as they are");
             }
+            true if self.publisher.is_dry() => tracing::info!(objects, files, "would be in sync"),
             true => sources.in_sync(objects, files),
             false => tracing::warn!(objects, files, amiss, "not in sync yet: wanted files are missing or not as they should be"),
         }

@@ -20,7 +20,7 @@ use crate::config::{Config, Method};
 use crate::core::debt::Debt;
 use crate::core::discretion::Discretion;
 use crate::core::files::project::Urls;
-use crate::disk::fs::Kernel;
+use crate::disk::dry::RunFs;
 use crate::disk::ledger::Place;
 use crate::engine::Engine;
 use crate::engine::outcome::Settings;
@@ -90,7 +90,7 @@ pub(crate) struct EngineLoop {
     executor: Executor,
     settings: Settings,
     place: Place,
-    engine: Option<Engine<Kernel>>,
+    engine: Option<Engine<RunFs>>,
     api: Option<ApiServer>,
     health: Health,
     metrics: Metrics,
@@ -246,7 +246,9 @@ impl EngineLoop {
         if config.projects() {
             self.open(config, shutdown, tasks).await?;
             sources = Sources::start(config, self.api.clone(), &self.mailbox, &self.health, config.method);
-            if let Some(client) = self.web.take().filter(|_| config.urls != Urls::Plain) {
+            if config.dry_run && config.urls != Urls::Plain {
+                sources = sources.with_would_be_downloads(&self.mailbox);
+            } else if let Some(client) = self.web.take().filter(|_| config.urls != Urls::Plain) {
                 sources = sources.with_downloads(config, client, &self.mailbox, (self.discretion.clone(), self.metrics.clone()));
             }
         } else {
@@ -332,7 +334,7 @@ impl EngineLoop {
     async fn on_disk<T: Send + 'static>(
         &mut self,
         shutdown: &mut Shutdown,
-        work: impl FnOnce(&mut Engine<Kernel>) -> T + Send + 'static,
+        work: impl FnOnce(&mut Engine<RunFs>) -> T + Send + 'static,
     ) -> Option<T> {
         let mut engine = self.engine.take()?;
         self.beat.waiting();

@@ -14,21 +14,28 @@ use crate::config::{Config, LedgerPlace, Method};
 use crate::core::object::ObjectKey;
 use crate::core::path::TargetPath;
 use crate::disk::Disk;
-use crate::disk::fs::Kernel;
-use crate::disk::ledger::LedgerError;
+use crate::disk::dry::{Overlay, RunFs};
+use crate::disk::fs::{Fs as _, Kernel};
+use crate::disk::ledger::{LedgerError, Place};
+use crate::disk::locks;
 use crate::disk::mount::CANNOT_SPARE;
 use crate::disk::staging;
 use crate::engine::{Engine, Start};
 use crate::health::Readiness;
 use crate::status::board::Board;
 
-type Opening = Result<(Engine<Kernel>, Start), NotOpened>;
+type Opening = Result<(Engine<RunFs>, Start), NotOpened>;
 
 /// Why there is no engine yet.
 struct NotOpened {
     /// Another instance has the ledger.
     held: bool,
     error: String,
+}
+
+/// Whether another instance has our ledger, as far as the kernel tells.
+fn is_held(fs: &mut RunFs, place: &Place) -> bool {
+    fs.look_root(&place.folder.join(&place.name)).is_ok_and(|meta| locks::held(meta.identity))
 }
 
 impl EngineLoop {
@@ -129,18 +136,22 @@ impl EngineLoop {
         let (durability, folder_mode) = (config.files.durability, u16::try_from(config.files.folder_mode).unwrap_or(0o755));
         let staging = config.ownership.staging.clone();
         let kernel = if apart { Kernel::default() } else { Kernel::with_names() };
-        let folder = config.folder.display().to_string();
+        let (mut fs, dry, folder) = (Overlay::new(kernel, config.dry_run), config.dry_run, config.folder.display().to_string());
         self.executor.run(move || {
-            let mut disk = Disk::open(kernel, settings.rules.roots.clone(), folder_mode, durability)
+            let is_held = dry && is_held(&mut fs, &place);
+            let mut disk = Disk::open(fs, settings.rules.roots.clone(), folder_mode, durability)
                 .map_err(|error| NotOpened { held: false, error: format!("FOLDER={folder}: {error}") })?;
             staging.iter().for_each(|staging| disk.stage_in(staging));
             let opened = Engine::open(disk, place, settings, store);
+            if is_held && opened.is_ok() {
+                tracing::info!("another instance holds the ledger: what is said is what would be done in its place");
+            }
             opened.map_err(|error| NotOpened { held: matches!(error, LedgerError::Held { .. }), error: error.to_string() })
         })
     }
 
     /// The files that are ours, as they are told, each with its owner.
-    pub(super) fn owned(&self, engine: &Engine<Kernel>) -> impl Iterator<Item = (String, Arc<ObjectKey>)> {
+    pub(super) fn owned(&self, engine: &Engine<RunFs>) -> impl Iterator<Item = (String, Arc<ObjectKey>)> {
         let shown = |path: &TargetPath| self.settings.rules.roots.show(path.as_str());
         engine.store().paths().filter_map(move |(path, entry)| Some((shown(path), entry.owner.clone()?)))
     }
@@ -174,7 +185,10 @@ impl EngineLoop {
             tracing::warn!(ledger = self.place.name, records = opened.contents.skipped, "broken records skipped");
         }
         for name in &opened.taken_over {
-            tracing::info!(ledger = name, "predecessor taken over");
+            match self.publisher.is_dry() {
+                true => tracing::info!(ledger = name, "would take over predecessor"),
+                false => tracing::info!(ledger = name, "predecessor taken over"),
+            }
         }
         if opened.found.marked > 0 {
             tracing::info!(files = opened.found.marked, "the ledger is new: files that carry our mark are ours");
@@ -182,8 +196,10 @@ impl EngineLoop {
         if opened.found.cut {
             tracing::warn!(folder = %self.place.folder.display(), "the ledger is new, and FOLDER holds too much to look for all files of ours: some may stay");
         }
-        if *swept > 0 {
-            tracing::info!(files = swept, "temporary files of a crash removed");
+        match (*swept, self.publisher.is_dry()) {
+            (0, _) => {}
+            (files, true) => tracing::info!(files, "would remove temporary files of a crash"),
+            (files, false) => tracing::info!(files, "temporary files of a crash removed"),
         }
         tracing::debug!(owned = opened.contents.owned.len(), "ledger read");
     }

@@ -70,6 +70,12 @@ impl SettingsReader<'_> {
             self.note("FOLDER", "the command behind -- is told of files, and there are none: set FOLDER, and LABEL or OBJECT");
             return None;
         }
+        if set.DRY_RUN.value() == Some(true) {
+            let program = command.first().map(|program| program.to_string_lossy()).unwrap_or_default();
+            let why = format!("true runs nothing, and the command behind -- would be run ({program}): leave one of the two out");
+            self.note("DRY_RUN", &why);
+            return None;
+        }
         Some(Some(ChildSettings {
             command: command.to_vec(),
             start,
@@ -143,6 +149,13 @@ mod tests {
     fn one_list_and_a_command_do_not_go_together() {
         let why = "METHOD: LIST ends after one list, so that nothing would follow for the command: it needs WATCH or SLEEP";
         assert_eq!(child(&[("METHOD", "LIST")]), Err(vec![why.to_owned()]));
+    }
+
+    #[test]
+    fn a_dry_run_and_a_command_do_not_go_together() {
+        let why = "DRY_RUN: true runs nothing, and the command behind -- would be run (nginx): leave one of the two out";
+        assert_eq!(child(&[("DRY_RUN", "true")]), Err(vec![why.to_owned()]));
+        assert_eq!(child(&[("DRY_RUN", "no")]), Ok(Some(usual())));
     }
 
     #[test]

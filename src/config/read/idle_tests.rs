@@ -205,6 +205,7 @@ const ALWAYS: &[&str] = &[
     "SOURCE",
     "KUBECONFIG",
     "FOLDER",
+    "DRY_RUN",
     "LEDGER",
     "REQ_TOKEN_FILE",
     "REQ_HEADERS",

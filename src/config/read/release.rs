@@ -36,6 +36,8 @@ pub struct Release {
     pub(crate) kubeconfig: Option<PathBuf>,
     /// What is checked of the API server's certificate.
     pub(crate) verify: Verify,
+    /// Whether nothing is changed: what would be released is only told.
+    pub(crate) dry_run: bool,
     /// What is logged.
     pub log: LogSettings,
 }
@@ -63,7 +65,12 @@ fn is_wanted(setting: &Setting, needs_label: bool) -> bool {
     match setting.name {
         "LABEL" | "LABEL_VALUE" => needs_label,
         "PROFILE" | "METHOD" | "SLEEP_TIME" => false,
-        "FINALIZER_NAME" | "FINALIZER_FORMER" | "SKIP_TLS_VERIFY" | "DISABLE_X509_STRICT_VERIFICATION" | "ERROR_THROTTLE_SLEEP" => true,
+        "FINALIZER_NAME"
+        | "FINALIZER_FORMER"
+        | "DRY_RUN"
+        | "SKIP_TLS_VERIFY"
+        | "DISABLE_X509_STRICT_VERIFICATION"
+        | "ERROR_THROTTLE_SLEEP" => true,
         _ => matches!(setting.heading, Heading::Objects | Heading::Log),
     }
 }
@@ -88,7 +95,7 @@ fn read_release(reader: &mut SettingsReader<'_>, scope: ReleaseScope) -> Option<
     // Whoever names objects and no label has no other objects.
     let is_labelled = texts.given("LABEL").is_some() || objects.is_empty();
     let (kinds, namespaces) = places(is_labelled.then_some((selected.kinds.as_slice(), &selected.namespaces)), &objects);
-    Some(Release { names, scope, namespaces, kinds, kubeconfig, verify: verify?, log: log? })
+    Some(Release { names, scope, namespaces, kinds, kubeconfig, verify: verify?, dry_run: set.DRY_RUN.value()?, log: log? })
 }
 
 #[cfg(test)]
@@ -123,6 +130,13 @@ mod tests {
         assert_eq!(places(&[object]), Ok((vec![Kind::Secret], own(&["n"]), 1)));
         assert_eq!(places(&[object, LEAST[0], ("NAMESPACE", "m")]), Ok((Kind::ALL.to_vec(), own(&["m", "n"]), 1)));
         assert_eq!(places(&[object, LEAST[0]]), Ok((Kind::ALL.to_vec(), Namespaces::All, 1)));
+    }
+
+    #[test]
+    fn a_release_is_dry_where_everything_is() {
+        let dry = |value| release(&[LEAST[0], ("DRY_RUN", value)], ReleaseScope::Deployment).map(|release| release.dry_run);
+        assert_eq!((dry("1"), dry("0")), (Ok(true), Ok(false)));
+        assert_eq!(dry("perhaps").unwrap_err().len(), 1);
     }
 
     #[test]

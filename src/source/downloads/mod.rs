@@ -6,6 +6,7 @@
 
 mod attempt;
 mod book;
+mod dry;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::metrics::labels::DownloadResult;
 use crate::source::downloads::attempt::{Attempt, Brought};
 use crate::source::downloads::book::{Book, Name};
+pub(crate) use crate::source::downloads::dry::would_download;
 use crate::source::mailbox::Mailbox;
 use crate::web::address::Secrecy;
 use crate::web::body::Gate;

@@ -30,6 +30,8 @@ const MAILBOX: usize = 8;
 pub(super) const WAY: Way = Way::new(
     |config| config.child.is_some(),
     |_, means| Some(Box::new(ReloadChild { handle: means.child?.clone(), change: Novelty::New })),
+    // There is none in a dry run.
+    |_| String::new(),
 );
 
 /// What the owner of the process is asked.

@@ -33,7 +33,7 @@ use crate::tell::words::{self, warn_once};
 use crate::tell::{Fault, Fired, Means, Reaction, Way};
 
 /// EXEC_COMMAND.
-pub(super) const WAY: Way = Way { needs, ..Way::new(|config| config.exec.is_some(), from_config) };
+pub(super) const WAY: Way = Way { needs, ..Way::new(|config| config.exec.is_some(), from_config, whom) };
 
 /// See the module's header.
 pub(crate) struct RunInPods {
@@ -201,6 +201,10 @@ fn from_config(config: &Config, means: &Means<'_>) -> Option<Box<dyn Reaction>> 
         done: HashSet::new(),
         alone: false,
     }))
+}
+
+fn whom(config: &Config) -> String {
+    config.exec.as_ref().map(|exec| format!("pods by {} in {}", exec.labels, exec.namespace)).unwrap_or_default()
 }
 
 fn needs(config: &Config) -> Vec<Need> {

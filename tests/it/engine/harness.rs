@@ -14,6 +14,7 @@ use kube_projector::core::path::Roots;
 use kube_projector::core::policy::{Adopt, Durability, Precedence};
 use kube_projector::core::tell::difference::Difference;
 use kube_projector::disk::Disk;
+use kube_projector::disk::dry::Overlay;
 use kube_projector::disk::ledger::Place;
 use kube_projector::disk::mount::OddMount;
 use kube_projector::engine::outcome::{Change, Note, Outcome, Settings};
@@ -70,7 +71,7 @@ pub struct World {
     pub web: Option<Web>,
     pub differences: Vec<Difference>,
     pub now: Duration,
-    engine: Option<Engine<Faulty>>,
+    engine: Option<Engine<Overlay<Faulty>>>,
     generations: [u32; 2],
     /// The program's own: what waits merges as it does there.
     mailbox: Mailbox,
@@ -84,6 +85,8 @@ pub struct World {
     pub refuses: bool,
     /// PRUNE_EMPTY.
     pub prune_empty: bool,
+    /// DRY_RUN, from the next start on.
+    pub dry: bool,
     /// Whether objects are guarded by finalizers.
     pub guards: bool,
     pub finalizer_tasks: Vec<(ObjectKey, FinalizerTask)>,
@@ -127,6 +130,7 @@ impl World {
             changes: Vec::new(),
             refuses: false,
             prune_empty: true,
+            dry: false,
             guards: false,
             finalizer_tasks: Vec::new(),
             wake: None,
@@ -163,7 +167,7 @@ impl World {
         }
     }
 
-    pub fn open(&self) -> Result<Engine<Faulty>, String> {
+    pub fn open(&self) -> Result<Engine<Overlay<Faulty>>, String> {
         let folder = self.folder.path().display().to_string();
         let roots = Roots::new(&folder, []);
         let rules = Rules {
@@ -188,7 +192,9 @@ impl World {
             pod: String::new(),
             fresh_id: format!("{:016x}", self.starts),
         };
-        let mut disk = Disk::open(Faulty::new(&self.control), roots, 0o755, Durability::None).map_err(|error| error.to_string())?;
+        let faulty = Faulty::new(&self.control);
+        let fs = if self.dry { Overlay::dry(faulty) } else { Overlay::through(faulty) };
+        let mut disk = Disk::open(fs, roots, 0o755, Durability::None).map_err(|error| error.to_string())?;
         self.staging.iter().for_each(|staging| disk.stage_in(staging));
         let scopes = SOURCES.map(|(_, kind)| SourceScope { kind: Some(kind), namespace: None, name: None });
         let store = engine::store(scopes, Precedence::Oldest, (1, u64::from(self.starts))).keeping(self.kept.clone());

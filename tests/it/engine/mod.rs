@@ -3,6 +3,7 @@
 mod answers;
 mod costs;
 mod crash;
+mod dry;
 mod errors;
 mod faulty;
 mod harness;

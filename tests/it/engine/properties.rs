@@ -20,7 +20,7 @@ const NAMES: [&str; 3] = ["one", "two", "three"];
 const FOREIGN: [&str; 3] = ["k1.bak", ".k2", "theirs/k9"];
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Put(Thing),
     Delete(usize),
     Again(usize),
@@ -74,7 +74,7 @@ fn a_thing() -> impl Strategy<Value = Thing> {
     })
 }
 
-fn a_step() -> impl Strategy<Value = Step> {
+pub(super) fn a_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => a_thing().prop_map(Step::Put),
         4 => (0..12_usize).prop_map(Step::Delete),
@@ -90,7 +90,7 @@ fn a_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn take(world: &mut World, step: Step) {
+pub(super) fn take(world: &mut World, step: Step) {
     let nth = |world: &World, index: usize| world.objects.keys().nth(index).cloned();
     match step {
         Step::Put(thing) => world.put(thing),
@@ -121,7 +121,7 @@ fn take(world: &mut World, step: Step) {
     }
 }
 
-fn new_world() -> World {
+pub(super) fn new_world() -> World {
     let mut world = World::new();
     world.gzip_max = Some(100);
     FOREIGN.iter().for_each(|path| world.put_foreign(path, b"foreign"));
