@@ -26,7 +26,8 @@ use crate::tell::{Fault, Fired, Reaction, Way};
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
 /// SIGNAL_PROCESS, SIGNAL_PIDFILE.
-pub(super) const WAY: Way = Way::new(|config| config.signal.is_some(), |config, _| Some(Box::new(Signal::new(config.signal.clone()?))), whom);
+pub(super) const WAY: Way =
+    Way::new(|config| config.signal.is_some(), |config, _| Some(Box::new(Signal::new(config.signal.clone()?))), whom);
 
 /// See the module's header.
 #[derive(Clone)]
@@ -38,10 +39,13 @@ pub(crate) struct Signal {
 
 fn whom(config: &Config) -> String {
     let Some(SignalSettings { signal, target }) = &config.signal else { return String::new() };
-    let (signal, target) = (signal_name(*signal), match target {
-        SignalTarget::Process(name) => format!("the process {name}"),
-        SignalTarget::Pidfile(file) => format!("the process of {}", file.display()),
-    });
+    let (signal, target) = (
+        signal_name(*signal),
+        match target {
+            SignalTarget::Process(name) => format!("the process {name}"),
+            SignalTarget::Pidfile(file) => format!("the process of {}", file.display()),
+        },
+    );
     format!("{signal} to {target}")
 }
 

@@ -7,12 +7,12 @@ use kube_projector::cli::{Cli, Subcommand};
 use kube_projector::config::{Config, Context};
 use serde_json::Value;
 
-/// Every manifest of a folder and those below, but for values of charts and rules for Prometheus.
+/// Every manifest of a folder and those below, but for values of charts, a chart and rules for Prometheus.
 fn manifests(folder: &Path, into: &mut Vec<(PathBuf, Value)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            if !["k8s-sidecar", "monitoring"].iter().any(|other| path.ends_with(other)) {
+            if !["chart", "k8s-sidecar", "monitoring"].iter().any(|other| path.ends_with(other)) {
                 manifests(&path, into);
             }
             continue;

@@ -29,7 +29,7 @@ fn root() -> &'static Path {
 
 impl<'a> Helm<'a> {
     fn new(program: &str, namespace: &'a Namespace) -> Self {
-        Self { program: program.to_owned(), home: tempfile::tempdir().unwrap(), namespace }
+        Self { program: program.to_owned(), home: tempfile::tempdir().expect("a temporary folder"), namespace }
     }
 
     /// Runs it in the test's namespace: whether it worked, and what it said.
@@ -53,7 +53,7 @@ impl<'a> Helm<'a> {
     /// The chart of this folder with the image under test: `install` or `upgrade`, until its pods are ready.
     fn apply(&self, verb: &str, chart: &str, image: &str, values: &Value) -> (bool, String) {
         let file = self.home.path().join("values.json");
-        std::fs::write(&file, values.to_string()).unwrap();
+        std::fs::write(&file, values.to_string()).expect("it is ours");
         let file = file.display().to_string();
         self.works(&["dependency", "update", chart]);
         self.run(&[verb, "sample", chart, "--values", &file, "--set-json", image, "--wait", "--timeout", "90s"])
