@@ -181,6 +181,20 @@ fn the_charts_have_the_table_of_settings() {
 }
 
 #[test]
+fn the_chart_has_the_alerts_and_the_dashboard_of_the_examples() {
+    for name in ["alerts.yaml", "dashboard.json"] {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/monitoring").join(name);
+        let (wanted, path) = (std::fs::read_to_string(source).unwrap(), chart("kube-projector/files").join(name));
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &wanted).unwrap();
+            continue;
+        }
+        let copy = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(copy == wanted, "{} is not that of examples/monitoring: run UPDATE_DOCS=1 cargo test --lib", path.display());
+    }
+}
+
+#[test]
 fn values_are_what_their_settings_take() {
     let of = |name: &str| ChartValue::of(SETTINGS.iter().find(|setting| setting.name == name).unwrap());
     let cases = [
