@@ -19,6 +19,7 @@ use kube_projector::core::policy::{Adopt, Durability, Precedence};
 use kube_projector::core::watch::Machine;
 use kube_projector::core::watch::wire::{Input, Tell};
 use kube_projector::disk::Disk;
+use kube_projector::disk::dry::Overlay;
 use kube_projector::disk::fs::Kernel;
 use kube_projector::disk::ledger::Place;
 use kube_projector::engine::outcome::Settings;
@@ -106,7 +107,7 @@ pub struct Projector {
     reader: Decoder,
     machine: Machine,
     mailbox: Mailbox,
-    engine: Engine<Kernel>,
+    engine: Engine<Overlay<Kernel>>,
     objects: Template,
     bookmarks: Template,
     now: Duration,
@@ -139,7 +140,7 @@ impl Projector {
             pod: String::new(),
             fresh_id: "0123456789abcdef".into(),
         };
-        let disk = Disk::open(Kernel::with_names(), roots, 0o755, Durability::None).expect("a folder");
+        let disk = Disk::open(Overlay::through(Kernel::with_names()), roots, 0o755, Durability::None).expect("a folder");
         let scope = SourceScope { kind: Some(Kind::ConfigMap), namespace: None, name: None };
         let store = store([scope], Precedence::Oldest, (1, 2));
         let (engine, _) = Engine::open(disk, place, settings, store).map_err(|error| error.to_string()).expect("an engine");
