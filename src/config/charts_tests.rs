@@ -1,11 +1,11 @@
 //! The table of settings as the charts have it: their schema, what the library checks values by, and the table in a README. Only a test
 //! writes it, so that it is no part of the program.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::docs::cell;
+use crate::config::docs::{cell, is_written};
 use crate::config::help::{push, under};
 use crate::config::setting::{Heading, Setting};
 use crate::config::table::{SECRETS, SETTINGS};
@@ -76,9 +76,9 @@ impl ChartValue {
         }
     }
 
-    fn schema(self, setting: &Setting) -> Map<String, Value> {
+    fn schema(self, setting: &Setting) -> Value {
         let reference = json!({"$ref": "#/definitions/secretKeyRef"});
-        let schema = match self {
+        match self {
             Self::Boolean => json!({"enum": [true, false, "true", "false", null]}),
             Self::Integer | Self::Number => {
                 let kind = if self == Self::Integer { "integer" } else { "number" };
@@ -95,10 +95,6 @@ impl ChartValue {
             Self::Text => json!({"type": ["string", "null"]}),
             Self::Secret => json!({"anyOf": [reference, {"type": "null"}]}),
             Self::TextOrSecret | Self::FileOrSecret => json!({"anyOf": [{"type": ["string", "null"]}, reference]}),
-        };
-        match schema {
-            Value::Object(fields) => fields,
-            _ => Map::new(),
         }
     }
 }
@@ -108,8 +104,8 @@ fn schema() -> Value {
     let mut properties = Map::new();
     for setting in SETTINGS {
         let mut schema = ChartValue::of(setting).schema(setting);
-        schema.insert("description".to_owned(), setting.meaning.into());
-        properties.insert(setting.name.to_owned(), Value::Object(schema));
+        schema["description"] = setting.meaning.into();
+        properties.insert(setting.name.to_owned(), schema);
     }
     json!({"type": ["object", "null"], "additionalProperties": false, "properties": properties})
 }
@@ -145,52 +141,32 @@ fn readme() -> String {
     text + "\n"
 }
 
-fn chart(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("charts").join(path)
+/// The schema of all values, with that of `config` in it.
+fn whole_schema(written: &str) -> String {
+    let mut whole: Value = serde_json::from_str(written).unwrap();
+    whole["definitions"]["config"] = schema();
+    serde_json::to_string_pretty(&whole).unwrap() + "\n"
 }
 
-/// What a file of the charts holds, and what it should hold.
-fn wanted(path: &Path, written: &str) -> String {
-    let name = path.file_name().and_then(|name| name.to_str());
-    match name {
-        Some("values.schema.json") => {
-            let mut whole: Value = serde_json::from_str(written).unwrap();
-            whole["definitions"]["config"] = schema();
-            serde_json::to_string_pretty(&whole).unwrap() + "\n"
-        }
-        Some("README.md") => {
-            let (before, rest) = written.split_once("<!-- settings -->").expect("the mark before the table");
-            let (_, after) = rest.split_once("<!-- end of settings -->").expect("the mark behind the table");
-            format!("{before}<!-- settings -->{}<!-- end of settings -->{after}", readme())
-        }
-        _ => template(),
-    }
+/// A README, with the table in it.
+fn whole_readme(written: &str) -> String {
+    let (before, rest) = written.split_once("<!-- settings -->").expect("the mark before the table");
+    let (_, after) = rest.split_once("<!-- end of settings -->").expect("the mark behind the table");
+    format!("{before}<!-- settings -->{}<!-- end of settings -->{after}", readme())
 }
 
 #[test]
 fn the_charts_have_the_table_of_settings() {
-    for path in ["kube-projector-lib/templates/_settings.tpl", "kube-projector/values.schema.json", "kube-projector/README.md"].map(chart) {
-        let written = std::fs::read_to_string(&path).unwrap_or_default();
-        let wanted = wanted(&path, &written);
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(&path, &wanted).unwrap();
-            continue;
-        }
-        assert!(written == wanted, "{} is not what the table says: run UPDATE_DOCS=1 cargo test --lib", path.display());
-    }
+    is_written("charts/kube-projector-lib/templates/_settings.tpl", |_| template());
+    is_written("charts/kube-projector/values.schema.json", whole_schema);
+    is_written("charts/kube-projector/README.md", whole_readme);
 }
 
 #[test]
 fn the_chart_has_the_alerts_and_the_dashboard_of_the_examples() {
     for name in ["alerts.yaml", "dashboard.json"] {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/monitoring").join(name);
-        let (wanted, path) = (std::fs::read_to_string(source).unwrap(), chart("kube-projector/files").join(name));
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(&path, &wanted).unwrap();
-            continue;
-        }
-        let copy = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(copy == wanted, "{} is not that of examples/monitoring: run UPDATE_DOCS=1 cargo test --lib", path.display());
+        is_written(&format!("charts/kube-projector/files/{name}"), |_| std::fs::read_to_string(source).unwrap());
     }
 }
 

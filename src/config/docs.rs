@@ -109,6 +109,19 @@ This page is generated from the table in `src/config/table.rs`, as is the end of
 `healthcheck` reads only the settings of the health endpoint.
 ";
 
+/// That a file of the repository is what a table makes of it. Writes it anew where that is asked for.
+#[track_caller]
+pub(crate) fn is_written(path: &str, wanted: impl FnOnce(&str) -> String) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    let wanted = wanted(&written);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, wanted).unwrap();
+        return;
+    }
+    assert!(written == wanted, "{} is not what its source says: run UPDATE_DOCS=1 cargo test --lib", path.display());
+}
+
 pub(super) fn cell(default: Fallback) -> String {
     match default {
         Fallback::Required => "required".to_owned(),
@@ -120,12 +133,7 @@ pub(super) fn cell(default: Fallback) -> String {
 
 #[test]
 fn documentation_is_generated_from_the_table() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, markdown()).unwrap();
-    }
-    let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == markdown(), "docs/configuration.md is not what the table says: run UPDATE_DOCS=1 cargo test --lib");
+    is_written("docs/configuration.md", |_| markdown());
 }
 
 #[test]

@@ -30,7 +30,7 @@ mod charts_tests;
 #[cfg(test)]
 mod config_controller_tests;
 #[cfg(test)]
-mod docs;
+pub(crate) mod docs;
 #[cfg(test)]
 mod sidecar_tests;
 #[cfg(test)]

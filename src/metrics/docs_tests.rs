@@ -1,8 +1,8 @@
 //! The table of metrics as `docs/metrics.md`. Only a test writes it, so that it is no part of the program.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
+use crate::config::docs::is_written;
 use crate::metrics::table::{METRICS, MetricRow, MetricSort};
 
 const INTRODUCTION: &str = "\
@@ -63,12 +63,7 @@ const fn sort(row: &MetricRow) -> &'static str {
 
 #[test]
 fn documentation_is_generated_from_the_table() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, markdown()).unwrap();
-    }
-    let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == markdown(), "docs/metrics.md is not what the table says: run UPDATE_DOCS=1 cargo test --lib");
+    is_written("docs/metrics.md", |_| markdown());
 }
 
 #[test]
