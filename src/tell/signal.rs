@@ -39,14 +39,11 @@ pub(crate) struct Signal {
 
 fn whom(config: &Config) -> String {
     let Some(SignalSettings { signal, target }) = &config.signal else { return String::new() };
-    let (signal, target) = (
-        signal_name(*signal),
-        match target {
-            SignalTarget::Process(name) => format!("the process {name}"),
-            SignalTarget::Pidfile(file) => format!("the process of {}", file.display()),
-        },
-    );
-    format!("{signal} to {target}")
+    let target = match target {
+        SignalTarget::Process(name) => format!("the process {name}"),
+        SignalTarget::Pidfile(file) => format!("the process of {}", file.display()),
+    };
+    format!("{} to {target}", signal_name(*signal))
 }
 
 /// A process, held.

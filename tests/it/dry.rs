@@ -59,22 +59,6 @@ impl Bench {
     }
 }
 
-/// All that is below a folder: names, numbers, sizes, modes and times of change.
-fn standing(folder: &std::path::Path) -> Vec<String> {
-    use std::os::unix::fs::MetadataExt as _;
-    let (mut standing, mut left) = (Vec::new(), vec![folder.to_owned()]);
-    while let Some(path) = left.pop() {
-        let meta = std::fs::symlink_metadata(&path).unwrap();
-        let line = (path.display().to_string(), meta.ino(), meta.len(), meta.mode(), meta.ctime(), meta.ctime_nsec());
-        standing.push(format!("{line:?}"));
-        if meta.is_dir() {
-            left.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-        }
-    }
-    standing.sort();
-    standing
-}
-
 /// The lines of the log that say this.
 fn said(projector: &Projector, message: &str) -> Vec<Value> {
     let lines: Vec<Value> = projector.output().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
@@ -98,7 +82,7 @@ fn nothing_is_changed_nobody_is_told_and_the_api_server_is_only_read() {
     bench.former();
     let (cluster, server) = (&bench.setup.cluster, bench.setup.cluster.server());
     cluster.pod("director").label("app", "director").ready(true).create();
-    let (before, asked, connections) = (standing(bench.setup.beside("").as_path()), server.requests().len(), bench.web.connections());
+    let (before, asked, connections) = (standing(&bench.setup.beside("")), server.requests().len(), bench.web.connections());
     let trace = tempfile::tempdir().unwrap();
     let launch = bench.projector().env("DRY_RUN", "true");
     let mut projector = traced(launch, &trace.path().join("trace")).start();
@@ -121,7 +105,7 @@ fn nothing_is_changed_nobody_is_told_and_the_api_server_is_only_read() {
     projector.wait_output("would add finalizer");
     assert_eq!(said(&projector, "would remove finalizer").len(), 1, "{}", projector.output());
     assert_eq!(projector.terminate().code(), Some(0));
-    assert_eq!(standing(bench.setup.beside("").as_path()), before);
+    assert_eq!(standing(&bench.setup.beside("")), before);
     let requests = server.requests();
     let ours: Vec<_> = requests[asked..].iter().filter(|request| request.token == PROJECTOR_TOKEN).collect();
     assert!(ours.len() > 3, "{ours:?}");

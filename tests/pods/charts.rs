@@ -50,6 +50,12 @@ impl<'a> Helm<'a> {
         said
     }
 
+    /// Takes the release away, and waits until nothing of it is there.
+    fn uninstalls(&self) {
+        self.works(&["uninstall", "sample", "--wait", "--timeout", "90s"]);
+        until("nothing of the release to be left", PATIENCE, || equal(&left(self.namespace), &Vec::new()));
+    }
+
     /// The chart of this folder with the image under test: `install` or `upgrade`, until its pods are ready.
     fn apply(&self, verb: &str, chart: &str, image: &str, values: &Value) -> (bool, String) {
         let file = self.home.path().join("values.json");
@@ -131,8 +137,7 @@ fn a_release_is_installed_tested_upgraded_rolled_back_and_gone() {
         assert!(!worked && said.contains("LABLE"), "{said}");
         helm.works(&["rollback", "sample", "1", "--wait", "--timeout", "90s"]);
         shows(&namespace, "reader", "/read/file", "3");
-        helm.works(&["uninstall", "sample", "--wait", "--timeout", "90s"]);
-        until("nothing of the release to be left", PATIENCE, || equal(&left(&namespace), &Vec::new()));
+        helm.uninstalls();
     }
 }
 
@@ -162,7 +167,7 @@ fn each_right_of_a_release_is_needed_by_its_check() {
     assert_eq!(tried, 5);
     namespace.kubectl(&["patch", "role", "sample-kube-projector", "--type=merge", "--patch", &json!({"rules": rules}).to_string()]);
     helm.works(&["test", "sample", "--timeout", "60s"]);
-    helm.works(&["uninstall", "sample", "--wait", "--timeout", "90s"]);
+    helm.uninstalls();
 }
 
 #[test]
@@ -183,7 +188,6 @@ fn the_library_is_a_native_sidecar_in_somebody_elses_chart() {
         let page =
             namespace.try_kubectl(&["exec", "deployment/sample", "--container", "web", "--", "cat", "/usr/share/nginx/html/index.html"]);
         assert_eq!(page.stdout, "hello", "{}", page.stderr);
-        helm.works(&["uninstall", "sample", "--wait", "--timeout", "90s"]);
-        until("nothing of the release to be left", PATIENCE, || equal(&left(&namespace), &Vec::new()));
+        helm.uninstalls();
     }
 }

@@ -85,7 +85,7 @@ pub use full::{cases, every, times};
 pub use leak::assert_no_leak;
 pub use projector::{Finished, Projector, free_port};
 pub(crate) use tree::{
-    DEADLINE, Tree, assert_tree, folders, inode, ledgers, mode, temps, tree, tree_with_dots, wait_for, wait_for_async, wait_tree,
+    DEADLINE, Tree, assert_tree, folders, inode, ledgers, mode, standing, temps, tree, tree_with_dots, wait_for, wait_for_async, wait_tree,
     wait_tree_within, wait_until,
 };
 pub use web::{Answer, Received, WebServer};

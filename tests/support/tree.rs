@@ -57,6 +57,24 @@ fn collect(folder: &Path, prefix: &str, files: &mut Tree) {
     }
 }
 
+/// Path, inode, mode, length and time of change.
+pub type Standing = Vec<(String, u64, u32, u64, i64, i64)>;
+
+/// What a file system tells of a folder and of all that is in it, but when it was read: whoever changes anything there changes this.
+pub fn standing(folder: &Path) -> Standing {
+    let (mut standing, mut left) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(path) = left.pop() {
+        let meta = fs::symlink_metadata(&path).expect("nobody takes anything away");
+        standing.push((path.display().to_string(), meta.ino(), meta.mode(), meta.size(), meta.ctime(), meta.ctime_nsec()));
+        if meta.is_dir() {
+            let names = fs::read_dir(&path).expect("nobody takes anything away");
+            left.extend(names.map(|entry| entry.expect("it can be read").path()));
+        }
+    }
+    standing.sort();
+    standing
+}
+
 /// The folders below a folder, relative to it.
 pub fn folders(folder: &Path) -> Vec<String> {
     fn walk(folder: &Path, prefix: &str, found: &mut Vec<String>) {

@@ -1,8 +1,5 @@
 //! DRY_RUN: what a history would do is what it does, and nothing of it is done.
 
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -11,24 +8,7 @@ use super::faulty::Fault;
 use super::harness::World;
 use super::properties::{Step, a_step, new_world, take};
 use super::scenario::thing;
-use crate::support::tree_with_dots;
-
-/// All that a file system tells of a folder and of what is in it, but when it was read.
-type Standing = Vec<(String, u64, u32, u64, i64, i64)>;
-
-fn standing(folder: &Path) -> Standing {
-    let mut standing = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(path) = folders.pop() {
-        let meta = std::fs::symlink_metadata(&path).unwrap();
-        standing.push((path.display().to_string(), meta.ino(), meta.mode(), meta.size(), meta.ctime(), meta.ctime_nsec()));
-        if meta.is_dir() {
-            folders.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-        }
-    }
-    standing.sort();
-    standing
-}
+use crate::support::{standing, tree_with_dots};
 
 /// What was told so far: changes, notes, finalizers.
 fn told(world: &World) -> [Vec<String>; 3] {
