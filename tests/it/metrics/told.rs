@@ -112,11 +112,13 @@ fn a_child_that_is_told_by_its_signal_is_counted() {
     let setup = Setup::in_process();
     setup.cluster.configmap("a", &[("a", "1")]).create();
     let child = "trap : HUP; while :; do sleep 0.05; done";
-    let projector = started(&setup.projector().env("FINALIZERS", "false").args(&["run", "--", "/bin/sh", "-c", child]));
+    let mut projector = started(&setup.projector().env("FINALIZERS", "false").args(&["run", "--", "/bin/sh", "-c", child]));
     change(&setup, "2");
     let attempts = "projector_reaction_attempts_total{kind=\"child\"}";
     wait_for("the signal", DEADLINE, || Figures::of(&projector).get(attempts) == 1.0);
     assert_eq!(Figures::of(&projector).get("reloader_reloads_total"), 1.0);
+    // It would outlive one that is killed.
+    projector.terminate();
 }
 
 #[test]
